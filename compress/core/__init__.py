@@ -1,0 +1,1 @@
+"""The nouns every room shares. Light: pydantic and the standard library, never a backend."""

@@ -1,0 +1,45 @@
+"""`Preprocess`: how a photograph becomes the tensor a model was trained on, as data.
+
+It travels inside every artifact. The arithmetic is in `compress.data.transforms`, once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Interpolation = Literal["bilinear", "bicubic"]
+
+
+class Preprocess(BaseModel):
+    """Resize the short side, crop the centre, scale to 0..1, subtract the mean, divide by the standard deviation.
+
+    Attributes:
+        resize_px: length of the short side after resizing.
+        crop_px: side of the square centre crop; at most `resize_px`.
+        interpolation: Pillow's filter, always antialiased when it shrinks.
+        mean: per channel, of values in 0..1.
+        std: per channel, of values in 0..1.
+        channel_order: order of the colour channels in the tensor.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resize_px: int
+    crop_px: int
+    interpolation: Interpolation = "bilinear"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    channel_order: Literal["RGB"] = "RGB"
+
+    @model_validator(mode="after")
+    def _check(self) -> Preprocess:
+        if not 16 <= self.crop_px <= self.resize_px <= 2048:
+            raise ValueError(f"need 16 <= crop_px <= resize_px <= 2048, found {self.crop_px} and {self.resize_px}")
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be positive, found {self.std}")
+        return self

@@ -1,0 +1,58 @@
+"""`ModelSpec`: a model as data. With the weights it rebuilds the model; alone it says what the model expects."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from compress.core.formats import Precision
+from compress.core.preprocess import Preprocess
+
+SPEC_KEY = "imgc.spec"  # the key under which every file format carries the spec's JSON
+
+
+class LayerShape(BaseModel):
+    """One row of the layer table: the shape of a Conv2d, BatchNorm2d or Linear, by module name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["conv", "bn", "linear"]
+    in_features: int
+    out_features: int
+    groups: int = 1
+
+
+class ModelSpec(BaseModel):
+    """What a model is and expects, JSON in and out.
+
+    Attributes:
+        arch: a key of `compress.models.archs.ARCHS`, or "foreign" for a file made by another tool.
+        labels: class names in index order; their number is the number of classes.
+        input_chw: channels, height, width of one image.
+        layout: order of the input axes in this file; NHWC for TFLite.
+        rewrites: names of the graph rewrites applied, in order.
+        layers: the layer table, by which a pruned network is rebuilt; empty for ONNX and TFLite.
+        params: number of learned parameters of the float model.
+        macs: multiply-accumulates of one image through the float model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    arch: str
+    labels: tuple[str, ...]
+    input_chw: tuple[int, int, int]
+    preprocess: Preprocess
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    precision: Precision = Precision.FP32
+    rewrites: tuple[str, ...] = ()
+    layers: tuple[LayerShape, ...] = ()
+    params: int = 0
+    macs: int = 0
+
+    @property
+    def num_classes(self) -> int:
+        """Return the number of classes."""
+        return len(self.labels)

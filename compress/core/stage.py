@@ -1,0 +1,126 @@
+"""`StageConfig` and `RunContext`: what the planner must know of a stage, and what a stage may touch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from compress.core.artifact import Artifact
+from compress.core.dataset import DataConfig
+from compress.core.formats import Format
+
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
+
+
+class StageConfig(BaseModel):
+    """Base of every room's config. Frozen, no unknown keys, importable without any backend.
+
+    Class attributes say what the planner must know:
+        consumes: formats the main input (`from`) may have; empty when the stage needs no input model.
+        produces: format of the artifact.
+        entry_point: "module:function" of `run(config, inputs, ctx) -> StageOutput`, imported only to run it.
+        version: raised when the stage would make another result from the same config.
+        uses_data: whether the photographs are read (their fingerprint is then part of the stage key).
+        backends: distributions whose versions are part of the stage key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    consumes: ClassVar[frozenset[Format]] = frozenset()
+    entry_point: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    uses_data: ClassVar[bool] = True
+    backends: ClassVar[tuple[str, ...]] = ()
+
+    kind: str
+    id: str = ""
+    from_: str | None = Field(default=None, alias="from")
+
+    @field_validator("id")
+    @classmethod
+    def _id_is_a_file_name(cls, value: str) -> str:
+        if value and not _ID.fullmatch(value):
+            raise ValueError(f"id must match {_ID.pattern}, found '{value}'")
+        return value
+
+    @property
+    def produces(self) -> Format:
+        """Return the format of the artifact this stage will make."""
+        raise NotImplementedError
+
+    def references(self) -> dict[str, str | None]:
+        """Return role -> stage id or model file; None means: the newest compatible stage above.
+
+        The main input has the role "from"; a stage with no input returns an empty dict.
+        """
+        return {"from": self.from_} if self.consumes else {}
+
+    def wants(self, role: str) -> frozenset[Format]:
+        """Return the formats that the input in this role may have."""
+        return self.consumes
+
+    def files(self) -> dict[str, Path]:
+        """Return option name -> file that this stage reads besides its inputs (weights, say); hashed into the key."""
+        return {}
+
+
+class Reporter(Protocol):
+    """Where a stage says what it does. The command line prints; tests collect."""
+
+    def info(self, text: str) -> None:
+        """Say one line of progress that is worth keeping."""
+
+    def warn(self, text: str) -> None:
+        """Say one line that the user should act on."""
+
+    def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
+        """Show a bar of `total` units; the value is a function `advance(done=1, note="")`."""
+
+
+class Advance(Protocol):
+    """Moves a progress bar."""
+
+    def __call__(self, done: int = 1, note: str = "") -> None:
+        """Count `done` more units; `note` is a short text such as the loss."""
+
+
+class SilentReporter:
+    """A reporter that says nothing."""
+
+    def info(self, text: str) -> None:
+        """Say nothing."""
+
+    def warn(self, text: str) -> None:
+        """Say nothing."""
+
+    def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
+        """Show nothing."""
+        return nullcontext(_no_advance)
+
+
+def _no_advance(done: int = 1, note: str = "") -> None:
+    """Count nothing."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a stage may touch: one folder, one seed, one device, one reporter, the data block.
+
+    `stage_dir` is the only place a stage may write. It survives a kill, so that a checkpoint in it is found again
+    by the next attempt with the same key.
+    """
+
+    stage_dir: Path
+    seed: int
+    data: DataConfig | None
+    device: str = "cpu"
+    reporter: Reporter = field(default_factory=SilentReporter)
+
+
+StageInputs = Mapping[str, Artifact]  # role -> sealed artifact
