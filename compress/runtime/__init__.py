@@ -1,0 +1,1 @@
+"""The only place where a model file is opened: one `Predictor` for torch, ONNX Runtime and LiteRT."""

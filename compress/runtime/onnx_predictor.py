@@ -1,0 +1,129 @@
+"""Opens ONNX files with ONNX Runtime. Needs onnxruntime and numpy only, so that a server can do without onnx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from compress.core.formats import Format, Precision
+from compress.core.preprocess import Preprocess
+from compress.core.spec import SPEC_KEY, ModelSpec
+from compress.errors import ModelFileError, missing_backend
+from compress.runtime.host import saturates_u8s8
+from compress.runtime.predictor import Floats, check_images, check_spec, damaged, foreign_spec, no_preprocess
+
+_INPUT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+class OnnxPredictor:
+    """An ONNX Runtime session on the CPU, one input of images, one output of logits. Safe to share between threads."""
+
+    format = Format.ONNX
+
+    def __init__(
+        self, path: Path, *, threads: int, spec: ModelSpec | None = None, preprocess: Preprocess | None = None
+    ) -> None:
+        """Load the file; see `open_predictor` for the errors."""
+        session, version = _session(path, threads)
+        self.path = path
+        self.threads = threads
+        self.runtime = f"onnxruntime {version}"
+        self._session = session
+        self._input, self._type, self._batch, chw = _input_of(session, path)
+        self._output, classes = _output_of(session, path)
+        self.spec = spec or _spec_in(session, path) or _foreign(path, chw, classes, preprocess)
+        check_spec(path, self.spec, chw, classes)
+
+    def predict(self, images_NCHW: Floats) -> Floats:
+        """Return logits_NK; a graph of fixed batch is run as often as needed. See `Predictor.predict`."""
+        check_images(images_NCHW, self.spec, self.path)
+        images = images_NCHW.astype(self._type, copy=False)
+        if self._batch is None or self._batch == len(images):
+            return self._run(images)
+        parts = [self._run_padded(images[at : at + self._batch]) for at in range(0, len(images), self._batch)]
+        return np.concatenate(parts)
+
+    def _run(self, images_NCHW: np.ndarray[Any, Any]) -> Floats:
+        logits_NK = self._session.run([self._output], {self._input: images_NCHW})[0]
+        return np.asarray(logits_NK, dtype=np.float32)
+
+    def _run_padded(self, images_NCHW: np.ndarray[Any, Any]) -> Floats:
+        """Run one chunk of at most the fixed batch; missing images are zeros, whose answers are dropped."""
+        missing = (self._batch or 0) - len(images_NCHW)
+        padded = np.pad(images_NCHW, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else images_NCHW
+        return self._run(padded)[: len(images_NCHW)]
+
+
+def _session(path: Path, threads: int) -> tuple[Any, str]:
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise missing_backend("onnxruntime", "serve") from error
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning doubles the CPU of a request
+    if saturates_u8s8():
+        # Without it, two products are added in 16 bits and clipped: wrong sums where weights and activations are large.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]), ort.__version__
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        raise damaged(path, "ONNX", error) from error
+
+
+def _input_of(session: Any, path: Path) -> tuple[str, type[np.floating[Any]], int | None, list[int | None]]:  # noqa: ANN401 - onnxruntime ships no types
+    """Return name, type, fixed batch (None: free) and [C, H, W] of the one input."""
+    inputs = session.get_inputs()
+    found = [f"{one.name} {one.type} {one.shape}" for one in inputs]
+    if len(inputs) != 1 or inputs[0].type not in _INPUT_TYPES or len(inputs[0].shape) != 4:
+        raise ModelFileError(f"{path}: need one float input of shape [N, C, H, W], found {'; '.join(found) or 'none'}")
+    sizes = [size if isinstance(size, int) else None for size in inputs[0].shape]
+    return inputs[0].name, _INPUT_TYPES[inputs[0].type], sizes[0], sizes[1:]
+
+
+def _output_of(session: Any, path: Path) -> tuple[str, int | None]:  # noqa: ANN401 - onnxruntime ships no types
+    """Return name and number of classes (None: the graph does not say) of the one output."""
+    outputs = session.get_outputs()
+    found = [f"{one.name} {one.type} {one.shape}" for one in outputs]
+    if len(outputs) != 1 or outputs[0].type not in _INPUT_TYPES or len(outputs[0].shape) != 2:
+        raise ModelFileError(f"{path}: need one float output of shape [N, K], found {'; '.join(found) or 'none'}")
+    classes = outputs[0].shape[1]
+    return outputs[0].name, classes if isinstance(classes, int) else None
+
+
+def _spec_in(session: Any, path: Path) -> ModelSpec | None:  # noqa: ANN401 - onnxruntime ships no types
+    text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
+    if text is None:
+        return None
+    try:
+        return ModelSpec.model_validate_json(text)
+    except ValidationError as error:
+        raise ModelFileError(
+            f"{path}: its metadata '{SPEC_KEY}' is not a spec we know: {error.errors()[0]['msg']}",
+            hint="the file was made by another version of imgc; export it again",
+        ) from error
+
+
+def _foreign(path: Path, chw: list[int | None], classes: int | None, preprocess: Preprocess | None) -> ModelSpec:
+    if preprocess is None:
+        raise no_preprocess(path)
+    if classes is None:
+        raise ModelFileError(f"{path}: the graph does not say how many classes its output has", hint="give its spec")
+    free = (3, preprocess.crop_px, preprocess.crop_px)
+    sizes = [found if found is not None else default for found, default in zip(chw, free, strict=True)]
+    return foreign_spec(path, sizes, classes, _precision(path), preprocess)
+
+
+def _precision(path: Path) -> Precision:
+    """Return the precision of another tool's file by the operators it names; op types are plain text in the file."""
+    data = path.read_bytes()
+    if b"DynamicQuantizeLinear" in data:
+        return Precision.DYNAMIC
+    if b"QuantizeLinear" in data or b"QLinearConv" in data:
+        return Precision.INT8
+    return Precision.FP32

@@ -1,0 +1,163 @@
+"""`open_predictor`: any model file, one interface. Accuracy, parity, latency and serving all go through it.
+
+Shape suffixes: N images, C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.core.formats import Format, Precision, format_of
+from compress.core.preprocess import Preprocess
+from compress.core.spec import ModelSpec
+from compress.errors import ModelFileError, StageError, UsageError
+
+Floats = NDArray[np.float32]
+
+
+class Predictor(Protocol):
+    """A model file, loaded and ready.
+
+    Attributes:
+        path: the file.
+        format: its format.
+        spec: what the model is and expects.
+        runtime: library and version that computes, such as "onnxruntime 1.32.0".
+        threads: number of threads one `predict` uses.
+    """
+
+    @property
+    def path(self) -> Path:
+        """Return the file."""
+
+    @property
+    def format(self) -> Format:
+        """Return the file's format."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Return what the model is and expects."""
+
+    @property
+    def runtime(self) -> str:
+        """Return library and version that computes."""
+
+    @property
+    def threads(self) -> int:
+        """Return the number of threads."""
+
+    def predict(self, images_NCHW: Floats) -> Floats:
+        """Return logits_NK, float32, for preprocessed images, float32, whatever layout and numbers the file works in.
+
+        Raises:
+            StageError: the images have not the shape or type that the model takes.
+        """
+
+
+def open_predictor(
+    path: Path,
+    *,
+    threads: int = 1,
+    device: str = "cpu",
+    spec: ModelSpec | None = None,
+    preprocess: Preprocess | None = None,
+) -> Predictor:
+    """Open a model file of any format and return it ready to predict.
+
+    Args:
+        path: a .safetensors file made by imgc, an .onnx or a .tflite file.
+        threads: threads for one call, at least 1.
+        device: where a torch model computes; ONNX and TFLite files always run on the CPU.
+        spec: what the model is, for a file that does not say so itself; it wins over the file's own.
+        preprocess: how images are prepared, for a file of another tool; the rest of the spec (arch "foreign", labels
+            "0".."K-1") is then read from the graph. Ignored when the file or `spec` says it.
+
+    Raises:
+        UsageError: `threads` is below 1.
+        ModelFileError: the file is missing, empty, damaged, of an unknown format, or says nothing of its preprocessing.
+        BackendMissingError: the library for this format is not installed.
+    """
+    if threads < 1:
+        raise UsageError(f"threads must be at least 1, found {threads}")
+    path = Path(path)
+    fmt = format_of(path)
+    _check_file(path)
+    if fmt is Format.TORCH:
+        from compress.runtime.torch_predictor import TorchPredictor
+
+        return TorchPredictor(path, threads=threads, device=device)
+    if fmt is Format.ONNX:
+        from compress.runtime.onnx_predictor import OnnxPredictor
+
+        return OnnxPredictor(path, threads=threads, spec=spec, preprocess=preprocess)
+    from compress.runtime.tflite_predictor import TflitePredictor
+
+    return TflitePredictor(path, threads=threads, spec=spec, preprocess=preprocess)
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise ModelFileError(f"{path}: no such model file (found {found})", hint="give the path of a model file")
+    if path.stat().st_size == 0:
+        raise ModelFileError(f"{path}: the file is empty (0 bytes)", hint="make it again: the writer was interrupted")
+
+
+def damaged(path: Path, kind: str, error: BaseException) -> ModelFileError:
+    """Return the error for a file that its own runtime cannot load; the library's first line says why."""
+    lines = str(error).strip().splitlines()
+    reason = lines[0][:300] if lines else type(error).__name__
+    return ModelFileError(
+        f"{path}: not a readable {kind} model ({path.stat().st_size} bytes): {reason}",
+        hint="export or copy the file again; a broken download or a foreign format looks like this",
+    )
+
+
+def check_images(images_NCHW: Floats, spec: ModelSpec, path: Path) -> None:
+    """Raise StageError unless the images are float32 [N, C, H, W] with N >= 1 and C, H, W as the spec says."""
+    shape = images_NCHW.shape
+    if images_NCHW.dtype != np.float32 or len(shape) != 4 or shape[1:] != spec.input_chw or shape[0] < 1:
+        raise StageError(
+            f"{path}: takes float32 images of shape [N, {', '.join(map(str, spec.input_chw))}],"
+            f" found {images_NCHW.dtype} {list(shape)}",
+            hint="prepare the images with the model's own preprocessing",
+        )
+
+
+def foreign_spec(
+    path: Path, chw: Sequence[int], classes: int, precision: Precision, preprocess: Preprocess
+) -> ModelSpec:
+    """Return the spec of a file made by another tool: what its graph says, and the preprocessing that was given."""
+    return ModelSpec(
+        arch="foreign",
+        labels=tuple(str(index) for index in range(classes)),
+        input_chw=(chw[0], chw[1], chw[2]),
+        preprocess=preprocess,
+        layout="NHWC" if format_of(path) is Format.TFLITE else "NCHW",
+        precision=precision,
+    )
+
+
+def no_preprocess(path: Path) -> ModelFileError:
+    """Return the error for a file that does not say how its images are prepared."""
+    return ModelFileError(
+        f"{path}: made by another tool; it does not say how images are to be prepared (no 'imgc.spec' in its metadata)",
+        hint="export it with imgc, or give its preprocessing (size, mean, std)",
+    )
+
+
+def check_spec(path: Path, spec: ModelSpec, chw: Sequence[int | None], classes: int | None) -> None:
+    """Raise ModelFileError when the graph contradicts the spec; None stands for a size the graph leaves open."""
+    wrong_size = any(found is not None and found != want for found, want in zip(chw, spec.input_chw, strict=True))
+    wrong_classes = classes is not None and classes != spec.num_classes
+    if wrong_size or wrong_classes:
+        raise ModelFileError(
+            f"{path}: the graph takes [C, H, W] = {list(chw)} and gives {classes} classes,"
+            f" its spec says {list(spec.input_chw)} and {spec.num_classes}",
+            hint="the file was changed after it was exported, or another model's spec was given; export it again",
+        )

@@ -1,0 +1,130 @@
+"""Opens TFLite files with LiteRT (XNNPACK). Not thread-safe: one predictor for each thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.core.formats import Format, Precision
+from compress.core.preprocess import Preprocess
+from compress.core.spec import ModelSpec
+from compress.errors import ModelFileError, missing_backend
+from compress.runtime.predictor import Floats, check_images, check_spec, damaged, foreign_spec, no_preprocess
+
+_IDENTIFIER = b"TFL3"  # bytes 4..8 of every TFLite flatbuffer
+_QUANTIZED = (np.int8, np.uint8)
+_DELEGATE_OP = "DELEGATE"
+
+
+class TflitePredictor:
+    """A LiteRT interpreter with XNNPACK; NCHW floats in and logits out, whatever the file's layout and integers.
+
+    Attributes:
+        delegate_partitions: number of pieces of the graph that XNNPACK runs; 1 is best, many mean slow hand-overs.
+    """
+
+    format = Format.TFLITE
+
+    def __init__(
+        self, path: Path, *, threads: int, spec: ModelSpec | None = None, preprocess: Preprocess | None = None
+    ) -> None:
+        """Load the file; see `open_predictor` for the errors."""
+        self.path = path
+        self.threads = threads
+        self._interpreter, self.runtime = _interpreter(path, threads)
+        self._input = _one(self._interpreter.get_input_details(), path, "input", rank=4)
+        self._output = _one(self._interpreter.get_output_details(), path, "output", rank=2)
+        self._batch, *hwc = (int(size) for size in self._input["shape"])
+        chw = [hwc[2], hwc[0], hwc[1]]
+        classes = int(self._output["shape"][1])
+        self.spec = spec or _spec_in(path) or self._foreign(chw, classes, preprocess)
+        check_spec(path, self.spec, chw, classes)
+        self.delegate_partitions = _partitions(self._interpreter)
+
+    def predict(self, images_NCHW: Floats) -> Floats:
+        """Return logits_NK; the file's fixed batch is run as often as needed. See `Predictor.predict`."""
+        check_images(images_NCHW, self.spec, self.path)
+        images_NHWC = np.ascontiguousarray(images_NCHW.transpose(0, 2, 3, 1))
+        values = quantize_input(images_NHWC, self._input)
+        parts = [self._run(values[at : at + self._batch]) for at in range(0, len(values), self._batch)]
+        return dequantize_output(parts[0] if len(parts) == 1 else np.concatenate(parts), self._output)
+
+    def _run(self, values_NHWC: NDArray[Any]) -> NDArray[Any]:
+        """Run one chunk of at most the fixed batch; missing images are zeros, whose answers are dropped."""
+        missing = self._batch - len(values_NHWC)
+        padded = np.pad(values_NHWC, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else values_NHWC
+        self._interpreter.set_tensor(self._input["index"], padded)
+        self._interpreter.invoke()
+        result: NDArray[Any] = self._interpreter.get_tensor(self._output["index"])
+        return result[: len(values_NHWC)]
+
+    def _foreign(self, chw: list[int], classes: int, preprocess: Preprocess | None) -> ModelSpec:
+        if preprocess is None:
+            raise no_preprocess(self.path)
+        precision = Precision.INT8 if self._input["dtype"] in _QUANTIZED else Precision.FP32
+        return foreign_spec(self.path, chw, classes, precision, preprocess)
+
+
+def quantize_input(values: Floats, detail: dict[str, Any]) -> NDArray[Any]:
+    """Return the values in the tensor's type; integers round half to even and saturate, as ONNX QuantizeLinear does."""
+    dtype = detail["dtype"]
+    if dtype not in _QUANTIZED:
+        return values.astype(dtype, copy=False)
+    scale, zero_point = detail["quantization"]
+    bounds = np.iinfo(dtype)
+    integers = np.rint(values / np.float32(scale)) + np.float32(zero_point)
+    return np.clip(integers, bounds.min, bounds.max).astype(dtype)
+
+
+def dequantize_output(values: NDArray[Any], detail: dict[str, Any]) -> Floats:
+    """Return float32 values: (integer - zero point) * scale for integer tensors."""
+    if detail["dtype"] not in _QUANTIZED:
+        return values.astype(np.float32, copy=False)
+    scale, zero_point = detail["quantization"]
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+
+
+def _interpreter(path: Path, threads: int) -> tuple[Any, str]:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise missing_backend("ai_edge_litert", "serve") from error
+    from importlib.metadata import version
+
+    with path.open("rb") as file:
+        if file.read(8)[4:] != _IDENTIFIER:
+            raise ModelFileError(
+                f"{path}: not a TFLite file (the identifier 'TFL3' is missing at byte 4)",
+                hint="imgc export --format tflite makes one",
+            )
+    try:
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise damaged(path, "TFLite", error) from error
+    return interpreter, f"litert {version('ai-edge-litert')}"
+
+
+def _one(details: list[dict[str, Any]], path: Path, role: str, *, rank: int) -> dict[str, Any]:
+    found = [f"{one['name']} {one['dtype'].__name__} {list(one['shape'])}" for one in details]
+    allowed = (np.float32, *_QUANTIZED)
+    if len(details) != 1 or details[0]["dtype"] not in allowed or len(details[0]["shape"]) != rank:
+        shape = "[N, H, W, C]" if rank == 4 else "[N, K]"
+        raise ModelFileError(
+            f"{path}: need one {role} of shape {shape}, float32, int8 or uint8, found {'; '.join(found) or 'none'}"
+        )
+    return details[0]
+
+
+def _spec_in(path: Path) -> ModelSpec | None:
+    from compress.runtime.tflite_meta import read_spec
+
+    return read_spec(path.read_bytes())
+
+
+def _partitions(interpreter: Any) -> int:  # noqa: ANN401 - LiteRT ships no types
+    """Return how many delegate nodes the graph holds after XNNPACK took its share."""
+    return sum(op["op_name"] == _DELEGATE_OP for op in interpreter._get_ops_details())
