@@ -1,0 +1,28 @@
+"""`Deadline`: how long one request still has."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from compress.serve.faults import deadline_passed
+
+
+class Deadline:
+    """A point in time, `timeout_ms` after it was made. A thread cannot be stopped, so work asks before each step."""
+
+    def __init__(self, timeout_ms: int) -> None:
+        self.timeout_ms = timeout_ms
+        self._end_s = monotonic() + timeout_ms / 1000
+
+    def remaining_s(self) -> float:
+        """Return the seconds left, 0 when none are."""
+        return max(0.0, self._end_s - monotonic())
+
+    def check(self, before: str) -> None:
+        """Do nothing while time is left.
+
+        Raises:
+            Fault: 504, naming the step that was not begun.
+        """
+        if self.remaining_s() <= 0:
+            raise deadline_passed(self.timeout_ms, before)

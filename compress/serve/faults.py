@@ -1,0 +1,86 @@
+"""`Fault`: a request that gets no prediction, with the status, the code and the words it is told instead."""
+
+from __future__ import annotations
+
+RETRY_AFTER_S = 1
+
+
+class Fault(Exception):
+    """An answer other than 200: becomes `{"error", "code", "request_id"}`.
+
+    Attributes:
+        status: HTTP status.
+        code: one fixed word for programs.
+        message: one sentence for people.
+        headers: HTTP headers that belong to the status.
+        body_unread: the client may still be sending, so the connection must not be reused.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: dict[str, str] | None = None,
+        body_unread: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = headers or {}
+        self.body_unread = body_unread
+
+
+def bad_request(message: str) -> Fault:
+    """Return 400: a parameter that cannot be used."""
+    return Fault(400, "bad_request", message)
+
+
+def empty_body() -> Fault:
+    """Return 400: no image came."""
+    return Fault(400, "empty_body", "the body is empty: send the image's bytes as the raw request body")
+
+
+def incomplete_body() -> Fault:
+    """Return 400: the client went away in the middle of its body."""
+    return Fault(400, "incomplete_body", "the connection ended before the whole body had arrived")
+
+
+def too_large(limit_bytes: int, *, body_unread: bool) -> Fault:
+    """Return 413: a body over the limit."""
+    message = f"the body is larger than the {limit_bytes} bytes allowed"
+    return Fault(413, "too_large", message, body_unread=body_unread)
+
+
+def unsupported_type(found: str) -> Fault:
+    """Return 415: what came is no image, by its declared type or by its first bytes."""
+    message = (
+        f"not an image this server reads (found {found}): send a JPEG, PNG, WebP, BMP, GIF or TIFF as the raw body"
+    )
+    return Fault(415, "unsupported_media_type", message)
+
+
+def undecodable(message: str) -> Fault:
+    """Return 422: an image by its first bytes that does not decode."""
+    return Fault(422, "bad_image", message)
+
+
+def overloaded() -> Fault:
+    """Return 503: as many requests as may wait are waiting."""
+    return Fault(503, "overloaded", "too many requests are waiting", headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def not_ready() -> Fault:
+    """Return 503: the model is not warm yet, or the server is stopping."""
+    message = "the server is starting or stopping"
+    return Fault(503, "not_ready", message, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def deadline_passed(timeout_ms: int, before: str) -> Fault:
+    """Return 504: time ran out before the named step."""
+    return Fault(504, "deadline", f"{timeout_ms} ms passed before {before}", body_unread=before == BODY)
+
+
+BODY = "the body had arrived"

@@ -1,0 +1,37 @@
+"""The drag-and-drop page: three files of this package, held in memory, under a strict content policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+_FOLDER = Path(__file__).parent / "page"
+_FILES = {  # path -> (file, type): nothing else can be asked for, so no path is ever built from a request
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/static/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/static/page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def page_routes() -> list[Route]:
+    """Return the routes of the page's files."""
+    return [_route(path, _FOLDER / name, media_type) for path, (name, media_type) in _FILES.items()]
+
+
+def _route(path: str, file: Path, media_type: str) -> Route:
+    content = file.read_bytes()
+
+    async def send_file(_: object) -> Response:
+        return Response(content, media_type=media_type, headers=_HEADERS)
+
+    return Route(path, send_file, methods=["GET"])
