@@ -1,0 +1,66 @@
+"""Quantization-aware training: the rounded graph learns its weights and ranges from the float model's soft labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from compress.core.preprocess import Preprocess
+from compress.core.stage import Reporter
+from compress.engine.batches import TrainSet, ValSet
+from compress.engine.fit import FitResult, fit
+from compress.engine.losses import kd_loss
+from compress.engine.options import FitOptions
+from compress.quantize.quant_graph import QuantGraph
+from compress.quantize.torch_graph import TorchGraph
+
+
+def train_quantized(
+    quantized: QuantGraph,
+    teacher: TorchGraph,
+    *,
+    train: TrainSet,
+    val: ValSet,
+    num_classes: int,
+    preprocess: Preprocess,
+    options: FitOptions,
+    temperature: float,
+    alpha: float,
+    work_dir: Path,
+    seed: int,
+    device: str,
+    reporter: Reporter,
+) -> FitResult:
+    """Train the quantized graph in place; the teacher is the float graph it was made from, at the same input.
+
+    The batch norms are folded into the convolutions already, so that what is trained is what is shipped.
+    """
+    teacher.to(device).eval().requires_grad_(False)
+
+    def loss(student_NK: Tensor, targets_NK: Tensor, images_NCHW: Tensor) -> Tensor:
+        with torch.no_grad():
+            teacher_NK = teacher(images_NCHW)
+        return kd_loss(
+            student_NK,
+            teacher_NK,
+            targets_NK,
+            temperature=temperature,
+            alpha=alpha,
+            label_smoothing=options.label_smoothing,
+        )
+
+    return fit(
+        quantized,
+        train=train,
+        val=val,
+        num_classes=num_classes,
+        preprocess=preprocess,
+        options=options,
+        loss=loss,
+        work_dir=work_dir,
+        seed=seed,
+        device=device,
+        reporter=reporter,
+    )

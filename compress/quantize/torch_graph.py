@@ -1,0 +1,197 @@
+"""The float ONNX graph run by torch: same nodes, same tensor names, weights as parameters.
+
+Shapes: N batch, C channels, H height, W width, K classes, O output and I input channels of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from compress.errors import StageError
+
+Attributes = dict[str, Any]
+Hook = Callable[[str, Tensor], Tensor]
+WEIGHTED_OPS = ("Conv", "Gemm")
+
+
+def attributes_of(node: onnx.NodeProto) -> Attributes:
+    """Return a node's attributes by name, as Python values."""
+    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def initializers_of(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """Return the graph's constants by name: initializers and Constant nodes."""
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            found[node.output[0]] = numpy_helper.to_array(attributes_of(node)["value"])
+    return found
+
+
+def _pad(x_NCHW: Tensor, pads: list[int], value: float = 0.0) -> Tensor:
+    top, left, bottom, right = pads
+    return F.pad(x_NCHW, (left, right, top, bottom), value=value)
+
+
+def _conv(inputs: list[Any], a: Attributes) -> Tensor:
+    x_NCHW, weight_OIHW = inputs[0], inputs[1]
+    bias_O = inputs[2] if len(inputs) > 2 else None
+    pads = a.get("pads", [0, 0, 0, 0])
+    symmetric = pads[:2] == pads[2:]
+    if not symmetric:
+        x_NCHW = _pad(x_NCHW, pads)
+    padding = tuple(pads[:2]) if symmetric else (0, 0)
+    strides, dilations = tuple(a.get("strides", (1, 1))), tuple(a.get("dilations", (1, 1)))
+    return F.conv2d(x_NCHW, weight_OIHW, bias_O, strides, padding, dilations, a.get("group", 1))
+
+
+def _gemm(inputs: list[Any], a: Attributes) -> Tensor:
+    if a.get("transA", 0) or a.get("alpha", 1.0) != 1.0 or a.get("beta", 1.0) != 1.0 or not a.get("transB", 0):
+        raise StageError(f"Gemm is supported as x @ W.T + b only, found attributes {a}")
+    return F.linear(inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None)
+
+
+def _max_pool(inputs: list[Any], a: Attributes) -> Tensor:
+    x_NCHW = _pad(inputs[0], a.get("pads", [0, 0, 0, 0]), float("-inf"))
+    ceil = bool(a.get("ceil_mode", 0))
+    return F.max_pool2d(x_NCHW, tuple(a["kernel_shape"]), tuple(a.get("strides", (1, 1))), ceil_mode=ceil)
+
+
+def _average_pool(inputs: list[Any], a: Attributes) -> Tensor:
+    pads = a.get("pads", [0, 0, 0, 0])
+    if pads[:2] != pads[2:]:
+        raise StageError(f"AveragePool with unequal pads {pads} is not supported")
+    return F.avg_pool2d(
+        inputs[0],
+        tuple(a["kernel_shape"]),
+        tuple(a.get("strides", (1, 1))),
+        tuple(pads[:2]),
+        bool(a.get("ceil_mode", 0)),
+        bool(a.get("count_include_pad", 0)),
+    )
+
+
+def _reshape(inputs: list[Any], a: Attributes) -> Tensor:
+    x = inputs[0]
+    shape = [x.shape[i] if size == 0 else int(size) for i, size in enumerate(inputs[1].tolist())]
+    return x.reshape(shape)
+
+
+def _reduce_mean(inputs: list[Any], a: Attributes) -> Tensor:
+    axes = [int(axis) for axis in (inputs[1].tolist() if len(inputs) > 1 else a["axes"])]
+    return inputs[0].mean(dim=axes, keepdim=bool(a.get("keepdims", 1)))
+
+
+def _clip(inputs: list[Any], a: Attributes) -> Tensor:
+    low, high = float(inputs[1]), float(inputs[2])
+    return inputs[0].clamp(low, high)
+
+
+def _hard_sigmoid(inputs: list[Any], a: Attributes) -> Tensor:
+    return (inputs[0] * a.get("alpha", 0.2) + a.get("beta", 0.5)).clamp(0.0, 1.0)
+
+
+def _flatten(inputs: list[Any], a: Attributes) -> Tensor:
+    return inputs[0].flatten(a.get("axis", 1))
+
+
+OPS: dict[str, Callable[[list[Any], Attributes], Tensor]] = {
+    "Add": lambda x, a: x[0] + x[1],
+    "AveragePool": _average_pool,
+    "Clip": _clip,
+    "Concat": lambda x, a: torch.cat(x, dim=a["axis"]),
+    "Conv": _conv,
+    "Flatten": _flatten,
+    "Gemm": _gemm,
+    "GlobalAveragePool": lambda x, a: x[0].mean(dim=(2, 3), keepdim=True),
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": lambda x, a: F.hardswish(x[0]),
+    "Identity": lambda x, a: x[0],
+    "MaxPool": _max_pool,
+    "Mul": lambda x, a: x[0] * x[1],
+    "ReduceMean": _reduce_mean,
+    "Relu": lambda x, a: F.relu(x[0]),
+    "Reshape": _reshape,
+    "Sigmoid": lambda x, a: torch.sigmoid(x[0]),
+    "Softmax": lambda x, a: torch.softmax(x[0], dim=a.get("axis", -1)),
+}
+
+
+class TorchGraph(nn.Module):
+    """Runs a float ONNX graph; weights and biases of Conv and Gemm are parameters, so the graph can be trained."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        """Take the graph over.
+
+        Raises:
+            StageError: a node's op is not in `OPS`, or the graph has not exactly one input and one output.
+        """
+        super().__init__()
+        graph = model.graph
+        if len(graph.input) != 1 or len(graph.output) != 1:
+            raise StageError(f"a classifier has one input and one output, found {len(graph.input)}, {len(graph.output)}")
+        self.input_name, self.output_name = graph.input[0].name, graph.output[0].name
+        self.nodes = [node for node in graph.node if node.op_type != "Constant"]
+        self._check_ops()
+        self._attributes = [attributes_of(node) for node in self.nodes]
+        self._constants: dict[str, Tensor] = {}
+        self._key: dict[str, str] = {}
+        self.weights = nn.ParameterDict()
+        learned = {name for node in self.nodes if node.op_type in WEIGHTED_OPS for name in node.input[1:] if name}
+        for index, (name, array) in enumerate(initializers_of(model).items()):
+            value = torch.from_numpy(np.array(array))
+            if name in learned:
+                self._key[name] = f"p{index}"  # parameter names may not hold dots
+                layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format
+                self.weights[f"p{index}"] = nn.Parameter(value.contiguous(memory_format=layout))
+            else:
+                self._constants[name] = value
+
+    def _check_ops(self) -> None:
+        for node in self.nodes:
+            if node.op_type not in OPS or node.domain not in ("", "ai.onnx"):
+                raise StageError(
+                    f"node '{node.name}' has the op {node.domain or 'ai.onnx'}.{node.op_type}, which int8 does not know",
+                    hint=f"allowed: {', '.join(OPS)}",
+                )
+
+    def learned(self) -> dict[str, np.ndarray]:
+        """Return the weights and biases as they stand, by the name of their ONNX initializer."""
+        return {name: self.weights[key].detach().numpy().copy() for name, key in self._key.items()}
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        """Return logits [N, K] for images [N, 3, H, W]."""
+        return self.run(images_NCHW, _unchanged, _unchanged)
+
+    def run(self, images_NCHW: Tensor, on_tensor: Hook, on_weight: Hook) -> Tensor:
+        """Return logits [N, K], passing every value through a hook that returns what the graph goes on with.
+
+        `on_tensor(name, value)` sees the input and every node's output, `on_weight(name, value)` every layer's weight.
+        """
+        values: dict[str, Tensor] = {self.input_name: on_tensor(self.input_name, images_NCHW)}
+        for node, attributes in zip(self.nodes, self._attributes, strict=True):
+            inputs = [self._value(name, values) for name in node.input if name]
+            if node.op_type in WEIGHTED_OPS:
+                inputs[1] = on_weight(node.input[1], inputs[1])
+            name = node.output[0]
+            values[name] = on_tensor(name, OPS[node.op_type](inputs, attributes))
+        return values[self.output_name]
+
+    def _value(self, name: str, values: dict[str, Tensor]) -> Tensor:
+        if name in values:
+            return values[name]
+        if name in self._key:
+            return self.weights[self._key[name]]
+        return self._constants[name]
+
+
+def _unchanged(name: str, value: Tensor) -> Tensor:
+    return value

@@ -1,0 +1,53 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 50)}
+COUNTS = {"train": 24, "val": 9, "test": 12}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache out of the tests and the tests out of the user's cache."""
+    before = os.environ.get("IMGC_CACHE")
+    os.environ["IMGC_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["IMGC_CACHE"]
+    else:
+        os.environ["IMGC_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a class folder with train/val/test of noisy one-colour pictures that a small net learns at once."""
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for split, count in COUNTS.items():
+        for index in range(count):
+            label = sorted(COLOURS)[index % len(COLOURS)]
+            folder = root / split / label
+            folder.mkdir(parents=True, exist_ok=True)
+            height, width = (64, 80) if index % 2 else (72, 64)
+            noise = rng.normal(0, 25, (height, width, 3))
+            pixels = np.clip(np.array(COLOURS[label]) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{index:03d}.jpg", quality=90)
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real photographs and weights, `$IMGC_REAL_DATA` or `../shared/data` beside the checkout."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    root = Path(os.environ.get("IMGC_REAL_DATA", default))
+    if not (root / "clothing").is_dir():
+        pytest.skip(f"the real photographs are not at {root} (set IMGC_REAL_DATA)")
+    return root
