@@ -36,7 +36,7 @@ class Evaluation:
     top1_pct: float
     top1_ci95_pct: tuple[float, float]
     top5_pct: float
-    logits_NK: Floats  # noqa: N815 - shape suffix
+    logits_NK: Floats
 
 
 def evaluate(
@@ -130,7 +130,7 @@ def _check_labels(predictor: Predictor, n_pixels: int, labels_N: NDArray[np.int6
 
 
 def _count_correct(logits_NK: Floats, labels_N: NDArray[np.int64]) -> tuple[int, int]:
-    """Return how many labels are first, and how many among the first min(5, K); of equal logits the lower index wins."""
+    """Return how many labels are first, and how many in the first min(5, K); of equal logits the lower index wins."""
     order_NK = np.argsort(-logits_NK, axis=1, kind="stable")
     hits_NK = order_NK[:, :5] == labels_N[:, None]
     return int(hits_NK[:, 0].sum()), int(hits_NK.any(axis=1).sum())

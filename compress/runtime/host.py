@@ -26,7 +26,7 @@ _VNNI = frozenset({"avx512_vnni", "avx_vnni"})
 
 
 def host() -> dict[str, Any]:
-    """Return JSON-able facts: cpu, flags, cores, load, os, python and library versions; no name or address of the machine.
+    """Return JSON-able facts: cpu, flags, cores, load, os, python and library versions; no name of the machine.
 
     `cores` counts what this process may use (affinity and cgroup quota, rounded down, at least 1);
     `ort_x64quantprecision` says whether ONNX Runtime is asked for exact U8S8 sums (see `saturates_u8s8`).

@@ -58,8 +58,8 @@ class TflitePredictor:
         padded = np.pad(values_NHWC, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else values_NHWC
         self._interpreter.set_tensor(self._input["index"], padded)
         self._interpreter.invoke()
-        result: NDArray[Any] = self._interpreter.get_tensor(self._output["index"])
-        return result[: len(values_NHWC)]
+        answers: NDArray[Any] = self._interpreter.get_tensor(self._output["index"])
+        return np.asarray(answers[: len(values_NHWC)])
 
     def _foreign(self, chw: list[int], classes: int, preprocess: Preprocess | None) -> ModelSpec:
         if preprocess is None:
@@ -76,7 +76,7 @@ def quantize_input(values: Floats, detail: dict[str, Any]) -> NDArray[Any]:
     scale, zero_point = detail["quantization"]
     bounds = np.iinfo(dtype)
     integers = np.rint(values / np.float32(scale)) + np.float32(zero_point)
-    return np.clip(integers, bounds.min, bounds.max).astype(dtype)
+    return np.asarray(np.clip(integers, bounds.min, bounds.max), dtype=dtype)
 
 
 def dequantize_output(values: NDArray[Any], detail: dict[str, Any]) -> Floats:
@@ -122,7 +122,7 @@ def _one(details: list[dict[str, Any]], path: Path, role: str, *, rank: int) -> 
 def _spec_in(path: Path) -> ModelSpec | None:
     from compress.runtime.tflite_meta import read_spec
 
-    return read_spec(path.read_bytes())
+    return read_spec(path.read_bytes(), str(path))
 
 
 def _partitions(interpreter: Any) -> int:  # noqa: ANN401 - LiteRT ships no types

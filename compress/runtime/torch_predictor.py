@@ -10,8 +10,8 @@ import numpy as np
 
 from compress.core.formats import Format
 from compress.core.spec import ModelSpec
-from compress.errors import ImgcError, missing_backend
-from compress.runtime.predictor import Floats, check_images, damaged
+from compress.errors import missing_backend
+from compress.runtime.predictor import Floats, check_images
 
 
 class TorchPredictor:
@@ -27,12 +27,7 @@ class TorchPredictor:
             raise missing_backend("torch", "train") from error
         from compress.models.weights import load_model
 
-        try:
-            model, spec = load_model(path)
-        except ImgcError:
-            raise
-        except Exception as error:
-            raise damaged(path, "safetensors", error) from error
+        model, spec = load_model(path)
         self.path = path
         self.spec: ModelSpec = spec
         self.threads = threads

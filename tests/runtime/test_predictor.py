@@ -1,0 +1,142 @@
+"""Every format through one door: the same answers, and a clear refusal of what is no model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compress.core.formats import Format
+from compress.errors import ModelFileError, StageError, UsageError
+from compress.runtime.predictor import open_predictor
+
+
+def files(tiny: Any) -> dict[str, Path]:
+    spec, nhwc = tiny.spec(), tiny.spec(layout="NHWC")
+    return {
+        "onnx": tiny.onnx(spec=spec),
+        "onnx batch 2": tiny.onnx("two.onnx", batch=2, spec=spec),
+        "tflite": tiny.tflite(spec=nhwc),
+        "tflite batch 2": tiny.tflite("two.tflite", batch=2, spec=nhwc),
+    }
+
+
+@pytest.mark.parametrize("kind", ["onnx", "onnx batch 2", "tflite", "tflite batch 2"])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_all_formats_give_the_known_answers_for_any_batch(tiny: Any, kind: str, count: int) -> None:
+    predictor = open_predictor(files(tiny)[kind])
+    images = tiny.images(count)
+    logits = predictor.predict(images)
+    assert logits.dtype == np.float32
+    assert logits.shape == (count, 4)
+    np.testing.assert_allclose(logits, tiny.expected(images), atol=2e-6)
+
+
+def test_predictor_says_what_it_is(tiny: Any) -> None:
+    predictor = open_predictor(tiny.onnx(spec=tiny.spec()), threads=2)
+    assert predictor.format is Format.ONNX
+    assert predictor.threads == 2
+    assert predictor.runtime.startswith("onnxruntime 1.")
+    assert predictor.spec == tiny.spec()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.tflite", "model.safetensors"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00" * 64, b"not a model at all, but long enough to be one", b"PK\x03\x04"]
+)
+def test_files_that_are_no_models_are_refused_by_name(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError) as caught:
+        open_predictor(path)
+    assert str(path) in caught.value.message
+    if path.suffix != ".safetensors":
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.7])
+def test_truncated_files_are_refused(tiny: Any, kind: str, share: float) -> None:
+    path = files(tiny)[kind]
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ModelFileError, match=path.name):
+        open_predictor(path)
+
+
+def test_a_file_of_the_wrong_format_is_refused(tiny: Any) -> None:
+    path = tiny.onnx(spec=tiny.spec())
+    wrong = path.with_suffix(".tflite")
+    wrong.write_bytes(path.read_bytes())
+    with pytest.raises(ModelFileError, match="TFL3"):
+        open_predictor(wrong)
+
+
+@pytest.mark.parametrize("name", ["missing.onnx", "missing.tflite", "missing.safetensors"])
+def test_missing_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelFileError, match="no such model file"):
+        open_predictor(tmp_path / name)
+
+
+def test_unknown_suffix(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"allowed \.safetensors, \.onnx, \.tflite"):
+        open_predictor(tmp_path / "model.pkl")
+
+
+def test_a_folder_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").mkdir()
+    with pytest.raises(ModelFileError, match="a folder"):
+        open_predictor(tmp_path / "model.onnx")
+
+
+def test_threads_below_one(tiny: Any) -> None:
+    with pytest.raises(UsageError, match="threads"):
+        open_predictor(tiny.onnx(spec=tiny.spec()), threads=0)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((1, 3, 8, 8), np.float32),
+        np.zeros((1, 16, 16, 3), np.float32),
+        np.zeros((3, 16, 16), np.float32),
+        np.zeros((0, 3, 16, 16), np.float32),
+        np.zeros((1, 3, 16, 16), np.float64),
+        np.zeros((1, 3, 16, 16), np.uint8),
+    ],
+)
+def test_images_of_another_shape_or_type_are_refused(tiny: Any, kind: str, images: np.ndarray) -> None:
+    path = files(tiny)[kind]
+    with pytest.raises(StageError, match=rf"{path.name}: takes float32 images of shape \[N, 3, 16, 16\]"):
+        open_predictor(path).predict(images)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_a_file_without_a_spec_needs_its_preprocessing(tiny: Any, kind: str) -> None:
+    path = getattr(tiny, kind)()
+    with pytest.raises(ModelFileError, match="made by another tool") as caught:
+        open_predictor(path)
+    assert "preprocessing" in caught.value.hint
+    predictor = open_predictor(path, preprocess=tiny.spec().preprocess)
+    assert predictor.spec.arch == "foreign"
+    assert predictor.spec.labels == ("0", "1", "2", "3")
+    assert predictor.spec.input_chw == (3, 16, 16)
+    images = tiny.images(3)
+    np.testing.assert_allclose(predictor.predict(images), tiny.expected(images), atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_a_given_spec_wins(tiny: Any, kind: str) -> None:
+    given = tiny.spec(labels=tuple("wxyz"))
+    assert open_predictor(getattr(tiny, kind)(), spec=given).spec == given
+    assert open_predictor(getattr(tiny, kind)(spec=tiny.spec()), spec=given).spec == given
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+@pytest.mark.parametrize("lie", [{"labels": ("a", "b")}, {"input_chw": (3, 32, 32)}])
+def test_a_spec_that_contradicts_the_graph_is_refused(tiny: Any, kind: str, lie: dict[str, Any]) -> None:
+    with pytest.raises(ModelFileError, match="its spec says"):
+        open_predictor(getattr(tiny, kind)(spec=tiny.spec(**lie)))
