@@ -1,0 +1,100 @@
+"""Failures on their way to the terminal: `error:` and `hint:` on stderr and an exit code, never a traceback unasked.
+
+Exit codes: 0 done, 2 recipe, usage or data, 3 backend missing, 4 stage failed or anything unforeseen, 5 gate failed,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from compress.errors import ImgcError, missing_backend
+
+INTERRUPTED = 130
+UNFORESEEN = 4
+
+# Top-level module -> the extra of pyproject.toml that installs it (the smallest one that does).
+EXTRA_OF_MODULE = {
+    "onnxruntime": "serve",
+    "ai_edge_litert": "serve",
+    "flatbuffers": "serve",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "torch": "train",
+    "torchvision": "train",
+    "timm": "train",
+    "torch_pruning": "train",
+    "safetensors": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "tensorboard": "train",
+    "tensorflow": "tensorflow",
+    "tf_keras": "tensorflow",
+    "onnx2tf": "tensorflow",
+}
+
+
+class ImgcGroup(TyperGroup):
+    """The root command: every exception of a command body ends here."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - Typer's own types are private
+        """Run the chosen command; turn what it raises into a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, typer.TyperException):
+            raise  # Typer prints its own usage errors
+        except BrokenPipeError:
+            raise  # `imgc ... | head`: Typer ends quietly
+        except (Exception, KeyboardInterrupt) as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            text, code = describe(error)
+            typer.echo(text, err=True)
+            raise typer.Exit(code) from None
+
+
+def describe(error: BaseException) -> tuple[str, int]:
+    """Return the text for stderr and the exit code of an exception."""
+    if isinstance(error, ModuleNotFoundError) and (known := _missing_extra(error)):
+        error = known
+    if isinstance(error, ImgcError):
+        return _lines(error.message, error.hint), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        again = "run the same command again: sealed stages are reused and training goes on from its last checkpoint"
+        return _lines("interrupted", again), INTERRUPTED
+    if isinstance(error, OSError) and error.strerror:
+        return _lines(_os_message(error), _OS_HINTS.get(error.errno or 0, "")), UNFORESEEN
+    first_line = str(error).strip().split("\n", 1)[0] or "no message"
+    return _lines(f"unforeseen {type(error).__name__}: {first_line}", _debug_hint(sys.argv[1:])), UNFORESEEN
+
+
+_OS_HINTS = {
+    errno.ENOSPC: "free some disk space, or put the runs elsewhere with --runs-dir",
+    errno.EACCES: "choose a folder you may write to with --runs-dir, or change the permissions",
+    errno.EROFS: "that disk is read-only; choose another folder with --runs-dir",
+}
+
+
+def _os_message(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+
+
+def _missing_extra(error: ModuleNotFoundError) -> ImgcError | None:
+    module = (error.name or "").partition(".")[0]
+    extra = EXTRA_OF_MODULE.get(module)
+    return missing_backend(module, extra) if extra else None
+
+
+def _lines(message: str, hint: str) -> str:
+    return f"error: {message}" + (f"\nhint: {hint}" if hint else "")
+
+
+def _debug_hint(arguments: Sequence[str]) -> str:
+    return f"run with --debug to see where: imgc --debug {' '.join(arguments)}".rstrip()

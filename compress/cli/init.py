@@ -1,0 +1,201 @@
+"""`imgc init`: look at a folder of photographs and write a recipe for it that a newcomer can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compress.cli.options import reporter_of
+
+if TYPE_CHECKING:
+    from compress.data.dataset import Dataset
+
+TINY = "tiny"  # the one architecture for which nobody publishes weights
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="imagenet|none|FILE", help="Weights to start from. Default: imagenet, for tiny none."),
+]
+
+
+def init(
+    ctx: typer.Context,
+    photos: Annotated[Path, typer.Argument(help="Folder with one folder a class (or train/val/test above), or a CSV.")],
+    arch: Annotated[str, typer.Option(help="Architecture.")] = "mobilenet_v3_small",
+    weights: Weights = None,
+    input_px: Annotated[
+        int | None, typer.Option("--input-px", min=32, max=1024, help="Side of the square the network sees.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Recipe to write.")] = Path("imgc.yaml"),
+    name: Annotated[str | None, typer.Option(help="Name of the run. Default: the folder's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the recipe.")] = False,
+) -> None:
+    """Look at your photographs and write a recipe for them."""
+    from compress.core.storage import write_text
+    from compress.data.dataset import load_dataset
+    from compress.errors import UsageError
+
+    if out.exists() and not force:
+        raise UsageError(f"{out}: exists already", hint="add --force to overwrite it, or choose another --out")
+    _check_arch(arch)
+    chosen = weights or ("none" if arch == TINY else "imagenet")
+    _check_weights(chosen)
+    data = data_block(photos, out.parent)
+    dataset = load_dataset(_data_config(data, out.parent), seed=seed, reporter=reporter_of(ctx))
+    size_px = input_px or (96 if arch == TINY else 160)
+    plan = Draft(name or slug(photos.resolve().stem), seed, data, arch, chosen, size_px, len(dataset.splits["train"].paths))
+    _print_counts(photos, dataset)
+    write_text(out, recipe_text(plan, _weights_value(chosen, out.parent)))
+    typer.echo(f"wrote {out}")
+    recipe = "" if out == Path("imgc.yaml") else f" (verbs read ./imgc.yaml, not {out})"
+    typer.echo(f"next: imgc run {out}\n  or verb by verb: imgc train, imgc prune --keep 0.7, ...{recipe}")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the recipe is made from; `data` is the block of the recipe, `n_train` the number of training pictures."""
+
+    name: str
+    seed: int
+    data: dict[str, str]
+    arch: str
+    weights: str
+    input_px: int
+    n_train: int
+
+
+def recipe_text(draft: Draft, weights: str) -> str:
+    """Return the recipe's YAML: the whole chain, with a comment for each choice."""
+    epochs = epochs_for(draft.n_train, fresh=draft.weights == "none")
+    data = ", ".join(f"{key}: {json.dumps(value)}" for key, value in draft.data.items())
+    return _TEMPLATE.format(
+        name=json.dumps(draft.name),
+        seed=draft.seed,
+        data=data,
+        arch=draft.arch,
+        weights=json.dumps(weights),
+        input_px=draft.input_px,
+        epochs=epochs,
+        n_train=draft.n_train,
+        distill_epochs=max(2, epochs // 2),
+        qat_epochs=max(2, epochs // 4),
+    )
+
+
+_TEMPLATE = """\
+# Written by `imgc init`. Run it:      imgc run imgc.yaml
+# Look at it without running it:       imgc plan imgc.yaml
+# Or go verb by verb; each verb takes its options from here: imgc train, imgc prune, imgc distill, ...
+# Paths are relative to this file. Any value can be changed for one run: --set stages.prune.keep=0.5
+imgc: 1
+name: {name}                # results go to runs/<name>/
+seed: {seed}                # same seed, same data: same result
+data: {{{data}}}
+
+stages:                     # run from top to bottom; each reads the newest model above it
+  # 1. Fine-tune a network on the photographs. {n_train} training pictures.
+  - kind: train
+    arch: {arch}
+    weights: {weights}      # imagenet (downloaded), none (from scratch), or a .safetensors / .pth file
+    input_px: {input_px}    # smaller is faster, larger sees more detail
+    fit: {{epochs: {epochs}}}
+
+  # 2. Remove the least important channels. 0.7 of the channels is about half of the work.
+  - kind: prune
+    keep: 0.7
+
+  # 3. Let the pruned network learn from the answers of the first one, to win back accuracy.
+  - kind: distill
+    teacher: train
+    fit: {{epochs: {distill_epochs}}}
+
+  # 4. 8-bit integers instead of floats: a quarter of the size. qat trains with the rounding in place;
+  #    scheme: int8_static is quicker and a little less accurate.
+  - kind: quantize
+    scheme: int8_qat
+    fit: {{epochs: {qat_epochs}}}
+
+  # 5. Files to deploy: ONNX and TFLite, each checked against its source.
+  - kind: export
+    format: all
+
+  # 6. Accuracy, size and speed of every model above, on the test pictures.
+  - kind: benchmark
+    baseline: train
+
+# Make the run fail (exit code 5) when int8 costs more than two points of accuracy:
+# gates:
+#   - {{metric: top1_drop_pp, at: quantize, max: 2.0}}
+"""
+
+
+def epochs_for(n_train: int, *, fresh: bool) -> int:
+    """Return how often to see the training pictures: few pictures or no pretrained weights need more passes."""
+    wanted, least, most = (60_000, 15, 60) if fresh else (18_000, 6, 30)
+    return min(most, max(least, wanted // max(1, n_train)))
+
+
+def slug(text: str) -> str:
+    """Return a text as a run name: lower case, letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48] or "run"
+
+
+def data_block(photos: Path, folder: Path) -> dict[str, str]:
+    """Return the recipe's `data:` block; a relative path is made relative to `folder`, where the recipe lies."""
+    path = photos if photos.is_absolute() else Path(os.path.relpath(photos, folder))
+    return {"kind": "csv" if photos.suffix.lower() == ".csv" else "folder", "path": path.as_posix()}
+
+
+def _data_config(data: dict[str, str], folder: Path):  # noqa: ANN202 - a union that is imported late
+    from compress.core.dataset import CsvData, FolderData
+
+    path = folder / data["path"]
+    return CsvData(kind="csv", path=path) if data["kind"] == "csv" else FolderData(path=path)
+
+
+def _check_arch(arch: str) -> None:
+    from difflib import get_close_matches
+
+    from compress.errors import UsageError
+    from compress.models.arch_names import ARCH_NAMES
+
+    if arch not in ARCH_NAMES:
+        near = get_close_matches(arch, ARCH_NAMES, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else ""
+        raise UsageError(f"--arch {arch}: unknown; there are {', '.join(ARCH_NAMES)}", hint=hint)
+
+
+def _check_weights(weights: str) -> None:
+    from compress.errors import UsageError
+
+    if weights in ("imagenet", "none"):
+        return
+    path = Path(weights)
+    if path.suffix.lower() not in (".safetensors", ".pth", ".pt"):
+        raise UsageError(f"--weights {weights}: give imagenet, none, or a .safetensors or .pth file")
+    if not path.is_file():
+        raise UsageError(f"--weights {weights}: no such file")
+
+
+def _weights_value(weights: str, folder: Path) -> str:
+    if weights in ("imagenet", "none") or Path(weights).is_absolute():
+        return weights
+    return Path(os.path.relpath(weights, folder)).as_posix()
+
+
+def _print_counts(photos: Path, dataset: Dataset) -> None:
+    from compress.cli.output import print_table
+
+    names = ("train", "val", "test")
+    rows = [
+        (label, *(dataset.splits[name].labels_N.count(index) for name in names))
+        for index, label in enumerate(dataset.labels)
+    ]
+    totals = ("all", *(len(dataset.splits[name].paths) for name in names))
+    print_table(f"{photos}: {len(dataset.labels)} classes", ("class", *names), [*rows, totals])

@@ -1,0 +1,122 @@
+"""What a model file holds, without running it: spec, operators, bytes of weights by number type."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from compress.core.digest import sha256_file
+from compress.core.formats import Format, format_of
+from compress.core.spec import SPEC_KEY, ModelSpec
+from compress.errors import ModelFileError
+
+
+class FileFacts(BaseModel):
+    """What `imgc inspect` shows.
+
+    Attributes:
+        ops: operator name -> how often; empty for torch files, which hold weights only.
+        weight_bytes: number type -> bytes of constant tensors of that type.
+        spec: None for a file of another tool.
+    """
+
+    path: Path
+    format: Format
+    size_bytes: int
+    sha256: str
+    ops: dict[str, int]
+    weight_bytes: dict[str, int]
+    spec: ModelSpec | None
+
+
+def inspect_file(path: Path) -> FileFacts:
+    """Return the facts of a .safetensors, .onnx or .tflite file.
+
+    Raises:
+        ModelFileError: no such file, another kind of file, or damaged.
+    """
+    fmt = format_of(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such file", hint="the artifacts of a run are listed in its run.lock.json")
+    try:
+        ops, weight_bytes, spec = _READERS[fmt](path)
+    except (ModelFileError, ImportError):
+        raise
+    except Exception as error:  # parsers of damaged files raise nearly anything
+        raise ModelFileError(f"{path}: damaged or not a {fmt.value} file: {type(error).__name__}: {error}") from error
+    return FileFacts(
+        path=path,
+        format=fmt,
+        size_bytes=path.stat().st_size,
+        sha256=sha256_file(path),
+        ops=dict(Counter(ops).most_common()),
+        weight_bytes=dict(weight_bytes.most_common()),
+        spec=spec,
+    )
+
+
+_Facts = tuple[list[str], Counter[str], ModelSpec | None]
+
+
+def _read_torch(path: Path) -> _Facts:
+    """Read the safetensors header alone: 8 bytes of length, then JSON. Needs no torch."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > path.stat().st_size:
+            raise ModelFileError(f"{path}: damaged, its header claims {length} bytes of a smaller file")
+        header = json.loads(file.read(length))
+    text = header.pop("__metadata__", {}).get(SPEC_KEY)
+    sizes: Counter[str] = Counter()
+    for tensor in header.values():
+        begin, end = tensor["data_offsets"]
+        sizes[_NAMES.get(tensor["dtype"], tensor["dtype"].lower())] += end - begin
+    return [], sizes, ModelSpec.model_validate_json(text) if text else None
+
+
+_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8", "I32": "int32", "I64": "int64"}
+
+
+def _read_onnx(path: Path) -> _Facts:
+    import onnx
+
+    from compress.models.onnx_meta import spec_of
+
+    model = onnx.load(path)
+    sizes: Counter[str] = Counter()
+    for tensor in model.graph.initializer:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        count = 1
+        for side in tensor.dims:
+            count *= side
+        sizes[dtype.name] += count * dtype.itemsize
+    return [node.op_type for node in model.graph.node], sizes, spec_of(model, path)
+
+
+def _read_tflite(path: Path) -> _Facts:
+    from ai_edge_litert import schema_py_generated as schema
+
+    from compress.runtime.tflite_meta import read_spec
+
+    data = path.read_bytes()
+    if data[4:8] != b"TFL3":
+        raise ModelFileError(f"{path}: damaged or not a tflite file: no 'TFL3' mark")
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
+    op_names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    type_names = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    ops = [op_names.get(codes[op.opcodeIndex], "CUSTOM") for graph in model.subgraphs for op in graph.operators]
+    sizes: Counter[str] = Counter()
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            constant = model.buffers[tensor.buffer].data
+            if constant is not None:
+                sizes[type_names.get(tensor.type, "other")] += len(constant)
+    return ops, sizes, read_spec(data)
+
+
+_READERS = {Format.TORCH: _read_torch, Format.ONNX: _read_onnx, Format.TFLITE: _read_tflite}

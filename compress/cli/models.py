@@ -1,0 +1,151 @@
+"""Commands on one model file of any format: `evaluate predict inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compress.cli.options import RUNS, AsJson, Device, Run, RunsDir, Threads, reporter_of
+
+if TYPE_CHECKING:
+    from compress.cli.inspect_file import FileFacts
+    from compress.core.preprocess import Preprocess
+
+ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors, .onnx or .tflite file.")]
+PreprocessText = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocess",
+        metavar="JSON",
+        help='For a file of another tool: how pictures are prepared, e.g. \'{"resize_px": 256, "crop_px": 224}\'.',
+    ),
+]
+
+
+def evaluate(
+    ctx: typer.Context,
+    file: ModelFile,
+    data: Annotated[Path, typer.Option("--data", help="Class folders (a test/ split is used if there), or a CSV.")],
+    threads: Threads = 1,
+    device: Device = "cpu",
+    preprocess: PreprocessText = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure top-1 and top-5 accuracy of a model file on labelled pictures."""
+    from compress.cli.output import print_json
+    from compress.data.dataset import load_labelled_folder
+    from compress.data.pixel_cache import evaluation_pixels
+    from compress.runtime.evaluate import evaluate as measure
+    from compress.runtime.predictor import open_predictor
+
+    reporter = reporter_of(ctx)
+    predictor = open_predictor(file, threads=threads, device=device, preprocess=_parse_preprocess(preprocess))
+    known = None if predictor.spec.arch == "foreign" else predictor.spec.labels
+    split = load_labelled_folder(data, known)
+    pixels = evaluation_pixels(split, predictor.spec.preprocess, reporter)
+    found = measure(predictor, pixels, split.labels_N, reporter)
+    if as_json:
+        print_json({"n_images": found.n_images, "top1_pct": found.top1_pct, "top5_pct": found.top5_pct})
+        return
+    low, high = found.top1_ci95_pct
+    typer.echo(f"{file} with {predictor.runtime}: {found.n_images} pictures")
+    typer.echo(f"top-1 {found.top1_pct:.2f} % (95 % interval {low:.2f} to {high:.2f}), top-5 {found.top5_pct:.2f} %")
+
+
+def predict(
+    ctx: typer.Context,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures to classify.")],
+    model: Annotated[Path | None, typer.Option("--model", help="Model file. Default: the run's newest.")] = None,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Answers for each picture.")] = 5,
+    run: Run = None,
+    runs_dir: RunsDir = RUNS,
+    threads: Threads = 1,
+    device: Device = "cpu",
+    preprocess: PreprocessText = None,
+    as_json: AsJson = False,
+) -> None:
+    """Classify pictures."""
+    from compress.cli.output import print_json
+    from compress.cli.run_files import newest_model
+    from compress.data.transforms import preprocess_files
+    from compress.runtime.predictor import open_predictor
+    from compress.serve.logic import best
+
+    file = model or newest_model(run, runs_dir)
+    predictor = open_predictor(file, threads=threads, device=device, preprocess=_parse_preprocess(preprocess))
+    if not as_json:
+        reporter_of(ctx).info(f"model {file} ({predictor.runtime})")
+    answers: list[dict[str, Any]] = []
+    for image in images:
+        logits_K = predictor.predict(preprocess_files([image], predictor.spec.preprocess))[0]
+        labels = predictor.spec.labels
+        rows = [{"index": i, "label": labels[i], "score": score} for i, score in best(logits_K, top_k)]
+        answers.append({"image": str(image), "predictions": rows})
+    if as_json:
+        print_json({"model": str(file), "images": answers})
+        return
+    for answer in answers:
+        text = ", ".join(f"{row['label']} {row['score']:.3f}" for row in answer["predictions"])
+        typer.echo(f"{answer['image']}: {text}")
+
+
+def inspect(file: ModelFile, as_json: AsJson = False) -> None:
+    """Show what a model file holds: spec, sizes, operators, layers."""
+    from compress.cli.inspect_file import inspect_file
+    from compress.cli.output import print_json
+
+    facts = inspect_file(file)
+    if as_json:
+        print_json(facts.model_dump(mode="json"))
+        return
+    _print_facts(facts)
+
+
+def _print_facts(facts: FileFacts) -> None:
+    from compress.cli.output import print_table, size_text
+
+    rows: list[tuple[str, object]] = [
+        ("format", facts.format.value),
+        ("size", f"{size_text(facts.size_bytes)} ({facts.size_bytes} bytes)"),
+        ("sha256", facts.sha256),
+    ]
+    if spec := facts.spec:
+        rows += [
+            ("arch", spec.arch),
+            ("precision", spec.precision.value),
+            ("input", f"{spec.layout}, {' x '.join(map(str, spec.input_chw))} (C x H x W)"),
+            ("labels", f"{spec.num_classes}: {', '.join(spec.labels[:12])}" + (" ..." if len(spec.labels) > 12 else "")),
+            ("preprocess", spec.preprocess.model_dump_json()),
+            ("params", f"{spec.params:,}"),
+            ("macs", f"{spec.macs:,}"),
+            ("rewrites", ", ".join(spec.rewrites) or "none"),
+        ]
+    else:
+        rows.append(("spec", "none: made by another tool"))
+    print_table(str(facts.path), ("", ""), rows, left=2)
+    if facts.weight_bytes:
+        print_table("", ("weights", "bytes"), facts.weight_bytes.items())
+    if facts.ops:
+        print_table("", ("operator", "count"), facts.ops.items())
+    if facts.spec and facts.spec.layers:
+        layers = [(row.name, row.kind, row.in_features, row.out_features, row.groups) for row in facts.spec.layers]
+        print_table("", ("layer", "kind", "in", "out", "groups"), layers, left=2)
+
+
+def _parse_preprocess(text: str | None) -> Preprocess | None:
+    from pydantic import ValidationError
+
+    from compress.core.preprocess import Preprocess
+    from compress.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        return Preprocess.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        hint = 'for example: --preprocess \'{"resize_px": 256, "crop_px": 224}\''
+        raise UsageError(f"--preprocess: {f'{where}: ' if where else ''}{first['msg']}", hint=hint) from error

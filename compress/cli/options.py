@@ -1,0 +1,48 @@
+"""Options that several commands share, and the settings every command can ask for. Light: no pydantic, no backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from compress.core.stage import Reporter
+
+RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that holds the runs.", show_default=True)]
+Run = Annotated[str | None, typer.Option("--run", help="Run to work on: a name or a folder. Default: runs/latest.")]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="STAGE|FILE", help="Input model: a stage of the run, or a file. Default: newest."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any other option of the stage, e.g. fit.batch_size=16. Repeatable."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
+Device = Annotated[str, typer.Option("--device", help="Where torch computes: cpu or cuda.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, max=256, help="Threads of the runtime.")]
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the options before the command say."""
+
+    quiet: bool = False
+    debug: bool = False
+
+
+def settings_of(ctx: typer.Context) -> Settings:
+    """Return the settings the root command stored."""
+    return ctx.obj if isinstance(ctx.obj, Settings) else Settings()
+
+
+def reporter_of(ctx: typer.Context) -> Reporter:
+    """Return the reporter that fits the terminal and `--quiet`."""
+    from compress.cli.reporter import make_reporter
+
+    return make_reporter(quiet=settings_of(ctx).quiet)

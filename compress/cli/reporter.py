@@ -1,0 +1,151 @@
+"""`ConsoleReporter`: what stages say, on stderr. Bars on a terminal, plain lines elsewhere.
+
+Plain lines begin with `info: `, `warning: ` or `progress: `; a progress line reads
+`progress: LABEL DONE/TOTAL PERCENT% RATE/s eta SECONDSs NOTE`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import IO, TYPE_CHECKING
+
+from compress.core.stage import Advance, Reporter, SilentReporter
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+PLAIN_INTERVAL_S = 10.0  # a log file wants a sign of life, not a line a batch
+
+
+def make_reporter(*, quiet: bool, stream: IO[str] | None = None) -> Reporter:
+    """Return the reporter for a stream (default stderr): silent, with bars, or with plain lines."""
+    if quiet:
+        return SilentReporter()
+    stream = stream or sys.stderr
+    return ConsoleReporter(stream) if stream.isatty() else PlainReporter(stream)
+
+
+class PlainReporter:
+    """One parseable line at a time, for logs and pipes."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        """Write to `stream`."""
+        self._stream = stream
+
+    def info(self, text: str) -> None:
+        """Write an `info:` line."""
+        self._line(f"info: {text}")
+
+    def warn(self, text: str) -> None:
+        """Write a `warning:` line."""
+        self._line(f"warning: {text}")
+
+    @contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Advance]:
+        """Write a `progress:` line every ten seconds and one at the end."""
+        counter = _Counter(label, total)
+        last_s = counter.begun_s
+
+        def advance(done: int = 1, note: str = "") -> None:
+            nonlocal last_s
+            counter.add(done, note)
+            if time.monotonic() - last_s >= PLAIN_INTERVAL_S:
+                last_s = time.monotonic()
+                self._line(counter.line())
+
+        yield advance
+        self._line(counter.line())
+
+    def _line(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+
+class _Counter:
+    """Counts units and tells rate and remaining time."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self.begun_s = time.monotonic()
+        self._label, self._total, self._done, self._note = label, total, 0, ""
+
+    def add(self, done: int, note: str) -> None:
+        self._done += done
+        self._note = note or self._note
+
+    def line(self) -> str:
+        seconds = max(time.monotonic() - self.begun_s, 1e-9)
+        rate = self._done / seconds
+        percent = 100 * self._done / self._total if self._total else 100.0
+        eta = f"{(self._total - self._done) / rate:.0f}s" if rate else "unknown"
+        return (
+            f"progress: {self._label} {self._done}/{self._total} {percent:.0f}% {rate:.1f}/s eta {eta} {self._note}"
+        ).rstrip()
+
+
+class ConsoleReporter:
+    """Rich progress bars with rate and remaining time, for people at a terminal."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        """Draw on `stream`, which must be a terminal."""
+        from rich.console import Console
+
+        self._console: Console = Console(file=stream, highlight=False)
+        self._bars: Progress | None = None
+
+    def info(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._console.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Print a yellow line above the bars."""
+        self._console.print(f"warning: {text}", style="yellow", markup=False)
+
+    def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
+        """Show a bar; a bar within a bar joins the same display, since a terminal has room for one."""
+        return self._bar(label, total)
+
+    @contextmanager
+    def _bar(self, label: str, total: int) -> Iterator[Advance]:
+        outermost = self._bars is None
+        bars = self._bars or _new_bars(self._console)
+        if outermost:
+            self._bars = bars
+            bars.start()
+        task = bars.add_task(label, total=total, note="")
+
+        def advance(done: int = 1, note: str = "") -> None:
+            bars.update(task, advance=done, **({"note": note} if note else {}))
+
+        try:
+            yield advance
+        finally:
+            bars.remove_task(task)
+            if outermost:
+                bars.stop()
+                self._bars = None
+
+
+def _new_bars(console: Console) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Units a second."""
+
+        def render(self, task: object) -> Text:
+            speed = getattr(task, "finished_speed", None) or getattr(task, "speed", None)
+            return Text(f"{speed:.1f}/s" if speed else "", style="cyan")
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    return Progress(*columns, console=console, transient=True)

@@ -1,0 +1,139 @@
+"""The verbs that run one stage: `train prune distill quantize export benchmark`.
+
+Each command has the name of its stage kind and typed options for the main knobs; `--set key=value` reaches all others.
+A knob that is not given is left to ./imgc.yaml's stage of the same kind, then to the stage's own default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compress.cli.options import RUNS, AsJson, Device, From, Run, RunsDir, Set
+
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the training pictures.")]
+
+
+def train(
+    ctx: typer.Context,
+    data: Annotated[Path | None, typer.Option("--data", help="Class folders, or a CSV manifest.")] = None,
+    arch: Annotated[str | None, typer.Option(help="Architecture, e.g. mobilenet_v3_small.")] = None,
+    weights: Annotated[str | None, typer.Option(metavar="imagenet|none|FILE", help="Weights to start from.")] = None,
+    epochs: Epochs = None,
+    input_px: Annotated[int | None, typer.Option("--input-px", help="Side of the square the network sees.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run to start.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same result.")] = None,
+    sets: Set = None,
+    device: Device = "cpu",
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Start a run: fine-tune a network on your photographs. Reads ./imgc.yaml, or --data."""
+    from compress.cli.one_stage import StageRequest, start_run
+
+    knobs = {"arch": arch, "weights": weights, "fit.epochs": epochs, "input_px": input_px, "fit.lr": lr}
+    request = StageRequest("train", knobs, None, sets or [], None, runs_dir, device, as_json)
+    start_run(ctx, request, data=data, name=name, seed=seed)
+
+
+def prune(
+    ctx: typer.Context,
+    keep: Annotated[float | None, typer.Option(help="Share of the channels to keep, above 0 and at most 1.")] = None,
+    importance: Annotated[str | None, typer.Option(metavar="l1|l2|bn_scale|taylor", help="What ranks channels.")] = None,
+    scope: Annotated[str | None, typer.Option(metavar="local|global", help="Rank within a layer, or over all.")] = None,
+    from_: From = None,
+    run: Run = None,
+    sets: Set = None,
+    device: Device = "cpu",
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Remove the least important channels."""
+    from compress.cli.one_stage import StageRequest, add_stage
+
+    knobs = {"keep": keep, "importance": importance, "scope": scope}
+    add_stage(ctx, StageRequest("prune", knobs, from_, sets or [], run, runs_dir, device, as_json))
+
+
+def distill(
+    ctx: typer.Context,
+    teacher: Annotated[str | None, typer.Option(metavar="STAGE|FILE", help="Default: the run's train stage.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Softens both distributions.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Share of the teacher's answers in the loss, 0..1.")] = None,
+    epochs: Epochs = None,
+    from_: From = None,
+    run: Run = None,
+    sets: Set = None,
+    device: Device = "cpu",
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Train the newest model on a teacher's answers, to recover what pruning cost."""
+    from compress.cli.one_stage import StageRequest, add_stage
+
+    knobs = {"teacher": teacher, "temperature": temperature, "alpha": alpha, "fit.epochs": epochs}
+    add_stage(ctx, StageRequest("distill", knobs, from_, sets or [], run, runs_dir, device, as_json))
+
+
+def quantize(
+    ctx: typer.Context,
+    scheme: Annotated[str | None, typer.Option(metavar="int8_static|int8_qat|dynamic", help="How.")] = None,
+    epochs: Epochs = None,
+    calibration_count: Annotated[int | None, typer.Option(help="Pictures that set the ranges.")] = None,
+    from_: From = None,
+    run: Run = None,
+    sets: Set = None,
+    device: Device = "cpu",
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a float model into an int8 ONNX model."""
+    from compress.cli.one_stage import StageRequest, add_stage
+
+    knobs = {"scheme": scheme, "fit.epochs": epochs, "calibration_count": calibration_count}
+    add_stage(ctx, StageRequest("quantize", knobs, from_, sets or [], run, runs_dir, device, as_json))
+
+
+def export(
+    ctx: typer.Context,
+    file: Annotated[Path | None, typer.Argument(help="Model file to convert; the same as --from FILE.")] = None,
+    format_: Annotated[str | None, typer.Option("--format", metavar="onnx|tflite|all", help="File format.")] = None,
+    precision: Annotated[str | None, typer.Option(metavar="auto|fp32|fp16|int8", help="Number format.")] = None,
+    opset: Annotated[int | None, typer.Option(help="ONNX operator set.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Also copy the exported model here.")] = None,
+    from_: From = None,
+    run: Run = None,
+    sets: Set = None,
+    device: Device = "cpu",
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Write an ONNX or TFLite file and check it against its source."""
+    from compress.cli.one_stage import StageRequest, add_stage
+    from compress.errors import UsageError
+
+    if file and from_:
+        raise UsageError("give the input once: as an argument or with --from")
+    knobs = {"format": format_, "precision": precision, "opset": opset}
+    source = str(file) if file else from_
+    add_stage(ctx, StageRequest("export", knobs, source, sets or [], run, runs_dir, device, as_json), out=out)
+
+
+def benchmark(
+    ctx: typer.Context,
+    baseline: Annotated[str | None, typer.Option(metavar="STAGE", help="Stage that drops are measured against.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of each runtime.")] = None,
+    run: Run = None,
+    sets: Set = None,
+    device: Device = "cpu",
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Measure accuracy, size, latency and memory of every model of the run."""
+    from compress.cli.one_stage import StageRequest, add_stage
+
+    knobs = {"baseline": baseline, "threads": threads}
+    add_stage(ctx, StageRequest("benchmark", knobs, None, sets or [], run, runs_dir, device, as_json))

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from compress.cli.errors import EXTRA_OF_MODULE, ImgcGroup, describe
+from compress.cli.doctor import list_packages
+from compress.errors import DataError, GateError, RecipeError, StageError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UsageError("x"), 2), (RecipeError("x"), 2), (DataError("x"), 2), (StageError("x"), 4), (GateError("x"), 5)],
+)
+def test_expected_failures_keep_their_code(error: Exception, code: int):
+    assert describe(error) == ("error: x", code)
+
+
+def test_the_hint_has_its_own_line():
+    assert describe(UsageError("no run", hint="imgc train"))[0] == "error: no run\nhint: imgc train"
+
+
+@pytest.mark.parametrize(("module", "extra"), sorted(EXTRA_OF_MODULE.items()))
+def test_a_missing_backend_names_the_extra(module: str, extra: str):
+    text, code = describe(ModuleNotFoundError(f"No module named '{module}.nn'", name=f"{module}.nn"))
+    assert code == 3
+    assert f"imgc[{extra}]" in text
+
+
+def test_every_extra_is_one_of_the_distribution():
+    assert set(EXTRA_OF_MODULE.values()) <= {package.extra for package in list_packages()}
+
+
+def test_a_bug_of_ours_is_not_called_a_missing_backend():
+    text, code = describe(ModuleNotFoundError("No module named 'compress.nothing'", name="compress.nothing"))
+    assert code == 4
+    assert "--debug" in text
+
+
+def test_interruption_says_how_to_go_on():
+    text, code = describe(KeyboardInterrupt())
+    assert code == 130
+    assert "again" in text
+
+
+def test_a_full_disk_is_named_with_the_file():
+    text, code = describe(OSError(errno.ENOSPC, "No space left on device", "/runs/x"))
+    assert code == 4
+    assert text.startswith("error: /runs/x: No space left on device\nhint: ")
+
+
+def test_the_unforeseen_is_one_line():
+    text, code = describe(ValueError("first\nsecond"))
+    assert code == 4
+    assert text.splitlines()[0] == "error: unforeseen ValueError: first"
+
+
+def _app(error: BaseException) -> typer.Typer:
+    app = typer.Typer(cls=ImgcGroup, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def root(debug: bool = False) -> None:
+        pass
+
+    @app.command()
+    def fail() -> None:
+        raise error
+
+    return app
+
+
+def test_a_traceback_only_with_debug():
+    quiet = CliRunner().invoke(_app(ValueError("boom")), ["fail"])
+    assert (quiet.exit_code, "Traceback" in quiet.output) == (4, False)
+    loud = CliRunner().invoke(_app(ValueError("boom")), ["--debug", "fail"])
+    assert (loud.exit_code, "Traceback" in loud.stderr) == (4, True)
+
+
+def test_exits_and_usage_errors_pass_through():
+    assert CliRunner().invoke(_app(typer.Exit(7)), ["fail"]).exit_code == 7
+    assert CliRunner().invoke(_app(ValueError()), ["fail", "--nonsense"]).exit_code == 2
+    assert CliRunner().invoke(_app(KeyboardInterrupt()), ["fail"]).exit_code == 130
