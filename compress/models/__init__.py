@@ -1,0 +1,1 @@
+"""Architectures and their files: explicit names, layer tables, strict weights, one clean ONNX graph."""

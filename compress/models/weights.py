@@ -1,0 +1,206 @@
+"""Weights in and out of files: safetensors with the spec inside, strict loads, no pickle."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from compress.core.spec import SPEC_KEY, ModelSpec
+from compress.core.storage import atomic_path
+from compress.errors import DataError, ImgcError, ModelFileError, UsageError
+from compress.models.archs import ArchInfo
+from compress.models.build import arch_info, build_model, describe
+
+NO_WEIGHTS = "none"
+IMAGENET = "imagenet"
+_WRAPPERS = ("state_dict", "model", "model_state_dict")
+_COUNTER = "num_batches_tracked"  # not learned, and absent from old files
+
+
+def save_model(path: Path, model: nn.Module, spec: ModelSpec) -> ModelSpec:
+    """Write one self-describing safetensors file, atomically; equal weights give equal bytes.
+
+    Returns:
+        The spec as stored: with the layer table, parameters and MACs of this very network.
+    """
+    stored = describe(model, spec)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={SPEC_KEY: stored.model_dump_json()})
+    return stored
+
+
+def load_model(path: Path) -> tuple[nn.Module, ModelSpec]:
+    """Return the network of a file made by `save_model`, in eval mode on the CPU, and its spec. Strict.
+
+    Raises:
+        ModelFileError: no such file, damaged, without a spec, or with tensors that do not fit it.
+    """
+    tensors, metadata = _read_safetensors(path)
+    spec = _spec_from(metadata, path)
+    try:
+        model = build_model(spec)
+    except ImgcError as error:
+        raise ModelFileError(f"{path}: {error.message}", hint=error.hint) from error
+    if problems := _misfits(model.state_dict(), tensors):
+        raise ModelFileError(f"{path}: the weights do not fit the spec inside the file: {_listing(problems)}")
+    model.load_state_dict(tensors)
+    return model.eval(), spec
+
+
+def load_pretrained(model: nn.Module, spec: ModelSpec, weights: str | Path) -> bool:
+    """Load published or saved weights into a fresh network, in place.
+
+    The classifier is loaded when the file has as many classes as the spec, and left fresh when it has another
+    number; every other tensor must be there and fit.
+
+    Args:
+        model: the network of `spec`.
+        spec: says the architecture.
+        weights: "none" (nothing is done), "imagenet" (downloaded by torchvision or timm), or a .safetensors or
+            .pth file (.pth is read as tensors only, never unpickled as code).
+
+    Returns:
+        True when the classifier was loaded too.
+
+    Raises:
+        ModelFileError: the file is damaged or its tensors do not fit; the message names them.
+        DataError: the download failed.
+        UsageError: nobody publishes ImageNet weights for this architecture.
+    """
+    if str(weights) == NO_WEIGHTS:
+        return False
+    info = arch_info(spec.arch)
+    if str(weights) == IMAGENET:
+        source, tensors = f"ImageNet weights of {spec.arch}", _download(spec.arch, info)
+    else:
+        source, tensors = str(weights), read_weights(Path(weights))
+    own = model.state_dict()
+    same_head = _classes(tensors, info.head) == _classes(own, info.head)
+    if not same_head:  # keep the fresh head, both weight and bias
+        fresh = {name: own[name] for name in own if name.startswith(f"{info.head}.")}
+        tensors = {**{name: t for name, t in tensors.items() if not name.startswith(f"{info.head}.")}, **fresh}
+    if problems := _misfits(own, tensors):
+        raise ModelFileError(
+            f"{source}: does not fit the architecture '{spec.arch}': {_listing(problems)}",
+            hint="give the file of the same architecture, or `weights: none`",
+        )
+    model.load_state_dict({**{name: own[name] for name in own if name.endswith(_COUNTER)}, **tensors})
+    return same_head
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .safetensors or .pth file by name, without wrappers and `module.` prefixes.
+
+    Raises:
+        ModelFileError: no such file, damaged, of another kind, or holding anything but tensors.
+    """
+    if path.suffix.lower() == ".safetensors":
+        return _read_safetensors(path)[0]
+    if path.suffix.lower() not in (".pth", ".pt"):
+        raise ModelFileError(f"{path}: weights must be a .safetensors or .pth file, found suffix '{path.suffix}'")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise _not_there(path) from error
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise ModelFileError(
+            f"{path}: cannot be read as weights (damaged, or holds more than tensors): {_first_line(error)}",
+            hint="save it again as a plain state_dict, best as .safetensors",
+        ) from error
+    while isinstance(content, Mapping) and (wrapper := next((key for key in _WRAPPERS if key in content), None)):
+        content = content[wrapper]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ModelFileError(f"{path}: holds no state_dict (a mapping from names to tensors)")
+    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise _not_there(path) from error
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path}: damaged, or no safetensors file: {_first_line(error)}") from error
+
+
+def _spec_from(metadata: Mapping[str, str], path: Path) -> ModelSpec:
+    if SPEC_KEY not in metadata:
+        raise ModelFileError(
+            f"{path}: holds weights but no spec ('{SPEC_KEY}' in its metadata), so it was not written by imgc",
+            hint=f"give it to training instead: imgc train --arch ARCH --weights {path}",
+        )
+    try:
+        return ModelSpec.model_validate_json(metadata[SPEC_KEY])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelFileError(f"{path}: the spec inside is invalid at '{where}': {first['msg']}") from error
+
+
+def _download(arch: str, info: ArchInfo) -> dict[str, Tensor]:
+    if info.imagenet is None:
+        raise UsageError(
+            f"nobody publishes ImageNet weights for '{arch}'",
+            hint="use `weights: none`, or `weights: FILE.safetensors`",
+        )
+    try:
+        return _torchvision_weights(arch) if info.imagenet == "torchvision" else _timm_weights(arch)
+    except Exception as error:  # the libraries raise whatever their HTTP client raises
+        raise DataError(
+            f"the ImageNet weights of '{arch}' could not be downloaded: {_first_line(error)}",
+            hint="without a network, name a file: `weights: FILE.safetensors` (or `weights: none`)",
+        ) from error
+
+
+def _torchvision_weights(arch: str) -> dict[str, Tensor]:
+    from torchvision.models import get_model_weights
+
+    tensors: dict[str, Tensor] = get_model_weights(arch).DEFAULT.get_state_dict(progress=False, check_hash=True)
+    return tensors
+
+
+def _timm_weights(arch: str) -> dict[str, Tensor]:
+    import timm
+
+    network: nn.Module = timm.create_model(arch, pretrained=True)
+    return network.state_dict()
+
+
+def _classes(tensors: Mapping[str, Tensor], head: str) -> int | None:
+    weight = tensors.get(f"{head}.weight")
+    return None if weight is None or weight.ndim == 0 else weight.shape[0]
+
+
+def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """Return what is wrong with `given`, tensor by tensor."""
+    problems = []
+    for name, tensor in own.items():
+        if name not in given:
+            if not name.endswith(_COUNTER):
+                problems.append(f"'{name}' missing")
+        elif given[name].shape != tensor.shape:
+            problems.append(f"'{name}' is {list(given[name].shape)}, needed {list(tensor.shape)}")
+    return problems + [f"'{name}' unexpected" for name in given if name not in own]
+
+
+def _listing(problems: list[str], count: int = 8) -> str:
+    more = f"; and {len(problems) - count} more" if len(problems) > count else ""
+    return "; ".join(problems[:count]) + more
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _not_there(path: Path) -> ModelFileError:
+    return ModelFileError(f"{path}: no such file")
