@@ -1,1 +1,1 @@
-"""The server: gateway (HTTP, limits, admission) -> logic (decode, preprocess, top-k) -> inference (shared predictors)."""
+"""The server. Gateway (HTTP, limits, admission) -> logic (decode, preprocess, top-k) -> inference (lent predictors)."""

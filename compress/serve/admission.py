@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from compress.serve.faults import overloaded
+from compress.serve.errors import overloaded
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Admission:
         """Hold one place.
 
         Raises:
-            Fault: 503 when all places are taken.
+            RequestError: 503 when all places are taken.
         """
         if self.inside >= self.limit:
             raise overloaded()

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from compress.serve.config import ServeConfig
-from compress.serve.faults import Fault, bad_request
+from compress.serve.errors import RequestError, bad_request
 from compress.serve.gateway import RequestIds, error_response
 from compress.serve.page import page_routes
 from compress.serve.service import Service
@@ -70,8 +70,8 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
 
 def _add_error_handlers(app: FastAPI) -> None:
-    @app.exception_handler(Fault)
-    async def on_fault(request: Request, fault: Fault) -> Response:
+    @app.exception_handler(RequestError)
+    async def on_fault(request: Request, fault: RequestError) -> Response:
         return error_response(request, fault)
 
     @app.exception_handler(RequestValidationError)
@@ -82,13 +82,13 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def on_http_error(request: Request, error: HTTPException) -> Response:
         code = _HTTP_CODES.get(error.status_code, "http_error")
         headers = dict(error.headers or {})
-        return error_response(request, Fault(error.status_code, code, str(error.detail), headers=headers))
+        return error_response(request, RequestError(error.status_code, code, str(error.detail), headers=headers))
 
     @app.exception_handler(Exception)
     async def on_bug(request: Request, _: Exception) -> Response:
         # sent from outside the middleware, so it sets the id itself; the traceback goes to the log, not to the client
         headers = {"X-Request-Id": request.state.request_id}
-        return error_response(request, Fault(500, "internal", "the server failed", headers=headers))
+        return error_response(request, RequestError(500, "internal", "the server failed", headers=headers))
 
 
 def _complaint(item: dict[str, Any]) -> str:

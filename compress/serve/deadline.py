@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from compress.serve.faults import deadline_passed
+from compress.serve.errors import deadline_passed
 
 
 class Deadline:
@@ -22,7 +22,7 @@ class Deadline:
         """Do nothing while time is left.
 
         Raises:
-            Fault: 504, naming the step that was not begun.
+            RequestError: 504, naming the step that was not begun.
         """
         if self.remaining_s() <= 0:
             raise deadline_passed(self.timeout_ms, before)

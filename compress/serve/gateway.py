@@ -13,9 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from compress.serve.deadline import Deadline
-from compress.serve.faults import (
+from compress.serve.errors import (
     BODY,
-    Fault,
+    RequestError,
     bad_request,
     deadline_passed,
     empty_body,
@@ -71,7 +71,7 @@ class LingeringResponse(JSONResponse):
         await send({"type": "http.response.body", "body": b""})
 
 
-def error_response(request: Request, fault: Fault) -> Response:
+def error_response(request: Request, fault: RequestError) -> Response:
     """Return the answer that every error has: `{"error", "code", "request_id"}`."""
     content = {"error": fault.message, "code": fault.code, "request_id": request.state.request_id}
     kind = LingeringResponse if fault.body_unread else JSONResponse
@@ -82,7 +82,7 @@ def check_headers(headers: Mapping[str, str], max_body_bytes: int) -> None:
     """Let a request's headers pass.
 
     Raises:
-        Fault: 415 a declared type that is no image, 413 a declared length over the limit.
+        RequestError: 415 a declared type that is no image, 413 a declared length over the limit.
     """
     declared = headers.get("content-type", "").split(";")[0].strip().lower()
     if declared not in _RAW_TYPES and not declared.startswith("image/"):
@@ -98,7 +98,7 @@ async def read_body(receive: Receive, max_body_bytes: int, deadline: Deadline) -
     """Return the whole body.
 
     Raises:
-        Fault: 400 empty or cut short, 413 over the limit (as soon as it is), 504 too slow.
+        RequestError: 400 empty or cut short, 413 over the limit (as soon as it is), 504 too slow.
     """
     try:
         async with asyncio.timeout(deadline.remaining_s()):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from compress.data.decode import BadImageError, decode
 from compress.data.transforms import preprocess_image
 from compress.serve.deadline import Deadline
-from compress.serve.faults import Fault, undecodable, unsupported_type
+from compress.serve.errors import RequestError, undecodable, unsupported_type
 from compress.serve.inference import Inference
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
@@ -48,7 +48,7 @@ class Classifier:
         """Return the `top_k` best classes (all, when the model has fewer).
 
         Raises:
-            Fault: 415 no image, 422 an image that does not decode, 504 too late, 500 a model that answers no number.
+            RequestError: 415 no image, 422 an image that does not decode, 504 too late, 500 logits not finite.
         """
         spec = self.inference.spec
         deadline.check("decoding")
@@ -80,10 +80,10 @@ def best(logits_K: NDArray[np.float32], top_k: int) -> list[tuple[int, float]]:
     """Return (index, softmax share 0..1) of the `top_k` greatest logits, greatest first; of equals the first.
 
     Raises:
-        Fault: 500 when a logit is not finite: no order would be true.
+        RequestError: 500 when a logit is not finite: no order would be true.
     """
     if not np.isfinite(logits_K).all():
-        raise Fault(500, "bad_model_output", "the model answered with numbers that are not finite")
+        raise RequestError(500, "bad_model_output", "the model answered with numbers that are not finite")
     shifted_K = logits_K.astype(np.float64) - logits_K.max()
     scores_K = np.exp(shifted_K) / np.exp(shifted_K).sum()
     order = np.argsort(-logits_K, kind="stable")[:top_k]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 _FOLDER = Path(__file__).parent / "page"
 _FILES = {  # path -> (file, type): nothing else can be asked for, so no path is ever built from a request
@@ -23,7 +23,7 @@ _HEADERS = {
 }
 
 
-def page_routes() -> list[Route]:
+def page_routes() -> list[BaseRoute]:
     """Return the routes of the page's files."""
     return [_route(path, _FOLDER / name, media_type) for path, (name, media_type) in _FILES.items()]
 

@@ -14,7 +14,7 @@ from compress.runtime.host import usable_cores
 from compress.serve.admission import Admission
 from compress.serve.config import ServeConfig
 from compress.serve.deadline import Deadline
-from compress.serve.faults import deadline_passed, not_ready
+from compress.serve.errors import deadline_passed, not_ready
 from compress.serve.gateway import check_headers, read_body
 from compress.serve.inference import Inference
 from compress.serve.logic import Classifier
@@ -41,7 +41,7 @@ class Service:
         """Return the body of the answer to one picture.
 
         Raises:
-            Fault: any of the statuses of `compress.serve.faults`.
+            RequestError: any of the statuses of `compress.serve.errors`.
         """
         begun = perf_counter()
         deadline = Deadline(self.config.timeout_ms)
@@ -74,7 +74,7 @@ class Service:
         """Return what a monitor and the page want to know.
 
         Raises:
-            Fault: 503 while the service is not ready.
+            RequestError: 503 while the service is not ready.
         """
         if not self.ready:
             raise not_ready()

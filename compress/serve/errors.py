@@ -1,11 +1,11 @@
-"""`Fault`: a request that gets no prediction, with the status, the code and the words it is told instead."""
+"""`RequestError`: a request that gets no prediction, with the status, the code and the words it is told instead."""
 
 from __future__ import annotations
 
 RETRY_AFTER_S = 1
 
 
-class Fault(Exception):
+class RequestError(Exception):
     """An answer other than 200: becomes `{"error", "code", "request_id"}`.
 
     Attributes:
@@ -33,54 +33,54 @@ class Fault(Exception):
         self.body_unread = body_unread
 
 
-def bad_request(message: str) -> Fault:
+def bad_request(message: str) -> RequestError:
     """Return 400: a parameter that cannot be used."""
-    return Fault(400, "bad_request", message)
+    return RequestError(400, "bad_request", message)
 
 
-def empty_body() -> Fault:
+def empty_body() -> RequestError:
     """Return 400: no image came."""
-    return Fault(400, "empty_body", "the body is empty: send the image's bytes as the raw request body")
+    return RequestError(400, "empty_body", "the body is empty: send the image's bytes as the raw request body")
 
 
-def incomplete_body() -> Fault:
+def incomplete_body() -> RequestError:
     """Return 400: the client went away in the middle of its body."""
-    return Fault(400, "incomplete_body", "the connection ended before the whole body had arrived")
+    return RequestError(400, "incomplete_body", "the connection ended before the whole body had arrived")
 
 
-def too_large(limit_bytes: int, *, body_unread: bool) -> Fault:
+def too_large(limit_bytes: int, *, body_unread: bool) -> RequestError:
     """Return 413: a body over the limit."""
     message = f"the body is larger than the {limit_bytes} bytes allowed"
-    return Fault(413, "too_large", message, body_unread=body_unread)
+    return RequestError(413, "too_large", message, body_unread=body_unread)
 
 
-def unsupported_type(found: str) -> Fault:
+def unsupported_type(found: str) -> RequestError:
     """Return 415: what came is no image, by its declared type or by its first bytes."""
     message = (
         f"not an image this server reads (found {found}): send a JPEG, PNG, WebP, BMP, GIF or TIFF as the raw body"
     )
-    return Fault(415, "unsupported_media_type", message)
+    return RequestError(415, "unsupported_media_type", message)
 
 
-def undecodable(message: str) -> Fault:
+def undecodable(message: str) -> RequestError:
     """Return 422: an image by its first bytes that does not decode."""
-    return Fault(422, "bad_image", message)
+    return RequestError(422, "bad_image", message)
 
 
-def overloaded() -> Fault:
+def overloaded() -> RequestError:
     """Return 503: as many requests as may wait are waiting."""
-    return Fault(503, "overloaded", "too many requests are waiting", headers={"Retry-After": str(RETRY_AFTER_S)})
+    return RequestError(503, "overloaded", "too many requests are waiting", headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def not_ready() -> Fault:
+def not_ready() -> RequestError:
     """Return 503: the model is not warm yet, or the server is stopping."""
     message = "the server is starting or stopping"
-    return Fault(503, "not_ready", message, headers={"Retry-After": str(RETRY_AFTER_S)})
+    return RequestError(503, "not_ready", message, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def deadline_passed(timeout_ms: int, before: str) -> Fault:
+def deadline_passed(timeout_ms: int, before: str) -> RequestError:
     """Return 504: time ran out before the named step."""
-    return Fault(504, "deadline", f"{timeout_ms} ms passed before {before}", body_unread=before == BODY)
+    return RequestError(504, "deadline", f"{timeout_ms} ms passed before {before}", body_unread=before == BODY)
 
 
 BODY = "the body had arrived"
