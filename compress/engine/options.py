@@ -30,7 +30,7 @@ class FitOptions(BaseModel):
         patience: epochs without a better validation accuracy before stopping; None never stops early.
         keep: `best` keeps the weights of the epoch with the best validation accuracy, `last` those of the last epoch.
         freeze_epochs: first epochs in which only the head learns, at `lr`; frozen BatchNorm keeps its statistics.
-        crop_scale_min: smallest share of the area a random crop has; 1 with `crop_ratio` 1: the centre.
+        crop_scale_min: smallest share of the area a random crop has; 1 with `crop_ratio` 1: a full square.
         crop_ratio: random crops have a width/height between 1/crop_ratio and crop_ratio.
         flip: mirror images: `horizontal`, `both` (surfaces: all mirrors and quarter turns) or `none`.
         color_jitter: brightness, contrast and saturation factors are drawn from 1 - j .. 1 + j.

@@ -1,0 +1,73 @@
+"""Training batches: a permutation an epoch, an augmentation a batch, both functions of (seed, epoch, batch) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+
+from compress.core.preprocess import Preprocess
+from compress.engine.augment import augment, mix
+from compress.engine.options import FitOptions
+from compress.engine.randomness import Purpose, generator
+
+
+@dataclass(frozen=True)
+class TrainSet:
+    """Training pictures: uint8 [N, S, S, 3] whole photographs squashed to squares, width/height [N], labels [N]."""
+
+    pixels_NSSC: np.ndarray
+    aspect_N: np.ndarray
+    labels_N: np.ndarray
+
+
+@dataclass(frozen=True)
+class ValSet:
+    """Validation pictures: uint8 [N, H, W, 3] after `to_pixels`, labels [N]."""
+
+    pixels_NHWC: np.ndarray
+    labels_N: np.ndarray
+
+
+def steps_per_epoch(n_images: int, batch_size: int) -> int:
+    """Return the batches of an epoch; a last batch of a single picture is dropped.
+
+    BatchNorm cannot take the variance of one value a channel. Which picture is left out changes every epoch.
+    """
+    full, rest = divmod(n_images, batch_size)
+    return full + (rest > 1)
+
+
+def train_batches(
+    train: TrainSet,
+    num_classes: int,
+    preprocess: Preprocess,
+    options: FitOptions,
+    *,
+    seed: int,
+    epoch: int,
+    device: torch.device,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield images_NCHW (float32, normalised, channels_last) and targets_NK (class probabilities) of one epoch.
+
+    Args:
+        train: the pictures; a memory map is read batch by batch.
+        num_classes: K.
+        preprocess: crop side, mean, standard deviation.
+        options: batch size and augmentation.
+        seed: of the run.
+        epoch: which permutation and draws.
+        device: where the batch is augmented and ends.
+    """
+    order = generator(seed, Purpose.ORDER, epoch).permutation(len(train.labels_N))
+    for batch in range(steps_per_epoch(len(order), options.batch_size)):
+        # ascending indices read the memory map forwards; the order inside a batch has no meaning
+        index = np.sort(order[batch * options.batch_size : (batch + 1) * options.batch_size])
+        rng = generator(seed, Purpose.AUGMENT, epoch, batch)
+        pixels_NSSC = torch.from_numpy(train.pixels_NSSC[index]).to(device, non_blocking=True)
+        images_NCHW = augment(pixels_NSSC, train.aspect_N[index], preprocess, options, rng)
+        labels_N = torch.from_numpy(train.labels_N[index].astype(np.int64)).to(device)
+        yield mix(images_NCHW, F.one_hot(labels_N, num_classes).float(), options, rng)
