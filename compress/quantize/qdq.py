@@ -159,4 +159,3 @@ def _constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
         for name, array in initializers_of(model).items()
         if name not in made_by_nodes
     }
-

@@ -15,11 +15,11 @@ from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import atomic_path, write_json
 from compress.data.calibration import calibration_split, manifest
 from compress.data.dataset import Dataset, Split, load_dataset
-from compress.data.pixel_cache import evaluation_pixels, training_pixels
+from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
-from compress.engine.batches import TrainSet, ValSet
+from compress.engine.batches import ValSet
 from compress.engine.evaluate import top1_pct, torch_logits
-from compress.engine.fit import fit_side_px
+from compress.engine.sets import training_sets
 from compress.errors import StageError
 from compress.models.onnx_meta import embed_spec
 from compress.quantize.calibrate import calibrate
@@ -43,12 +43,14 @@ def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOu
     if ctx.data is None:
         raise StageError("quantize needs photographs", hint="add a `data:` block to the recipe or pass --data DIR")
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
-    val = _val_set(dataset, spec, ctx)
+    _check_labels(dataset, spec)
+    split = dataset.splits["val"]
+    val = ValSet(evaluation_pixels(split, spec.preprocess, ctx.reporter), np.asarray(split.labels_N))
     float_NK = torch_logits(TorchGraph(model), val.pixels_NHWC, spec.preprocess)
     if config.scheme == "dynamic":
         made, precision = quantize_dynamically(model), Precision.DYNAMIC
     else:
-        made, precision = _static(config, model, spec, dataset, val, ctx), Precision.INT8
+        made, precision = _static(config, model, spec, dataset, ctx), Precision.INT8
     spec = spec.model_copy(update={"precision": precision})
     embed_spec(made, spec)
     with atomic_path(ctx.stage_dir / FILE_NAME) as temporary:
@@ -58,7 +60,7 @@ def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOu
 
 
 def _static(
-    config: QuantizeConfig, model: onnx.ModelProto, spec: ModelSpec, dataset: Dataset, val: ValSet, ctx: RunContext
+    config: QuantizeConfig, model: onnx.ModelProto, spec: ModelSpec, dataset: Dataset, ctx: RunContext
 ) -> onnx.ModelProto:
     """Return the QDQ model with calibrated (int8_static) or learned (int8_qat) ranges."""
     pictures = calibration_split(dataset.splits["train"], config.calibration_count, ctx.seed, spec.num_classes)
@@ -69,10 +71,11 @@ def _static(
     grids = calibrate(TorchGraph(model), groups, batches, config.range_rule)
     quantized = QuantGraph(model, grids)
     if config.scheme == "int8_qat":
+        train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
         train_quantized(
             quantized,
             TorchGraph(model),
-            train=_train_set(config, dataset.splits["train"], spec, ctx),
+            train=train,
             val=val,
             num_classes=spec.num_classes,
             preprocess=spec.preprocess,
@@ -100,14 +103,12 @@ class _Batches:
             yield torch.from_numpy(images_NCHW).contiguous(memory_format=torch.channels_last)
 
 
-def _val_set(dataset: Dataset, spec: ModelSpec, ctx: RunContext) -> ValSet:
-    split = dataset.splits["val"]
+def _check_labels(dataset: Dataset, spec: ModelSpec) -> None:
     if dataset.labels != spec.labels:
         raise StageError(
             f"the photographs have the classes {', '.join(dataset.labels)}, the model has {', '.join(spec.labels)}",
             hint="quantize with the photographs that the model was trained on",
         )
-    return ValSet(evaluation_pixels(split, spec.preprocess, ctx.reporter), np.asarray(split.labels_N))
 
 
 def _judge(val: ValSet, float_NK: np.ndarray, ctx: RunContext) -> Metrics:
@@ -121,7 +122,7 @@ def _judge(val: ValSet, float_NK: np.ndarray, ctx: RunContext) -> Metrics:
         "agreement_pct": agreement_pct(float_NK, judged.logits_NK),
     }
     ctx.reporter.info(
-        f"int8 file: val top-1 {judged.top1_pct:.2f} % (float {before:.2f} %), "
+        f"the file: val top-1 {judged.top1_pct:.2f} % (float {before:.2f} %), "
         f"same answer on {metrics['agreement_pct']:.2f} % of {judged.n_images}"
     )
     return metrics

@@ -137,7 +137,9 @@ class TorchGraph(nn.Module):
         super().__init__()
         graph = model.graph
         if len(graph.input) != 1 or len(graph.output) != 1:
-            raise StageError(f"a classifier has one input and one output, found {len(graph.input)}, {len(graph.output)}")
+            raise StageError(
+                f"a classifier has one input and one output, found {len(graph.input)}, {len(graph.output)}"
+            )
         self.input_name, self.output_name = graph.input[0].name, graph.output[0].name
         self.nodes = [node for node in graph.node if node.op_type != "Constant"]
         self._check_ops()

@@ -64,7 +64,9 @@ def test_a_fixed_grid_has_no_parameters_and_keeps_its_scale():
 
 
 def test_weights_are_symmetric_narrow_and_per_channel():
-    weight = torch.randn(6, 3, 3, 3, generator=torch.Generator().manual_seed(0)) * torch.logspace(-3, 2, 6).reshape(-1, 1, 1, 1)
+    weight = torch.randn(6, 3, 3, 3, generator=torch.Generator().manual_seed(0)) * torch.logspace(-3, 2, 6).reshape(
+        -1, 1, 1, 1
+    )
     scales = weight_scales(weight)
     steps = quantize_weight(weight) / scales.reshape(-1, 1, 1, 1)
     assert torch.allclose(steps, steps.round(), atol=1e-3)

@@ -32,4 +32,4 @@ def test_curves_are_known_where_all_consumers_apply_them(float_model):
     assert groups["c0"].curve == "HardSwish"
     assert groups["cs"].curve == "HardSigmoid"
     assert groups["h0"].curve is None  # read by a convolution and the residual
-    assert [name for group in range_groups(float_model) for name in group.tensors][0] == "images"
+    assert next(name for group in range_groups(float_model) for name in group.tensors) == "images"

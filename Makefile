@@ -1,0 +1,46 @@
+# Every target sets up what it needs; `make help` lists them.
+VENV ?= .venv
+PYTHON ?= python3
+RUNS ?= runs
+BIN := $(VENV)/bin
+DEPENDENCIES := $(VENV)/.dependencies
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock lint test demo results clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(DEPENDENCIES) ## build the environment alone: make setup VENV=DIR
+	@test "$$(cat $(VENV)/.project 2>/dev/null)" = "$(CURDIR)" || { \
+		$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable . && \
+		$(BIN)/pip check && echo "$(CURDIR)" > $(VENV)/.project; }
+
+# The stamp is written last, so that an interrupted installation is begun again.
+$(DEPENDENCIES): requirements.lock
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	@touch $@
+
+lock: ## write the versions of this environment to requirements.lock
+	{ echo "# Every version of \`imgc[all]\` and the tools, Python 3.11, Linux x86-64. Written by \`make lock\`."; \
+	  $(BIN)/pip freeze --all --exclude pip --exclude imgc; } > requirements.lock
+
+lint: setup ## style, types and import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint ## set up, lint, run all tests
+	$(BIN)/pytest
+
+demo: setup ## set up and run the whole chain on the bundled data
+	$(BIN)/imgc run recipes/demo.yaml --runs-dir $(RUNS)
+
+results: setup ## write README's results table from the runs that exist under runs/
+	$(BIN)/python -m compress.report.results_table README.md $(RUNS)
+
+clean: ## remove the runs and the tools' caches; the environment stays
+	rm -rf $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
