@@ -1,0 +1,129 @@
+"""Quantization parameters as TFLite wants them: int8 (or int32 for biases), exactly the grid of the QDQ graph.
+
+uint8 and int8 are the same grid: `zero_point_int8 = zero_point_uint8 - 128`, integers shifted alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from compress.errors import CheckError
+
+Array = npt.NDArray[Any]
+_SHIFT = {np.dtype(np.uint8): 128, np.dtype(np.int8): 0, np.dtype(np.int32): 0}
+_ALLOWED = "allowed uint8, int8, and int32 for biases"
+
+
+@dataclass(frozen=True, eq=False)
+class Quant:
+    """Scale and zero point of a tensor: `real = scale * (integer - zero_point)`.
+
+    Attributes:
+        scale: float32 [1] per tensor or [C] per channel.
+        zero_point: int64, same length; of the int8 (or int32) integers.
+        axis: channel axis in the ONNX layout; only read where `scale` has more than one entry.
+    """
+
+    scale: Array
+    zero_point: Array
+    axis: int = 0
+
+    @property
+    def per_channel(self) -> bool:
+        """Return whether there is more than one scale."""
+        return self.scale.size > 1
+
+    def same(self, other: Quant) -> bool:
+        """Return whether both are the same grid, bit for bit."""
+        return np.array_equal(self.scale, other.scale) and np.array_equal(self.zero_point, other.zero_point)
+
+    def real_range(self) -> tuple[float, float]:
+        """Return the least and the greatest real value that an int8 of this per-tensor grid stands for."""
+        scale, zero = float(self.scale[0]), int(self.zero_point[0])
+        return scale * (-128 - zero), scale * (127 - zero)
+
+    def is_unit_interval(self) -> bool:
+        """Return whether this is the grid TFLite demands of int8 LOGISTIC and SOFTMAX: 1/256 from -128."""
+        return not self.per_channel and float(self.scale[0]) == 1 / 256 and int(self.zero_point[0]) == -128
+
+
+@dataclass(frozen=True, eq=False)
+class QuantConst:
+    """A constant that the graph stores as integers: weights, biases, constants of Add and Mul.
+
+    Attributes:
+        name: name of the ONNX initializer.
+        data: int8 or int32, in the ONNX layout.
+    """
+
+    name: str
+    data: Array
+    quant: Quant
+
+    def real(self) -> Array:
+        """Return the float32 values that DequantizeLinear yields."""
+        shape = [1] * self.data.ndim
+        if self.quant.per_channel:
+            shape[self.quant.axis] = -1
+        zero = self.quant.zero_point.reshape(shape) if self.data.ndim else self.quant.zero_point[0]
+        scale = self.quant.scale.reshape(shape) if self.data.ndim else self.quant.scale[0]
+        return np.asarray((self.data.astype(np.int64) - zero).astype(np.float32) * scale, np.float32)
+
+
+def read_quant(node: onnx.NodeProto, constants: Mapping[str, Array], rank: int, stored: np.dtype[Any] | None) -> Quant:
+    """Return the grid of a QuantizeLinear or DequantizeLinear node.
+
+    Args:
+        node: the node; its scale and zero point must be constants.
+        constants: name -> array.
+        rank: rank of the tensor, for a negative axis.
+        stored: dtype of the integers where there is no zero point to tell it (DequantizeLinear of a constant).
+
+    Raises:
+        CheckError: integers of another type (int4, int16, float8), blocked scales, or scales found while running.
+    """
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    if attributes.get("block_size"):
+        raise CheckError(f"node '{node.name}' ({node.op_type}): blocked scales, allowed per tensor and per channel")
+    missing = [name for name in node.input[1:3] if name and name not in constants]
+    if missing:
+        raise CheckError(
+            f"node '{node.name}' ({node.op_type}): scale or zero point '{missing[0]}' is not a constant",
+            hint="quantize with static ranges (QDQ), not dynamically",
+        )
+    scale = np.atleast_1d(np.asarray(constants[node.input[1]], np.float32))
+    has_zero = len(node.input) > 2 and bool(node.input[2])
+    zero = np.atleast_1d(constants[node.input[2]]) if has_zero else None
+    dtype = zero.dtype if zero is not None else _implied_dtype(attributes, stored)
+    if dtype not in _SHIFT:
+        raise CheckError(f"node '{node.name}' ({node.op_type}): quantized to {dtype}, {_ALLOWED}")
+    if not np.all(np.isfinite(scale)) or not np.all(scale > 0):
+        raise CheckError(f"node '{node.name}' ({node.op_type}): scales must be finite and above 0")
+    zero_point = np.zeros(scale.size, np.int64) if zero is None else zero.astype(np.int64)
+    axis = int(attributes.get("axis", 1))
+    return Quant(scale, zero_point - _SHIFT[dtype], axis % rank if rank else 0)
+
+
+def shift_to_int8(data: Array) -> Array:
+    """Return uint8 integers as the int8 of the same grid; int8 and int32 as they are."""
+    return (data.astype(np.int16) - 128).astype(np.int8) if data.dtype == np.uint8 else data
+
+
+def _implied_dtype(attributes: Mapping[str, Any], stored: np.dtype[Any] | None) -> np.dtype[Any]:
+    """Return the integer type of a node without zero point: its `output_dtype`, the constant's, else uint8."""
+    if output := attributes.get("output_dtype"):
+        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(output))
+    return stored if stored is not None else np.dtype(np.uint8)
+
+
+def constant_array(tensor: onnx.TensorProto) -> Array:
+    """Return an initializer as a numpy array; float16 as float32."""
+    array = numpy_helper.to_array(tensor)
+    return array.astype(np.float32) if array.dtype == np.float16 else array
