@@ -1,0 +1,60 @@
+"""Options of the benchmark stage."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from compress.core.formats import MODEL_FORMATS, Format
+from compress.core.stage import StageConfig
+
+ROLE_PREFIX = "model:"  # the role of a measured model is this and its name: "model:train"
+
+
+class BenchmarkConfig(StageConfig):
+    """Measure accuracy, agreement, latency, memory and size of models, side by side.
+
+    Attributes:
+        models: stages (or model files) to measure; default every model above. With the default, `references` names only
+            a given baseline, and the planner adds a role "model:<stage id>" for each model stage above.
+        baseline: the model that `top1_drop_pp` and `agreement_pct` compare with; default the first one measured.
+        threads: threads one call may use.
+        batch: images in one timed call.
+        repeats: timed calls for each model, fewer when the time budget ends first.
+        budget_s: time budget of the timed calls of one model, in seconds; at least `latency.MIN_CALLS` calls are timed.
+        warmup: untimed calls before them.
+        limit: use so many test pictures, evenly spread over the split; default all.
+    """
+
+    consumes: ClassVar[frozenset[Format]] = frozenset(MODEL_FORMATS)
+    entry_point: ClassVar[str] = "compress.benchmark.stage:run"
+    version: ClassVar[int] = 1
+    backends: ClassVar[tuple[str, ...]] = ("torch", "onnxruntime", "ai-edge-litert")
+
+    kind: Literal["benchmark"] = "benchmark"
+    models: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    baseline: str | None = None
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    batch: Annotated[int, Field(ge=1, le=256)] = 1
+    repeats: Annotated[int, Field(ge=5, le=100_000)] = 200
+    budget_s: Annotated[float, Field(gt=0, le=600)] = 2.0
+    warmup: Annotated[int, Field(ge=1, le=1000)] = 10
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def produces(self) -> Format:
+        """Return BENCH: the measurements as JSON."""
+        return Format.BENCH
+
+    @property
+    def takes_all(self) -> bool:
+        """Tell whether every model above is measured, so that the planner adds a role for each."""
+        return self.models is None
+
+    def references(self) -> dict[str, str | None]:
+        """Return "model:<name>" -> name for the models named in the config and for the baseline."""
+        names = list(self.models or ())
+        if self.baseline is not None and self.baseline not in names:
+            names.insert(0, self.baseline)
+        return {ROLE_PREFIX + name: name for name in names}
