@@ -17,6 +17,9 @@ From = Annotated[
     str | None,
     typer.Option("--from", metavar="STAGE|FILE", help="Input model: a stage of the run, or a file. Default: newest."),
 ]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Class folders, or a CSV manifest; for a run that has no photographs yet.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other option of the stage, e.g. fit.batch_size=16. Repeatable."),

@@ -11,14 +11,14 @@ from typing import Annotated
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, Device, From, Run, RunsDir, Set
+from compress.cli.options import RUNS, AsJson, Data, Device, From, Run, RunsDir, Set
 
 Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the training pictures.")]
 
 
 def train(
     ctx: typer.Context,
-    data: Annotated[Path | None, typer.Option("--data", help="Class folders, or a CSV manifest.")] = None,
+    data: Data = None,
     arch: Annotated[str | None, typer.Option(help="Architecture, e.g. mobilenet_v3_small.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="imagenet|none|FILE", help="Weights to start from.")] = None,
     epochs: Epochs = None,
@@ -32,11 +32,12 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Start a run: fine-tune a network on your photographs. Reads ./imgc.yaml, or --data."""
-    from compress.cli.one_stage import StageRequest, start_run
+    from compress.cli.execute import start_run
+    from compress.cli.one_stage import StageRequest
 
     knobs = {"arch": arch, "weights": weights, "fit.epochs": epochs, "input_px": input_px, "fit.lr": lr}
-    request = StageRequest("train", knobs, None, sets or [], None, runs_dir, device, as_json)
-    start_run(ctx, request, data=data, name=name, seed=seed)
+    request = StageRequest("train", knobs, None, sets or [], None, data, runs_dir, device)
+    start_run(ctx, request, name=name, seed=seed, as_json=as_json)
 
 
 def prune(
@@ -46,16 +47,18 @@ def prune(
     scope: Annotated[str | None, typer.Option(metavar="local|global", help="Rank within a layer, or over all.")] = None,
     from_: From = None,
     run: Run = None,
+    data: Data = None,
     sets: Set = None,
     device: Device = "cpu",
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Remove the least important channels."""
-    from compress.cli.one_stage import StageRequest, add_stage
+    from compress.cli.execute import add_stage
+    from compress.cli.one_stage import StageRequest
 
     knobs = {"keep": keep, "importance": importance, "scope": scope}
-    add_stage(ctx, StageRequest("prune", knobs, from_, sets or [], run, runs_dir, device, as_json))
+    add_stage(ctx, StageRequest("prune", knobs, from_, sets or [], run, data, runs_dir, device), as_json=as_json)
 
 
 def distill(
@@ -66,16 +69,18 @@ def distill(
     epochs: Epochs = None,
     from_: From = None,
     run: Run = None,
+    data: Data = None,
     sets: Set = None,
     device: Device = "cpu",
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Train the newest model on a teacher's answers, to recover what pruning cost."""
-    from compress.cli.one_stage import StageRequest, add_stage
+    from compress.cli.execute import add_stage
+    from compress.cli.one_stage import StageRequest
 
     knobs = {"teacher": teacher, "temperature": temperature, "alpha": alpha, "fit.epochs": epochs}
-    add_stage(ctx, StageRequest("distill", knobs, from_, sets or [], run, runs_dir, device, as_json))
+    add_stage(ctx, StageRequest("distill", knobs, from_, sets or [], run, data, runs_dir, device), as_json=as_json)
 
 
 def quantize(
@@ -85,16 +90,18 @@ def quantize(
     calibration_count: Annotated[int | None, typer.Option(help="Pictures that set the ranges.")] = None,
     from_: From = None,
     run: Run = None,
+    data: Data = None,
     sets: Set = None,
     device: Device = "cpu",
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Turn a float model into an int8 ONNX model."""
-    from compress.cli.one_stage import StageRequest, add_stage
+    from compress.cli.execute import add_stage
+    from compress.cli.one_stage import StageRequest
 
     knobs = {"scheme": scheme, "fit.epochs": epochs, "calibration_count": calibration_count}
-    add_stage(ctx, StageRequest("quantize", knobs, from_, sets or [], run, runs_dir, device, as_json))
+    add_stage(ctx, StageRequest("quantize", knobs, from_, sets or [], run, data, runs_dir, device), as_json=as_json)
 
 
 def export(
@@ -106,20 +113,22 @@ def export(
     out: Annotated[Path | None, typer.Option("--out", help="Also copy the exported model here.")] = None,
     from_: From = None,
     run: Run = None,
+    data: Data = None,
     sets: Set = None,
     device: Device = "cpu",
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Write an ONNX or TFLite file and check it against its source."""
-    from compress.cli.one_stage import StageRequest, add_stage
+    from compress.cli.execute import add_stage
+    from compress.cli.one_stage import StageRequest, format_of_out
     from compress.errors import UsageError
 
     if file and from_:
         raise UsageError("give the input once: as an argument or with --from")
-    knobs = {"format": format_, "precision": precision, "opset": opset}
+    knobs = {"format": format_ or format_of_out(out), "precision": precision, "opset": opset}
     source = str(file) if file else from_
-    add_stage(ctx, StageRequest("export", knobs, source, sets or [], run, runs_dir, device, as_json), out=out)
+    add_stage(ctx, StageRequest("export", knobs, source, sets or [], run, data, runs_dir, device), as_json=as_json, out=out)
 
 
 def benchmark(
@@ -127,13 +136,15 @@ def benchmark(
     baseline: Annotated[str | None, typer.Option(metavar="STAGE", help="Stage that drops are measured against.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of each runtime.")] = None,
     run: Run = None,
+    data: Data = None,
     sets: Set = None,
     device: Device = "cpu",
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Measure accuracy, size, latency and memory of every model of the run."""
-    from compress.cli.one_stage import StageRequest, add_stage
+    from compress.cli.execute import add_stage
+    from compress.cli.one_stage import StageRequest
 
     knobs = {"baseline": baseline, "threads": threads}
-    add_stage(ctx, StageRequest("benchmark", knobs, None, sets or [], run, runs_dir, device, as_json))
+    add_stage(ctx, StageRequest("benchmark", knobs, None, sets or [], run, data, runs_dir, device), as_json=as_json)

@@ -10,6 +10,7 @@ from torch import nn
 
 from compress.core.preprocess import Preprocess
 from compress.data.transforms import normalize
+from compress.models.build import evaluating
 
 EVAL_BATCH = 64
 
@@ -26,18 +27,12 @@ def torch_logits(
         batch: pictures a forward pass.
     """
     device = next(model.parameters()).device
-    flags = [(module, module.training) for module in model.modules()]
-    model.eval()
     parts = []
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(pixels_NHWC), batch):
-                images_NCHW = torch.from_numpy(normalize(pixels_NHWC[start : start + batch], preprocess)).to(device)
-                logits_NK = model(images_NCHW.contiguous(memory_format=torch.channels_last))
-                parts.append(logits_NK.float().cpu().numpy())
-    finally:
-        for module, training in flags:
-            module.training = training
+    with evaluating(model), torch.inference_mode():
+        for start in range(0, len(pixels_NHWC), batch):
+            images_NCHW = torch.from_numpy(normalize(pixels_NHWC[start : start + batch], preprocess)).to(device)
+            logits_NK = model(images_NCHW.contiguous(memory_format=torch.channels_last))
+            parts.append(logits_NK.float().cpu().numpy())
     return np.concatenate(parts)
 
 

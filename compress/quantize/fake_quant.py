@@ -39,8 +39,9 @@ UNIT_GRID = Grid(1.0 / 256.0, 0)  # what TFLite prescribes for sigmoid-like outp
 class _LearnedGrid(torch.autograd.Function):
     """Fake quantization with a gradient for the logarithm of the scale.
 
-    Straight-through inside the range, zero outside. For y = s * clamp(round(x / s)) the derivative by log s is y - x inside
-    and y outside (LSQ, Esser et al. 2020, eq. 3, times s, since the logarithm is learned: TQT, Jain et al. 2020).
+    Straight-through inside the range, zero outside. For y = s * clamp(round(x / s)) the derivative by log s is y - x
+    inside and y outside (LSQ, Esser et al. 2020, eq. 3, times s, since the logarithm is learned as in TQT, Jain et al.
+    2020).
     """
 
     @staticmethod

@@ -53,7 +53,8 @@ class _Writer:
 def weight_integers(weight: np.ndarray, scales_O: np.ndarray) -> np.ndarray:
     """Return the int8 values [O, ...] of a float weight, in -127..127."""
     shape = (-1, *[1] * (weight.ndim - 1))
-    return np.asarray(np.clip(np.round(weight / scales_O.reshape(shape)), -127, 127).astype(np.int8))
+    rounded: np.ndarray = np.clip(np.round(weight / scales_O.reshape(shape)), -127, 127)
+    return rounded.astype(np.int8)
 
 
 def safe_weight_scales(weight: np.ndarray, bias_O: np.ndarray | None, input_scale: float) -> np.ndarray:
@@ -66,7 +67,7 @@ def safe_weight_scales(weight: np.ndarray, bias_O: np.ndarray | None, input_scal
     if bias_O is not None:
         floor_O = np.abs(bias_O) / (input_scale * (BIAS_LIMIT - 1))
         scales_O = np.maximum(scales_O, np.nextafter(floor_O.astype(np.float32), np.float32(np.inf)))
-    return scales_O
+    return np.asarray(scales_O)
 
 
 def write_qdq(

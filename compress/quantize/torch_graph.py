@@ -41,7 +41,7 @@ def _pad(x_NCHW: Tensor, pads: list[int], value: float = 0.0) -> Tensor:
     return F.pad(x_NCHW, (left, right, top, bottom), value=value)
 
 
-def _conv(inputs: list[Any], a: Attributes) -> Tensor:
+def _conv(inputs: list[Tensor], a: Attributes) -> Tensor:
     x_NCHW, weight_OIHW = inputs[0], inputs[1]
     bias_O = inputs[2] if len(inputs) > 2 else None
     pads = a.get("pads", [0, 0, 0, 0])
@@ -53,19 +53,19 @@ def _conv(inputs: list[Any], a: Attributes) -> Tensor:
     return F.conv2d(x_NCHW, weight_OIHW, bias_O, strides, padding, dilations, a.get("group", 1))
 
 
-def _gemm(inputs: list[Any], a: Attributes) -> Tensor:
+def _gemm(inputs: list[Tensor], a: Attributes) -> Tensor:
     if a.get("transA", 0) or a.get("alpha", 1.0) != 1.0 or a.get("beta", 1.0) != 1.0 or not a.get("transB", 0):
         raise StageError(f"Gemm is supported as x @ W.T + b only, found attributes {a}")
     return F.linear(inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None)
 
 
-def _max_pool(inputs: list[Any], a: Attributes) -> Tensor:
+def _max_pool(inputs: list[Tensor], a: Attributes) -> Tensor:
     x_NCHW = _pad(inputs[0], a.get("pads", [0, 0, 0, 0]), float("-inf"))
     ceil = bool(a.get("ceil_mode", 0))
     return F.max_pool2d(x_NCHW, tuple(a["kernel_shape"]), tuple(a.get("strides", (1, 1))), ceil_mode=ceil)
 
 
-def _average_pool(inputs: list[Any], a: Attributes) -> Tensor:
+def _average_pool(inputs: list[Tensor], a: Attributes) -> Tensor:
     pads = a.get("pads", [0, 0, 0, 0])
     if pads[:2] != pads[2:]:
         raise StageError(f"AveragePool with unequal pads {pads} is not supported")
@@ -79,31 +79,34 @@ def _average_pool(inputs: list[Any], a: Attributes) -> Tensor:
     )
 
 
-def _reshape(inputs: list[Any], a: Attributes) -> Tensor:
+def _reshape(inputs: list[Tensor], a: Attributes) -> Tensor:
     x = inputs[0]
     shape = [x.shape[i] if size == 0 else int(size) for i, size in enumerate(inputs[1].tolist())]
     return x.reshape(shape)
 
 
-def _reduce_mean(inputs: list[Any], a: Attributes) -> Tensor:
+def _reduce_mean(inputs: list[Tensor], a: Attributes) -> Tensor:
     axes = [int(axis) for axis in (inputs[1].tolist() if len(inputs) > 1 else a["axes"])]
     return inputs[0].mean(dim=axes, keepdim=bool(a.get("keepdims", 1)))
 
 
-def _clip(inputs: list[Any], a: Attributes) -> Tensor:
+def _clip(inputs: list[Tensor], a: Attributes) -> Tensor:
     low, high = float(inputs[1]), float(inputs[2])
     return inputs[0].clamp(low, high)
 
 
-def _hard_sigmoid(inputs: list[Any], a: Attributes) -> Tensor:
-    return (inputs[0] * a.get("alpha", 0.2) + a.get("beta", 0.5)).clamp(0.0, 1.0)
+def _hard_sigmoid(inputs: list[Tensor], a: Attributes) -> Tensor:
+    alpha: float = a.get("alpha", 0.2)
+    beta: float = a.get("beta", 0.5)
+    return (inputs[0] * alpha + beta).clamp(0.0, 1.0)
 
 
-def _flatten(inputs: list[Any], a: Attributes) -> Tensor:
-    return inputs[0].flatten(a.get("axis", 1))
+def _flatten(inputs: list[Tensor], a: Attributes) -> Tensor:
+    axis: int = a.get("axis", 1)
+    return inputs[0].flatten(axis)
 
 
-OPS: dict[str, Callable[[list[Any], Attributes], Tensor]] = {
+OPS: dict[str, Callable[[list[Tensor], Attributes], Tensor]] = {
     "Add": lambda x, a: x[0] + x[1],
     "AveragePool": _average_pool,
     "Clip": _clip,
@@ -160,8 +163,9 @@ class TorchGraph(nn.Module):
     def _check_ops(self) -> None:
         for node in self.nodes:
             if node.op_type not in OPS or node.domain not in ("", "ai.onnx"):
+                op = f"{node.domain or 'ai.onnx'}.{node.op_type}"
                 raise StageError(
-                    f"node '{node.name}' has the op {node.domain or 'ai.onnx'}.{node.op_type}, which int8 does not know",
+                    f"node '{node.name}': the op {op} is not among those that can be int8",
                     hint=f"allowed: {', '.join(OPS)}",
                 )
 
@@ -191,7 +195,8 @@ class TorchGraph(nn.Module):
         if name in values:
             return values[name]
         if name in self._key:
-            return self.weights[self._key[name]]
+            weight: Tensor = self.weights[self._key[name]]
+            return weight
         return self._constants[name]
 
 

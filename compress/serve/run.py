@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CONFIG_VARIABLE = "IMGC_SERVE_CONFIG"  # how a server process is told its config by its parent
 _GRACE_S = 5
+_BACKLOG = 2048
 
 
 def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
@@ -105,6 +106,7 @@ def _listen(config: ServeConfig) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((config.host, config.port))
+        listener.listen(_BACKLOG)  # who comes before the first accept waits and is not refused
     except OSError as error:
         listener.close()
         hint = f"imgc serve --port {config.port + 1}" if config.port < 65_535 else ""

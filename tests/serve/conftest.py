@@ -105,8 +105,6 @@ def picture() -> Callable[..., bytes]:
     def make(
         colour: tuple[int, int, int] = (220, 60, 20), *, kind: str = "JPEG", size: tuple[int, int] = (80, 60)
     ) -> bytes:
-        colour: tuple[int, int, int] = (220, 60, 20), *, kind: str = "JPEG", size: tuple[int, int] = (80, 60)
-    ) -> bytes:
         noise = np.random.default_rng(sum(colour)).integers(-15, 16, (size[1], size[0], 3))
         pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
         file = io.BytesIO()
