@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from compress.benchmark.config import ROLE_PREFIX, BenchmarkConfig
 from compress.benchmark.latency import Latency, Timing, measure_latency
 from compress.benchmark.memory import peak_rss_bytes
 from compress.benchmark.schema import Bench, Row
-from compress.core.artifact import Artifact, StageOutput
+from compress.core.artifact import Artifact, Metrics, StageOutput
 from compress.core.formats import Format
 from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import write_json
@@ -54,7 +55,7 @@ def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageO
             advance(1, name)
     bench = Bench(host=machine, baseline=baseline, rows=tuple(rows))
     write_json(ctx.stage_dir / FILE_NAME, bench.model_dump(mode="json"))
-    metrics = {"models": len(rows), "n_images": len(split.paths), "baseline": baseline}
+    metrics: Metrics = {"models": len(rows), "n_images": len(split.paths), "baseline": baseline}
     return StageOutput(file_name=FILE_NAME, format=Format.BENCH, spec=None, metrics=metrics)
 
 
@@ -133,12 +134,7 @@ def _row(
         size_bytes=artifact.size_bytes,
         params=spec.params or None,
         macs=spec.macs or None,
-        n_images=accuracy.n_images,
-        top1_pct=accuracy.top1_pct,
-        top1_ci95_pct=accuracy.top1_ci95_pct,
-        top5_pct=accuracy.top5_pct,
-        top1_drop_pp=accuracy.top1_drop_pp,
-        agreement_pct=accuracy.agreement_pct,
+        **asdict(accuracy),
         runtime=predictor.runtime,
         threads=predictor.threads,
         batch=batch,

@@ -1,0 +1,89 @@
+"""The stage end to end on generated pictures: the file keeps the contract of reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress.benchmark.config import BenchmarkConfig
+from compress.benchmark.schema import Bench
+from compress.benchmark.stage import run
+from compress.core.dataset import FolderData
+from compress.core.formats import Format
+from compress.core.stage import RunContext
+from compress.errors import StageError
+
+CONTRACT = [
+    *["stage", "format", "precision", "path", "sha256", "size_bytes", "params", "macs", "n_images", "top1_pct"],
+    *["top1_ci95_pct", "top5_pct", "top1_drop_pp", "agreement_pct", "runtime", "threads", "batch"],
+    *["latency_p50_ms", "latency_p95_ms", "throughput_ips", "peak_rss_bytes"],
+]
+WRONG_KC = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], np.float32)
+
+
+def context(photos: Path, run_dir: Path) -> RunContext:
+    stage_dir = run_dir / ".partial" / "03-benchmark-0123456789abcdef"
+    stage_dir.mkdir(parents=True)
+    return RunContext(stage_dir=stage_dir, seed=0, data=FolderData(path=photos))
+
+
+def quick(**options: object) -> BenchmarkConfig:
+    return BenchmarkConfig.model_validate({"id": "benchmark", "repeats": 5, "warmup": 1, **options})
+
+
+def test_bench_json_has_exactly_the_contract_s_fields(photos: Path, tmp_path: Path, make_artifact) -> None:
+    inputs = {"model:right": make_artifact("right"), "model:wrong": make_artifact("wrong", WRONG_KC)}
+    output = run(quick(batch=2), inputs, context(photos, tmp_path))
+    assert (output.file_name, output.format, output.spec) == ("bench.json", Format.BENCH, None)
+    found = json.loads((tmp_path / ".partial/03-benchmark-0123456789abcdef/bench.json").read_text())
+    assert list(found) == ["schema_version", "host", "baseline", "rows"]
+    assert [list(row) for row in found["rows"]] == [CONTRACT, CONTRACT]
+    Bench.model_validate(found)
+    right, wrong = found["rows"]
+    assert None not in right.values()
+    assert found["baseline"] == right["stage"] == "right"
+    assert (right["top1_pct"], right["top1_drop_pp"], right["agreement_pct"], right["n_images"]) == (100, 0, 100, 12)
+    assert wrong["top1_drop_pp"] == pytest.approx(100 - wrong["top1_pct"])
+    assert wrong["agreement_pct"] == wrong["top1_pct"] == pytest.approx(100 / 3)
+    assert right["path"] == "01-right/model.onnx"
+    assert right["batch"] == 2
+    assert 0 < right["latency_p50_ms"] <= right["latency_p95_ms"]
+    assert right["sha256"] == inputs["model:right"].sha256
+
+
+def test_limit_spreads_over_the_classes(photos: Path, tmp_path: Path, make_artifact) -> None:
+    output = run(quick(limit=3), {"model:right": make_artifact("right")}, context(photos, tmp_path))
+    assert output.metrics["n_images"] == 3
+    found = json.loads((tmp_path / ".partial/03-benchmark-0123456789abcdef/bench.json").read_text())
+    assert found["rows"][0]["top1_pct"] == 100
+
+
+def test_a_model_outside_the_run_keeps_its_own_path(photos: Path, tmp_path: Path, make_artifact) -> None:
+    artifact = make_artifact("right", folder=tmp_path / "elsewhere")
+    run(quick(), {"model:right": artifact}, context(photos, tmp_path / "run"))
+    found = json.loads((tmp_path / "run/.partial/03-benchmark-0123456789abcdef/bench.json").read_text())
+    assert found["rows"][0]["path"] == str(artifact.path)
+
+
+def test_no_models(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="no model to measure"):
+        run(quick(), {}, context(photos, tmp_path))
+
+
+def test_unknown_baseline(photos: Path, tmp_path: Path, make_artifact) -> None:
+    with pytest.raises(StageError, match="baseline 'train' is not among the measured models: right"):
+        run(quick(baseline="train"), {"model:right": make_artifact("right")}, context(photos, tmp_path))
+
+
+def test_no_data(tmp_path: Path, make_artifact) -> None:
+    with pytest.raises(StageError, match="needs photographs"):
+        run(quick(), {"model:right": make_artifact("right")}, RunContext(stage_dir=tmp_path, seed=0, data=None))
+
+
+def test_a_model_of_other_classes_is_refused(photos: Path, tmp_path: Path, make_artifact) -> None:
+    artifact = make_artifact("right", labels=("cat", "dog", "eel"))
+    with pytest.raises(StageError, match="has the classes cat, dog, eel, the photographs have blue, green, red"):
+        run(quick(), {"model:right": artifact}, context(photos, tmp_path))
