@@ -1,0 +1,81 @@
+"""The train stage: photographs and an architecture in, one self-describing `model.safetensors` out."""
+
+from __future__ import annotations
+
+import torch
+
+from compress.core.artifact import StageOutput
+from compress.core.formats import Format
+from compress.core.stage import RunContext, StageInputs
+from compress.data.dataset import load_dataset
+from compress.engine.checkpoint import remove_checkpoint
+from compress.engine.fit import fit
+from compress.engine.losses import cross_entropy
+from compress.engine.sets import training_sets
+from compress.errors import UsageError
+from compress.models.build import arch_info, build_model, new_spec
+from compress.models.weights import load_pretrained, save_model
+from compress.train.config import TrainConfig
+
+FILE_NAME = "model.safetensors"
+
+
+def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
+    """Train and return the model with the best validation accuracy.
+
+    Metrics: top1_pct (validation), best_epoch, epochs, params, macs.
+
+    Raises:
+        UsageError: the recipe has no data.
+        DataError: the photographs cannot be used, or the weights cannot be downloaded.
+        ModelFileError: the weights file is damaged or of another architecture.
+        StageError: the training diverged.
+    """
+    del inputs  # the first stage of a chain
+    if ctx.data is None:
+        raise UsageError("training needs photographs, and the recipe has no `data:` block")
+    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
+    spec = new_spec(
+        config.arch,
+        dataset.labels,
+        config.input_px,
+        resize_px=config.resize_px,
+        interpolation=config.interpolation,
+        mean=config.mean,
+        std=config.std,
+    )
+    model = build_model(spec, seed=ctx.seed)
+    load_pretrained(model, spec, config.weights)
+    train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
+
+    def loss(logits_NK: torch.Tensor, targets_NK: torch.Tensor, images_NCHW: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(logits_NK, targets_NK, config.fit.label_smoothing)
+
+    result = fit(
+        model,
+        train=train,
+        val=val,
+        num_classes=spec.num_classes,
+        preprocess=spec.preprocess,
+        options=config.fit,
+        loss=loss,
+        work_dir=ctx.stage_dir,
+        seed=ctx.seed,
+        device=ctx.device,
+        reporter=ctx.reporter,
+        head=(arch_info(spec.arch).head,),
+    )
+    spec = save_model(ctx.stage_dir / FILE_NAME, model, spec)
+    remove_checkpoint(ctx.stage_dir)
+    return StageOutput(
+        file_name=FILE_NAME,
+        format=Format.TORCH,
+        spec=spec,
+        metrics={
+            "top1_pct": result.best_val_top1_pct,
+            "best_epoch": result.best_epoch,
+            "epochs": len(result.history),
+            "params": spec.params,
+            "macs": spec.macs,
+        },
+    )
