@@ -1,0 +1,102 @@
+"""The current run: found by name or by `runs/latest`, read again, and continued by one more stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from compress.core.artifact import Artifact
+from compress.core.formats import MODEL_FORMATS, Format
+from compress.errors import UsageError
+from compress.pipeline.lock import artifact_at, read_lock
+from compress.pipeline.run_dir import LATEST, RECIPE_NAME, RESOLVED_NAME, run_path
+from compress.recipe.dump import dump_yaml
+from compress.recipe.ids import free_id
+from compress.recipe.load import LoadedRecipe, load_recipe, read_text, recipe_from_dict
+from compress.recipe.locate import nearest_word
+from compress.recipe.schema import Recipe
+
+
+def current_run(runs_dir: Path, name: str | None = None) -> Path:
+    """Return the folder of the run with this name, or of the newest run.
+
+    Raises:
+        UsageError: there is none.
+    """
+    run_dir = (runs_dir / LATEST).resolve() if name is None else run_path(runs_dir, name)
+    if (run_dir / RESOLVED_NAME).is_file():
+        return run_dir
+    folders = runs_dir.iterdir() if runs_dir.is_dir() else ()
+    names = sorted(path.name for path in folders if path.name != LATEST and (path / RESOLVED_NAME).is_file())
+    what = f"there is no run '{name}'" if name else "there is no run yet"
+    hint = "`imgc train` or `imgc run RECIPE` starts one"
+    raise UsageError(f"{what} in {runs_dir.absolute()}", hint=f"runs: {', '.join(names)}" if names else hint)
+
+
+def load_run(run_dir: Path, *, schema: type[Recipe] = Recipe) -> LoadedRecipe:
+    """Return the recipe a run was made from, to run it again or to resume it.
+
+    Raises:
+        RecipeError: it cannot be read.
+    """
+    loaded = load_recipe(run_dir / RESOLVED_NAME, schema=schema)
+    given = run_dir / RECIPE_NAME
+    return LoadedRecipe(
+        recipe=loaded.recipe,
+        text=read_text(given) if given.is_file() else loaded.text,
+        resolved=loaded.resolved,
+        path=loaded.path,
+        root=loaded.root,
+    )
+
+
+def append_stage(
+    run_dir: Path,
+    stage: Mapping[str, Any],
+    *,
+    folder: Path,
+    overrides: Sequence[str] = (),
+    schema: type[Recipe] = Recipe,
+) -> LoadedRecipe:
+    """Return a run's recipe with one more stage at its end.
+
+    Args:
+        run_dir: the run to continue; it is read, not written.
+        stage: the stage as in a recipe (`kind`, options, `from`); its id is made unique.
+        folder: where relative paths in the stage begin.
+        overrides: `key=value` arguments for this stage alone, such as `fit.epochs=2`.
+        schema: the recipe type to check against.
+
+    Raises:
+        RecipeError: the stage is not right.
+    """
+    resolved = load_run(run_dir, schema=schema).resolved
+    taken = {str(known["id"]) for known in resolved["stages"]}
+    kind = str(stage.get("kind", "stage"))
+    stage_id = free_id(str(stage.get("id") or kind), taken)
+    tree = {**resolved, "stages": [*resolved["stages"], {**stage, "id": stage_id}]}
+    sets = [f"stages.{stage_id}.{text}" for text in overrides]
+    loaded = recipe_from_dict(tree, folder, source=f"imgc {kind}", overrides=sets, schema=schema)
+    return LoadedRecipe(loaded.recipe, dump_yaml(loaded.resolved), loaded.resolved, loaded.path, loaded.root)
+
+
+def find_artifact(run_dir: Path, stage_id: str | None = None, formats: Sequence[Format] = MODEL_FORMATS) -> Artifact:
+    """Return a sealed artifact of a run, with its absolute path: the named stage's, else the newest of these formats.
+
+    Raises:
+        UsageError: the run has no such artifact.
+        StageError: the run's lock is damaged.
+    """
+    lock = read_lock(run_dir)
+    stages = () if lock is None else lock.stages
+    for stage in reversed(stages):
+        if stage.id == stage_id or (stage_id is None and stage.artifact.format in formats):
+            return artifact_at(run_dir, stage)
+    sealed = [stage.id for stage in stages]
+    nearest = nearest_word(stage_id, sealed) if stage_id else ""
+    what = f"stage '{stage_id}'" if stage_id else f"artifact of format {' or '.join(formats)}"
+    raise UsageError(
+        f"{run_dir} has no sealed {what}; sealed: {', '.join(sealed) or 'nothing'}",
+        hint=f"did you mean '{nearest}'?" if nearest else "`imgc run --resume` finishes what was begun",
+    )

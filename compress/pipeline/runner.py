@@ -1,0 +1,238 @@
+"""`run_recipe`: carry out a plan stage by stage; reuse what is sealed, seal what is new, never record a failure."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from compress.core.artifact import Artifact, StageOutput
+from compress.core.stage import Reporter, RunContext, SilentReporter
+from compress.core.storage import write_json, write_text
+from compress.errors import ImgcError, StageError
+from compress.pipeline.environment import environment
+from compress.pipeline.failure import expected_failure, named
+from compress.pipeline.gates import GATES_NAME, GateResult, check_gates
+from compress.pipeline.inputs import file_artifact
+from compress.pipeline.key import key_of, key_parts, lazy_fingerprint
+from compress.pipeline.lock import LockedStage, RunLock, artifact_at, read_lock, write_lock
+from compress.pipeline.run_dir import (
+    ENVIRONMENT_NAME,
+    PARTIAL_NAME,
+    RECIPE_NAME,
+    RESOLVED_NAME,
+    partial_dir,
+    point_latest,
+    put_in_place,
+    run_path,
+    writing,
+)
+from compress.pipeline.seal import claimed_artifact, copy_sealed, find_sealed, read_seal, write_seal
+from compress.recipe.dump import dump_yaml
+from compress.recipe.load import LoadedRecipe
+from compress.recipe.plan import Plan, PlannedStage, plan
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        run_dir: its folder.
+        lock: its sealed stages.
+        gates: one result for each bound of the recipe's gates; `require_gates` raises for broken ones.
+        reused: ids of the stages that were not executed this time.
+    """
+
+    run_dir: Path
+    lock: RunLock
+    gates: list[GateResult]
+    reused: tuple[str, ...]
+
+
+def run_recipe(
+    loaded: LoadedRecipe,
+    *,
+    runs_dir: Path,
+    name: str | None = None,
+    reporter: Reporter | None = None,
+    device: str = "cpu",
+) -> RunResult:
+    """Carry out a recipe in `runs_dir/name`; a stage whose work is already sealed is not done again.
+
+    Broken gates are in the result and raise nothing here, so that the report can be written first.
+
+    Args:
+        loaded: the recipe.
+        runs_dir: the folder of all runs.
+        name: the run's name instead of the recipe's.
+        reporter: where progress is told.
+        device: where torch computes, such as "cpu" or "cuda".
+
+    Raises:
+        RecipeError: the recipe cannot be planned.
+        UsageError: another process writes the run, or the folder cannot be written.
+        StageError: a stage failed, or the disk is full. Sealed stages stay and are reused.
+    """
+    planned = plan(loaded)
+    if name is not None:
+        planned = replace(planned, name=name)
+    run_dir = run_path(runs_dir, planned.name)
+    with writing(run_dir):
+        write_text(run_dir / RECIPE_NAME, loaded.text or dump_yaml(planned.resolved()))
+        write_text(run_dir / RESOLVED_NAME, dump_yaml(planned.resolved()))
+        write_json(run_dir / ENVIRONMENT_NAME, environment(device))
+        point_latest(run_dir)
+        return _Runner(planned, run_dir, reporter or SilentReporter(), device).run()
+
+
+class _Runner:
+    """One attempt at one run."""
+
+    def __init__(self, planned: Plan, run_dir: Path, reporter: Reporter, device: str) -> None:
+        self._plan = planned
+        self._run_dir = run_dir
+        self._reporter = reporter
+        self._device = device
+        self._fingerprint = lazy_fingerprint(planned.data, planned.seed, reporter)
+        self._artifacts: dict[str, Artifact] = {}
+        self._lock = self._lock_so_far()
+
+    def run(self) -> RunResult:
+        """Bring every stage to its sealed state, tidy, and check the gates."""
+        reused = []
+        for stage in self._plan.stages:
+            inputs = {role: self._input(source) for role, source in stage.inputs.items()}
+            hashes = {role: artifact.sha256 for role, artifact in inputs.items()}
+            parts = key_parts(stage.config, hashes, self._plan.seed, self._fingerprint)
+            if self._reuse(stage, parts):
+                reused.append(stage.id)
+            else:
+                self._execute(stage, inputs, parts)
+        self._record_only_the_plan()
+        gates = check_gates(self._plan.gates, self._lock, self._run_dir)
+        write_json(self._run_dir / GATES_NAME, gates)
+        return RunResult(self._run_dir, self._lock, gates, tuple(reused))
+
+    def _lock_so_far(self) -> RunLock:
+        try:
+            lock = read_lock(self._run_dir)
+        except StageError as error:
+            self._reporter.warn(f"{error.message}; it is written anew from the sealed stages")
+            lock = None
+        return lock if lock and lock.name == self._plan.name else RunLock(name=self._plan.name)
+
+    def _input(self, source: str | Path) -> Artifact:
+        return self._artifacts[source] if isinstance(source, str) else file_artifact(source)
+
+    def _reuse(self, stage: PlannedStage, parts: dict[str, Any]) -> bool:
+        """Take a stage from where the same work is already sealed; return whether there was any."""
+        key = key_of(parts)
+        place = self._run_dir / stage.folder_name
+        source = find_sealed(self._run_dir, key, self._reporter, first=place)
+        seal = read_seal(source) if source else None
+        if source is None or seal is None:
+            return False
+        wanted = _in_place_of(seal, stage, reused=seal.reused or not source.is_relative_to(self._run_dir))
+        if source != place or seal != wanted:
+            self._take(source, wanted, place)
+        self._reporter.info(f"{stage.id}: reused from {self._shown(source)}")
+        self._record(wanted)
+        return True
+
+    def _take(self, source: Path, wanted: LockedStage, place: Path) -> None:
+        """Bring a sealed folder to this stage's place: a finished partial is moved, any other is hard-linked."""
+        partial = self._run_dir / PARTIAL_NAME / f"{place.name}-{wanted.key[:16]}"
+        if source != partial:
+            shutil.rmtree(partial, ignore_errors=True)
+            copy_sealed(source, partial)
+        write_seal(partial, wanted)
+        put_in_place(partial, place)
+
+    def _execute(self, stage: PlannedStage, inputs: Mapping[str, Artifact], parts: dict[str, Any]) -> None:
+        """Run a stage in its partial folder and seal what it made."""
+        key = key_of(parts)
+        self._lock = self._lock.first(stage.index - 1)
+        write_lock(self._run_dir, self._lock)
+        folder = partial_dir(self._run_dir, stage, key)
+        self._say_start(stage, inputs)
+        began = time.monotonic()
+        output = self._call(stage, inputs, folder)
+        seconds = round(time.monotonic() - began, 3)
+        config = stage.config
+        artifact = claimed_artifact(output, folder, stage.id, config.kind, config.produces)
+        sealed = LockedStage(
+            id=stage.id,
+            kind=config.kind,
+            index=stage.index,
+            key=key,
+            key_parts=parts,
+            inputs={role: str(source) for role, source in stage.inputs.items()},
+            artifact=artifact.model_copy(update={"path": Path(stage.folder_name) / artifact.path}),
+            seconds=seconds,
+            reused=False,
+        )
+        write_seal(folder, sealed)
+        put_in_place(folder, self._run_dir / stage.folder_name)
+        self._record(sealed)
+        self._reporter.info(f"{stage.id}: wrote {self._artifacts[stage.id].path} in {seconds:.1f} s")
+
+    def _call(self, stage: PlannedStage, inputs: Mapping[str, Artifact], folder: Path) -> StageOutput:
+        context = RunContext(folder, self._plan.seed, self._plan.data, self._device, self._reporter)
+        try:
+            module, function = stage.config.entry_point.split(":")
+            output: StageOutput = getattr(import_module(module), function)(stage.config, inputs, context)
+        except KeyboardInterrupt:
+            self._reporter.warn(
+                f"stopped in stage '{stage.id}'; `imgc run --resume --name {self._plan.name}` goes on from here"
+            )
+            raise
+        except ImgcError as error:
+            raise named(error, stage.id) from error.__cause__
+        except Exception as error:
+            raise expected_failure(error, stage.id, folder) from error
+        return output
+
+    def _say_start(self, stage: PlannedStage, inputs: Mapping[str, Artifact]) -> None:
+        reads = ", ".join(f"{role}: {self._shown(artifact.path)}" for role, artifact in inputs.items())
+        self._reporter.info(f"{stage.id}: running" + (f", reads {reads}" if reads else ""))
+
+    def _shown(self, path: Path) -> str:
+        """Return a path below the folder of all runs without what is above it."""
+        runs_dir = self._run_dir.parent
+        return str(path.relative_to(runs_dir)) if path.is_relative_to(runs_dir) else str(path)
+
+    def _record(self, sealed: LockedStage) -> None:
+        lock = self._lock.with_stage(sealed)
+        if lock is not self._lock:
+            write_lock(self._run_dir, lock)
+        self._lock = lock
+        self._artifacts[sealed.id] = artifact_at(self._run_dir, sealed)
+
+    def _record_only_the_plan(self) -> None:
+        """Drop stages that the recipe no longer has, and what earlier attempts left behind."""
+        self._lock = self._lock.first(len(self._plan.stages))
+        write_lock(self._run_dir, self._lock)
+        current = {stage.folder_name for stage in self._plan.stages}
+        for folder in self._run_dir.glob("[0-9]*-*"):
+            if folder.name not in current and not folder.is_symlink() and read_seal(folder) is not None:
+                shutil.rmtree(folder)
+        shutil.rmtree(self._run_dir / PARTIAL_NAME, ignore_errors=True)
+
+
+def _in_place_of(seal: LockedStage, stage: PlannedStage, *, reused: bool) -> LockedStage:
+    """Return a seal as it reads in this stage's place."""
+    moved = {"stage_id": stage.id, "path": Path(stage.folder_name) / seal.artifact.path.name}
+    return seal.model_copy(
+        update={
+            "id": stage.id,
+            "index": stage.index,
+            "inputs": {role: str(source) for role, source in stage.inputs.items()},
+            "artifact": seal.artifact.model_copy(update=moved),
+            "reused": reused,
+        }
+    )

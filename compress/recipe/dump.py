@@ -1,0 +1,30 @@
+"""Plain data -> YAML text that this package's strict reader takes back unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from compress.recipe.node import reads_as_something_else
+
+
+def dump_yaml(tree: Mapping[str, Any]) -> str:
+    """Return the YAML text of a mapping, keys in the given order, text that looks like something else in quotes."""
+    return yaml.dump(dict(tree), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes `1e-3` and the like, and writes no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "'" if reads_as_something_else(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
