@@ -1,0 +1,75 @@
+"""`Report`: what `report.json` holds. Other programs read it; a field is added, never renamed or removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from compress.benchmark.schema import Row
+from compress.pipeline.gates import GateResult
+from compress.report.rows import read_run
+
+
+class GateRow(BaseModel):
+    """One bound of the recipe.
+
+    Attributes:
+        metric: what is bounded.
+        at: id of the judged stage.
+        limit: the bound.
+        value: what was found; None when nothing measured it.
+        passed: whether the bound holds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    metric: str
+    at: str
+    limit: float
+    value: float | None
+    passed: bool
+
+
+class Report(BaseModel):
+    """A run and its numbers.
+
+    Attributes:
+        run: name of the run.
+        baseline: id of the stage that drops and agreement count from; None before a benchmark.
+        host: the machine that measured.
+        rows: one for each model of the run, in run order; what was not measured is None.
+        gates: one for each bound of the recipe.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    schema_version: Literal[1] = 1
+    run: str
+    baseline: str | None
+    host: dict[str, Any]
+    rows: tuple[Row, ...]
+    gates: tuple[GateRow, ...] = ()
+
+
+def build_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Report:
+    """Return the report of a run as far as it went.
+
+    Args:
+        run_dir: the run's folder.
+        gates: results of `compress.pipeline.gates.check_gates`; default what the run's last attempt wrote.
+
+    Raises:
+        StageError: the folder holds no sealed stage, or a file in it is damaged.
+    """
+    run = read_run(run_dir)
+    results = run.gates if gates is None else gates
+    return Report(
+        run=run.name,
+        baseline=run.baseline,
+        host=run.host,
+        rows=run.rows,
+        gates=tuple(GateRow.model_validate(result) for result in results),
+    )

@@ -1,0 +1,57 @@
+"""`report.md`: a run on one page, readable in a CI summary."""
+
+from __future__ import annotations
+
+from compress.report.json_report import GateRow, Report
+from compress.report.table import (
+    COLUMNS,
+    NOT_MEASURED,
+    TEXT_COLUMNS,
+    host_text,
+    markdown_table,
+    setting_text,
+    table_rows,
+)
+
+_GATE_COLUMNS = ("gate", "at", "limit", "value", "result")
+
+
+def to_markdown(report: Report) -> str:
+    """Return the report as Markdown: title, verdict, machine, table, gates, how to repeat it."""
+    parts = [f"# imgc run `{report.run}`", _verdict(report.gates), _setting(report)]
+    parts.append(markdown_table(COLUMNS, table_rows(report), TEXT_COLUMNS))
+    if report.gates:
+        rows = [_gate_cells(gate) for gate in report.gates]
+        parts += ["## Gates", markdown_table(_GATE_COLUMNS, rows, 2)]
+    parts += ["## How to repeat it", _repeat(report)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdict(gates: tuple[GateRow, ...]) -> str:
+    if not gates:
+        return "The recipe has no gates."
+    broken = sum(not gate.passed for gate in gates)
+    return f"**{broken} of {len(gates)} gates broken.**" if broken else f"All {len(gates)} gates hold."
+
+
+def _setting(report: Report) -> str:
+    measured = setting_text(report)
+    if not measured:
+        return "Not benchmarked yet: `imgc benchmark` measures the models of the run."
+    return f"Measured: {measured}.\n\nMachine: {host_text(report.host)}."
+
+
+def _gate_cells(gate: GateRow) -> tuple[str, ...]:
+    value = "not measured" if gate.value is None else f"{gate.value:g}"
+    return (gate.metric, gate.at, f"{gate.limit:g}", value, "pass" if gate.passed else "**FAIL**")
+
+
+def _repeat(report: Report) -> str:
+    return (
+        "```\n"
+        f"imgc run runs/{report.run}/recipe.resolved.yaml\n"
+        "```\n\n"
+        "Same recipe, seed and data give the same files (sha256 in `report.json`); times differ with the machine. Stages"
+        f" that are sealed are reused: remove `runs/{report.run}` to compute everything anew. A `{NOT_MEASURED}` was not"
+        " measured."
+    )

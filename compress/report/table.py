@@ -1,0 +1,111 @@
+"""Rows as text: one set of columns and number formats for the terminal, `report.md` and README."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from compress.benchmark.schema import Row
+from compress.report.json_report import Report
+
+COLUMNS = (
+    "stage",
+    "format",
+    "precision",
+    "size",
+    "params",
+    "MACs",
+    "top-1 %",
+    "95 % interval",
+    "drop pp",
+    "agree %",
+    "p50 ms",
+    "p95 ms",
+    "images/s",
+    "peak MiB",
+)
+TEXT_COLUMNS = 3  # the first ones stand left, the numbers right
+NOT_MEASURED = "-"
+_KIB = 1024
+_LIBRARIES = ("torch", "onnxruntime", "ai-edge-litert")
+
+
+def table_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return one tuple of cells for each model, in the order of `COLUMNS`."""
+    return [row_cells(row) for row in report.rows]
+
+
+def row_cells(row: Row) -> tuple[str, ...]:
+    """Return the cells of one model in the order of `COLUMNS`; `NOT_MEASURED` where a number is missing."""
+    interval = row.top1_ci95_pct
+    return (
+        row.stage,
+        row.format.value,
+        row.precision.value if row.precision else NOT_MEASURED,
+        size_text(row.size_bytes),
+        _count(row.params),
+        _count(row.macs),
+        _number(row.top1_pct, 2),
+        f"{interval[0]:.1f}-{interval[1]:.1f}" if interval else NOT_MEASURED,
+        _number(row.top1_drop_pp, 2),
+        _number(row.agreement_pct, 2),
+        _number(row.latency_p50_ms, 2),
+        _number(row.latency_p95_ms, 2),
+        _number(row.throughput_ips, 0),
+        _number(row.peak_rss_bytes / _KIB / _KIB, 0) if row.peak_rss_bytes is not None else NOT_MEASURED,
+    )
+
+
+def size_text(size_bytes: int) -> str:
+    """Return a size in KiB below one MiB, else in MiB."""
+    kib = size_bytes / _KIB
+    return f"{kib:.0f} KiB" if kib < _KIB else f"{kib / _KIB:.2f} MiB"
+
+
+def host_text(host: Mapping[str, Any]) -> str:
+    """Return one line: CPU, cores, what its int8 units are, system and library versions."""
+    flags = set(host.get("flags", ()))
+    extras = [flag for flag in ("avx512_vnni", "avx_vnni", "avx2", "asimddp", "i8mm") if flag in flags]
+    versions = host.get("versions", {})
+    libraries = [f"{name} {versions[name]}" for name in _LIBRARIES if name in versions]
+    parts = [
+        f"{host.get('cpu', 'unknown CPU')} ({', '.join(extras) or 'no vector flags known'})",
+        f"{host.get('cores', '?')} cores",
+        str(host.get("os", "unknown system")),
+        f"Python {host.get('python', '?')}",
+        *libraries,
+    ]
+    return ", ".join(parts)
+
+
+def setting_text(report: Report) -> str:
+    """Return one line: test pictures, threads and batch of the measured rows; empty when nothing was measured."""
+    measured = [row for row in report.rows if row.n_images is not None]
+    if not measured:
+        return ""
+    images, threads, batch = (
+        "/".join(str(value) for value in sorted({getattr(row, name) for row in measured}))
+        for name in ("n_images", "threads", "batch")
+    )
+    return f"n = {images} test pictures, {threads} thread(s), batch {batch}, baseline {report.baseline}"
+
+
+def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]], text_columns: int) -> str:
+    """Return a Markdown table; all columns after the first `text_columns` stand right."""
+    rule = ["---" if index < text_columns else "---:" for index in range(len(header))]
+    lines = [header, tuple(rule), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return NOT_MEASURED if value is None else f"{value:.{digits}f}"
+
+
+def _count(value: int | None) -> str:
+    """Return a count with the suffix k, M or G and three digits."""
+    if value is None:
+        return NOT_MEASURED
+    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g} {suffix}"
+    return str(value)

@@ -1,0 +1,30 @@
+"""Puts the report beside the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from compress.core.storage import write_json, write_text
+from compress.pipeline.gates import GateResult
+from compress.report.json_report import Report, build_report
+from compress.report.markdown import to_markdown
+
+JSON_NAME = "report.json"
+MARKDOWN_NAME = "report.md"
+
+
+def write_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Report:
+    """Write `report.json` and `report.md` into the run's folder and return what they say.
+
+    Args:
+        run_dir: the run's folder.
+        gates: results of `compress.pipeline.gates.check_gates`; default what the run's last attempt wrote.
+
+    Raises:
+        StageError: the folder holds no sealed stage, or a file in it is damaged.
+    """
+    report = build_report(run_dir, gates)
+    write_json(run_dir / JSON_NAME, report.model_dump(mode="json"))
+    write_text(run_dir / MARKDOWN_NAME, to_markdown(report))
+    return report
