@@ -1,0 +1,123 @@
+"""Writes the bundled data set: train/ val/ test/ with one folder per class, and a manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from compress.core.dataset import DefectsData
+from compress.core.digest import sha256_bytes
+from compress.core.stage import Advance, Reporter
+from compress.core.storage import write_json
+from compress.data.defects.picture import LABELS, make_picture
+from compress.errors import DataError, StageError
+
+MANIFEST = "manifest.json"
+GENERATOR = "imgc-defects-1"  # raised when the same seed would give other pictures
+_THREADS = 2  # more gain nothing: half of the work holds the interpreter lock
+_BLOCK = 256
+
+
+def parameters(config: DefectsData) -> dict[str, Any]:
+    """Return everything that decides the pictures, as JSON."""
+    sizes = {"train": config.train, "val": config.val, "test": config.test}
+    return {"generator": GENERATOR, "seed": config.seed, "size_px": config.size_px, **sizes}
+
+
+def write_defects(out: Path, config: DefectsData, reporter: Reporter) -> None:
+    """Write the data set into `out`, whole or not at all; a set already written from the same config is left as it is.
+
+    Files are `<split>/<class>/<index>.jpg`; `manifest.json` holds the config and, per file, sha256, label, surface
+    and strength (how plain the flaw is, 0..1).
+
+    Raises:
+        DataError: `out` holds something else.
+        StageError: the disk is full or not writable.
+    """
+    if _is_written(out, config):
+        reporter.info(f"{out}: already written")
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    try:
+        _write_all(temporary, config, reporter)
+        temporary.chmod(0o755)
+        _rename(temporary, out, config)
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _cannot_write(out: Path, error: OSError) -> StageError:
+    return StageError(f"{out}: cannot write the data set: {error.strerror}", hint="choose a folder with room: --out DIR")
+
+
+def _is_written(out: Path, config: DefectsData) -> bool:
+    """Say whether `out` already holds this very set; refuse a folder that holds anything else."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    found = None
+    if (out / MANIFEST).is_file():
+        try:
+            found = json.loads((out / MANIFEST).read_text())["parameters"]
+        except (OSError, ValueError, KeyError, TypeError):
+            found = None
+    if found == parameters(config):
+        return True
+    what = f"a data set made with {found}" if found else "something else"
+    raise DataError(
+        f"{out}: not empty, it holds {what}; wanted {parameters(config)}",
+        hint="choose another folder, or remove this one first",
+    )
+
+
+def _rename(temporary: Path, out: Path, config: DefectsData) -> None:
+    """Put the finished folder in place; if another process was faster with the same set, keep that one."""
+    try:
+        os.replace(temporary, out)  # noqa: PTH105 - Path.replace says no more
+    except OSError:
+        if not _is_written(out, config):
+            raise
+
+
+def _write_all(folder: Path, config: DefectsData, reporter: Reporter) -> None:
+    counts = {"train": config.train, "val": config.val, "test": config.test}
+    rows: list[dict[str, Any]] = []
+    with (
+        reporter.progress(f"defects: writing {sum(counts.values())} pictures", sum(counts.values())) as advance,
+        ThreadPoolExecutor(_THREADS) as pool,
+    ):
+        for split, count in counts.items():
+            for label in LABELS:
+                (folder / split / label).mkdir(parents=True)
+            rows += _write_split(folder, split, count, config, pool, advance)
+    write_json(folder / MANIFEST, {"schema_version": 1, "parameters": parameters(config), "files": rows})
+
+
+def _write_split(
+    folder: Path, split: str, count: int, config: DefectsData, pool: ThreadPoolExecutor, advance: Advance
+) -> list[dict[str, Any]]:
+    def write(index: int) -> dict[str, Any]:
+        picture = make_picture(config.seed, split, index, config.size_px)
+        name = f"{split}/{LABELS[picture.label]}/{index:06d}.jpg"
+        (folder / name).write_bytes(picture.jpeg)
+        strength = round(picture.strength, 3)
+        digest = sha256_bytes(picture.jpeg)
+        label = LABELS[picture.label]
+        return {"file": name, "sha256": digest, "label": label, "surface": picture.surface, "strength": strength}
+
+    rows: list[dict[str, Any]] = []
+    for start in range(0, count, _BLOCK):  # in blocks, so that the bar moves and Ctrl-C is heard
+        block = range(start, min(start + _BLOCK, count))
+        rows += pool.map(write, block)
+        advance(len(block))
+    return rows
