@@ -51,7 +51,6 @@ def _repeat(report: Report) -> str:
         "```\n"
         f"imgc run runs/{report.run}/recipe.resolved.yaml\n"
         "```\n\n"
-        "Same recipe, seed and data give the same files (sha256 in `report.json`); times differ with the machine. Stages"
-        f" that are sealed are reused: remove `runs/{report.run}` to compute everything anew. A `{NOT_MEASURED}` was not"
-        " measured."
+        "Same recipe, seed and data give the same files (sha256 in `report.json`); times differ by machine. Sealed"
+        f" stages are reused: remove `runs/{report.run}` to compute everything anew. `{NOT_MEASURED}`: not measured."
     )

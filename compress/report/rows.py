@@ -72,7 +72,7 @@ def _benches(run_dir: Path, lock: RunLock) -> list[Bench]:
 
 
 def _measured(benches: list[Bench]) -> dict[str, Row]:
-    """Return stage id -> row; a later benchmark wins. Comparisons with another baseline than the newest are left out."""
+    """Return stage id -> row; a later benchmark wins. Comparisons with another baseline than its are left out."""
     rows: dict[str, Row] = {}
     for bench in benches:
         same = bench.baseline == benches[-1].baseline
