@@ -1,7 +1,7 @@
 """Sealing: a stage's claim is checked, hashed and moved into place, and found again by its key.
 
-Every sealed folder holds `seal.json`, the same facts that the lock records, written before the folder gets its final
-name. So a folder with a seal whose file still has its hash is whole, even where a kill came before the lock was written.
+Every sealed folder holds `seal.json`, the same facts that the lock records, written before the folder gets its
+final name. So a folder with a seal whose file still has its hash is whole, even where a kill came before the lock.
 """
 
 from __future__ import annotations

@@ -110,16 +110,13 @@ def parse(text: str, source: str, *, at: Position | None = None) -> Node:
     Raises:
         RecipeError: broken YAML, or YAML that means something else than it seems to; begins with file:line:column.
     """
-    loader = _Loader(text)
     builder = _Builder(source, at)
     try:
-        root = loader.get_single_node()
+        root = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         raise builder.error(error.problem_mark or error.context_mark, _problem(error), hint=_yaml_hint(error)) from None
     except yaml.reader.ReaderError as error:
         raise RecipeError(f"{source}: {error.reason} (character {error.position})") from None
-    finally:
-        loader.dispose()
     if root is None:
         raise RecipeError(
             f"{at or Position(source, 1, 1)}: there is nothing in it", hint="`imgc init PHOTOS` writes a first recipe"
@@ -129,7 +126,7 @@ def parse(text: str, source: str, *, at: Position | None = None) -> Node:
 
 def reads_as_something_else(text: str) -> bool:
     """Return whether a text, written without quotes, would be refused here or read as a number, bool, null or date."""
-    tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (True, False))
+    tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
     return tag != f"{_TAG}str" or _LOOKS_LIKE_NUMBER.fullmatch(text) is not None
 
 
@@ -142,7 +139,7 @@ class _Loader(yaml.SafeLoader):
         self._aliases = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        mark = self.peek_event().start_mark
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         self._aliases += self.check_event(yaml.AliasEvent)
         if self._aliases > MAX_ALIASES:
             raise yaml.MarkedYAMLError(problem=f"more than {MAX_ALIASES} aliases", problem_mark=mark)
@@ -179,6 +176,7 @@ class _Builder:
             return Node(self._mapping(node, depth), at)
         if isinstance(node, yaml.SequenceNode):
             return Node([self.build(child, depth + 1) for child in node.value], at)
+        assert isinstance(node, yaml.ScalarNode)  # there is no fourth kind
         return Node(self._scalar(node), at, raw=node.value)
 
     def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Node]:
@@ -204,7 +202,7 @@ class _Builder:
             return str(node.value)
         raise self.error(node.start_mark, f"a key must be text, found {_shown(node)}", hint="put it in quotes")
 
-    def _scalar(self, node: yaml.Node) -> Scalar:
+    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
         raw, tag = str(node.value), node.tag.removeprefix(_TAG)
         if tag == "null":
             return None
@@ -217,7 +215,7 @@ class _Builder:
             return self._number(node, raw, tag)
         raise self.error(node.start_mark, f"the YAML tag '{node.tag}' is not read here, found {_shown(node)}")
 
-    def _refuse_number_as_text(self, node: yaml.Node) -> None:
+    def _refuse_number_as_text(self, node: yaml.ScalarNode) -> None:
         if node.style is None and _LOOKS_LIKE_NUMBER.fullmatch(node.value) and len(node.value) <= _MAX_NUMBER_CHARS:
             raise self.error(
                 node.start_mark,
@@ -225,7 +223,7 @@ class _Builder:
                 hint=f"write {_yaml_float(node.value)}, or put it in quotes if text is meant",
             )
 
-    def _number(self, node: yaml.Node, raw: str, tag: str) -> int | float:
+    def _number(self, node: yaml.ScalarNode, raw: str, tag: str) -> int | float:
         digits = raw.replace("_", "").lower().lstrip("+-")
         if ":" in raw or len(raw) > _MAX_NUMBER_CHARS or not any(char.isdigit() for char in raw):
             raise self.error(

@@ -1,4 +1,4 @@
-"""`plan`: a typed recipe -> stages in run order, each with an id and with what it reads. Runs nothing, opens no model."""
+"""`plan`: a typed recipe -> stages in run order, each with an id and with what it reads. Opens no model."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class _Planner:
         raise self._unknown(loc, number, reference)
 
     def _newest(self, number: int, role: str, wanted: frozenset[Format]) -> str:
-        """Return the newest stage above that fits; a teacher is the newest trained one, since students come after it."""
+        """Return the newest stage above that fits; a teacher is the newest trained one, which students follow."""
         for stage in reversed(self._stages):
             if stage.config.produces in wanted and (role != "teacher" or stage.config.kind == "train"):
                 return stage.id
