@@ -1,0 +1,121 @@
+"""What a channel is worth. First every layer scores its own channels, then the layers of a group vote.
+
+Suffixes: O output channels, I input channels of a layer, C channels of a group, N images, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor, nn
+
+from compress.errors import StageError
+from compress.prune.groups import ChannelGroup, Member, Role
+
+LayerScores = Mapping[tuple[str, Role], Tensor]  # (layer, side) -> score per channel, >= 0
+_TINY = 1e-12
+
+
+def norm_scores(folded: nn.Module, p: int) -> LayerScores:
+    """Return the p-norm of each channel's weights, for both sides of every convolution and linear.
+
+    Filter norms after Li 2017 (Pruning Filters for Efficient ConvNets, section 3.1), but of weights with batch norm
+    folded in: before folding, a filter's scale says nothing, since the norm behind it divides it out.
+
+    Args:
+        folded: from `fold_batch_norm`.
+        p: 1 or 2.
+    """
+    scores: dict[tuple[str, Role], Tensor] = {}
+    for name, layer in _layers(folded):
+        weight = layer.weight.detach()
+        scores[name, "out"] = weight.flatten(1).norm(p=p, dim=1)
+        if not _is_depthwise(layer):
+            scores[name, "in"] = weight.transpose(0, 1).flatten(1).norm(p=p, dim=1)
+    return scores
+
+
+def bn_scale_scores(model: nn.Module) -> LayerScores:
+    """Return |gamma| of every batch norm (Liu 2017, Network Slimming, section 3).
+
+    Raises:
+        StageError: the network has no batch norm.
+    """
+    scores: dict[tuple[str, Role], Tensor] = {
+        (name, "norm"): module.weight.detach().abs()
+        for name, module in model.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+    }
+    if not scores:
+        raise StageError("importance bn_scale needs batch norm, and this network has none", hint="use importance: l2")
+    return scores
+
+
+def taylor_scores(folded: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> LayerScores:
+    """Return the squared first-order change of the loss when a channel's weights become zero, mean over batches.
+
+    Molchanov 2019 (Importance Estimation for Neural Network Pruning), equation 8: (sum of gradient times weight)^2
+    over the weights of the channel. Cross entropy, eval mode.
+
+    Args:
+        folded: from `fold_batch_norm`; its gradients are cleared.
+        batches: images_NCHW and labels_N.
+    """
+    totals: dict[tuple[str, Role], Tensor] = {}
+    for images_NCHW, labels_N in batches:
+        folded.zero_grad(set_to_none=True)
+        F.cross_entropy(folded(images_NCHW), labels_N).backward()  # type: ignore[no-untyped-call]
+        for key, score in _taylor_of_batch(folded):
+            totals[key] = totals[key] + score if key in totals else score
+    folded.zero_grad(set_to_none=True)
+    return totals
+
+
+def group_scores(group: ChannelGroup, scores: LayerScores, *, normalise: bool) -> Tensor | None:
+    """Return the mean vote of a group's layers, [C], or None when none of them has scores.
+
+    Layers that compute squeeze-and-excitation gates have no vote on the channels they gate: a gate's weights are
+    large where it switches a channel, not where the channel is worth keeping. On squeeze widths they alone vote.
+
+    Args:
+        group: of C channels.
+        scores: per layer and side.
+        normalise: divide each layer's votes by their mean, so that layers of other units or sizes weigh the same.
+    """
+    voters = [member for member in group.members if (member.layer, member.role) in scores]
+    voters = [member for member in voters if not member.gate] or voters
+    if not voters:
+        return None
+    votes = torch.stack([_vote(member, group.width, scores, normalise=normalise) for member in voters])
+    return votes.mean(dim=0)
+
+
+def _vote(member: Member, width: int, scores: LayerScores, *, normalise: bool) -> Tensor:
+    score = scores[member.layer, member.role][member.own]
+    if normalise:
+        score = score / (score.mean() + _TINY)
+    return torch.zeros(width).index_add_(0, member.root, score)  # one channel may be many inputs of a flattened layer
+
+
+def _taylor_of_batch(folded: nn.Module) -> Iterable[tuple[tuple[str, Role], Tensor]]:
+    for name, layer in _layers(folded):
+        if layer.weight.grad is None:
+            continue
+        change = layer.weight.grad * layer.weight.detach()
+        change_O = change.flatten(1).sum(1)
+        if layer.bias is not None and layer.bias.grad is not None:
+            change_O = change_O + layer.bias.grad * layer.bias.detach()
+        yield (name, "out"), change_O.square()
+        if not _is_depthwise(layer):
+            yield (name, "in"), change.transpose(0, 1).flatten(1).sum(1).square()
+
+
+def _layers(model: nn.Module) -> Iterable[tuple[str, nn.Conv2d | nn.Linear]]:
+    return [(name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+
+
+def _is_depthwise(layer: nn.Conv2d | nn.Linear) -> bool:
+    """Say whether the input side of a layer is its output side, already counted."""
+    return isinstance(layer, nn.Conv2d) and layer.groups > 1
