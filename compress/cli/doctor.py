@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from typing import Any
 
 import typer
@@ -32,7 +31,7 @@ class Package:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Show versions, CPU features, what is missing and how to install it."""
+    """Show versions, CPU features, and how to install what is missing."""
     found = examine()
     if as_json:
         from compress.cli.output import print_json
@@ -44,13 +43,15 @@ def doctor(as_json: AsJson = False) -> None:
 
 def examine() -> dict[str, Any]:
     """Return {"imgc", "host", "packages", "missing", "advice"}, all JSON."""
+    from importlib.metadata import version
+
     from compress.runtime.host import host
 
     packages = list_packages()
     missing = sorted({package.extra for package in packages if package.version is None})
     machine = host()
     return {
-        "imgc": metadata.version("imgc"),
+        "imgc": version("imgc"),
         "host": machine,
         "packages": [asdict(package) for package in packages],
         "missing": [package.name for package in packages if package.version is None],
@@ -60,8 +61,10 @@ def examine() -> dict[str, Any]:
 
 def list_packages() -> list[Package]:
     """Return what `imgc` declares to need, each once, under the smallest extra that installs it."""
+    from importlib.metadata import requires
+
     by_name: dict[str, Package] = {}
-    for text in metadata.requires("imgc") or []:
+    for text in requires("imgc") or []:
         match = _REQUIREMENT.match(text.strip())
         extra = (match["extra"] or "") if match else "?"
         if match and extra in _EXTRAS:
@@ -85,9 +88,11 @@ def cpu_advice(machine: dict[str, Any]) -> list[str]:
 
 
 def _version(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
+        return version(name)
+    except PackageNotFoundError:
         return None
 
 
@@ -97,10 +102,10 @@ def _install_line(extra: str) -> str:
 
 
 def _print(found: dict[str, Any]) -> None:
-    from compress.cli.output import print_table
+    from compress.cli.output import print_facts, print_table
 
     machine = {"imgc": found["imgc"], **found["host"]}
-    print_table("", ("this machine", ""), [(name, _cell(value)) for name, value in machine.items()], left=2)
+    print_facts("this machine", [(name, _cell(value)) for name, value in machine.items()])
     rows = [
         (package["name"], package["version"] or "MISSING", package["wanted"], package["extra"] or "base")
         for package in found["packages"]

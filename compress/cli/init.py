@@ -14,6 +14,7 @@ import typer
 from compress.cli.options import reporter_of
 
 if TYPE_CHECKING:
+    from compress.core.dataset import CsvData, FolderData
     from compress.data.dataset import Dataset
 
 TINY = "tiny"  # the one architecture for which nobody publishes weights
@@ -48,13 +49,23 @@ def init(
     _check_weights(chosen)
     data = data_block(photos, out.parent)
     dataset = load_dataset(_data_config(data, out.parent), seed=seed, reporter=reporter_of(ctx))
-    size_px = input_px or (96 if arch == TINY else 160)
-    plan = Draft(name or slug(photos.resolve().stem), seed, data, arch, chosen, size_px, len(dataset.splits["train"].paths))
+    draft = Draft(
+        name=name or slug(photos.resolve().stem),
+        seed=seed,
+        data=data,
+        arch=arch,
+        weights=chosen,
+        input_px=input_px or (96 if arch == TINY else 160),
+        n_train=len(dataset.splits["train"].paths),
+    )
     _print_counts(photos, dataset)
-    write_text(out, recipe_text(plan, _weights_value(chosen, out.parent)))
+    write_text(out, recipe_text(draft, _weights_value(chosen, out.parent)))
     typer.echo(f"wrote {out}")
-    recipe = "" if out == Path("imgc.yaml") else f" (verbs read ./imgc.yaml, not {out})"
-    typer.echo(f"next: imgc run {out}\n  or verb by verb: imgc train, imgc prune --keep 0.7, ...{recipe}")
+    typer.echo(f"next: imgc run {out}")
+    if out == Path("imgc.yaml"):
+        typer.echo(
+            "or verb by verb: imgc train, imgc prune --keep 0.7, imgc distill, imgc quantize, imgc export, imgc serve"
+        )
 
 
 @dataclass(frozen=True)
@@ -152,7 +163,7 @@ def data_block(photos: Path, folder: Path) -> dict[str, str]:
     return {"kind": "csv" if photos.suffix.lower() == ".csv" else "folder", "path": path.as_posix()}
 
 
-def _data_config(data: dict[str, str], folder: Path):  # noqa: ANN202 - a union that is imported late
+def _data_config(data: dict[str, str], folder: Path) -> CsvData | FolderData:
     from compress.core.dataset import CsvData, FolderData
 
     path = folder / data["path"]

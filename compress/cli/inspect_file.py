@@ -6,7 +6,6 @@ import json
 import struct
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 

@@ -33,7 +33,7 @@ def evaluate(
     preprocess: PreprocessText = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure top-1 and top-5 accuracy of a model file on labelled pictures."""
+    """Measure the accuracy of a model file on labelled pictures."""
     from compress.cli.output import print_json
     from compress.data.dataset import load_labelled_folder
     from compress.data.pixel_cache import evaluation_pixels
@@ -92,7 +92,7 @@ def predict(
 
 
 def inspect(file: ModelFile, as_json: AsJson = False) -> None:
-    """Show what a model file holds: spec, sizes, operators, layers."""
+    """Show what a model file holds: spec, operators, layers."""
     from compress.cli.inspect_file import inspect_file
     from compress.cli.output import print_json
 
@@ -104,7 +104,7 @@ def inspect(file: ModelFile, as_json: AsJson = False) -> None:
 
 
 def _print_facts(facts: FileFacts) -> None:
-    from compress.cli.output import print_table, size_text
+    from compress.cli.output import print_facts, print_table, size_text
 
     rows: list[tuple[str, object]] = [
         ("format", facts.format.value),
@@ -116,7 +116,10 @@ def _print_facts(facts: FileFacts) -> None:
             ("arch", spec.arch),
             ("precision", spec.precision.value),
             ("input", f"{spec.layout}, {' x '.join(map(str, spec.input_chw))} (C x H x W)"),
-            ("labels", f"{spec.num_classes}: {', '.join(spec.labels[:12])}" + (" ..." if len(spec.labels) > 12 else "")),
+            (
+                "labels",
+                f"{spec.num_classes}: {', '.join(spec.labels[:12])}" + (" ..." if len(spec.labels) > 12 else ""),
+            ),
             ("preprocess", spec.preprocess.model_dump_json()),
             ("params", f"{spec.params:,}"),
             ("macs", f"{spec.macs:,}"),
@@ -124,7 +127,7 @@ def _print_facts(facts: FileFacts) -> None:
         ]
     else:
         rows.append(("spec", "none: made by another tool"))
-    print_table(str(facts.path), ("", ""), rows, left=2)
+    print_facts(str(facts.path), rows)
     if facts.weight_bytes:
         print_table("", ("weights", "bytes"), facts.weight_bytes.items())
     if facts.ops:

@@ -22,7 +22,9 @@ Data = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any other option of the stage, e.g. fit.batch_size=16. Repeatable."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any other option of the stage, e.g. fit.batch_size=16. Repeatable."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
 Device = Annotated[str, typer.Option("--device", help="Where torch computes: cpu or cuda.")]

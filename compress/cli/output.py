@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 KIB = 1024
+PIPE_WIDTH = 160
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
@@ -20,7 +24,6 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> None:
     """Print a table; the first `left` columns are text, the others are numbers and stand right."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
@@ -28,8 +31,29 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(name, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
         table.add_row(*("-" if cell is None else str(cell) for cell in row))
-    width = None if sys.stdout.isatty() else 160  # a pipe has no width: do not fold at 80
-    Console(file=sys.stdout, width=width, markup=False, highlight=False).print(table)
+    print_block(table)
+
+
+def print_facts(title: str, facts: Iterable[tuple[str, object]]) -> None:
+    """Print names and values, one a line."""
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=None, show_header=False)
+    for name, value in facts:
+        table.add_row(name, str(value))
+    print_block(table)
+
+
+def print_block(block: RenderableType) -> None:
+    """Print something of rich's without its padding at the line ends; a pipe is 160 columns wide."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    stream = StringIO()
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(file=stream, width=width, markup=False, highlight=False, emoji=False).print(block)
+    typer.echo("\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines()))
 
 
 def size_text(size_bytes: int) -> str:
@@ -39,8 +63,3 @@ def size_text(size_bytes: int) -> str:
     if size_bytes < KIB * KIB:
         return f"{size_bytes / KIB:.1f} KiB"
     return f"{size_bytes / KIB / KIB:.2f} MiB"
-
-
-def count_text(count: int) -> str:
-    """Return a count with thousands separated, or a dash for an unknown one."""
-    return f"{count:,}" if count else "-"

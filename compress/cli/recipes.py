@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compress.cli.options import RUNS, AsJson, Device, RunsDir, reporter_of
+from compress.cli.report import show_report
 
 if TYPE_CHECKING:
+    from compress.pipeline.lock import RunLock
+    from compress.pipeline.runner import RunResult
     from compress.recipe.load import LoadedRecipe
-    from compress.recipe.plan import Plan
+    from compress.recipe.plan import Plan, PlannedStage
 
 Overrides = Annotated[
     list[str] | None,
@@ -24,7 +27,7 @@ def plan(
     sets: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a recipe and show what it would do, without doing it."""
+    """Check a recipe and show what it would do."""
     from compress.cli.output import print_json
     from compress.recipe.load import load_recipe
     from compress.recipe.plan import plan as plan_recipe
@@ -44,7 +47,7 @@ def _print_plan(planned: Plan) -> None:
             stage.index,
             stage.id,
             stage.config.kind,
-            ", ".join(f"{role}: {source}" for role, source in stage.inputs.items()) or "-",
+            _reads(stage) or "-",
             stage.config.produces.value,
         )
         for stage in planned.stages
@@ -53,3 +56,67 @@ def _print_plan(planned: Plan) -> None:
     for gate in planned.gates:
         bounds = [f"{name} {value}" for name, value in (("min", gate.min), ("max", gate.max)) if value is not None]
         typer.echo(f"gate: {gate.metric} at {gate.at} {' and '.join(bounds)}")
+
+
+def _reads(stage: PlannedStage) -> str:
+    """Return what a stage reads; a role that only repeats its source is not worth telling."""
+    inputs = stage.inputs.items()
+    return ", ".join(str(source) if role.endswith(f":{source}") else f"{role}: {source}" for role, source in inputs)
+
+
+def run(
+    ctx: typer.Context,
+    recipe: Annotated[Path | None, typer.Argument(help="Recipe file (YAML); with --resume it may be left out.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run. Default: the recipe's.")] = None,
+    sets: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run as it was begun.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why each stage ran or was reused.")] = False,
+    device: Device = "cpu",
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Carry out a recipe. Stages whose work is already sealed are reused, so running again costs seconds."""
+    from compress.pipeline.gates import require_gates
+    from compress.pipeline.lock import read_lock
+    from compress.pipeline.run_dir import run_path
+    from compress.pipeline.runner import run_recipe
+
+    loaded = _chosen(recipe, name, sets or [], runs_dir, resume=resume)
+    before = read_lock(run_path(runs_dir, name or loaded.recipe.name)) if explain else None
+    result = run_recipe(loaded, runs_dir=runs_dir, name=name, reporter=reporter_of(ctx), device=device)
+    if explain:
+        for line in explanations(before, result):
+            typer.echo(line, err=as_json)
+    show_report(result.run_dir, as_json=as_json)
+    require_gates(result.gates)
+
+
+def _chosen(recipe: Path | None, name: str | None, sets: list[str], runs_dir: Path, *, resume: bool) -> LoadedRecipe:
+    from compress.errors import UsageError
+    from compress.pipeline.current import current_run, load_run
+    from compress.recipe.load import load_recipe
+
+    if recipe is not None:
+        return load_recipe(recipe, sets)
+    if not resume:
+        raise UsageError("no recipe given", hint="imgc run RECIPE, or imgc run --resume to go on with the latest run")
+    if sets:
+        raise UsageError("--set changes a recipe, and none was given", hint="imgc run RECIPE --resume --set ...")
+    return load_run(current_run(runs_dir, name))
+
+
+def explanations(before: RunLock | None, result: RunResult) -> list[str]:
+    """Return one line or more for each stage: reused, new, or what of its key changed."""
+    from compress.pipeline.key import changes
+
+    lines = []
+    for stage in result.lock.stages:
+        old = before.find(stage.id) if before else None
+        if stage.id in result.reused:
+            lines.append(f"{stage.id}: reused, nothing it depends on changed")
+        elif old is None:
+            lines.append(f"{stage.id}: ran, it was not sealed in this run before")
+        else:
+            why = changes(old.key_parts, stage.key_parts) or ["its sealed files were missing or damaged"]
+            lines += [f"{stage.id}: ran, because {reason}" for reason in why]
+    return lines

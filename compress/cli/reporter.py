@@ -93,7 +93,7 @@ class ConsoleReporter:
         """Draw on `stream`, which must be a terminal."""
         from rich.console import Console
 
-        self._console: Console = Console(file=stream, highlight=False)
+        self._console: Console = Console(file=stream, highlight=False, emoji=False)
         self._bars: Progress | None = None
 
     def info(self, text: str) -> None:
@@ -118,7 +118,9 @@ class ConsoleReporter:
         task = bars.add_task(label, total=total, note="")
 
         def advance(done: int = 1, note: str = "") -> None:
-            bars.update(task, advance=done, **({"note": note} if note else {}))
+            bars.update(task, advance=done)
+            if note:
+                bars.update(task, note=note)
 
         try:
             yield advance

@@ -12,7 +12,9 @@ from compress.cli.options import RUNS, Run, RunsDir, reporter_of
 
 def serve(
     ctx: typer.Context,
-    artifact: Annotated[Path | None, typer.Argument(help="An .onnx or .tflite file. Default: the run's newest.")] = None,
+    artifact: Annotated[
+        Path | None, typer.Argument(help="An .onnx or .tflite file. Default: the run's newest.")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8000,
     threads: Annotated[
@@ -25,7 +27,10 @@ def serve(
     run: Run = None,
     runs_dir: RunsDir = RUNS,
 ) -> None:
-    """Serve a model over HTTP: POST a picture to /v1/classify, or drop one on the page at /."""
+    """Serve a model over HTTP.
+
+    POST a picture to /v1/classify, or drop one on the page at /.
+    """
     from compress.cli.run_files import servable_model
     from compress.serve.config import MIB, ServeConfig
     from compress.serve.run import serve as serve_until_stopped

@@ -31,7 +31,10 @@ def train(
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Start a run: fine-tune a network on your photographs. Reads ./imgc.yaml, or --data."""
+    """Start a run: fine-tune a network on photographs.
+
+    They are named by ./imgc.yaml (see imgc init), or by --data.
+    """
     from compress.cli.execute import start_run
     from compress.cli.one_stage import StageRequest
 
@@ -43,7 +46,9 @@ def train(
 def prune(
     ctx: typer.Context,
     keep: Annotated[float | None, typer.Option(help="Share of the channels to keep, above 0 and at most 1.")] = None,
-    importance: Annotated[str | None, typer.Option(metavar="l1|l2|bn_scale|taylor", help="What ranks channels.")] = None,
+    importance: Annotated[
+        str | None, typer.Option(metavar="l1|l2|bn_scale|taylor", help="What ranks channels.")
+    ] = None,
     scope: Annotated[str | None, typer.Option(metavar="local|global", help="Rank within a layer, or over all.")] = None,
     from_: From = None,
     run: Run = None,
@@ -75,7 +80,7 @@ def distill(
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Train the newest model on a teacher's answers, to recover what pruning cost."""
+    """Learn from a teacher's answers, to recover what pruning cost."""
     from compress.cli.execute import add_stage
     from compress.cli.one_stage import StageRequest
 
@@ -128,12 +133,16 @@ def export(
         raise UsageError("give the input once: as an argument or with --from")
     knobs = {"format": format_ or format_of_out(out), "precision": precision, "opset": opset}
     source = str(file) if file else from_
-    add_stage(ctx, StageRequest("export", knobs, source, sets or [], run, data, runs_dir, device), as_json=as_json, out=out)
+    add_stage(
+        ctx, StageRequest("export", knobs, source, sets or [], run, data, runs_dir, device), as_json=as_json, out=out
+    )
 
 
 def benchmark(
     ctx: typer.Context,
-    baseline: Annotated[str | None, typer.Option(metavar="STAGE", help="Stage that drops are measured against.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Stage that drops are measured against.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of each runtime.")] = None,
     run: Run = None,
     data: Data = None,
@@ -142,7 +151,7 @@ def benchmark(
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Measure accuracy, size, latency and memory of every model of the run."""
+    """Measure accuracy, size, latency and memory of a run's models."""
     from compress.cli.execute import add_stage
     from compress.cli.one_stage import StageRequest
 

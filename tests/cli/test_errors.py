@@ -6,8 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from compress.cli.errors import EXTRA_OF_MODULE, ImgcGroup, describe
 from compress.cli.doctor import list_packages
+from compress.cli.errors import EXTRA_OF_MODULE, ImgcGroup, describe
 from compress.errors import DataError, GateError, RecipeError, StageError, UsageError
 
 

@@ -1,0 +1,86 @@
+"""Carry out a recipe for a command and say what came of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from compress.cli.one_stage import Draft, StageRequest, check_out, draft_run, draft_stage
+from compress.cli.options import reporter_of
+from compress.cli.output import print_json, size_text
+from compress.cli.run_files import shown
+from compress.core.artifact import Artifact
+from compress.core.storage import atomic_path
+from compress.pipeline.lock import artifact_at
+from compress.pipeline.runner import RunResult, run_recipe
+
+
+def start_run(ctx: typer.Context, request: StageRequest, *, name: str | None, seed: int | None, as_json: bool) -> None:
+    """Start a run with one stage and say what it made."""
+    _carry_out(ctx, draft_run(request, name, seed), request.device, as_json=as_json)
+
+
+def add_stage(ctx: typer.Context, request: StageRequest, *, as_json: bool, out: Path | None = None) -> None:
+    """Add one stage to a run and say what it read and made; `out` gets a copy of the file."""
+    draft = draft_stage(request)
+    if out:
+        check_out(out, draft.new)
+    _carry_out(ctx, draft, request.device, as_json=as_json, out=out)
+
+
+def _carry_out(ctx: typer.Context, draft: Draft, device: str, *, as_json: bool, out: Path | None = None) -> None:
+    reporter = reporter_of(ctx)
+    result = run_recipe(draft.loaded, runs_dir=draft.runs_dir, name=draft.name, reporter=reporter, device=device)
+    made = [_made(result, stage.id) for stage in draft.new]
+    if out:
+        with atomic_path(out) as temporary:
+            shutil.copyfile(made[0].path, temporary)
+    if as_json:
+        print_json(_as_json(draft, result, made, out))
+        return
+    for stage, artifact in zip(draft.new, made, strict=True):
+        reads = ", ".join(f"{role} {_source(result, source)}" for role, source in stage.inputs.items())
+        typer.echo(f"{stage.id}: read {reads or 'the photographs'}")
+        typer.echo(f"{stage.id}: {artifact_line(artifact)}")
+    if out:
+        typer.echo(f"copied to {out}")
+
+
+def artifact_line(artifact: Artifact) -> str:
+    """Return one line on a sealed file: path, size, hash, and accuracy where it is known."""
+    parts = [f"wrote {shown(artifact.path)}", size_text(artifact.size_bytes), f"sha256 {artifact.sha256[:12]}"]
+    top1 = artifact.metrics.get("top1_pct")
+    if isinstance(top1, int | float):
+        parts.append(f"top-1 {top1:.2f} %")
+    return ", ".join(parts)
+
+
+def _made(result: RunResult, stage_id: str) -> Artifact:
+    stage = result.lock.find(stage_id)
+    assert stage is not None, f"the run finished without its stage '{stage_id}'"
+    return artifact_at(result.run_dir, stage)
+
+
+def _source(result: RunResult, source: str | Path) -> str:
+    if isinstance(source, Path):
+        return str(shown(source))
+    return f"{source} ({shown(_made(result, source).path)})"
+
+
+def _as_json(draft: Draft, result: RunResult, made: list[Artifact], out: Path | None) -> dict[str, Any]:
+    stages = [
+        {
+            "stage": artifact.stage_id,
+            "kind": artifact.kind,
+            "reads": {role: str(source) for role, source in stage.inputs.items()},
+            "path": str(artifact.path),
+            "sha256": artifact.sha256,
+            "size_bytes": artifact.size_bytes,
+            "metrics": artifact.metrics,
+        }
+        for stage, artifact in zip(draft.new, made, strict=True)
+    ]
+    return {"run": draft.name, "run_dir": str(result.run_dir), "out": str(out) if out else None, "stages": stages}

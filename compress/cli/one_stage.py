@@ -1,0 +1,202 @@
+"""A single verb is a recipe of one more stage: the sealed stages of a run, which are reused, and the new one.
+
+What is not said on the command line comes from ./imgc.yaml's stage of the same kind, if there is such a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.cli.init import data_block, slug
+from compress.core.formats import SUFFIX, Format
+from compress.errors import RecipeError, UsageError
+from compress.pipeline.current import current_run, load_run
+from compress.pipeline.lock import read_lock
+from compress.pipeline.run_dir import LATEST, RESOLVED_NAME, run_path
+from compress.recipe.ids import free_id
+from compress.recipe.load import LoadedRecipe, is_model_file, load_recipe, recipe_from_dict
+from compress.recipe.plan import PlannedStage, plan
+
+LOCAL_RECIPE = Path("imgc.yaml")
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StageRequest:
+    """What a verb was asked for.
+
+    Attributes:
+        kind: the stage's kind.
+        knobs: dotted option -> value; None means not given.
+        source: stage id or file to read; None means the newest that fits.
+        sets: further `key=value` options.
+        run: run to add to; None means the latest.
+        data: photographs for a run that has none yet.
+        runs_dir: folder of all runs.
+        device: where torch computes.
+    """
+
+    kind: str
+    knobs: Mapping[str, Any]
+    source: str | None
+    sets: list[str]
+    run: str | None
+    data: Path | None
+    runs_dir: Path
+    device: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A recipe that ends in the new stage, and where it is to run."""
+
+    loaded: LoadedRecipe
+    new: tuple[PlannedStage, ...]
+    runs_dir: Path
+    name: str
+
+
+def draft_run(request: StageRequest, name: str | None, seed: int | None) -> Draft:
+    """Return a recipe that starts a run with one stage.
+
+    Raises:
+        UsageError: nobody says which photographs; or an option that cannot be.
+    """
+    local = _local_recipe()
+    tree: Tree = {"imgc": 1, "name": "", "seed": 0, **{key: local[key] for key in ("name", "seed") if key in local}}
+    tree["data"] = _data_of(request) or local.get("data")
+    if tree["data"] is None:
+        raise UsageError(
+            f"no photographs: there is no --data and no {LOCAL_RECIPE} here", hint="imgc init PHOTOS, or --data PHOTOS"
+        )
+    if request.data:
+        tree["name"] = slug(request.data.resolve().stem)
+    tree["name"] = name or tree["name"]
+    tree["seed"] = tree["seed"] if seed is None else seed
+    return _drafted(tree, [], request, local, request.runs_dir)
+
+
+def draft_stage(request: StageRequest) -> Draft:
+    """Return the recipe of a run with one more stage.
+
+    Raises:
+        UsageError: there is no run and no file to read; or an option that cannot be.
+        RecipeError: the stage cannot read what it was given.
+    """
+    local = _local_recipe()
+    if request.source and is_model_file(request.source) and not _has_run(request):
+        name = request.run or slug(Path(request.source).stem)
+        data = _data_of(request) or local.get("data")
+        tree: Tree = {"imgc": 1, "name": name, "seed": local.get("seed", 0), "data": data}
+        return _drafted(tree, [], request, local, request.runs_dir)
+    run_dir = current_run(request.runs_dir, request.run)
+    tree, sealed = _sealed_recipe(run_dir)
+    if request.data and tree.get("data"):
+        raise UsageError(
+            f"--data: run '{run_dir.name}' has its own photographs", hint="start another: imgc train --data"
+        )
+    tree["data"] = tree.get("data") or _data_of(request)
+    return _drafted({**tree, "name": run_dir.name}, sealed, request, local, run_dir.parent)
+
+
+def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree, runs_dir: Path) -> Draft:
+    """Put the new stage below the sealed ones and plan it."""
+    ids = {stage["id"] for stage in sealed}
+    stage = {**_defaults(local, sealed, request.kind), "kind": request.kind, "id": free_id(request.kind, ids)}
+    for key, value in request.knobs.items():
+        if value is not None:
+            _put(stage, key, value)
+    if request.source:
+        _check_source(request.source, ids)
+        stage["from"] = request.source
+    sets = [f"stages.{len(sealed)}.{text}" for text in request.sets]
+    tree = {key: value for key, value in tree.items() if value is not None} | {"stages": [*sealed, stage]}
+    try:
+        loaded = recipe_from_dict(tree, Path.cwd(), source=f"imgc {request.kind}", overrides=sets)
+        planned = plan(loaded)
+    except RecipeError as error:
+        hint = error.hint.split("`imgc plan", 1)[0].strip()
+        raise RecipeError(error.message, hint=hint or f"see: imgc {request.kind} --help") from error
+    return Draft(loaded, planned.stages[len(sealed) :], runs_dir, planned.name)
+
+
+def check_out(out: Path, new: tuple[PlannedStage, ...]) -> None:
+    """Refuse an `--out` that cannot hold what will be made.
+
+    Raises:
+        UsageError: two files for one name, a wrong suffix, or a folder.
+    """
+    if len(new) != 1:
+        raise UsageError(f"--out {out}: one file name, but {len(new)} files", hint="choose --format onnx or tflite")
+    wanted = SUFFIX[new[0].config.produces]
+    if out.suffix.lower() != wanted:
+        raise UsageError(f"--out {out}: must end in {wanted}")
+    if out.is_dir():
+        raise UsageError(f"--out {out}: is a folder")
+
+
+def format_of_out(out: Path | None) -> str | None:
+    """Return the export format that a file name asks for, None when it asks for none."""
+    formats = {SUFFIX[fmt]: fmt.value for fmt in (Format.ONNX, Format.TFLITE)}
+    return formats.get(out.suffix.lower()) if out else None
+
+
+def _local_recipe() -> Tree:
+    """Return ./imgc.yaml as plain data with absolute paths, {} where there is none."""
+    return load_recipe(LOCAL_RECIPE).resolved if LOCAL_RECIPE.is_file() else {}
+
+
+def _defaults(local: Tree, sealed: list[Tree], kind: str) -> Tree:
+    """Return ./imgc.yaml's options for this kind, of its second such stage when the run has one already, and so on.
+
+    What the file says about other stages is left out where this run has no such stage.
+    """
+    blocks = [stage for stage in local.get("stages", ()) if stage["kind"] == kind]
+    if not blocks:
+        return {}
+    done = sum(stage["kind"] == kind for stage in sealed)
+    ids = {stage["id"] for stage in sealed}
+    block = {key: value for key, value in blocks[min(done, len(blocks) - 1)].items() if key not in ("id", "from")}
+    absent = [key for key in ("teacher", "baseline") if key in block and not _is_known(str(block[key]), ids)]
+    return {key: value for key, value in block.items() if key not in absent and key != "models"}
+
+
+def _is_known(reference: str, ids: set[str]) -> bool:
+    return reference in ids or is_model_file(reference)
+
+
+def _sealed_recipe(run_dir: Path) -> tuple[Tree, list[Tree]]:
+    """Return a run's resolved recipe without stages, and its sealed stages; a stage that failed is not among them."""
+    tree: Tree = dict(load_run(run_dir).resolved)
+    lock = read_lock(run_dir)
+    done = {stage.id for stage in lock.stages} if lock else set()
+    stages = tree.pop("stages")
+    sealed = [stage for stage in stages if stage["id"] in done]
+    if len(sealed) < len(stages):
+        tree.pop("gates", None)  # they may judge what is not there
+    return tree, sealed
+
+
+def _has_run(request: StageRequest) -> bool:
+    if request.run is None:
+        return (request.runs_dir / LATEST / RESOLVED_NAME).is_file()
+    return (run_path(request.runs_dir, request.run) / RESOLVED_NAME).is_file()
+
+
+def _data_of(request: StageRequest) -> Tree | None:
+    return dict(data_block(request.data, Path.cwd())) if request.data else None
+
+
+def _check_source(source: str, ids: set[str]) -> None:
+    if source not in ids and is_model_file(source) and not Path(source).is_file():
+        raise UsageError(f"{source}: no such model file")
+
+
+def _put(tree: Tree, dotted_key: str, value: object) -> None:
+    *parents, last = dotted_key.split(".")
+    for part in parents:
+        tree = tree.setdefault(part, {})
+    tree[last] = value

@@ -1,0 +1,45 @@
+"""Which files of a run a command means when it is told none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compress.core.artifact import Artifact
+from compress.core.formats import MODEL_FORMATS, Format, Precision
+from compress.errors import UsageError
+from compress.pipeline.current import current_run, find_artifact
+from compress.pipeline.lock import artifact_at, read_lock
+
+
+def newest_model(run: str | None, runs_dir: Path) -> Path:
+    """Return the newest model file of a run.
+
+    Raises:
+        UsageError: there is no run, or no model in it.
+    """
+    return shown(find_artifact(current_run(runs_dir, run), formats=MODEL_FORMATS).path)
+
+
+def servable_model(run: str | None, runs_dir: Path) -> Path:
+    """Return the run's model to serve: int8 TFLite before other TFLite before ONNX, the newest of equals.
+
+    Raises:
+        UsageError: there is no run, or neither ONNX nor TFLite in it.
+    """
+    run_dir = current_run(runs_dir, run)
+    lock = read_lock(run_dir)
+    newest_first = [artifact_at(run_dir, stage) for stage in reversed(lock.stages if lock else ())]
+    models = [model for model in newest_first if model.format in (Format.TFLITE, Format.ONNX)]
+    if not models:
+        raise UsageError(f"{shown(run_dir)} has no .tflite or .onnx file", hint="make one: imgc export --format tflite")
+    return shown(max(models, key=_rank).path)  # max keeps the first of equals
+
+
+def shown(path: Path) -> Path:
+    """Return a path relative to the working folder where it lies below it: what a person wants to read and paste."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _rank(model: Artifact) -> tuple[bool, bool]:
+    return model.format is Format.TFLITE, model.spec is not None and model.spec.precision is Precision.INT8
