@@ -64,8 +64,6 @@ def reshape(lo: Lowering, node: Node) -> None:
     source = lo.shape(name, node)
     tail = lo.tail(node, int8=value.quant is not None, fuse=False)
     stored = _stored(target)
-    if not tail.quant:
-        value = lo.real(value, name)
     chw = None
     if not _same_order(source) and len(target) == 2 and target[1] == math.prod(source[1:]):
         chw = (source[1], source[2], source[3])
@@ -87,14 +85,12 @@ def transpose(lo: Lowering, node: Node) -> None:
     if rank == 4:
         perm = [NHWC_TO_NCHW[perm[axis]] for axis in NCHW_TO_NHWC]
     tail = lo.tail(node, int8=value.quant is not None, fuse=False)
-    if not tail.quant:
-        value = lo.real(value, name)
     result = value if perm == list(range(rank)) else lo.transpose(node.outputs[0], value, perm)
     _bind(lo, tail, result)
 
 
 def _bind(lo: Lowering, tail: Tail, result: Value) -> None:
-    """Bind a moved tensor to the tail, on the tail's grid."""
+    """Bind a moved tensor to the tail, on the tail's grid; int8 stays int8 where float is read, as moving is exact."""
     if tail.quant is None:
         lo.bind(tail, result)
     else:

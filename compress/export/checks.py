@@ -1,0 +1,190 @@
+"""Checks of an ONNX file that can fail, and parity, which holds for both formats.
+
+Shape suffixes: N images, C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from compress.core.artifact import Metrics
+from compress.core.formats import Precision
+from compress.core.spec import ModelSpec
+from compress.errors import CheckError
+from compress.runtime.evaluate import agreement_pct
+
+Floats = npt.NDArray[np.float32]
+ONNX_DOMAINS = frozenset({"", "ai.onnx"})
+MIN_INT8_WEIGHT_PCT = 50.0  # below it, a file called int8 is a float file
+_NAMES_SHOWN = 20
+_RELATIVE_BOUND = {Precision.FP32: 1e-3, Precision.FP16: 5e-2}  # of the largest logit
+_INT8_TYPES = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+_PASSING = frozenset({"Relu", "Clip", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"})
+_NO_INT8_KERNEL = frozenset({"HardSwish", "HardSigmoid"})  # of ONNX Runtime
+
+
+def check_onnx(model: onnx.ModelProto, path: Path, spec: ModelSpec | None) -> None:
+    """Check an ONNX model against ONNX itself, the op-set gate and its spec.
+
+    Raises:
+        CheckError: names the file and the node or tensor, what was found and what is allowed.
+    """
+    for node in model.graph.node:
+        if node.domain not in ONNX_DOMAINS:
+            hint = "write it with operators of the default domain (QDQ format for int8)"
+            raise CheckError(
+                f"{path}: node '{node.name}' is {node.domain}.{node.op_type}; only the default ONNX domain is allowed",
+                hint=hint,
+            )
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise CheckError(f"{path}: ONNX refuses the graph: {str(error).strip()}") from error
+    if spec is not None:
+        _check_interface(model, path, spec)
+
+
+def _check_interface(model: onnx.ModelProto, path: Path, spec: ModelSpec) -> None:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    wanted = {"images": spec.input_chw, "logits": (spec.num_classes,)}
+    for values, key in ((inputs, "images"), (list(model.graph.output), "logits")):
+        if len(values) != 1:
+            raise CheckError(f"{path}: has {len(values)} tensors where one '{key}' is allowed")
+        value = values[0]
+        if spec.arch != "foreign" and value.name != key:
+            raise CheckError(f"{path}: tensor '{value.name}' should be named '{key}'")
+        dims = [dim.dim_value or dim.dim_param for dim in value.type.tensor_type.shape.dim]
+        if tuple(dims[1:]) != wanted[key]:
+            raise CheckError(f"{path}: '{value.name}' has the shape {dims}, the spec says [N, {_csv(wanted[key])}]")
+        if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+            kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+            raise CheckError(f"{path}: '{value.name}' is {kind}, allowed FLOAT")
+
+
+def check_int8_onnx(model: onnx.ModelProto, path: Path) -> Metrics:
+    """Return the share of int8 weight bytes and the operators that compute in float.
+
+    Raises:
+        CheckError: most weights are not int8.
+    """
+    sizes: dict[bool, int] = {True: 0, False: 0}
+    for tensor in model.graph.initializer:
+        if len(tensor.dims) > 1:
+            integer = tensor.data_type in _INT8_TYPES
+            sizes[integer] += int(np.prod(tensor.dims)) * (1 if integer else 4)
+    return int8_metrics(path, sizes[True], sizes[False], _float_nodes(model))
+
+
+def int8_metrics(path: Path, int8_bytes: int, float_bytes: int, float_ops: list[str]) -> Metrics:
+    """Return the metrics of an int8 file.
+
+    Raises:
+        CheckError: most weight bytes are not int8.
+    """
+    share = 100.0 * int8_bytes / max(int8_bytes + float_bytes, 1)
+    if share < MIN_INT8_WEIGHT_PCT:
+        raise CheckError(
+            f"{path}: only {share:.1f} % of the weight bytes are int8, at least {MIN_INT8_WEIGHT_PCT:g} % are needed "
+            f"to call it int8; float: {name_list(float_ops)}",
+            hint="quantize more layers, or export as fp32",
+        )
+    return {"int8_weight_pct": share, "float_ops": len(float_ops), "float_op_names": name_list(float_ops)}
+
+
+def _float_nodes(model: onnx.ModelProto) -> list[str]:
+    """Return the nodes that are not between DequantizeLinear and QuantizeLinear, or have no int8 kernel there."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    skipped = {"QuantizeLinear", "DequantizeLinear"} | _PASSING
+    worked = [node for node in model.graph.node if node.op_type not in skipped]
+    return [
+        node.name
+        for node in worked
+        if node.op_type in _NO_INT8_KERNEL
+        or _maker(node.input[0], makers) != "DequantizeLinear"
+        or "QuantizeLinear" not in _readers(node.output[0], readers)
+    ]
+
+
+def _maker(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
+    """Return the operator that made a tensor, looking through those that int8 kernels fuse or that move elements."""
+    while name in makers and makers[name].op_type in _PASSING:
+        name = makers[name].input[0]
+    return makers[name].op_type if name in makers else ""
+
+
+def _readers(name: str, readers: Mapping[str, list[onnx.NodeProto]]) -> set[str]:
+    """Return the operators that read a tensor, looking through as `_maker` does."""
+    found: set[str] = set()
+    for node in readers.get(name, ()):
+        found |= _readers(node.output[0], readers) if node.op_type in _PASSING else {node.op_type}
+    return found
+
+
+def check_parity(
+    source_NK: Floats,
+    exported_NK: Floats,
+    *,
+    path: Path,
+    precision: Precision,
+    max_abs_logit_diff: float | None,
+    min_agreement_pct: float,
+    photographs: bool,
+) -> Metrics:
+    """Return how far the exported file is from its source.
+
+    Args:
+        source_NK: logits of the source model.
+        exported_NK: logits of the exported file for the same images.
+        path: the exported file, for messages.
+        precision: of the exported file.
+        max_abs_logit_diff: bound; None takes the precision's own.
+        min_agreement_pct: bound; only held against photographs, since the answers to noise are near ties.
+        photographs: whether the images are photographs; else noise.
+
+    Raises:
+        CheckError: a bound is broken.
+    """
+    diff = float(np.abs(source_NK - exported_NK).max())
+    agreement = agreement_pct(source_NK, exported_NK)
+    bound = max_abs_logit_diff
+    if bound is None and precision in _RELATIVE_BOUND:
+        bound = _RELATIVE_BOUND[precision] * max(1.0, float(np.abs(source_NK).max()))
+    if bound is not None and not diff <= bound:
+        raise CheckError(
+            f"{path}: output 'logits' differs from the source model by {diff:.6g}, allowed {bound:.6g} "
+            f"(n = {len(source_NK)})",
+            hint="raise parity.max_abs_logit_diff if that is acceptable",
+        )
+    if photographs and agreement < min_agreement_pct:
+        raise CheckError(
+            f"{path}: same top-1 answer as the source model on {agreement:.2f} % of {len(source_NK)} pictures, "
+            f"at least {min_agreement_pct:g} % are wanted",
+            hint="look at parity.min_agreement_pct, or export with higher precision",
+        )
+    return {
+        "parity_max_abs_logit_diff": diff,
+        "parity_agreement_pct": agreement,
+        "parity_images": len(source_NK),
+        "parity_on": "photographs" if photographs else "noise",
+    }
+
+
+def name_list(names: list[str]) -> str:
+    """Return the names in one line, shortened where there are many."""
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return f"{shown} and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else shown
+
+
+def _csv(values: tuple[int, ...]) -> str:
+    return ", ".join(map(str, values))

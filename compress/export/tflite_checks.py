@@ -1,0 +1,236 @@
+"""Checks of a TFLite file that can fail. They read the written bytes, never the lowering's own state."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from compress.core.artifact import Metrics
+from compress.core.formats import Precision
+from compress.core.spec import ModelSpec
+from compress.errors import CheckError
+from compress.export.checks import int8_metrics
+from compress.runtime.tflite_meta import schema, unpack
+
+TFLITE_OPS = frozenset(
+    {
+        "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV",
+        "FULLY_CONNECTED", "HARD_SWISH", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "MUL", "PAD",
+        "PADV2", "QUANTIZE", "RELU", "RELU6", "RELU_N1_TO_1", "RESHAPE", "SOFTMAX", "SUB", "TRANSPOSE",
+    }
+)  # fmt: skip
+_SELECT_PREFIX = "Flex"  # custom operators that need the TensorFlow runtime
+_GRID_ONLY = frozenset({"QUANTIZE", "DEQUANTIZE"})
+
+
+def check_tflite(data: bytes, path: Path, *, builtins_only: bool, select_tf_ops: bool) -> Metrics:
+    """Check the operators of a file; returns their number.
+
+    Args:
+        data: bytes of the file.
+        path: for messages.
+        builtins_only: allow `TFLITE_OPS` alone (our own road); else every TFLite builtin.
+        select_tf_ops: allow operators that need the TensorFlow runtime.
+
+    Raises:
+        CheckError: names the operator and its output tensor.
+    """
+    model = unpack(data, str(path))
+    graph = model.subgraphs[0]
+    for op in graph.operators:
+        code = _code(model, op)
+        custom = code.startswith("custom:")
+        name = _name(graph.tensors[op.outputs[0]])
+        if custom and not (select_tf_ops and code.removeprefix("custom:").startswith(_SELECT_PREFIX)):
+            hint = "SELECT_TF_OPS files need the TensorFlow runtime; allow them with `select_tf_ops: true`"
+            raise CheckError(f"{path}: operator {code} making '{name}' is not a TFLite builtin", hint=hint)
+        if builtins_only and code not in TFLITE_OPS:
+            raise CheckError(f"{path}: operator {code} making '{name}', allowed: {', '.join(sorted(TFLITE_OPS))}")
+    return {"operators": len(graph.operators)}
+
+
+def check_interface(data: bytes, path: Path, spec: ModelSpec) -> None:
+    """Check signature, shapes and types against the spec.
+
+    Raises:
+        CheckError: names the tensor, what was found and what the spec says.
+    """
+    model = unpack(data, str(path))
+    graph = model.subgraphs[0]
+    if not model.signatureDefs:
+        raise CheckError(f"{path}: has no signature, wanted serving_default: images -> logits")
+    c, h, w = spec.input_chw
+    wanted = {"images": (h, w, c), "logits": (spec.num_classes,)}
+    kinds = {schema().TensorType.FLOAT32, schema().TensorType.INT8}
+    signature = model.signatureDefs[0]
+    for entries, key in ((signature.inputs, "images"), (signature.outputs, "logits")):
+        names = [_text(entry.name) for entry in entries]
+        if names != [key]:
+            raise CheckError(f"{path}: the signature has {names}, wanted ['{key}']")
+        tensor = graph.tensors[entries[0].tensorIndex]
+        shape = tuple(int(size) for size in tensor.shape)
+        if shape[1:] != wanted[key]:
+            raise CheckError(f"{path}: '{key}' has the shape {list(shape)}, the spec says [N, {wanted[key]}] (NHWC)")
+        if tensor.type not in kinds or (
+            spec.precision is not Precision.INT8 and tensor.type != schema().TensorType.FLOAT32
+        ):
+            raise CheckError(
+                f"{path}: '{key}' has the tensor type {tensor.type}, allowed float32, or int8 in int8 files"
+            )
+
+
+def check_int8(data: bytes, path: Path) -> Metrics:
+    """Return the share of int8 weight bytes and the operators that compute in float.
+
+    Raises:
+        CheckError: most weight bytes are not int8.
+    """
+    model = unpack(data, str(path))
+    graph, types = model.subgraphs[0], schema().TensorType
+    sizes: Counter[bool] = Counter()
+    for tensor in graph.tensors:
+        content = model.buffers[tensor.buffer].data
+        if content is not None and len(tensor.shape) > 1 and tensor.type in (types.INT8, types.FLOAT32, types.FLOAT16):
+            sizes[tensor.type == types.INT8] += len(content)
+    floats = [
+        f"{_code(model, op)}:{_name(graph.tensors[op.outputs[0]])}"
+        for op in graph.operators
+        if graph.tensors[op.outputs[0]].type == types.FLOAT32 and _code(model, op) not in _GRID_ONLY
+    ]
+    return int8_metrics(path, sizes[True], sizes[False], floats)
+
+
+def check_lossless(
+    data: bytes,
+    path: Path,
+    source: onnx.ModelProto,
+    grids: Mapping[str, int],
+    integers: Mapping[int, tuple[str, tuple[int, ...]]],
+) -> Metrics:
+    """Compare every scale, zero point and integer of the file with the QDQ graph it was lowered from.
+
+    Args:
+        data: bytes of the TFLite file.
+        path: for messages.
+        source: the QDQ model.
+        grids: output of a QuantizeLinear or DequantizeLinear over an activation -> tensor index.
+        integers: tensor index -> (initializer, permutation) as `Lowered.integers` has it.
+
+    Raises:
+        CheckError: names the first tensor that differs.
+    """
+    model = unpack(data, str(path))
+    tensors = model.subgraphs[0].tensors
+    constants = _constants(source)
+    compared = 0
+    for node in source.graph.node:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.output[0] not in grids:
+            continue
+        tensor = tensors[grids[node.output[0]]]
+        _compare_grid(path, node.output[0], tensor, *_grid(node, constants))
+        compared += 1
+    weights = {node.input[0]: node for node in source.graph.node if node.op_type == "DequantizeLinear"}
+    same = 0
+    for index, (name, perm) in integers.items():
+        if name not in constants:  # folded from float weights and a QuantizeLinear
+            continue
+        _compare_grid(path, name, tensors[index], *_grid(weights[name], constants))
+        stored = np.frombuffer(bytes(model.buffers[tensors[index].buffer].data), _INTEGER[tensors[index].type])
+        wanted = _as_stored(constants[name], perm)
+        if not np.array_equal(stored, wanted):
+            raise CheckError(
+                f"{path}: integers of '{name}' differ from the QDQ model's ({_difference(stored, wanted)})"
+            )
+        same += stored.size
+    return {"lossless_grids": compared, "lossless_integers": same}
+
+
+_INTEGER: dict[int, npt.DTypeLike] = {9: np.int8, 2: np.int32}  # TensorType.INT8, INT32
+
+
+def _constants(source: onnx.ModelProto) -> dict[str, npt.NDArray[Any]]:
+    """Return initializers and Constant nodes by name."""
+    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in source.graph.initializer}
+    for node in source.graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            found[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+    return found
+
+
+def _grid(node: onnx.NodeProto, constants: Mapping[str, npt.NDArray[Any]]) -> tuple[list[float], list[int]]:
+    """Return scales and zero points (on the int8 grid) of a node."""
+    scale = np.atleast_1d(constants[node.input[1]]).astype(np.float32)
+    if len(node.input) < 3 or not node.input[2]:
+        stored = constants.get(node.input[0])
+        unsigned = stored is None or stored.dtype == np.uint8
+        return scale.tolist(), [-128 if unsigned else 0] * scale.size
+    zero = np.atleast_1d(constants[node.input[2]])
+    return scale.tolist(), (zero.astype(np.int64) - (128 if zero.dtype == np.uint8 else 0)).tolist()
+
+
+def _compare_grid(path: Path, name: str, tensor: Any, scale: list[float], zero: list[int]) -> None:  # noqa: ANN401 - generated class
+    table = tensor.quantization
+    found = None if table is None or table.scale is None else (list(table.scale), list(table.zeroPoint))
+    if found is None or [float(s) for s in found[0]] != scale or [int(z) for z in found[1]] != zero:
+        raise CheckError(
+            f"{path}: tensor '{_name(tensor)}' does not have the grid of '{name}' "
+            f"(found {_short(found)}, the QDQ model has {_short((scale, zero))})"
+        )
+    if len(scale) > 1 and int(tensor.shape[table.quantizedDimension]) != len(scale):
+        raise CheckError(f"{path}: tensor '{_name(tensor)}' has its scales along axis {table.quantizedDimension}")
+
+
+def _as_stored(data: npt.NDArray[Any], perm: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an initializer's integers in the order in which TFLite stores them."""
+    if data.dtype == np.uint8:
+        data = (data.astype(np.int16) - 128).astype(np.int8)
+    if len(perm) == 5:  # [O,I] with I reordered from C,H,W to H,W,C
+        rows = data.transpose(perm[:2])
+        return rows.reshape(len(rows), *perm[2:]).transpose(0, 2, 3, 1).reshape(-1)
+    wide = data.reshape((1,) * (len(perm) - data.ndim) + data.shape)
+    return wide.transpose(perm).reshape(-1)
+
+
+def _difference(stored: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> str:
+    if stored.size != wanted.size:
+        return f"{stored.size} of {wanted.size}"
+    return f"{int((stored != wanted).sum())} of {wanted.size}, first at {int(np.argmax(stored != wanted))}"
+
+
+def _code(model: Any, op: Any) -> str:  # noqa: ANN401 - generated classes
+    table = model.operatorCodes[op.opcodeIndex]
+    number = max(table.builtinCode, table.deprecatedBuiltinCode)
+    if number == schema().BuiltinOperator.CUSTOM:
+        return f"custom:{_text(table.customCode)}"
+    return _OPERATOR_NAMES.get(number) or f"builtin {number}"
+
+
+def _operator_names() -> dict[int, str]:
+    return {number: name for name, number in vars(schema().BuiltinOperator).items() if name.isupper()}
+
+
+_OPERATOR_NAMES = _operator_names()
+
+
+def _name(tensor: Any) -> str:  # noqa: ANN401 - generated class
+    return _text(tensor.name)
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""
+
+
+def _short(found: tuple[list[float], list[int]] | None) -> str:
+    if found is None:
+        return "no grid"
+    scale, zero = found
+    more = f" and {len(scale) - 1} more" if len(scale) > 1 else ""
+    return f"scale {scale[0]:g}, zero point {zero[0]}{more}" if math.isfinite(scale[0]) else "a broken scale"
