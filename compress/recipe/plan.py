@@ -193,7 +193,7 @@ class _Planner:
     def _option(self, number: int, reference: str) -> tuple[str | int, ...]:
         """Return the place, within the stage, where a reference was written."""
         for key, child in self._loaded.root.find(("stages", number)).mapping.items():
-            if child.value == reference:
+            if child.value == reference and key not in ("kind", "id"):
                 return (key,)
             for place, item in enumerate(child.items):
                 if item.value == reference:

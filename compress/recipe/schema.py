@@ -21,6 +21,7 @@ AnyStage = Annotated[
 ]
 
 RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"  # the name of a folder below runs/
+MAX_STAGES = 99
 STAGE_METRICS = ("size_bytes", "params", "macs", "top1_pct")  # known of any model; the others need a benchmark
 GateMetric = Literal[
     "size_bytes",
@@ -83,8 +84,15 @@ class Recipe(BaseModel):
     name: Annotated[str, Field(pattern=RUN_NAME)]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataConfig | None = None
-    stages: Annotated[tuple[AnyStage, ...], Field(min_length=1, max_length=99)]
+    stages: tuple[AnyStage, ...]
     gates: tuple[Gate, ...] = ()
+
+    @field_validator("stages")
+    @classmethod
+    def _some_stages(cls, value: tuple[StageConfig, ...]) -> tuple[StageConfig, ...]:
+        if not 1 <= len(value) <= MAX_STAGES:
+            raise ValueError(f"a recipe has 1 to {MAX_STAGES} stages, found {len(value)}")
+        return value
 
     @field_validator("name")
     @classmethod

@@ -20,7 +20,7 @@ def test_a_right_recipe_is_typed_and_its_paths_absolute(write, folder):
     assert loaded.recipe.stages[1].from_ == str(folder / "old.safetensors")
     assert loaded.resolved["data"]["path"] == str(folder / "photos")
     assert loaded.text.startswith("imgc: 1")
-    assert str(loaded.position("stages", 1, "from")).endswith("recipe.yaml:6:24")
+    assert str(loaded.position("stages", 1, "from")).endswith("recipe.yaml:6:25")
 
 
 @pytest.mark.parametrize(
@@ -38,16 +38,16 @@ def test_a_right_recipe_is_typed_and_its_paths_absolute(write, folder):
         ("  - {kind: train}\n  - {kind: prune, keep: 0}\n", "6:25", "greater than 0, found 0", ""),
         ("  - {kind: train}\n  - {kind: prune, keep: 1.5}\n", "6:25", "less than or equal to 1, found 1.5", ""),
         ("  - {kind: train}\n  - {kind: prune, keep: '0.5'}\n", "6:25", "found '0.5'", ""),
-        ("  - {kind: train, fit: {epochs: 2, lrr: 1}}\n", "5:38", "unknown key 'lrr'; allowed: epochs", "'lr'"),
-        ("  - {kind: train, fit: {lr: 1e-3}}\n", "5:31", "'1e-3' looks like a number", "1.0e-3"),
-        ("  - {kind: train, arch: 3.10}\n", "5:27", "found 3.10 (which YAML reads as 3.1)", ""),
-        ("  - {kind: train, arch: no}\n", "5:27", "found no (which YAML reads as false)", ""),
+        ("  - {kind: train, fit: {epochs: 2, lrr: 1}}\n", "5:36", "unknown key 'lrr'; allowed: epochs", "'lr'"),
+        ("  - {kind: train, fit: {lr: 1e-3}}\n", "5:29", "'1e-3' looks like a number", "1.0e-3"),
+        ("  - {kind: train, arch: 3.10}\n", "5:25", "found 3.10 (which YAML reads as 3.1)", ""),
+        ("  - {kind: train, arch: no}\n", "5:25", "found no (which YAML reads as false)", ""),
         ("  - {keep: 0.5}\n", "5:5", "the key 'kind' is missing", ""),
         ("  - train\n", "5:5", "stage 1: should be an object, found 'train'", ""),
-        ("  - {kind: train, id: Hello World}\n", "5:25", "id must match", ""),
+        ("  - {kind: train, id: Hello World}\n", "5:23", "id must match", ""),
         (
             "  - {kind: quantize, scheme: int8_statik}\n",
-            "5:32",
+            "5:30",
             "found 'int8_statik', allowed: int8_static",
             "'int8_static'",
         ),
@@ -59,7 +59,7 @@ def test_a_right_recipe_is_typed_and_its_paths_absolute(write, folder):
         ),
         ("  - {kind: train}\ngates:\n  - {metric: macs, at: train}\n", "7:5", "needs min or max", ""),
         ("  - {kind: train}\ncolour: red\n", "6:1", "the recipe: unknown key 'colour'; allowed: imgc, name", ""),
-        ("  []\n", "5:3", "stages", ""),
+        ("  []\n", "5:3", "stages: a recipe has 1 to 99 stages, found 0", ""),
     ],
 )
 def test_a_bad_recipe_is_refused_with_file_line_and_column(write, stages, where, words, hint):

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from compress.errors import RecipeError
+from compress.recipe.dump import dump_yaml
+from compress.recipe.load import load_recipe
+from compress.recipe.plan import plan
+from compress.recipe.schema import stage_kinds
+
+CHAIN = """\
+  - {kind: train, weights: none}
+  - {kind: prune, keep: 0.7}
+  - {kind: distill}
+  - {kind: quantize}
+  - {kind: export, format: all}
+  - {kind: benchmark, baseline: train}
+"""
+
+
+def test_the_whole_chain(write):
+    planned = plan(load_recipe(write(CHAIN)))
+    assert [stage.folder_name for stage in planned.stages] == [
+        "01-train",
+        "02-prune",
+        "03-distill",
+        "04-quantize",
+        "05-export-onnx",
+        "06-export-tflite",
+        "07-benchmark",
+    ]
+    inputs = {stage.id: stage.inputs for stage in planned.stages}
+    assert inputs["train"] == {}
+    assert inputs["prune"] == {"from": "train"}
+    assert inputs["distill"] == {"from": "prune", "teacher": "train"}
+    assert inputs["quantize"] == {"from": "distill"}
+    assert inputs["export-onnx"] == inputs["export-tflite"] == {"from": "quantize"}, "both read what stood above"
+    assert list(inputs["benchmark"].values()) == [*list(inputs)[:6]]
+    assert [stage.config.produces for stage in planned.stages[4:6]] == ["onnx", "tflite"]
+
+
+def test_a_resolved_plan_plans_to_itself(write, folder):
+    planned = plan(load_recipe(write(CHAIN + "gates:\n  - {metric: top1_drop_pp, at: quantize, max: 1.5}\n")))
+    path = folder / "resolved.yaml"
+    path.write_text(dump_yaml(planned.resolved()))
+    assert plan(load_recipe(path)) == planned
+
+
+def test_files_may_stand_for_stages(write, folder):
+    stages = "  - {kind: quantize, from: old.safetensors}\n  - {kind: export, from: old.onnx, format: tflite}\n"
+    planned = plan(load_recipe(write(stages)))
+    assert planned.stages[0].inputs == {"from": folder / "old.safetensors"}
+    assert planned.stages[1].inputs == {"from": folder / "old.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("stages", "where", "words", "hint"),
+    [
+        ("  - {kind: prune}\n", "5:5", "needs torch as its input, and no stage above makes that", "model.safetensors"),
+        (
+            "  - {kind: prune, from: train}\n  - {kind: train}\n",
+            "5:25",
+            "'train', which stands below it: page order is run order",
+            "move 'train' above 'prune'",
+        ),
+        ("  - {kind: train}\n  - {kind: prune, from: prune}\n", "6:25", "is this stage itself", "name a stage above"),
+        ("  - {kind: train}\n  - {kind: prune, from: trian}\n", "6:25", "neither a stage above nor", "'train'?"),
+        (
+            "  - {kind: train, id: a}\n  - {kind: quantize, id: b}\n  - {kind: prune, from: b}\n",
+            "7:25",
+            "stage 'prune' takes torch as its input, but 'b' is onnx",
+            "stages above that would do: a",
+        ),
+        (
+            "  - {kind: train}\n  - {kind: prune, from: old.onnx}\n",
+            "6:25",
+            "/old.onnx' is onnx",
+            "stages above that would do: train",
+        ),
+        ("  - {kind: train}\n  - {kind: prune, from: new.safetensors}\n", "6:25", "new.safetensors does not exist", ""),
+        ("  - {kind: train, weights: w.pth}\n", "5:28", "weights: the file ", ""),
+        ("  - {kind: train, id: a}\n  - {kind: train, id: a}\n", "6:23", "two stages with the id 'a'", ""),
+        ("  - {kind: train}\n  - {kind: distill, teacher: tran}\n", "6:30", "reads 'tran'", "'train'?"),
+        ("  - {kind: train, from: old.onnx}\n", "5:25", "takes no 'from'", ""),
+        ("  - {kind: benchmark}\n", "5:5", "there is no model above it", ""),
+        ("  - {kind: train}\n  - {kind: benchmark, models: [train, prune]}\n", "6:39", "reads 'prune'", ""),
+        ("  - {kind: train}\n  - {kind: benchmark, baseline: teach}\n", "6:33", "reads 'teach'", ""),
+        (
+            "  - {kind: distill, from: old.safetensors}\n",
+            "5:5",
+            "needs torch as its teacher, and no train stage above",
+            "`teacher: model.safetensors`",
+        ),
+        (
+            "  - {kind: train}\ngates:\n  - {metric: macs, at: trian, max: 1}\n",
+            "7:24",
+            "gate on macs: there is no stage 'trian'; stages: train",
+            "'train'?",
+        ),
+        (
+            "  - {kind: train}\ngates:\n  - {metric: latency_p50_ms, at: train, max: 1}\n",
+            "7:5",
+            "no benchmark stage measures 'train'",
+            "kind: benchmark",
+        ),
+        (
+            "  - {kind: train}\n  - {kind: export, id: " + "x" * 45 + "}\n",
+            "6:24",
+            "id must match",
+            "",
+        ),
+    ],
+)
+def test_a_plan_that_cannot_be_right(write, stages, where, words, hint):
+    path = write(stages)
+    with pytest.raises(RecipeError) as error:
+        plan(load_recipe(path))
+    assert error.value.message.startswith(f"{path}:{where}: ")
+    assert words in error.value.message
+    assert hint in error.value.hint
+
+
+def test_data_is_looked_for_before_anything_runs(write):
+    no_data = write("  - {kind: train}\n", "imgc: 1\nname: a\nstages:\n")
+    with pytest.raises(
+        RecipeError, match=r"recipe.yaml:4:5: stage 'train' reads photographs, but the recipe has no data"
+    ):
+        plan(load_recipe(no_data))
+    for block, words in (
+        ("{kind: folder, path: pictures}", "there is no folder"),
+        ("{kind: csv, path: photos}", "there is no manifest file"),
+    ):
+        path = write("  - {kind: train}\n", f"imgc: 1\nname: a\ndata: {block}\nstages:\n")
+        with pytest.raises(RecipeError, match=words) as error:
+            plan(load_recipe(path))
+        assert error.value.message.startswith(f"{path}:3:")
+
+
+def test_the_kinds_are_the_rooms():
+    assert list(stage_kinds()) == ["train", "prune", "distill", "quantize", "export", "benchmark"]
+    for kind, config in stage_kinds().items():
+        assert config.entry_point == f"compress.{kind}.stage:run"
+
+
+def test_planning_loads_no_backend(write):
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from compress.recipe.load import load_recipe\nfrom compress.recipe.plan import plan\n"
+        "import compress.pipeline.runner, compress.pipeline.current, compress.pipeline.explain\n"
+        f"plan(load_recipe(Path({str(write(CHAIN))!r})))\n"
+        "heavy = {'torch', 'tensorflow', 'onnx', 'onnxruntime', 'PIL', 'fastapi', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
