@@ -1,0 +1,72 @@
+import numpy as np
+import torch
+
+from compress.core.preprocess import Preprocess
+from compress.core.stage import SilentReporter
+from compress.engine.batches import TrainSet, ValSet
+from compress.engine.options import FitOptions
+from compress.quantize.calibrate import calibrate
+from compress.quantize.fake_quant import Grid
+from compress.quantize.points import range_groups
+from compress.quantize.qat import train_quantized
+from compress.quantize.quant_graph import QuantGraph
+from compress.quantize.torch_graph import TorchGraph
+
+PREPROCESS = Preprocess(resize_px=32, crop_px=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+
+
+def _kl(student_NK: torch.Tensor, teacher_NK: torch.Tensor) -> float:
+    return float(torch.nn.functional.kl_div(student_NK.log_softmax(1), teacher_NK.softmax(1), reduction="batchmean"))
+
+
+def _train(float_model, grids, tmp_path, alpha=1.0):
+    rng = np.random.default_rng(0)
+    pixels_NHWC = rng.integers(0, 256, (96, 32, 32, 3), dtype=np.uint8)
+    labels_N = np.arange(96) % 5
+    quantized = QuantGraph(float_model, grids)
+    result = train_quantized(
+        quantized,
+        TorchGraph(float_model),
+        train=TrainSet(pixels_NHWC, np.ones(96, np.float32), labels_N),
+        val=ValSet(pixels_NHWC, labels_N),
+        num_classes=5,
+        preprocess=PREPROCESS,
+        options=FitOptions(epochs=3, lr=5e-3, batch_size=16, keep="last", weight_decay=0.0, crop_scale_min=0.9),
+        temperature=1.0,
+        alpha=alpha,
+        work_dir=tmp_path,
+        seed=0,
+        device="cpu",
+        reporter=SilentReporter(),
+    )
+    return quantized, result
+
+
+def test_training_brings_a_badly_ranged_graph_back_to_its_teacher(float_model, images_NCHW, tmp_path):
+    images = torch.from_numpy(images_NCHW)
+    groups = range_groups(float_model)
+    good = calibrate(TorchGraph(float_model), groups, lambda: [images], "minmax")
+    # Ranges four times too wide: a quarter of the precision, which learned scales win back.
+    wide = {g: grid if g.unit else Grid(grid.scale * 4, grid.zero_point) for g, grid in good.items()}
+    with torch.no_grad():
+        teacher_NK = TorchGraph(float_model)(images)
+        before = _kl(QuantGraph(float_model, wide)(images), teacher_NK)
+    quantized, result = _train(float_model, wide, tmp_path)
+    with torch.no_grad():
+        after = _kl(quantized(images), teacher_NK)
+    assert len(result.history) == 3
+    assert after < 0.7 * before
+    moved = [abs(quantized.grids()[g.tensors[0]].scale / grid.scale - 1) for g, grid in wide.items() if not g.unit]
+    assert max(moved) > 0.01
+    gate = next(g for g in wide if g.unit)
+    assert quantized.grids()[gate.tensors[0]] == wide[gate]
+
+
+def test_the_same_training_twice_gives_the_same_bytes(float_model, images_NCHW, tmp_path):
+    images = torch.from_numpy(images_NCHW)
+    grids = calibrate(TorchGraph(float_model), range_groups(float_model), lambda: [images])
+    files = [
+        _train(float_model, grids, tmp_path / name, alpha=0.5)[0].to_qdq(float_model, "uint8").SerializeToString()
+        for name in ("first", "second")
+    ]
+    assert files[0] == files[1]
