@@ -67,6 +67,11 @@ def undecodable(message: str) -> RequestError:
     return RequestError(422, "bad_image", message)
 
 
+def bad_model_output(message: str) -> RequestError:
+    """Return 500: the model ran and its answer means nothing."""
+    return RequestError(500, "bad_model_output", message)
+
+
 def overloaded() -> RequestError:
     """Return 503: as many requests as may wait are waiting."""
     return RequestError(503, "overloaded", "too many requests are waiting", headers={"Retry-After": str(RETRY_AFTER_S)})

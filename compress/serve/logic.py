@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from compress.data.decode import BadImageError, decode
 from compress.data.transforms import preprocess_image
+from compress.errors import StageError
 from compress.serve.deadline import Deadline
-from compress.serve.errors import RequestError, undecodable, unsupported_type
+from compress.serve.errors import bad_model_output, undecodable, unsupported_type
 from compress.serve.inference import Inference
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
@@ -58,7 +59,10 @@ class Classifier:
         deadline.check("inference")
         logits_K = self.inference.predict(images_NCHW)[0]
         inferred = perf_counter()
-        predictions = tuple(Prediction(i, spec.labels[i], score) for i, score in best(logits_K, top_k))
+        try:
+            predictions = tuple(Prediction(i, spec.labels[i], score) for i, score in best(logits_K, top_k))
+        except StageError as error:
+            raise bad_model_output(error.message) from error
         return Answer(predictions, decode_ms=(decoded - begun) * 1000, infer_ms=(inferred - decoded) * 1000)
 
     def _pixels(self, body: bytes) -> NDArray[np.float32]:
@@ -80,10 +84,10 @@ def best(logits_K: NDArray[np.float32], top_k: int) -> list[tuple[int, float]]:
     """Return (index, softmax share 0..1) of the `top_k` greatest logits, greatest first; of equals the first.
 
     Raises:
-        RequestError: 500 when a logit is not finite: no order would be true.
+        StageError: a logit is not finite, so that no order would be true.
     """
     if not np.isfinite(logits_K).all():
-        raise RequestError(500, "bad_model_output", "the model answered with numbers that are not finite")
+        raise StageError("the model answered with numbers that are not finite", hint="export the model again")
     shifted_K = logits_K.astype(np.float64) - logits_K.max()
     scores_K = np.exp(shifted_K) / np.exp(shifted_K).sum()
     order = np.argsort(-logits_K, kind="stable")[:top_k]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from compress.errors import StageError
 from compress.serve.deadline import Deadline
 from compress.serve.errors import RequestError
 from compress.serve.inference import Inference
@@ -24,8 +25,15 @@ def test_best_of_all_sums_to_one_even_for_huge_logits_and_keeps_order_of_equals(
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_best_refuses_numbers_that_have_no_order(bad):
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(StageError, match="not finite"):
         best(np.array([1.0, bad], np.float32), 1)
+
+
+def test_a_model_that_answers_nonsense_is_500(onnx_file, picture, monkeypatch):
+    inference = Inference(onnx_file, 1)
+    monkeypatch.setattr(inference, "predict", lambda _: np.full((1, 3), np.nan, np.float32))
+    with pytest.raises(RequestError) as caught:
+        Classifier(inference).classify(picture(), 1, Deadline(60_000))
     assert (caught.value.status, caught.value.code) == (500, "bad_model_output")
 
 
