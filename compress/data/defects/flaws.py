@@ -59,7 +59,9 @@ def _arc(rng: np.random.Generator, start: Point, angle: float, length: float, be
     points = []
     for t in np.linspace(-0.5, 0.5, 9):
         turned = angle + bend * float(t)
-        points.append((start[0] + math.cos(turned) * length * float(t), start[1] + math.sin(turned) * length * float(t)))
+        points.append(
+            (start[0] + math.cos(turned) * length * float(t), start[1] + math.sin(turned) * length * float(t))
+        )
     return points
 
 

@@ -58,7 +58,9 @@ def write_defects(out: Path, config: DefectsData, reporter: Reporter) -> None:
 
 
 def _cannot_write(out: Path, error: OSError) -> StageError:
-    return StageError(f"{out}: cannot write the data set: {error.strerror}", hint="choose a folder with room: --out DIR")
+    return StageError(
+        f"{out}: cannot write the data set: {error.strerror}", hint="choose a folder with room: --out DIR"
+    )
 
 
 def _is_written(out: Path, config: DefectsData) -> bool:

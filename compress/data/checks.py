@@ -1,0 +1,133 @@
+"""The hazards of a data set that can be seen from its listing and its files' hashes, each with a defined answer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from compress.core.stage import Reporter
+from compress.data.examine import Exam, examine
+from compress.data.listing import SPLITS, Entry, Listing, labels_of, shown
+from compress.errors import DataError
+
+Splits = dict[str, tuple[Entry, ...]]
+Answer = Literal["error", "skip"]
+
+
+def check_structure(listing: Listing, reporter: Reporter) -> None:
+    """Refuse classes without pictures, a single class, and classes that only val or test know; warn of lesser things.
+
+    Raises:
+        DataError: listing the classes.
+    """
+    if empty := listing.empty_classes.get("train"):
+        raise DataError(
+            f"{listing.root}: {len(empty)} class folders hold no picture:{shown(empty)}",
+            hint="add pictures, or remove the folders",
+        )
+    check_labels(listing.root, dict(listing.splits), reporter)
+    if listing.ignored:
+        kinds = sorted({path.suffix or path.name for path in listing.ignored})[:10]
+        reporter.warn(f"{listing.root}: ignored {len(listing.ignored)} files that are no pictures ({', '.join(kinds)})")
+
+
+def check_labels(root: Path, splits: Splits, reporter: Reporter) -> None:
+    """Refuse a single class, and classes that train lacks; warn of classes that val or test lack."""
+    known = labels_of(splits["train"])
+    if len(known) < 2:
+        raise DataError(
+            f"{root}: only one class in the training pictures ({', '.join(known) or 'none'}); a classifier needs two",
+            hint="add a folder with pictures of something else",
+        )
+    for name in ("val", "test"):
+        if not splits.get(name):
+            continue
+        labels = labels_of(splits[name])
+        if strange := sorted(set(labels) - set(known)):
+            raise DataError(
+                f"{root}: {len(strange)} classes of {name} are not in train:{shown(strange)}",
+                hint=f"the classes of train are {', '.join(known[:20])}",
+            )
+        if absent := sorted(set(known) - set(labels)):
+            reporter.warn(f"{root}: {name} has no picture of {len(absent)} classes: {', '.join(absent[:10])}")
+
+
+def drop_bad(
+    listing: Listing, on_bad: Answer, reporter: Reporter
+) -> tuple[Splits, dict[Path, Exam], tuple[tuple[Path, str], ...]]:
+    """Return the splits without bad pictures, what was found per file, and the bad files with their reasons.
+
+    Raises:
+        DataError: there are bad pictures and `on_bad` is "error".
+    """
+    paths = [entry.path for name in SPLITS for entry in listing.splits.get(name, ())]
+    exams = dict(zip(paths, examine(paths, listing.root, reporter), strict=True))
+    bad = tuple((path, exam.reason) for path, exam in exams.items() if exam.reason)
+    if bad:
+        text = f"{listing.root}: {len(bad)} of {len(paths)} pictures cannot be used:" + shown(
+            f"{path}: {reason}" for path, reason in bad
+        )
+        if on_bad == "error":
+            raise DataError(text, hint="remove or replace them, or leave them out with `--set data.on_bad_image=skip`")
+        reporter.warn(f"{text}\n  left out (data.on_bad_image: skip)")
+    kept = {name: tuple(e for e in entries if not exams[e.path].reason) for name, entries in listing.splits.items()}
+    _refuse_emptied(listing, kept)
+    return kept, exams, bad
+
+
+def _refuse_emptied(listing: Listing, kept: Mapping[str, tuple[Entry, ...]]) -> None:
+    if gone := sorted(set(labels_of(listing.splits["train"])) - set(labels_of(kept["train"]))):
+        raise DataError(f"{listing.root}: no usable picture is left of {len(gone)} classes:{shown(gone)}")
+
+
+def drop_leaks(
+    root: Path, splits: Splits, exams: Mapping[Path, Exam], on_leak: Literal["error", "drop"], reporter: Reporter
+) -> Splits:
+    """Return the splits with no file content in two of them; what leaks is dropped from the side trained on.
+
+    The side trained on is train before val before test: a picture of train that is also in val or test leaves train.
+
+    Raises:
+        DataError: there are leaks and `on_leak` is "error"; lists the pairs.
+    """
+    result = dict(splits)
+    pairs: list[str] = []
+    for side, others in (("train", ("val", "test")), ("val", ("test",))):
+        held = {exams[entry.path].sha256: entry for other in others for entry in splits.get(other, ())}
+        twins = [
+            (entry, held[digest]) for entry in splits.get(side, ()) if (digest := exams[entry.path].sha256) in held
+        ]
+        pairs += [f"{entry.name} = {twin.name}" for entry, twin in twins]
+        dropped = {entry.path for entry, _ in twins}
+        if dropped:
+            result[side] = tuple(entry for entry in splits[side] if entry.path not in dropped)
+    if not pairs:
+        return result
+    text = f"{root}: {len(pairs)} pictures are in two splits (equal content):{shown(pairs)}"
+    if on_leak == "error":
+        raise DataError(
+            text, hint="remove one of each, or drop them from the training side with `--set data.on_leak=drop`"
+        )
+    reporter.warn(f"{text}\n  dropped from the first of the two splits (data.on_leak: drop)")
+    if gone := sorted(set(labels_of(splits["train"])) - set(labels_of(result["train"]))):
+        raise DataError(f"{root}: dropping them leaves no training picture of {len(gone)} classes:{shown(gone)}")
+    return result
+
+
+def warn_of_duplicates(root: Path, splits: Splits, exams: Mapping[Path, Exam], reporter: Reporter) -> None:
+    """Count equal files within a split, which are kept, and equal files under two labels, which cannot both be right."""
+    copies, conflicts = 0, []
+    for entries in splits.values():
+        groups: dict[str, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            groups[exams[entry.path].sha256].append(entry)
+        copies += sum(len(group) - 1 for group in groups.values())
+        conflicts += [
+            " = ".join(e.name for e in group) for group in groups.values() if len({e.label for e in group}) > 1
+        ]
+    if copies:
+        reporter.warn(f"{root}: {copies} pictures are copies of another in the same split; kept")
+    if conflicts:
+        reporter.warn(f"{root}: {len(conflicts)} pictures carry two different labels:{shown(conflicts)}")

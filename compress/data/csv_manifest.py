@@ -1,0 +1,81 @@
+"""CSV manifests: the columns path,label and optionally split; paths are relative to the manifest."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from compress.data.listing import Entry, Listing, shown
+from compress.errors import DataError
+
+_SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_HINT = "a manifest begins with the line `path,label` or `path,label,split`"
+
+
+def list_csv(manifest: Path) -> Listing:
+    """Return what a manifest lists.
+
+    Raises:
+        DataError: named by file and line: missing columns, an empty field, an unknown split, a file listed twice;
+            or the list of files that do not exist.
+    """
+    splits: dict[str, list[Entry]] = {}
+    first_line: dict[str, int] = {}
+    missing: list[str] = []
+    for line, row in _rows(manifest):
+        where = f"{manifest}:{line}"
+        entry = _entry(manifest, where, row)
+        if entry.name in first_line:
+            raise DataError(f"{where}: '{entry.name}' is listed already in line {first_line[entry.name]}")
+        first_line[entry.name] = line
+        if not entry.path.is_file():
+            missing.append(f"{where}: {entry.name}")
+        splits.setdefault(_split(where, row), []).append(entry)
+    if missing:
+        raise DataError(
+            f"{manifest}: {len(missing)} listed files do not exist:{shown(missing)}",
+            hint=f"paths are relative to {manifest.parent}",
+        )
+    if "train" not in splits:
+        found = ", ".join(splits) or "no rows"
+        raise DataError(f"{manifest}: no training pictures (found {found})", hint=_HINT)
+    ordered = {name: tuple(sorted(entries, key=lambda entry: entry.name)) for name, entries in splits.items()}
+    return Listing(manifest, ordered)
+
+
+def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Yield line number and row, checked for the two columns that must be there."""
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True, skipinitialspace=True)
+            columns = reader.fieldnames or []
+            if not {"path", "label"} <= set(columns):
+                found = ",".join(columns) or "an empty file"
+                raise DataError(f"{manifest}:1: expected the columns path,label[,split], found {found}", hint=_HINT)
+            for row in reader:
+                if None in row:
+                    raise DataError(f"{manifest}:{reader.line_num}: more fields than columns", hint=_HINT)
+                yield reader.line_num, row
+    except OSError as error:
+        raise DataError(f"{manifest}: cannot be read: {error.strerror}", hint="set data.path to a CSV file") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{manifest}: not UTF-8 text", hint="save the manifest as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise DataError(f"{manifest}:{reader.line_num}: {error}", hint=_HINT) from error
+
+
+def _entry(manifest: Path, where: str, row: dict[str, str | None]) -> Entry:
+    name, label = (row["path"] or "").strip(), (row["label"] or "").strip()
+    if not name or not label:
+        raise DataError(f"{where}: '{'label' if name else 'path'}' is empty", hint=_HINT)
+    return Entry(manifest.parent / name, name, label)
+
+
+def _split(where: str, row: dict[str, str | None]) -> str:
+    if "split" not in row:
+        return "train"
+    name = (row["split"] or "").strip()
+    if name.lower() not in _SPLIT_NAMES:
+        raise DataError(f"{where}: split '{name}' (allowed: train, val, test)")
+    return _SPLIT_NAMES[name.lower()]

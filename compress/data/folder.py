@@ -1,0 +1,73 @@
+"""Class-per-folder data: `root/class/*.jpg`, or the same below train/, val/ (valid/, validation/) and test/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compress.data.listing import SPLITS, Entry, Listing, pictures_below, shown, subfolders
+from compress.errors import DataError
+
+_SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def list_folder(root: Path) -> Listing:
+    """Return what lies below a folder.
+
+    A folder named train that itself holds folders makes it a data set with splits; else every folder is a class.
+
+    Raises:
+        DataError: no such folder, no class folders, two folders for one split, or test/ without train/.
+    """
+    if not root.exists():
+        raise DataError(f"{root}: no such folder", hint="set data.path to the folder that holds the class folders")
+    if not root.is_dir():
+        raise DataError(f"{root}: a file, not a folder", hint="for a manifest use `data: {kind: csv, path: ...}`")
+    split_folders = _split_folders(root)
+    ignored = [path for path in sorted(root.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    splits: dict[str, tuple[Entry, ...]] = {}
+    empty: dict[str, tuple[str, ...]] = {}
+    if not split_folders:
+        splits["train"], empty["train"], others = _classes(root, root)
+        return Listing(root, splits, empty, tuple(ignored + others))
+    for split, folder in split_folders.items():
+        splits[split], empty[split], others = _classes(folder, root)
+        ignored += others
+    ignored += [path for path in subfolders(root) if path not in split_folders.values()]
+    return Listing(root, splits, empty, tuple(ignored))
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Return split -> folder, empty when the folders below `root` are classes."""
+    found: dict[str, Path] = {}
+    for folder in subfolders(root):
+        split = _SPLIT_NAMES.get(folder.name.lower())
+        if split is None or not subfolders(folder):
+            continue
+        if split in found:
+            raise DataError(f"{root}: both {found[split].name}/ and {folder.name}/ would be '{split}'; keep one")
+        found[split] = folder
+    if found and "train" not in found:
+        names = ", ".join(f"{folder.name}/" for folder in found.values())
+        raise DataError(f"{root}: found {names} but no train/", hint="put the training pictures into train/<class>/")
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def _classes(folder: Path, root: Path) -> tuple[tuple[Entry, ...], tuple[str, ...], list[Path]]:
+    """Return the entries of the class folders, the classes without a picture, and the files that are no pictures."""
+    classes = subfolders(folder)
+    if not classes:
+        loose, _ = pictures_below(folder)
+        found = f"{len(loose)} pictures lie directly in it" if loose else "it holds no folders"
+        raise DataError(f"{folder}: no class folders; {found}", hint="make one folder per class, named by the class")
+    entries: list[Entry] = []
+    others: list[Path] = []
+    empty: list[str] = []
+    for klass in classes:
+        pictures, rest = pictures_below(klass)
+        entries += [Entry(path, path.relative_to(root).as_posix(), klass.name) for path in pictures]
+        others += rest
+        if not pictures:
+            empty.append(klass.name)
+    if not entries:
+        raise DataError(f"{folder}: no pictures in its {len(classes)} folders:{shown(path.name for path in classes)}")
+    return tuple(sorted(entries, key=lambda entry: entry.name)), tuple(empty), others

@@ -1,0 +1,81 @@
+"""What a source of photographs says it holds, before any file is opened: `Listing`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SPLITS = ("train", "val", "test")
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+)
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture: its file, its name relative to the data set (with forward slashes), its class."""
+
+    path: Path
+    name: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Entries per split, in the order of their names. A split that the source does not have is missing.
+
+    Attributes:
+        root: folder or manifest that was read; begins every message.
+        splits: "train" and, where the source has them, "val" and "test".
+        empty_classes: per split, class folders without a picture.
+        ignored: files that are no pictures by their names.
+    """
+
+    root: Path
+    splits: Mapping[str, tuple[Entry, ...]]
+    empty_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ignored: tuple[Path, ...] = ()
+
+
+def shown(items: Iterable[object]) -> str:
+    """Return up to ten items, one a line, and how many more there are."""
+    every = [str(item) for item in items]
+    lines = [f"\n  {item}" for item in every[:_SHOWN]]
+    if len(every) > _SHOWN:
+        lines.append(f"\n  ... and {len(every) - _SHOWN} more")
+    return "".join(lines)
+
+
+def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the pictures below a folder and the other files, both sorted; hidden files and folders are passed over.
+
+    Links are followed, each folder once, so that a link to a folder above does not loop.
+    """
+    pictures: list[Path] = []
+    others: list[Path] = []
+    seen: set[str] = set()
+    for where, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(where)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith("."):
+                path = Path(where, name)
+                (pictures if path.suffix.lower() in IMAGE_SUFFIXES else others).append(path)
+    return sorted(pictures), sorted(others)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders directly below that are not hidden, sorted by name."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def labels_of(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return the class names, sorted."""
+    return tuple(sorted({entry.label for entry in entries}))
