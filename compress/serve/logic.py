@@ -11,8 +11,8 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.data.decode import BadImageError, decode
-from compress.data.transforms import preprocess_image
+from compress.data.decode import BadImageError
+from compress.data.transforms import normalize, read_pixels
 from compress.errors import StageError
 from compress.serve.deadline import Deadline
 from compress.serve.errors import bad_model_output, undecodable, unsupported_type
@@ -68,11 +68,12 @@ class Classifier:
     def _pixels(self, body: bytes) -> NDArray[np.float32]:
         if not looks_like_an_image(body):
             raise unsupported_type(f"the first bytes {body[:8].hex(' ')}")
+        preprocess = self.inference.spec.preprocess
         try:
-            image = decode(body)
+            pixels_HWC = read_pixels(body, preprocess)
         except BadImageError as error:
-            raise undecodable(error.message) from error
-        return preprocess_image(image, self.inference.spec.preprocess)
+            raise undecodable(error.reason) from error
+        return normalize(pixels_HWC[None], preprocess)
 
 
 def looks_like_an_image(body: bytes) -> bool:

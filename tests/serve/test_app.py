@@ -47,8 +47,10 @@ def test_fewer_classes_than_asked_for_are_all_of_them(client, picture):
     assert sum(scores) == pytest.approx(1)
 
 
-def test_the_model_is_given_what_evaluation_gives_it_bit_for_bit(held, onnx_file, photos, spec):
-    paths = sorted((photos / "test").rglob("*.jpg"))
+def test_the_model_is_given_what_evaluation_gives_it_bit_for_bit(held, onnx_file, photos, spec, picture, tmp_path):
+    large = tmp_path / "large.jpg"  # so much larger than the model's input that it is decoded at a reduced scale
+    large.write_bytes(picture(size=(1203, 801)))
+    paths = [large, *sorted((photos / "test").rglob("*.jpg"))]
     with TestClient(create_app(ServeConfig(artifact=onnx_file, threads=1))) as client:
         held.inputs.clear()  # the warm-up's
         for path in paths:
