@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.cli.one_stage import StageRequest, check_out, draft_run, draft_stage, format_of_out
+from compress.errors import RecipeError, UsageError
+
+MakeRun = Callable[..., Path]
+CHAIN = [{"kind": "train", "arch": "tiny", "weights": "none"}, {"kind": "prune"}, {"kind": "distill"}]
+LOCAL = """
+imgc: 1
+name: mine
+seed: 7
+data: {kind: folder, path: photos}
+stages:
+  - {kind: train, arch: tiny, weights: none, input_px: 64, fit: {epochs: 3, lr: 0.01}}
+  - {kind: prune, keep: 0.6}
+  - {kind: prune, keep: 0.5, id: again}
+  - {kind: distill, teacher: train, fit: {epochs: 2}}
+"""
+
+
+def request(kind: str, knobs: dict[str, Any] | None = None, **changes: Any) -> StageRequest:
+    given: dict[str, Any] = {"source": None, "sets": [], "run": None, "data": None, "runs_dir": Path("runs")}
+    return StageRequest(kind=kind, knobs=knobs or {}, device="cpu", **{**given, **changes})
+
+
+@pytest.fixture
+def local(folder: Path) -> Path:
+    (folder / "photos").mkdir()
+    (folder / "imgc.yaml").write_text(LOCAL)
+    return folder
+
+
+def test_a_run_starts_from_the_local_recipe(local: Path):
+    draft = draft_run(request("train"), None, None)
+    recipe = draft.loaded.recipe
+    assert (recipe.name, recipe.seed, recipe.data.path) == ("mine", 7, local / "photos")
+    assert [stage.kind for stage in recipe.stages] == ["train"]
+    assert (recipe.stages[0].input_px, recipe.stages[0].fit.epochs) == (64, 3)
+
+
+def test_options_win_over_the_local_recipe(local: Path):
+    knobs = {"fit.epochs": 9, "input_px": None, "arch": "mobilenet_v3_small"}
+    draft = draft_run(request("train", knobs, sets=["fit.lr=0.5"]), "other", 1)
+    stage = draft.loaded.recipe.stages[0]
+    assert (draft.name, draft.loaded.recipe.seed) == ("other", 1)
+    assert (stage.arch, stage.input_px, stage.fit.epochs, stage.fit.lr) == ("mobilenet_v3_small", 64, 9, 0.5)
+
+
+def test_a_run_starts_from_a_folder_and_is_named_after_it(folder: Path):
+    (folder / "My Photos").mkdir()
+    draft = draft_run(request("train", data=Path("My Photos")), None, None)
+    assert (draft.name, draft.loaded.recipe.data.path) == ("my-photos", folder / "My Photos")
+
+
+def test_without_photographs_there_is_no_run(folder: Path):
+    with pytest.raises(UsageError, match="no photographs") as raised:
+        draft_run(request("train"), None, None)
+    assert "imgc init" in raised.value.hint
+
+
+def test_a_verb_reads_the_newest_fitting_stage(folder: Path, make_run: MakeRun):
+    make_run("r", CHAIN)
+    draft = draft_stage(request("quantize"))
+    assert [stage.id for stage in draft.new] == ["quantize"]
+    assert draft.new[0].inputs == {"from": "distill"}
+    assert [stage.kind for stage in draft.loaded.recipe.stages] == ["train", "prune", "distill", "quantize"]
+
+
+def test_a_verb_reads_the_stage_it_is_told(folder: Path, make_run: MakeRun):
+    make_run("r", CHAIN)
+    draft = draft_stage(request("prune", {"keep": 0.5}, source="train"))
+    assert (draft.new[0].id, draft.new[0].inputs) == ("prune-2", {"from": "train"})
+    assert draft.new[0].config.keep == 0.5
+
+
+def test_export_all_adds_two_stages(folder: Path, make_run: MakeRun):
+    make_run("r", CHAIN)
+    assert [stage.id for stage in draft_stage(request("export")).new] == ["export-onnx", "export-tflite"]
+
+
+def test_the_local_recipe_fills_the_second_stage_of_a_kind_from_its_second_block(local: Path, make_run: MakeRun):
+    make_run("r", CHAIN[:1])
+    assert draft_stage(request("prune")).new[0].config.keep == 0.6
+    make_run("s", CHAIN[:2])
+    assert draft_stage(request("prune")).new[0].config.keep == 0.5
+
+
+def test_a_teacher_that_this_run_lacks_is_left_to_the_planner(local: Path, make_run: MakeRun):
+    make_run("r", [{**CHAIN[0], "id": "base"}, {"kind": "prune"}])
+    assert draft_stage(request("distill")).new[0].inputs == {"from": "prune", "teacher": "base"}
+
+
+def test_a_stage_that_failed_is_forgotten(folder: Path, make_run: MakeRun):
+    make_run("r", CHAIN, sealed=1)
+    draft = draft_stage(request("prune", {"keep": 0.9}))
+    assert [(stage.id, stage.inputs) for stage in draft.new] == [("prune", {"from": "train"})]
+
+
+def test_a_named_run_is_continued(folder: Path, make_run: MakeRun):
+    make_run("old", CHAIN[:1])
+    make_run("new", CHAIN)
+    draft = draft_stage(request("prune", run="old"))
+    assert (draft.name, draft.new[0].inputs) == ("old", {"from": "train"})
+
+
+def test_a_file_without_a_run_makes_one(folder: Path):
+    (folder / "Some Model.onnx").write_bytes(b"")
+    draft = draft_stage(request("export", {"format": "tflite"}, source="Some Model.onnx"))
+    assert draft.name == "some-model"
+    assert draft.new[0].inputs == {"from": folder / "Some Model.onnx"}
+    assert draft.loaded.recipe.data.kind == "defects", "generated pictures to check the file on"
+
+
+def test_a_file_within_a_run_adds_to_it(folder: Path, make_run: MakeRun):
+    make_run("r", CHAIN)
+    (folder / "other.onnx").write_bytes(b"")
+    draft = draft_stage(request("export", {"format": "onnx"}, source="other.onnx"))
+    assert (draft.name, draft.new[0].inputs) == ("r", {"from": folder / "other.onnx"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kind": "prune", "source": "missing.safetensors"}, "no such model file"),
+        ({"kind": "prune", "source": "distil"}, "distil"),
+        ({"kind": "prune", "knobs": {"keep": 1.5}}, "keep"),
+        ({"kind": "prune", "sets": ["kep=0.5"]}, "kep"),
+        ({"kind": "quantize", "knobs": {"scheme": "int9"}}, "int9"),
+        ({"kind": "benchmark", "knobs": {"baseline": "nothing"}}, "nothing"),
+        ({"kind": "prune", "data": Path("photos")}, "its own photographs"),
+        ({"kind": "prune", "run": "absent"}, "absent"),
+        ({"kind": "prune", "run": "latest"}, "latest"),
+    ],
+)
+def test_what_cannot_be_says_why(folder: Path, make_run: MakeRun, changes: dict[str, Any], words: str):
+    make_run("r", CHAIN)
+    with pytest.raises((UsageError, RecipeError)) as raised:
+        draft_stage(request(**changes))
+    assert words in raised.value.message
+    assert raised.value.hint or "no such" in raised.value.message
+
+
+def test_out_is_checked_before_anything_runs(folder: Path, make_run: MakeRun):
+    make_run("r", CHAIN)
+    one = draft_stage(request("export", {"format": "onnx"})).new
+    check_out(Path("m.onnx"), one)
+    (folder / "dir.onnx").mkdir()
+    for out, new in (("m.tflite", one), ("dir.onnx", one), ("m.onnx", draft_stage(request("export")).new)):
+        with pytest.raises(UsageError):
+            check_out(Path(out), new)
+
+
+def test_the_suffix_of_out_chooses_the_format():
+    assert format_of_out(Path("a/m.TFLITE")) == "tflite"
+    assert format_of_out(Path("m.onnx")) == "onnx"
+    assert format_of_out(Path("m.bin")) is None
+    assert format_of_out(None) is None
