@@ -105,7 +105,7 @@ ToyUnion = Annotated[
 
 
 class ToyRecipe(Recipe):
-    stages: Annotated[tuple[ToyUnion, ...], Field(min_length=1, max_length=99)]
+    stages: tuple[ToyUnion, ...]
 
 
 def run(config, inputs, ctx):
