@@ -1,1 +1,1 @@
-"""From files on disk to labelled pixels: data sets, the one preprocessing, pixel caches, calibration sets, the bundled generator."""
+"""From files on disk to labelled pixels: data sets, the one preprocessing, pixel caches, calibration, the generator."""

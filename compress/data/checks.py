@@ -117,7 +117,7 @@ def drop_leaks(
 
 
 def warn_of_duplicates(root: Path, splits: Splits, exams: Mapping[Path, Exam], reporter: Reporter) -> None:
-    """Count equal files within a split, which are kept, and equal files under two labels, which cannot both be right."""
+    """Count equal files within a split (they stay) and equal files under two labels (one must be wrong)."""
     copies, conflicts = 0, []
     for entries in splits.values():
         groups: dict[str, list[Entry]] = defaultdict(list)

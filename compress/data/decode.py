@@ -13,7 +13,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from compress.errors import DataError
 
@@ -61,7 +61,7 @@ def decode(source: Path | bytes, *, draft_px: int | None = None) -> Image.Image:
         raise BadImageError(name, str(refusal)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImageError(name, f"more than {MAX_PIXELS} pixels") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise BadImageError(name, f"not a picture of a supported format ({', '.join(FORMATS)})") from error
     except _DAMAGE as error:
         raise BadImageError(name, f"damaged: {error}") from error

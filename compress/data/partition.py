@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from compress.core.dataset import SplitFractions
 from compress.core.digest import sha256_bytes
@@ -12,7 +13,7 @@ from compress.data.listing import Entry
 
 
 def partition(
-    entries: Sequence[Entry], exams: Mapping[object, Exam], take: Mapping[str, float], seed: int
+    entries: Sequence[Entry], exams: Mapping[Path, Exam], take: Mapping[str, float], seed: int
 ) -> dict[str, tuple[Entry, ...]]:
     """Return "train" and the splits of `take`, stratified by class.
 

@@ -52,7 +52,8 @@ def read_pixels(source: Path | bytes, preprocess: Preprocess) -> NDArray[np.uint
 def _table(mean: tuple[float, float, float], std: tuple[float, float, float]) -> NDArray[np.float32]:
     """Return (v/255 - mean)/std for v in 0..255 and each channel, f32 [3,256], rounded once from f64."""
     values = np.arange(256, dtype=np.float64) / 255
-    return ((values[None, :] - np.array(mean)[:, None]) / np.array(std)[:, None]).astype(np.float32)
+    table: NDArray[np.float32] = ((values - np.array(mean)[:, None]) / np.array(std)[:, None]).astype(np.float32)
+    return table
 
 
 def normalize(pixels_NHWC: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:

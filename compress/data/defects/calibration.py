@@ -16,7 +16,7 @@ _SEED = 0
 def write_calibration_data(out: Path, count: int) -> None:
     """Write the first `count` training pictures of seed 0 at 96 px, and `manifest.json`.
 
-    The manifest is a list of {file, sha256, label, source}. The classes take turns, so they are balanced to one picture.
+    The manifest is a list of {file, sha256, label, source}. The classes take turns, so they are balanced.
     The shipped folder is `write_calibration_data(Path("calibration_data"), 196)`.
     """
     rows = []

@@ -60,7 +60,7 @@ def rotated(size_px: int, angle: float, centre: tuple[float, float] = (0.0, 0.0)
 
 def sigmoid(field: Field) -> Field:
     """Return 1 / (1 + exp(-field)) without overflow."""
-    return (np.float32(0.5) * (np.tanh(field * np.float32(0.5)) + np.float32(1.0))).astype(np.float32)
+    return np.asarray(np.float32(0.5) * (np.tanh(field * np.float32(0.5)) + np.float32(1.0)), dtype=np.float32)
 
 
 def strokes(size_px: int, lines: list[tuple[list[tuple[float, float]], float]]) -> Field:

@@ -1,4 +1,4 @@
-"""The six flaws, each painted on a surface. Pairs are alike on purpose: scratch and crack, dent and hole, stain and rust."""
+"""The six flaws, painted on a surface. Pairs are alike on purpose: scratch and crack, dent and hole, stain and rust."""
 
 from __future__ import annotations
 
@@ -51,7 +51,14 @@ def _ellipse(rng: np.random.Generator, size_px: int, centre: Point, radius: floa
     """Return the distance from a centre, 1 at the edge of an ellipse of a mean radius in units."""
     ratio = rng.uniform(1.0, oblong)
     along, across = rotated(size_px, rng.uniform(0, math.pi), centre)
-    return np.hypot(along / np.float32(radius * math.sqrt(ratio)), across * np.float32(math.sqrt(ratio) / radius))
+    stretch = math.sqrt(ratio)
+    distance = np.hypot(along / np.float32(radius * stretch), across * np.float32(stretch / radius))
+    return np.asarray(distance, dtype=np.float32)
+
+
+def _bell(field: Field) -> Field:
+    """Return exp(-field^2)."""
+    return np.asarray(np.exp(-(field**2)), dtype=np.float32)
 
 
 def _arc(rng: np.random.Generator, start: Point, angle: float, length: float, bend: float) -> list[Point]:
@@ -113,7 +120,7 @@ def dent(rng: np.random.Generator, scene: Scene) -> Rgb:
     centre, radius = _place(rng, 16), rng.uniform(5, 13)
     distance = _ellipse(rng, scene.size_px, centre, radius, 1.7)
     towards, _ = rotated(scene.size_px, scene.light_angle, centre)
-    bowl = np.exp(-(distance**2) * 1.2, dtype=np.float32)
+    bowl = _bell(distance * np.float32(1.1))
     slope = -towards / np.float32(radius) * bowl * np.float32(2.2)
     change = slope * scene.contrast(0.36, 1.0) - bowl * np.float32(rng.uniform(0, 0.12))
     return _shaded(scene.surface.image, change.astype(np.float32))
@@ -126,7 +133,7 @@ def hole(rng: np.random.Generator, scene: Scene) -> Rgb:
     distance = distance + noise(rng, scene.size_px, 2.0, 2.0) * np.float32(0.06)
     inside = sigmoid((1 - distance) * np.float32(radius * rng.uniform(1.5, 4)))
     towards, _ = rotated(scene.size_px, scene.light_angle, centre)
-    rim = np.exp(-(((distance - 1.2) * 3) ** 2), dtype=np.float32) * towards / np.float32(-radius)
+    rim = _bell((distance - np.float32(1.2)) * np.float32(3)) * towards / np.float32(-radius)
     change = inside * -min(scene.contrast(0.72, 1.9), 0.92) + rim * np.float32(rng.uniform(0.03, 0.2))
     return _shaded(scene.surface.image, change.astype(np.float32))
 
@@ -143,10 +150,10 @@ def stain(rng: np.random.Generator, scene: Scene) -> Rgb:
     patch = _patch(rng, scene.size_px, rng.uniform(0.1, 0.3), 2.5)
     cover = sigmoid(patch * np.float32(rng.uniform(5, 14)))
     if rng.uniform() < 0.4:
-        cover = cover * np.float32(0.6) + np.exp(-((patch * 7) ** 2), dtype=np.float32) * np.float32(0.6)
+        cover = cover * np.float32(0.6) + _bell(patch * np.float32(7)) * np.float32(0.6)
     brown = rng.uniform() < 0.6
-    tint = np.array([0.62, 0.42, 0.25]) if brown else rng.uniform(0.1, 0.9, 3)
-    tint = (tint * rng.uniform(0.6, 1.1)).astype(np.float32)
+    hue = np.array([0.62, 0.42, 0.25]) if brown else rng.uniform(0.1, 0.9, 3)
+    tint: Rgb = (hue * rng.uniform(0.6, 1.1)).astype(np.float32)
     film = scene.surface.image * np.float32(0.55) + tint * np.float32(0.45)  # a film lets the texture through
     if abs(float(film.mean() - scene.surface.image.mean())) < 0.08:  # no stain has just the surface's brightness
         film *= np.float32(0.72)
@@ -159,8 +166,9 @@ def rust(rng: np.random.Generator, scene: Scene) -> Rgb:
     patch = _patch(rng, size_px, rng.uniform(0.2, 0.45), 1.0)
     grain = noise(rng, size_px, 0.8, 0.8)
     cover = sigmoid((patch + grain * np.float32(rng.uniform(0.15, 0.4))) * np.float32(rng.uniform(6, 14)))
-    tint = np.array([0.60, 0.33, 0.16]) * rng.uniform(0.65, 1.15) + rng.normal(0, 0.02, 3)
-    colour = tint.astype(np.float32) * (1 + np.float32(rng.uniform(0.15, 0.3)) * grain)[:, :, None]
+    hue = np.array([0.60, 0.33, 0.16]) * rng.uniform(0.65, 1.15) + rng.normal(0, 0.02, 3)
+    tint: Rgb = hue.astype(np.float32)
+    colour = tint * (1 + np.float32(rng.uniform(0.15, 0.3)) * grain)[:, :, None]
     film = scene.surface.image * np.float32(0.3) + colour * np.float32(0.7)
     return _mixed(scene.surface.image, cover * np.float32(min(scene.contrast(0.72, 2.0), 1.0)), film)
 

@@ -30,7 +30,7 @@ class Surface:
 
 def _coloured(shade: Field, dark: np.ndarray, light: np.ndarray) -> Rgb:
     """Return colours between two tones, by a shade around 0.5."""
-    return (dark + (light - dark) * shade[:, :, None]).astype(np.float32)
+    return np.asarray(dark + (light - dark) * shade[:, :, None], dtype=np.float32)
 
 
 def _colour(rng: np.random.Generator, low: tuple[float, float, float], high: tuple[float, float, float]) -> np.ndarray:
