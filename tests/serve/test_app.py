@@ -14,11 +14,11 @@ import zlib
 import httpx2
 import numpy as np
 import pytest
-from compress.data.transforms import preprocess_files
 from fastapi.testclient import TestClient
 from PIL import Image
 
 from compress.core.digest import sha256_file
+from compress.data.transforms import preprocess_files
 from compress.serve.app import create_app
 from compress.serve.config import ServeConfig
 
