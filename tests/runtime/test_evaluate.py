@@ -76,7 +76,7 @@ def test_no_images(tiny: Any) -> None:
 
 
 def test_labels_and_images_of_different_number(tiny: Any) -> None:
-    with pytest.raises(DataError, match="2 images and 1 labels"):
+    with pytest.raises(DataError, match="found 2 images, 1 labels"):
         evaluate(fixed(tiny, np.ones((2, 4))), pixels(2), [0])
 
 
