@@ -20,7 +20,10 @@ def round_width(wanted: float, width: int, round_to: int) -> int:
     It is the rule of MobileNet's reference code: to the nearest multiple, but to the next one up where that would
     be less than 0.9 of what is wanted. A result of `width` or more is `width`, whatever it is a multiple of.
     """
-    rounded = max(MIN_WIDTH, round_to, int(wanted + round_to / 2) // round_to * round_to)
+    if wanted >= width:
+        return width
+    least = -(-MIN_WIDTH // round_to) * round_to
+    rounded = max(least, int(wanted + round_to / 2) // round_to * round_to)
     if rounded < _LARGEST_LOSS * wanted:
         rounded += round_to
     return min(rounded, width)

@@ -54,7 +54,7 @@ def bn_scale_scores(model: nn.Module) -> LayerScores:
 
 
 def taylor_scores(folded: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> LayerScores:
-    """Return the squared first-order change of the loss when a channel's weights become zero, mean over batches.
+    """Return the squared first-order change of the loss when a channel's weights become zero, over all batches.
 
     Molchanov 2019 (Importance Estimation for Neural Network Pruning), equation 8: (sum of gradient times weight)^2
     over the weights of the channel. Cross entropy, eval mode.

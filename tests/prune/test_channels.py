@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from compress.errors import StageError, UsageError
+from compress.models.arch_names import ARCH_NAMES
+from compress.models.build import arch_info, describe
+from compress.models.to_onnx import to_onnx
+from compress.models.weights import load_model, save_model
+from compress.prune.channels import prune_channels
+
+FAMILIES = ("tiny", "mobilenet_v3_small", "tf_mobilenetv3_small_100", "squeezenet1_1", "mobilenetv2_100")
+
+
+def _prune(model, spec, protected=(), **options):
+    info = arch_info(spec.arch)
+    chosen = {"keep": 0.7, "importance": "l2", "scope": "local", "round_to": 8, **options}
+    return prune_channels(model, spec.input_chw, head=info.head, protected=(info.stem, *protected), **chosen)
+
+
+def _outputs(model, spec):
+    with torch.no_grad():
+        return model(torch.randn(2, *spec.input_chw, generator=torch.Generator().manual_seed(3)))
+
+
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    arch=st.sampled_from(FAMILIES),
+    keep=st.floats(0.05, 1.0),
+    scope=st.sampled_from(["local", "global"]),
+    importance=st.sampled_from(["l1", "l2"]),
+)
+def test_any_cut_runs_fits_its_table_and_comes_back_bit_equal(lively, tmp_path, arch, keep, scope, importance):
+    model, spec = lively(arch, 64)
+    narrow, rows = _prune(model, spec, keep=keep, scope=scope, importance=importance)
+    stock, table = describe(model, spec), describe(narrow, spec)
+    for before, after in zip(stock.layers, table.layers, strict=True):
+        assert after.out_features == before.out_features or after.out_features % 8 == 0
+        assert after.out_features >= 8 or after.out_features == before.out_features
+    assert table.layers[0] == stock.layers[0]  # the stem
+    assert all(row.after <= row.before for row in rows)
+    assert next(row for row in table.layers if row.name == arch_info(arch).head).out_features == 3
+    logits_NK = _outputs(narrow, spec)
+    assert logits_NK.shape == (2, 3)
+    save_model(tmp_path / "narrow.safetensors", narrow, spec)
+    again, stored = load_model(tmp_path / "narrow.safetensors")
+    assert torch.equal(_outputs(again, spec), logits_NK)
+    assert stored == table
+
+
+@pytest.mark.parametrize("arch", ARCH_NAMES)
+def test_every_architecture_is_pruned(lively, arch):
+    model, spec = lively(arch, 64)
+    narrow, _ = _prune(model, spec)
+    before, after = describe(model, spec), describe(narrow, spec)
+    assert 0.4 < after.macs / before.macs < 0.75
+    assert 0.4 < after.params / before.params < 0.6
+    assert torch.isfinite(_outputs(narrow, spec)).all()
+
+
+def test_keeping_all_changes_no_logit(lively):
+    model, spec = lively("tf_mobilenetv3_small_100", 64)
+    narrow, rows = _prune(model, spec, keep=1.0)
+    assert torch.equal(_outputs(narrow, spec), _outputs(model, spec))
+    assert all(row.after == row.before for row in rows)
+
+
+@pytest.mark.parametrize("importance", ["l1", "l2", "bn_scale", "taylor"])
+def test_channels_that_do_nothing_go_first_and_cost_nothing(lively, importance):
+    """A channel of zero gamma and beta is silent: taking exactly those out must not change the logits."""
+    model, spec = lively("tiny", 64)
+    model = copy.deepcopy(model)
+    silent = torch.randperm(64, generator=torch.Generator().manual_seed(0))[:24]
+    for name in ("blocks.1.0.bn1", "blocks.1.0.bn2"):
+        norm = model.get_submodule(name)
+        norm.weight.data[silent] = 0.0
+        norm.bias.data[silent] = 0.0
+    others = ("blocks.0*", "blocks.1.0.conv_pwl", "blocks.1.1*", "blocks.[2-4]*", "conv_head")
+    generator = torch.Generator().manual_seed(0)
+    batches = [(torch.randn(8, *spec.input_chw, generator=generator), torch.arange(8) % 3) for _ in range(2)]
+    options = {"keep": 40 / 64, "importance": importance, "batches": batches}
+    narrow, rows = _prune(model, spec, protected=others, **options)
+    cut = [row for row in rows if row.after < row.before]
+    assert [(row.layers, row.before, row.after) for row in cut] == [
+        (("blocks.1.0.conv_pw", "blocks.1.0.conv_dw"), 64, 40)
+    ]
+    torch.testing.assert_close(_outputs(narrow, spec), _outputs(model, spec), atol=1e-4, rtol=1e-4)
+
+
+def test_squeeze_widths_fit_on_both_sides(lively):
+    model, spec = lively("mobilenet_v3_small", 64)
+    narrow, _ = _prune(model, spec, keep=0.5)
+    for name, module in narrow.named_modules():
+        if type(module).__name__ == "SqueezeExcitation":
+            assert module.fc1.out_channels == module.fc2.in_channels, name
+            assert module.fc1.in_channels == module.fc2.out_channels, name
+    assert narrow.features[6].block[2].fc1.out_channels == 32  # of 64
+
+
+def test_a_pruned_network_is_pruned_again(lively, tmp_path):
+    model, spec = lively("mobilenet_v3_small", 64)
+    once, _ = _prune(model, spec)
+    save_model(tmp_path / "once.safetensors", once, spec)
+    loaded, loaded_spec = load_model(tmp_path / "once.safetensors")
+    twice, _ = _prune(loaded, loaded_spec)
+    assert describe(twice, spec).macs < 0.8 * loaded_spec.macs
+    save_model(tmp_path / "twice.safetensors", twice, loaded_spec)
+    again, _ = load_model(tmp_path / "twice.safetensors")
+    assert torch.equal(_outputs(again, spec), _outputs(twice, spec))
+
+
+def test_protected_layers_keep_all_and_a_wrong_pattern_is_named(lively):
+    model, spec = lively("tiny", 64)
+    _, rows = _prune(model, spec, protected=("blocks.1*",))
+    protected = [row for row in rows if row.protected]
+    assert len(protected) == 1 + 3
+    assert all(row.before == row.after for row in protected)
+    with pytest.raises(UsageError, match=r"'block\.1\*' names no layer") as caught:
+        _prune(model, spec, protected=("block.1*",))
+    assert "blocks." in caught.value.hint
+
+
+def test_bn_scale_without_batch_norm_is_refused(lively):
+    model, spec = lively("squeezenet1_1", 64)
+    with pytest.raises(StageError, match="needs batch norm"):
+        _prune(model, spec, importance="bn_scale")
+
+
+def test_the_input_is_left_alone(lively):
+    model, spec = lively("mobilenet_v3_small", 64)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    _prune(model, spec, importance="bn_scale")
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_the_onnx_of_a_pruned_network_agrees(lively):
+    model, spec = lively("tiny", 64)
+    narrow, _ = _prune(model, spec)
+    proto = to_onnx(narrow, spec)
+    images_NCHW = torch.randn(3, *spec.input_chw, generator=torch.Generator().manual_seed(0))
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    found_NK = session.run(None, {"images": images_NCHW.numpy()})[0]
+    with torch.no_grad():
+        np.testing.assert_allclose(found_NK, narrow(images_NCHW).numpy(), atol=5e-4)
+    assert not any(isinstance(module, nn.BatchNorm2d) and module.training for module in narrow.modules())
