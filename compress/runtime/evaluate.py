@@ -99,7 +99,7 @@ def agreement_pct(logits_a_NK: Floats, logits_b_NK: Floats) -> float:
     if logits_a_NK.shape != logits_b_NK.shape or len(logits_a_NK) == 0:
         raise StageError(f"cannot compare answers of shapes {list(logits_a_NK.shape)} and {list(logits_b_NK.shape)}")
     same = logits_a_NK.argmax(axis=1) == logits_b_NK.argmax(axis=1)
-    return 100.0 * float(same.mean())
+    return 100.0 * int(same.sum()) / len(same)
 
 
 def wilson_ci95_pct(correct: int, n: int) -> tuple[float, float]:
