@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from compress.core.digest import sha256_file
-from compress.data.transforms import preprocess_files
+from compress.data.transforms import preprocess_files, read_pixels
 from compress.serve.app import create_app
 from compress.serve.config import ServeConfig
 
@@ -195,14 +195,16 @@ def test_late_work_is_told_504_and_keeps_its_place_until_it_ends(held, onnx_file
         assert reply.status_code == 200
 
 
-def test_work_whose_time_ran_out_in_the_queue_never_reaches_the_model(held, onnx_file, picture):
+def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(held, onnx_file, picture, monkeypatch):
+    decoded = []
+    monkeypatch.setattr("compress.serve.logic.read_pixels", lambda *a: decoded.append(1) or read_pixels(*a))
     app = create_app(ServeConfig(artifact=onnx_file, threads=1, max_queue=4, timeout_ms=300))
     with TestClient(app) as client:
         held.inputs.clear()
         held.go_on.clear()
         assert [client.post(URL, content=picture()).status_code for _ in range(3)] == [504] * 3
         held.go_on.set()
-    assert len(held.inputs) == 1, "the two that waited were dropped before inference"
+    assert (len(decoded), len(held.inputs)) == (1, 1), "the two that waited were dropped"
 
 
 def test_a_litert_file_is_served_alike(tflite_file, picture):
