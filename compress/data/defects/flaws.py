@@ -168,8 +168,8 @@ def rust(rng: np.random.Generator, scene: Scene) -> Rgb:
     cover = sigmoid((patch + grain * np.float32(rng.uniform(0.15, 0.4))) * np.float32(rng.uniform(6, 14)))
     hue = np.array([0.60, 0.33, 0.16]) * rng.uniform(0.65, 1.15) + rng.normal(0, 0.02, 3)
     tint: Rgb = hue.astype(np.float32)
-    colour = tint * (1 + np.float32(rng.uniform(0.15, 0.3)) * grain)[:, :, None]
-    film = scene.surface.image * np.float32(0.3) + colour * np.float32(0.7)
+    colour: Rgb = tint * (np.float32(1) + np.float32(rng.uniform(0.15, 0.3)) * grain)[:, :, None]
+    film: Rgb = scene.surface.image * np.float32(0.3) + colour * np.float32(0.7)
     return _mixed(scene.surface.image, cover * np.float32(min(scene.contrast(0.72, 2.0), 1.0)), film)
 
 
