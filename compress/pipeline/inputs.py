@@ -8,6 +8,7 @@ from compress.core.artifact import Artifact
 from compress.core.digest import sha256_file
 from compress.core.formats import Format, format_of
 from compress.core.spec import ModelSpec
+from compress.errors import missing_backend
 
 FILE_KIND = "file"
 
@@ -27,9 +28,16 @@ def file_artifact(path: Path) -> Artifact:
         path=path,
         sha256=sha256_file(path),
         size_bytes=path.stat().st_size,
-        spec=_spec(path, fmt),
+        spec=_spec_or_missing_backend(path, fmt),
         metrics={},
     )
+
+
+def _spec_or_missing_backend(path: Path, fmt: Format) -> ModelSpec | None:
+    try:
+        return _spec(path, fmt)
+    except ModuleNotFoundError as error:
+        raise missing_backend(error.name or "compress", "train") from error
 
 
 def _spec(path: Path, fmt: Format) -> ModelSpec | None:
@@ -41,8 +49,13 @@ def _spec(path: Path, fmt: Format) -> ModelSpec | None:
         import onnx
 
         from compress.models.onnx_meta import spec_of
+        from compress.runtime.predictor import damaged
 
-        return spec_of(onnx.load(path, load_external_data=False), path)
+        try:
+            model = onnx.load(path, load_external_data=False)
+        except Exception as error:  # the protobuf library's own errors, which differ between its versions
+            raise damaged(path, "ONNX", error) from error
+        return spec_of(model, path)
     from compress.runtime.tflite_meta import read_spec
 
     return read_spec(path.read_bytes(), str(path))

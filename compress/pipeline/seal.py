@@ -35,9 +35,7 @@ def claimed_artifact(output: StageOutput, stage_dir: Path, stage_id: str, kind: 
     """
     path = stage_dir / output.file_name
     if Path(output.file_name).name != output.file_name or path.is_symlink() or not path.is_file():
-        raise StageError(
-            f"stage '{stage_id}' says it made '{output.file_name}', but there is no such file in {stage_dir}"
-        )
+        raise StageError(f"stage '{stage_id}' says it made '{output.file_name}', which is not in {stage_dir}")
     if output.format is not produces or path.suffix != SUFFIX[produces]:
         raise StageError(
             f"stage '{stage_id}' made '{output.file_name}' of format {output.format}, planned was {produces}"

@@ -6,12 +6,10 @@ import os
 import shutil
 
 import onnx
-import pytest
 from onnx import TensorProto, helper
 from toy_runs import LINE, Talk, hashes, run
 from toy_stages import SPEC
 
-from compress.errors import UsageError
 from compress.models.onnx_meta import embed_spec
 from compress.pipeline.lock import read_lock
 
@@ -39,7 +37,7 @@ def test_a_line(tmp_path, calls):
         "metrics.json",
         "seal.json",
     }
-    assert os.readlink(tmp_path / "runs" / "latest") == "demo"
+    assert (tmp_path / "runs" / "latest").readlink().name == "demo"
     assert not (result.run_dir / ".partial").exists()
 
 
@@ -103,7 +101,7 @@ def test_a_sibling_run_lends_its_stages_as_hard_links(tmp_path, calls):
     ours, theirs = (result.run_dir / "02-prune" / "model.safetensors" for result in (second, first))
     assert ours.stat().st_ino == theirs.stat().st_ino
     assert second.lock.stages[1].artifact.stage_id == "prune"
-    assert os.readlink(tmp_path / "runs" / "latest") == "other"
+    assert (tmp_path / "runs" / "latest").readlink().name == "other"
     shutil.rmtree(first.run_dir)
     calls.clear()
     run([*LINE[:2], {"kind": "quantize", "id": "q", "seed_text": "new"}], tmp_path, name="other")
@@ -218,11 +216,3 @@ def test_each_stage_says_what_it_reads_and_writes(tmp_path):
     again = Talk()
     run(LINE[:2], tmp_path, reporter=again)
     assert again.infos == ["train: reused from demo/01-train", "prune: reused from demo/02-prune"]
-
-
-def test_a_name_that_is_no_folder_is_refused(tmp_path):
-    for name in ("../x", "latest", ""):
-        with pytest.raises(UsageError, match="cannot be the name"):
-            from compress.pipeline.run_dir import run_path
-
-            run_path(tmp_path, name)

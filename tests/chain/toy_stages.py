@@ -146,29 +146,26 @@ def bench(config, inputs, ctx):
 
 def _break(fault, stage_dir, name, metrics):
     path = stage_dir / name
-    if fault == "bug":
-        raise ZeroDivisionError("by nought")
-    if fault == "own error":
-        raise ModelFileError("layer7 is missing", hint="train again")
-    if fault == "full disk":
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
-    if fault == "full disk, native":
-        raise RuntimeError("I/O error: No space left on device (os error 28)")
-    if fault == "read-only":
-        raise OSError(errno.EROFS, "Read-only file system", str(path))
-    if fault == "missing module":
-        raise ModuleNotFoundError("No module named 'onnx2tf'", name="onnx2tf")
-    if fault == "interrupt":
-        raise KeyboardInterrupt
+    raised = {
+        "bug": ZeroDivisionError("by nought"),
+        "own error": ModelFileError("layer7 is missing", hint="train again"),
+        "full disk": OSError(errno.ENOSPC, "No space left on device", str(path)),
+        "full disk, native": RuntimeError("I/O error: No space left on device (os error 28)"),
+        "read-only": OSError(errno.EROFS, "Read-only file system", str(path)),
+        "missing module": ModuleNotFoundError("No module named 'onnx2tf'", name="onnx2tf"),
+        "interrupt": KeyboardInterrupt(),
+    }
+    if fault in raised:
+        raise raised[fault]
     if fault == "nan":
         return name, {"top1_pct": float("nan")}
     if fault == "escape":
         (stage_dir.parent / "outside.safetensors").write_text("x")
         return "../outside.safetensors", metrics
+    if fault == "other format":
+        return path.rename(path.with_suffix(".onnx")).name, metrics
     if fault == "empty":
         path.write_text("")
     if fault == "no file":
         path.unlink()
-    if fault == "other format":
-        return path.rename(path.with_suffix(".onnx")).name, metrics
     return name, metrics

@@ -152,7 +152,7 @@ def test_wrong_uses(write, folder):
         ("{kind: train, use: prune.yaml}", "is for kind prune, but this is kind train"),
         ("{use: 3}", "wants the name of a YAML file"),
     ):
-        with pytest.raises(RecipeError, match="recipe.yaml:5:|loop.yaml:1:") as error:
+        with pytest.raises(RecipeError, match=r"recipe.yaml:5:|loop.yaml:1:") as error:
             load_recipe(write(f"  - {stage}\n"))
         assert words in error.value.message
 

@@ -1,0 +1,91 @@
+"""SIGKILL at any point: the next attempt ends with the same files as a run that nobody disturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from toy_runs import hashes, run
+
+from compress.pipeline.lock import read_lock
+
+CHAIN_FOLDER = Path(__file__).parents[1] / "chain"
+SLOW = [{"kind": "train", "epochs": 30, "epoch_s": 0.05}, {"kind": "prune"}]
+QUICK = [{"kind": "train"}, {"kind": "prune"}]
+
+
+def _start(folder: Path, stages, before: str = "") -> subprocess.Popen:
+    code = (
+        "import os, signal, json\nfrom pathlib import Path\nfrom toy_runs import run\n"
+        "import compress.pipeline.runner as runner, compress.pipeline.run_dir as run_dir\n"
+        "def die(*args, **options): os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"{before}\nrun(json.loads({json.dumps(stages)!r}), Path({str(folder)!r}))\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(CHAIN_FOLDER)})
+
+
+def _undisturbed(tmp_path: Path, stages) -> dict[str, str]:
+    quick = [{**stage, "epoch_s": 0.0} for stage in stages]
+    return hashes(run(quick, tmp_path / "other"))
+
+
+def test_killed_in_the_middle_of_a_stage(tmp_path, calls):
+    process = _start(tmp_path, SLOW)
+    checkpoint = None
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = list((tmp_path / "runs" / "demo" / ".partial").glob("01-train-*/checkpoint.json"))
+        if found and json.loads(found[0].read_text())["epoch"] >= 3:
+            checkpoint = found[0]
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(30) == -signal.SIGKILL
+    assert checkpoint is not None
+    epoch = json.loads(checkpoint.read_text())["epoch"]
+    assert 3 <= epoch < 30
+    assert not (tmp_path / "runs" / "demo" / "01-train").exists()
+    lock = read_lock(tmp_path / "runs" / "demo")
+    assert lock is None or lock.stages == ()
+    result = run(SLOW, tmp_path)
+    assert calls == ["train", "prune"]
+    assert hashes(result) == _undisturbed(tmp_path, SLOW)
+    assert result.lock.stages[0].seconds < (30 - epoch) * 0.05 + 1.0, "it went on from the checkpoint"
+
+
+@pytest.mark.parametrize(
+    ("before", "executed"),
+    [
+        ("runner.write_seal = die", ["train", "prune"]),
+        ("runner.put_in_place = die", ["prune"]),
+        (
+            "real = runner.write_lock\nrunner.write_lock = lambda d, lock: die() if lock.stages else real(d, lock)",
+            ["prune"],
+        ),
+        ("run_dir.sync = die", ["prune"]),
+    ],
+    ids=["before the seal", "before the move", "before the lock", "just after the move"],
+)
+def test_killed_around_the_sealing(tmp_path, calls, before, executed):
+    assert _start(tmp_path, QUICK, before).wait(60) == -signal.SIGKILL
+    lock = read_lock(tmp_path / "runs" / "demo")
+    assert lock is None or lock.stages == (), "nothing is recorded that was not sealed"
+    result = run(QUICK, tmp_path)
+    assert calls == executed
+    assert hashes(result) == _undisturbed(tmp_path, QUICK)
+    assert [stage.reused for stage in result.lock.stages] == [False, False]
+
+
+def test_a_folder_without_a_seal_is_not_taken_for_whole(tmp_path, calls):
+    done = run(QUICK, tmp_path)
+    (done.run_dir / "01-train" / "seal.json").unlink()
+    (done.run_dir / "run.lock.json").unlink()
+    calls.clear()
+    assert hashes(run(QUICK, tmp_path)) == hashes(done)
+    assert calls == ["train"]
