@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from compress.core.preprocess import Preprocess
@@ -9,6 +11,7 @@ from compress.core.stage import Reporter
 from compress.data.dataset import Dataset
 from compress.data.pixel_cache import evaluation_pixels, training_pixels
 from compress.engine.batches import TrainSet, ValSet
+from compress.errors import StageError
 
 _SIDE_PER_CROP = 1.25
 
@@ -30,4 +33,32 @@ def training_sets(dataset: Dataset, preprocess: Preprocess, reporter: Reporter) 
     return (
         TrainSet(pixels.pixels_NHWC, pixels.aspect_N, np.asarray(train.labels_N, dtype=np.int64)),
         ValSet(evaluation_pixels(val, preprocess, reporter), np.asarray(val.labels_N, dtype=np.int64)),
+    )
+
+
+def require_same_labels(wanted: Sequence[str], found: Sequence[str], *, wanted_by: str, found_in: str) -> None:
+    """Return if both are the same classes in the same order.
+
+    Args:
+        wanted: class names in index order.
+        found: class names in index order.
+        wanted_by: who has the first, such as "the student".
+        found_in: who has the second, such as "the teacher".
+
+    Raises:
+        StageError: they differ; the message lists the differences.
+    """
+    if tuple(wanted) == tuple(found):
+        return
+    missing = [label for label in wanted if label not in found]
+    extra = [label for label in found if label not in wanted]
+    what = [
+        f"only {wanted_by}: {', '.join(missing)}" if missing else "",
+        f"only {found_in}: {', '.join(extra)}" if extra else "",
+        "" if missing or extra else f"the same in another order: {', '.join(wanted)} against {', '.join(found)}",
+    ]
+    raise StageError(
+        f"{wanted_by} ({len(wanted)}) and {found_in} ({len(found)}) have different classes; "
+        + "; ".join(part for part in what if part),
+        hint="all models of a run must be trained on the photographs of its data block",
     )

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from compress.core.preprocess import Preprocess
+from compress.engine.batches import TrainSet, steps_per_epoch, train_batches
+from compress.engine.options import FitOptions
+
+PREPROCESS = Preprocess(resize_px=16, crop_px=16)
+
+
+def _epoch(n: int = 20, batch_size: int = 8, epoch: int = 0, seed: int = 0):
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 18, 18, 3), dtype=np.uint8)
+    train = TrainSet(pixels, np.ones(n), np.arange(n))
+    options = FitOptions(batch_size=batch_size, color_jitter=0.3)
+    return list(train_batches(train, n, PREPROCESS, options, seed=seed, epoch=epoch, device=torch.device("cpu")))
+
+
+@pytest.mark.parametrize(("n", "batch", "steps"), [(16, 8, 2), (17, 8, 2), (18, 8, 3), (1, 8, 0), (2, 8, 1)])
+def test_a_single_left_over_picture_makes_no_batch(n, batch, steps):
+    assert steps_per_epoch(n, batch) == steps
+
+
+def test_an_epoch_shows_every_picture_once():
+    labels = [int(label) for _, targets in _epoch() for label in targets.argmax(1)]
+    assert sorted(labels) == list(range(20))
+
+
+def test_batches_depend_on_seed_and_epoch_alone():
+    first, again, later, other = _epoch(), _epoch(), _epoch(epoch=1), _epoch(seed=1)
+    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0][1], later[0][1])
+    assert not torch.equal(first[0][1], other[0][1])
+
+
+def test_which_picture_is_left_out_changes_with_the_epoch():
+    left_out = set()
+    for epoch in range(8):
+        seen = {int(label) for _, targets in _epoch(n=17, epoch=epoch) for label in targets.argmax(1)}
+        left_out |= set(range(17)) - seen
+    assert len(left_out) > 2

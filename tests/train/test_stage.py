@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from compress.core.dataset import FolderData
+from compress.core.formats import Format
+from compress.core.stage import RunContext
+from compress.engine.checkpoint import CHECKPOINT_FILE
+from compress.errors import ModelFileError, UsageError
+from compress.models.weights import load_model
+from compress.train import stage
+from compress.train.config import TrainConfig
+
+FIT = {"epochs": 4, "batch_size": 8, "lr": 0.01}
+
+
+def _run(photos: Path, folder: Path, **options):
+    config = TrainConfig.model_validate({"arch": "tiny", "weights": "none", "input_px": 32, "fit": FIT} | options)
+    return stage.run(config, {}, RunContext(stage_dir=folder, seed=0, data=FolderData(path=photos)))
+
+
+def test_makes_one_file_that_carries_classes_size_and_accuracy(photos, tmp_path):
+    output = _run(photos, tmp_path)
+    model, spec = load_model(tmp_path / output.file_name)
+    assert output.format is Format.TORCH
+    assert spec == output.spec
+    assert spec.labels == ("blue", "green", "red")
+    assert spec.input_chw == (3, 32, 32)
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+    assert output.metrics["params"] == spec.params > 0
+    assert output.metrics["macs"] == spec.macs > 0
+    assert output.metrics["top1_pct"] > 60
+    assert not (tmp_path / CHECKPOINT_FILE).exists()
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_killed_while_saving_the_model_ends_with_the_same_bytes(photos, tmp_path, monkeypatch):
+    whole = _run(photos, tmp_path / "whole")
+    save = stage.save_model
+    monkeypatch.setattr(stage, "save_model", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        _run(photos, tmp_path / "killed")
+    monkeypatch.setattr(stage, "save_model", save)
+    resumed = _run(photos, tmp_path / "killed")
+    assert (tmp_path / "killed" / resumed.file_name).read_bytes() == (tmp_path / "whole" / whole.file_name).read_bytes()
+
+
+def test_weights_of_a_trained_file_start_the_next_training(photos, tmp_path):
+    first = _run(photos, tmp_path / "first")
+    weights = str(tmp_path / "first" / first.file_name)
+    again = _run(photos, tmp_path / "again", weights=weights, fit={"epochs": 0})
+    assert again.metrics["top1_pct"] == first.metrics["top1_pct"]
+    with pytest.raises(ModelFileError, match="does not fit the architecture 'squeezenet1_1'"):
+        _run(photos, tmp_path / "other", arch="squeezenet1_1", weights=weights)
+
+
+def test_preprocessing_overrides_end_in_the_spec(photos, tmp_path):
+    options = {"resize_px": 40, "interpolation": "bicubic", "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    preprocess = _run(photos, tmp_path, fit={"epochs": 0}, **options).spec.preprocess
+    assert (preprocess.resize_px, preprocess.crop_px, preprocess.interpolation) == (40, 32, "bicubic")
+    assert (preprocess.mean, preprocess.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+
+
+def test_without_data_it_says_so(tmp_path):
+    with pytest.raises(UsageError, match="no `data:` block"):
+        stage.run(TrainConfig(arch="tiny"), {}, RunContext(stage_dir=tmp_path, seed=0, data=None))
