@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from compress.runtime.host import host
 from compress.runtime.predictor import Floats, Predictor, open_predictor
 
 FILE_NAME = "bench.json"
+_BUSY = 1.5  # load for each core; a training stage just before leaves about 1
 
 
 def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
@@ -31,6 +33,7 @@ def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageO
     artifacts = {role.removeprefix(ROLE_PREFIX): artifact for role, artifact in inputs.items()}
     baseline = _baseline(config, artifacts)
     machine = host()  # before our own work loads it
+    _warn_if_busy(machine, ctx)
     dataset = _dataset(ctx)
     split = _limited(dataset.splits["test"], config.limit)
     predictors = {name: _open(artifact, dataset, config.threads) for name, artifact in artifacts.items()}
@@ -66,6 +69,12 @@ def _baseline(config: BenchmarkConfig, artifacts: dict[str, Artifact]) -> str:
     if baseline not in artifacts:
         raise StageError(f"baseline '{baseline}' is not among the measured models: {', '.join(artifacts)}")
     return baseline
+
+
+def _warn_if_busy(machine: dict[str, Any], ctx: RunContext) -> None:
+    load, cores = machine["load_1min"], machine["cores"]
+    if load is not None and load > _BUSY * cores:
+        ctx.reporter.warn(f"this machine is busy (load {load} on {cores} cores): the times will be too long and noisy")
 
 
 def _dataset(ctx: RunContext) -> Dataset:

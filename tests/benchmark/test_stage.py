@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from compress.benchmark.schema import Bench
 from compress.benchmark.stage import run
 from compress.core.dataset import FolderData
 from compress.core.formats import Format
-from compress.core.stage import RunContext
+from compress.core.stage import RunContext, SilentReporter
 from compress.errors import StageError
 
 CONTRACT = [
@@ -66,6 +67,24 @@ def test_a_model_outside_the_run_keeps_its_own_path(photos: Path, tmp_path: Path
     run(quick(), {"model:right": artifact}, context(photos, tmp_path / "run"))
     found = json.loads((tmp_path / "run/.partial/03-benchmark-0123456789abcdef/bench.json").read_text())
     assert found["rows"][0]["path"] == str(artifact.path)
+
+
+class Warnings(SilentReporter):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.mark.parametrize(("load", "warned"), [(1.0, False), (9.5, True), (None, False)])
+def test_a_busy_machine_is_said(
+    photos: Path, tmp_path: Path, make_artifact, monkeypatch: pytest.MonkeyPatch, load: float | None, warned: bool
+) -> None:
+    monkeypatch.setattr("compress.benchmark.stage.host", lambda: {"load_1min": load, "cores": 2})
+    reporter = Warnings()
+    run(quick(), {"model:right": make_artifact("right")}, replace(context(photos, tmp_path), reporter=reporter))
+    assert any("busy" in text for text in reporter.texts) is warned
 
 
 def test_no_models(photos: Path, tmp_path: Path) -> None:
