@@ -62,7 +62,7 @@ def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
     except UnicodeDecodeError as error:
         raise DataError(f"{manifest}: not UTF-8 text", hint="save the manifest as CSV in UTF-8") from error
     except csv.Error as error:
-        raise DataError(f"{manifest}:{reader.line_num}: {error}", hint=_HINT) from error
+        raise DataError(f"{manifest}:{reader.line_num + 1}: {error}", hint=_HINT) from error
 
 
 def _entry(manifest: Path, where: str, row: dict[str, str | None]) -> Entry:

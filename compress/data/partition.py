@@ -38,7 +38,7 @@ def partition(
         ranked = sorted(single, key=lambda digest: sha256_bytes(f"{seed}/{digest}".encode()))
         shared_out = 0
         for name, fraction in take.items():
-            count = _count(len(ranked), fraction, len(groups) - shared_out - 1)
+            count = _count(len(ranked), fraction, len(groups) - 1)
             for digest in ranked[shared_out : shared_out + count]:
                 shares[name] += groups.pop(digest)
             shared_out += count

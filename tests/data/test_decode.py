@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import compress.data.decode as module
+from compress.data.decode import BadImageError, decode
+
+RAMP = np.linspace(0, 255, 48, dtype=np.uint8).reshape(1, 48).repeat(32, axis=0)
+
+
+def encoded(image: Image.Image, fmt: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, fmt, **options)
+    return buffer.getvalue()
+
+
+def photo(width: int = 48, height: int = 32) -> Image.Image:
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "BMP", "GIF", "TIFF", "JPEG", "WEBP"])
+def test_every_format_becomes_rgb(fmt: str) -> None:
+    image = decode(encoded(Image.new("RGB", (20, 10), (200, 40, 90)), fmt))
+    assert (image.mode, image.size) == ("RGB", (20, 10))
+    assert np.abs(np.asarray(image).astype(int) - [200, 40, 90]).max() <= 6
+
+
+def test_greyscale_is_repeated() -> None:
+    assert (np.asarray(decode(encoded(Image.fromarray(RAMP), "PNG"))) == RAMP[:, :, None]).all()
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "TIFF"])
+def test_16_bit_keeps_the_high_byte(fmt: str) -> None:
+    wide = RAMP.astype(np.uint16) * 256 + 255
+    assert (np.asarray(decode(encoded(Image.fromarray(wide), fmt))) == RAMP[:, :, None]).all()
+
+
+def test_32_bit_within_16_bits_is_read_and_beyond_is_refused() -> None:
+    values = RAMP.astype(np.int32) * 256
+    assert (np.asarray(decode(encoded(Image.fromarray(values), "TIFF"))) == RAMP[:, :, None]).all()
+    with pytest.raises(BadImageError, match="beyond 16 bits"):
+        decode(encoded(Image.fromarray(values * 256), "TIFF"))
+
+
+def test_palette_is_looked_up() -> None:
+    image = Image.new("RGB", (8, 8), (10, 200, 30)).convert("P", palette=Image.Palette.ADAPTIVE)
+    assert np.asarray(decode(encoded(image, "PNG")))[0, 0].tolist() == [10, 200, 30]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_transparency_is_laid_on_white(mode: str) -> None:
+    image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    image.paste((0, 0, 0, 255), (0, 0, 4, 8))
+    pixels = np.asarray(
+        decode(encoded(image if mode == "PA" else image.convert(mode), "GIF" if mode == "PA" else "PNG"))
+    )
+    assert pixels[0, 0].tolist() == [0, 0, 0]
+    assert pixels[0, 7].tolist() == [255, 255, 255]
+
+
+def test_colour_key_transparency_is_laid_on_white() -> None:
+    image = Image.new("RGB", (4, 4), (255, 0, 255))
+    assert np.asarray(decode(encoded(image, "PNG", transparency=(255, 0, 255))))[0, 0].tolist() == [255, 255, 255]
+
+
+def test_cmyk_is_converted() -> None:
+    image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+    red, green, blue = np.asarray(decode(encoded(image, "JPEG", quality=95)))[8, 8].tolist()
+    assert red > 230
+    assert max(green, blue) < 40
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_exif_orientation_is_applied(orientation: int) -> None:
+    upright = Image.new("RGB", (40, 24), (255, 255, 255))
+    upright.paste((255, 0, 0), (0, 0, 20, 12))
+    turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = decode(encoded(upright.transpose(turn), "JPEG", exif=exif, quality=95))
+    assert image.size == (40, 24)
+    assert np.abs(np.asarray(image)[5, 8].astype(int) - [255, 0, 0]).max() < 12
+
+
+def test_animated_is_refused() -> None:
+    frames = [Image.new("RGB", (8, 8), (value, 0, 0)) for value in (0, 90, 200)]
+    for fmt in ("GIF", "PNG", "WEBP"):
+        data = encoded(frames[0], fmt, save_all=True, append_images=frames[1:], duration=50)
+        with pytest.raises(BadImageError, match="animated or several pages"):
+            decode(data)
+
+
+def test_first_picture_of_a_phones_mpo_is_taken() -> None:
+    data = encoded(Image.new("RGB", (16, 16), (0, 0, 255)), "MPO", save_all=True, append_images=[photo()])
+    assert decode(data).size == (16, 16)
+
+
+@pytest.mark.parametrize("draft_px", [None, 8])
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+def test_truncated_is_found_in_draft_too(fmt: str, draft_px: int | None) -> None:
+    data = encoded(photo(256, 200), fmt)
+    with pytest.raises(BadImageError):
+        decode(data[: int(len(data) * 0.8)], draft_px=draft_px)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello, no picture", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n" + bytes(40), b"<svg/>"]
+)
+def test_rubbish_is_a_bad_image(data: bytes) -> None:
+    with pytest.raises(BadImageError):
+        decode(data)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of damaged TIFF tags and EXIF
+def test_bit_flips_never_escape_as_another_error() -> None:
+    rng = np.random.default_rng(1)
+    for fmt in ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"):
+        whole = np.frombuffer(encoded(photo(), fmt), dtype=np.uint8)
+        for _ in range(40):
+            broken = whole.copy()
+            broken[rng.integers(0, len(broken), 12)] = rng.integers(0, 256, 12)
+            with contextlib.suppress(BadImageError):
+                assert decode(broken.tobytes()).mode == "RGB"
+
+
+def test_too_many_pixels_or_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(photo(), "PNG")
+    monkeypatch.setattr(module, "MAX_PIXELS", 48 * 32 - 1)
+    with pytest.raises(BadImageError, match="48 x 32 is more than 1535 pixels"):
+        decode(data)
+    monkeypatch.setattr(module, "MAX_BYTES", len(data) - 1)
+    with pytest.raises(BadImageError, match="file larger"):
+        decode(data)
+
+
+@pytest.mark.parametrize("side", [9_000, 12_000, 50_000])  # Pillow: silent, a warning, an error
+@pytest.mark.filterwarnings("default::PIL.Image.DecompressionBombWarning")
+def test_decompression_bomb_is_refused(side: int) -> None:
+    data = encoded(Image.new("L", (4, 4)), "PNG")
+    header = b"IHDR" + struct.pack(">II", side, side) + data[24:29]
+    claimed = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+    with pytest.raises(BadImageError, match="pixels"):
+        decode(claimed)
+
+
+def test_float_pixels_are_refused() -> None:
+    with pytest.raises(BadImageError, match="floating-point"):
+        decode(encoded(Image.fromarray(RAMP.astype(np.float32)), "TIFF"))
+
+
+def test_file_is_named_and_absent_file_is_bad(tmp_path: Path) -> None:
+    path = tmp_path / "empty.jpg"
+    path.touch()
+    with pytest.raises(BadImageError, match=r"empty\.jpg: empty file") as caught:
+        decode(path)
+    assert caught.value.reason == "empty file (0 bytes)"
+    with pytest.raises(BadImageError, match="No such file"):
+        decode(tmp_path / "absent.jpg")
+
+
+def test_draft_shrinks_but_keeps_enough() -> None:
+    image = decode(encoded(photo(512, 400), "JPEG"), draft_px=100)
+    assert image.size == (128, 100)
