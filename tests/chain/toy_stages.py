@@ -21,6 +21,7 @@ from compress.errors import ModelFileError
 from compress.recipe.schema import Recipe
 
 CALLS: list[str] = []  # ids of the stages that were executed, for tests to read and clear
+EPOCHS: list[int] = []  # the epochs that were computed, likewise
 SPEC = ModelSpec(
     arch="toy",
     labels=("a", "b"),
@@ -117,6 +118,7 @@ def run(config, inputs, ctx):
     if checkpoint.exists():
         state = json.loads(checkpoint.read_text())
     while state["epoch"] < config.epochs:
+        EPOCHS.append(state["epoch"])
         options = config.model_dump_json(exclude={"id", "from_", "epoch_s", "fault", "teacher"})
         text = f"{state['digest']}{options}{ctx.seed}{state['epoch']}"
         state = {"epoch": state["epoch"] + 1, "digest": hashlib.sha256(text.encode()).hexdigest()}
