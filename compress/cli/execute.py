@@ -8,11 +8,14 @@ from typing import Any
 
 import typer
 
-from compress.cli.one_stage import Draft, StageRequest, check_out, draft_run, draft_stage
+from compress.cli.one_stage import STAND_IN, Draft, StageRequest, check_out, draft_run, draft_stage
 from compress.cli.options import reporter_of
 from compress.cli.output import print_json, size_text
+from compress.cli.report import show_report
 from compress.cli.run_files import shown
 from compress.core.artifact import Artifact
+from compress.core.dataset import DefectsData
+from compress.core.formats import Format
 from compress.core.storage import atomic_path
 from compress.pipeline.lock import artifact_at
 from compress.pipeline.runner import RunResult, run_recipe
@@ -28,6 +31,8 @@ def add_stage(ctx: typer.Context, request: StageRequest, *, as_json: bool, out: 
     draft = draft_stage(request)
     if out:
         check_out(out, draft.new)
+    if draft.loaded.recipe.data == DefectsData(**STAND_IN):
+        reporter_of(ctx).info("no photographs are named: generated ones are used for the checks (--data names yours)")
     _carry_out(ctx, draft, request.device, as_json=as_json, out=out)
 
 
@@ -42,11 +47,13 @@ def _carry_out(ctx: typer.Context, draft: Draft, device: str, *, as_json: bool, 
         print_json(_as_json(draft, result, made, out))
         return
     for stage, artifact in zip(draft.new, made, strict=True):
-        reads = ", ".join(f"{role} {_source(result, source)}" for role, source in stage.inputs.items())
-        typer.echo(f"{stage.id}: read {reads or 'the photographs'}")
+        reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
+        typer.echo(f"{stage.id}: read {', '.join(reads) or 'the photographs'}")
         typer.echo(f"{stage.id}: {artifact_line(artifact)}")
     if out:
         typer.echo(f"copied to {out}")
+    if made[0].format is Format.BENCH:
+        show_report(result.run_dir, as_json=False)
 
 
 def artifact_line(artifact: Artifact) -> str:
@@ -64,10 +71,10 @@ def _made(result: RunResult, stage_id: str) -> Artifact:
     return artifact_at(result.run_dir, stage)
 
 
-def _source(result: RunResult, source: str | Path) -> str:
-    if isinstance(source, Path):
-        return str(shown(source))
-    return f"{source} ({shown(_made(result, source).path)})"
+def _read_text(result: RunResult, role: str, source: str | Path) -> str:
+    """Return what was read, and where it lies; the role is told where it says more than that it was read."""
+    text = str(shown(source)) if isinstance(source, Path) else f"{source} ({shown(_made(result, source).path)})"
+    return text if role == "from" or role.endswith(f":{source}") else f"{role} {text}"
 
 
 def _as_json(draft: Draft, result: RunResult, made: list[Artifact], out: Path | None) -> dict[str, Any]:

@@ -105,16 +105,18 @@ _TEMPLATE = """\
 # Or go verb by verb; each verb takes its options from here: imgc train, imgc prune, imgc distill, ...
 # Paths are relative to this file. Any value can be changed for one run: --set stages.prune.keep=0.5
 imgc: 1
-name: {name}                # results go to runs/<name>/
-seed: {seed}                # same seed, same data: same result
+name: {name}  # results go to runs/<name>/
+seed: {seed}  # same seed, same data: same result
 data: {{{data}}}
 
-stages:                     # run from top to bottom; each reads the newest model above it
-  # 1. Fine-tune a network on the photographs. {n_train} training pictures.
+stages:  # run from top to bottom; each reads the newest model above it
+  # 1. Fine-tune a network on the {n_train} training pictures.
+  #    weights: imagenet (downloaded), none (from scratch), or a .safetensors / .pth file.
+  #    input_px: side of the square that the network sees; smaller is faster, larger shows more detail.
   - kind: train
     arch: {arch}
-    weights: {weights}      # imagenet (downloaded), none (from scratch), or a .safetensors / .pth file
-    input_px: {input_px}    # smaller is faster, larger sees more detail
+    weights: {weights}
+    input_px: {input_px}
     fit: {{epochs: {epochs}}}
 
   # 2. Remove the least important channels. 0.7 of the channels is about half of the work.
@@ -126,13 +128,13 @@ stages:                     # run from top to bottom; each reads the newest mode
     teacher: train
     fit: {{epochs: {distill_epochs}}}
 
-  # 4. 8-bit integers instead of floats: a quarter of the size. qat trains with the rounding in place;
-  #    scheme: int8_static is quicker and a little less accurate.
+  # 4. 8-bit integers instead of floats: a quarter of the size. int8_qat trains with the rounding in place;
+  #    int8_static only measures ranges: quicker, and a little less accurate.
   - kind: quantize
     scheme: int8_qat
-    fit: {{epochs: {qat_epochs}}}
+    fit: {{epochs: {qat_epochs}, lr: 2.0e-4}}
 
-  # 5. Files to deploy: ONNX and TFLite, each checked against its source.
+  # 5. Files to deploy, each checked against its source: onnx, tflite, or all of them.
   - kind: export
     format: all
 
@@ -140,7 +142,7 @@ stages:                     # run from top to bottom; each reads the newest mode
   - kind: benchmark
     baseline: train
 
-# Make the run fail (exit code 5) when int8 costs more than two points of accuracy:
+# Without the marks, these make the run fail (exit code 5) when int8 costs more than two points of accuracy:
 # gates:
 #   - {{metric: top1_drop_pp, at: quantize, max: 2.0}}
 """

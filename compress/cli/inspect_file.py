@@ -86,6 +86,8 @@ def _read_onnx(path: Path) -> _Facts:
     from compress.models.onnx_meta import spec_of
 
     model = onnx.load(path)
+    if not model.graph.node:  # protobuf reads no bytes at all as a message
+        raise ModelFileError(f"{path}: damaged or not an onnx file: no operator in it")
     sizes: Counter[str] = Counter()
     for tensor in model.graph.initializer:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)

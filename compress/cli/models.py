@@ -35,15 +35,17 @@ def evaluate(
 ) -> None:
     """Measure the accuracy of a model file on labelled pictures."""
     from compress.cli.output import print_json
+    from compress.cli.run_files import given_model
     from compress.data.dataset import load_labelled_folder
     from compress.data.pixel_cache import evaluation_pixels
     from compress.runtime.evaluate import evaluate as measure
     from compress.runtime.predictor import open_predictor
 
     reporter = reporter_of(ctx)
-    predictor = open_predictor(file, threads=threads, device=device, preprocess=_parse_preprocess(preprocess))
+    prepare = _parse_preprocess(preprocess)
+    predictor = open_predictor(given_model(file), threads=threads, device=device, preprocess=prepare)
     known = None if predictor.spec.arch == "foreign" else predictor.spec.labels
-    split = load_labelled_folder(data, known)
+    split = load_labelled_folder(data, known, reporter=reporter)
     pixels = evaluation_pixels(split, predictor.spec.preprocess, reporter)
     found = measure(predictor, pixels, split.labels_N, reporter)
     if as_json:
@@ -68,12 +70,12 @@ def predict(
 ) -> None:
     """Classify pictures."""
     from compress.cli.output import print_json
-    from compress.cli.run_files import newest_model
+    from compress.cli.run_files import given_model, newest_model
     from compress.data.transforms import preprocess_files
     from compress.runtime.predictor import open_predictor
     from compress.serve.logic import best
 
-    file = model or newest_model(run, runs_dir)
+    file = given_model(model) if model else newest_model(run, runs_dir)
     predictor = open_predictor(file, threads=threads, device=device, preprocess=_parse_preprocess(preprocess))
     if not as_json:
         reporter_of(ctx).info(f"model {file} ({predictor.runtime})")
@@ -95,8 +97,9 @@ def inspect(file: ModelFile, as_json: AsJson = False) -> None:
     """Show what a model file holds: spec, operators, layers."""
     from compress.cli.inspect_file import inspect_file
     from compress.cli.output import print_json
+    from compress.cli.run_files import given_model
 
-    facts = inspect_file(file)
+    facts = inspect_file(given_model(file))
     if as_json:
         print_json(facts.model_dump(mode="json"))
         return

@@ -22,6 +22,7 @@ from compress.recipe.plan import PlannedStage, plan
 
 LOCAL_RECIPE = Path("imgc.yaml")
 Tree = dict[str, Any]
+STAND_IN: Tree = {"kind": "defects", "train": 7, "val": 140, "test": 7}
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def _data_of(request: StageRequest) -> Tree | None:
 
 def _stand_in(kind: str) -> Tree | None:
     """Return generated pictures for an export without photographs: enough to compare two files on, no one's labels."""
-    return {"kind": "defects", "train": 7, "val": 140, "test": 7} if kind == "export" else None
+    return STAND_IN if kind == "export" else None
 
 
 def _check_source(source: str, ids: set[str]) -> None:

@@ -5,10 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from compress.core.artifact import Artifact
-from compress.core.formats import MODEL_FORMATS, Format, Precision
+from compress.core.formats import MODEL_FORMATS, SUFFIX, Format, Precision
 from compress.errors import UsageError
 from compress.pipeline.current import current_run, find_artifact
 from compress.pipeline.lock import artifact_at, read_lock
+
+
+def given_model(path: Path) -> Path:
+    """Return the path of a model file that was named on the command line.
+
+    Raises:
+        UsageError: it is not a model file by its name, or there is no such file.
+    """
+    allowed = tuple(SUFFIX[fmt] for fmt in MODEL_FORMATS)
+    if path.suffix.lower() not in allowed:
+        raise UsageError(f"{path}: not a model file by its name", hint=f"model files end in {', '.join(allowed)}")
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file", hint="the files of a run are listed by: imgc report")
+    return path
 
 
 def newest_model(run: str | None, runs_dir: Path) -> Path:

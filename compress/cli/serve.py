@@ -31,12 +31,12 @@ def serve(
 
     POST a picture to /v1/classify, or drop one on the page at /.
     """
-    from compress.cli.run_files import servable_model
+    from compress.cli.run_files import given_model, servable_model
     from compress.serve.config import MIB, ServeConfig
     from compress.serve.run import serve as serve_until_stopped
 
     config = ServeConfig(
-        artifact=artifact or servable_model(run, runs_dir),
+        artifact=given_model(artifact) if artifact else servable_model(run, runs_dir),
         host=host,
         port=port,
         threads=threads,
