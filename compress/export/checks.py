@@ -47,10 +47,15 @@ def check_onnx(model: onnx.ModelProto, path: Path, spec: ModelSpec | None) -> No
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise CheckError(f"{path}: ONNX refuses the graph: {str(error).strip()}") from error
     if spec is not None:
-        _check_interface(model, path, spec)
+        check_interface(model, path, spec)
 
 
-def _check_interface(model: onnx.ModelProto, path: Path, spec: ModelSpec) -> None:
+def check_interface(model: onnx.ModelProto, path: Path, spec: ModelSpec) -> None:
+    """Check names, shapes and types of input and output against the spec.
+
+    Raises:
+        CheckError: names the tensor, what was found and what the spec says.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     wanted = {"images": spec.input_chw, "logits": (spec.num_classes,)}

@@ -67,6 +67,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
+        from onnxruntime.transformers.onnx_model import OnnxModel
     except ImportError as error:
         raise missing_backend("onnxruntime", "train") from error
     copy = onnx.ModelProto()
@@ -74,4 +75,5 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says once a tensor that tiny weights become zero; parity judges that
         half: onnx.ModelProto = convert_float_to_float16(copy, keep_io_types=True)
+    OnnxModel.graph_topological_sort(half.graph, is_deterministic=True)  # the casts were put at the end
     return half

@@ -108,13 +108,10 @@ def _parity(
 ) -> Metrics:
     """Run source and exported file on the same images and hold the difference against the bounds."""
     bounds = config.parity
-    images = None
+    pixels_NHWC = None
     if ctx.data is not None and spec is not None:
-        images = parity.photographs(ctx.data, spec.preprocess, bounds.images, ctx.seed, ctx.reporter)
-    real = images is not None
-    if images is None:
-        images = parity.noise(source.input_chw, bounds.images, ctx.seed)
-
+        pixels_NHWC = parity.photographs(ctx.data, spec.preprocess, bounds.images, ctx.seed, ctx.reporter)
+    images = parity.noise(source.input_chw, bounds.images, ctx.seed) if pixels_NHWC is None else pixels_NHWC
     before = parity.opened(source.artifact.path, source.spec, source.input_chw)
     after = parity.opened(path, spec, source.input_chw)
     return checks.check_parity(
@@ -124,5 +121,5 @@ def _parity(
         precision=precision,
         max_abs_logit_diff=bounds.max_abs_logit_diff,
         min_agreement_pct=bounds.min_agreement_pct,
-        photographs=real,
+        photographs=pixels_NHWC is not None,
     )

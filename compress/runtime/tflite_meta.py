@@ -7,6 +7,7 @@ flatbuffer), so `unzip model.tflite labels.txt` works too. Reading needs only fl
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from typing import Any
 
@@ -18,6 +19,8 @@ from compress.errors import ModelFileError, missing_backend
 
 _ALIGN = 16  # the schema's force_align of buffers; kernels may read constants with aligned loads
 _FILE_IDENTIFIER = b"TFL3"
+# what flatbuffers raises where an offset points outside the file
+_DAMAGE = (struct.error, IndexError, TypeError, ValueError, OverflowError, UnicodeDecodeError)
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the least a zip can say: equal models have equal bytes
 
 
@@ -41,7 +44,10 @@ def unpack(data: bytes, name: str = "model.tflite") -> Any:  # noqa: ANN401 - Mo
         ModelFileError: the bytes are not a TFLite flatbuffer.
     """
     _require_tflite(data, name)
-    return schema().ModelT.InitFromPackedBuf(data, 0)
+    try:
+        return schema().ModelT.InitFromPackedBuf(data, 0)
+    except _DAMAGE as error:
+        raise _damaged(name, error) from error
 
 
 def pack(model: Any) -> bytes:  # noqa: ANN401 - ModelT has no types
@@ -98,17 +104,26 @@ def read_spec(data: bytes, name: str = "model.tflite") -> ModelSpec | None:
         ModelFileError: the bytes are not a TFLite flatbuffer, or the spec in it cannot be read.
     """
     _require_tflite(data, name)
-    model = schema().Model.GetRootAs(data, 0)
+    try:
+        content = _metadata(schema().Model.GetRootAs(data, 0))
+        return None if content is None else ModelSpec.model_validate_json(content)
+    except ValidationError as error:
+        raise ModelFileError(f"{name}: the spec in its metadata cannot be read: {error}") from error
+    except _DAMAGE as error:
+        raise _damaged(name, error) from error
+
+
+def _metadata(model: Any) -> bytes | None:  # noqa: ANN401 - generated class
+    """Return the content of the metadata buffer with our key."""
     for index in range(model.MetadataLength()):
         entry = model.Metadata(index)
-        if _text(entry.Name()) != SPEC_KEY:
-            continue
-        content = bytes(model.Buffers(entry.Buffer()).DataAsNumpy())
-        try:
-            return ModelSpec.model_validate_json(content)
-        except ValidationError as error:
-            raise ModelFileError(f"{name}: the spec in its metadata cannot be read: {error}") from error
+        if _text(entry.Name()) == SPEC_KEY:
+            return bytes(model.Buffers(entry.Buffer()).DataAsNumpy())
     return None
+
+
+def _damaged(name: str, error: Exception) -> ModelFileError:
+    return ModelFileError(f"{name}: a damaged TFLite file ({error})", hint="export or copy the file again")
 
 
 def _require_tflite(data: bytes, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def clip(lo: Lowering, node: Node) -> None:
             lo.requantize(clamped, tail)
             return
     result = _clamp(lo, float_input(lo, value, node), node, low, high, code)
-    _bind_float(lo, tail, result)
+    _bind_float(lo, tail, replace(result, nonneg=value.nonneg or (low is not None and low >= 0)))
 
 
 def hard_swish(lo: Lowering, node: Node) -> None:

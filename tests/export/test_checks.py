@@ -1,0 +1,123 @@
+"""Checks of ONNX files and parity: each must be able to fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress.core.formats import Precision
+from compress.core.preprocess import Preprocess
+from compress.core.spec import ModelSpec
+from compress.errors import CheckError
+from compress.export.checks import check_int8_onnx, check_interface, check_onnx, check_parity
+
+PATH = Path("model.onnx")
+SPEC = ModelSpec(
+    arch="tiny", labels=("a", "b", "c"), input_chw=(4, 16, 16), preprocess=Preprocess(resize_px=16, crop_px=16)
+)
+
+
+def _model(build, *, quantized=False):
+    b = build((1, 4, 16, 16), quantized=quantized)
+    pooled = b.q(b.node("GlobalAveragePool", [b.q(b.conv(b.q("images"), 3))]))
+    return b.model(b.node("Flatten", [pooled]))
+
+
+def test_a_sound_model_passes(build):
+    check_onnx(_model(build), PATH, SPEC)
+
+
+def test_wrong_name_shape_and_type_are_found(build):
+    for change, message in (
+        (lambda m: _rename(m, "logits", "scores"), "'scores' should be named 'logits'"),
+        (lambda m: _set_dim(m.graph.input[0], 2, 17), "'images' has the shape"),
+        (lambda m: _retype(m), "FLOAT16"),
+    ):
+        model = _model(build)
+        change(model)
+        with pytest.raises(CheckError, match=message):
+            check_interface(model, PATH, SPEC)
+
+
+def test_foreign_arch_may_have_other_names(build):
+    model = _model(build)
+    _rename(model, "logits", "scores")
+    check_onnx(model, PATH, SPEC.model_copy(update={"arch": "foreign"}))
+
+
+def test_wrong_number_of_classes_is_found(build):
+    with pytest.raises(CheckError, match=r"'logits'.*spec says \[N, 2\]"):
+        check_onnx(_model(build), PATH, SPEC.model_copy(update={"labels": ("a", "b")}))
+
+
+def test_foreign_domain_is_found_by_node(build):
+    model = _model(build)
+    model.graph.node[0].domain = "com.microsoft"
+    with pytest.raises(CheckError, match=r"conv_1.*com\.microsoft\.Conv"):
+        check_onnx(model, PATH, SPEC)
+
+
+def test_broken_graph_is_refused(build):
+    model = _model(build)
+    model.graph.node[1].input[0] = "nowhere"
+    with pytest.raises(CheckError, match="nowhere"):
+        check_onnx(model, PATH, SPEC)
+
+
+def test_int8_share_and_float_operators(build):
+    metrics = check_int8_onnx(_model(build, quantized=True), PATH)
+    assert metrics == {"int8_weight_pct": 100.0, "float_ops": 0, "float_op_names": ""}
+    b = build((1, 4, 16, 16), quantized=True)
+    made = b.q(b.node("HardSwish", [b.q(b.conv(b.q("images"), 3))]))
+    assert check_int8_onnx(b.model(made), PATH)["float_op_names"].startswith("hardswish")
+
+
+def test_a_float_file_is_not_int8(build):
+    with pytest.raises(CheckError, match=r"0\.0 %.*conv_1"):
+        check_int8_onnx(_model(build), PATH)
+
+
+def _parity(source, exported, **changes):
+    options = {
+        "path": PATH, "precision": Precision.FP32, "max_abs_logit_diff": None, "min_agreement_pct": 99.0,
+        "photographs": True,
+    }  # fmt: skip
+    return check_parity(np.float32(source), np.float32(exported), **(options | changes))
+
+
+def test_parity_of_equal_logits():
+    metrics = _parity([[1, 2], [3, 0]], [[1, 2], [3, 0]])
+    assert metrics["parity_max_abs_logit_diff"] == 0
+    assert metrics["parity_agreement_pct"] == 100
+
+
+def test_parity_fails_on_difference_agreement_and_nan():
+    with pytest.raises(CheckError, match=r"by 0\.09"):
+        _parity([[1, 2]], [[1, 2.09]])
+    with pytest.raises(CheckError, match=r"50\.00 % of 2 pictures"):
+        _parity([[1, 2], [3, 0]], [[1, 2], [0, 3]], precision=Precision.INT8)
+    with pytest.raises(CheckError):
+        _parity([[1, 2]], [[1, float("nan")]])
+    with pytest.raises(CheckError, match=r"allowed 0\.5"):
+        _parity([[1, 2]], [[1, 3]], precision=Precision.INT8, max_abs_logit_diff=0.5)
+
+
+def test_agreement_is_not_held_against_noise():
+    assert _parity([[1, 2]], [[2, 1]], precision=Precision.INT8, photographs=False)["parity_on"] == "noise"
+
+
+def _rename(model, old, new):
+    for node in model.graph.node:
+        node.output[:] = [new if name == old else name for name in node.output]
+    for value in model.graph.output:
+        value.name = new
+
+
+def _set_dim(value, axis, size):
+    value.type.tensor_type.shape.dim[axis].dim_value = size
+
+
+def _retype(model):
+    model.graph.input[0].type.tensor_type.elem_type = 10
