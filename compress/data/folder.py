@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compress.data.listing import SPLITS, Entry, Listing, pictures_below, shown, subfolders
+from compress.data.listing import IMAGE_SUFFIXES, SPLITS, Entry, Listing, pictures_below, shown, subfolders
 from compress.errors import DataError
 
 _SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -23,7 +23,8 @@ def list_folder(root: Path) -> Listing:
     if not root.is_dir():
         raise DataError(f"{root}: a file, not a folder", hint="for a manifest use `data: {kind: csv, path: ...}`")
     split_folders = _split_folders(root)
-    ignored = [path for path in sorted(root.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    # a LICENSE or a manifest beside the class folders is usual; a picture there has lost its class
+    ignored = [path for path in sorted(root.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     splits: dict[str, tuple[Entry, ...]] = {}
     empty: dict[str, tuple[str, ...]] = {}
     if not split_folders:

@@ -31,7 +31,7 @@ class Listing:
         root: folder or manifest that was read; begins every message.
         splits: "train" and, where the source has them, "val" and "test".
         empty_classes: per split, class folders without a picture.
-        ignored: files that are no pictures by their names.
+        ignored: files below classes that are no pictures by their names, and pictures or folders outside of classes.
     """
 
     root: Path

@@ -217,6 +217,8 @@ def test_leaks_are_listed_or_dropped_from_the_training_side(three: Path) -> None
 def test_other_files_are_counted_hidden_ones_passed_over_links_followed(flat: Path, tmp_path: Path) -> None:
     (flat / "cat/notes.txt").write_text("x")
     (flat / "cat/Thumbs.db").write_text("x")
+    (flat / "LICENSE").write_text("x")
+    picture(flat / "lost.png", 2)
     (flat / "cat/.DS_Store").write_text("x")
     picture(flat / ".cache/x.png", 1)
     outside = picture(tmp_path / "outside/far.png", 777)
@@ -224,7 +226,9 @@ def test_other_files_are_counted_hidden_ones_passed_over_links_followed(flat: Pa
     (flat / "dog/loop").symlink_to(flat / "dog", target_is_directory=True)
     data, listener = load(flat)
     assert sum(len(split) for split in data.splits.values()) == 31
-    assert listener.warnings == [f"{flat}: ignored 2 files that are no pictures (.db, .txt)"]
+    assert listener.warnings == [
+        f"{flat}: ignored 3 files or folders that are no pictures of a class (.db, .png, .txt)"
+    ]
 
 
 def test_second_process_opens_no_picture_again(flat: Path) -> None:
