@@ -30,9 +30,8 @@ def check_structure(listing: Listing, reporter: Reporter) -> None:
     check_labels(listing.root, dict(listing.splits), reporter)
     if listing.ignored:
         kinds = sorted({path.suffix or path.name for path in listing.ignored})[:10]
-        reporter.warn(
-            f"{listing.root}: ignored {len(listing.ignored)} files or folders that are no pictures of a class ({', '.join(kinds)})"
-        )
+        what = f"{len(listing.ignored)} files or folders that are no pictures of a class ({', '.join(kinds)})"
+        reporter.warn(f"{listing.root}: ignored {what}")
 
 
 def check_labels(root: Path, splits: Splits, reporter: Reporter) -> None:
