@@ -48,7 +48,7 @@ def init(
     chosen = weights or ("none" if arch == TINY else "imagenet")
     _check_weights(chosen)
     data = data_block(photos, out.parent)
-    dataset = load_dataset(_data_config(data, out.parent), seed=seed, reporter=reporter_of(ctx))
+    dataset = load_dataset(_data_config(photos), seed=seed, reporter=reporter_of(ctx))
     draft = Draft(
         name=name or slug(photos.resolve().stem),
         seed=seed,
@@ -165,11 +165,10 @@ def data_block(photos: Path, folder: Path) -> dict[str, str]:
     return {"kind": "csv" if photos.suffix.lower() == ".csv" else "folder", "path": path.as_posix()}
 
 
-def _data_config(data: dict[str, str], folder: Path) -> CsvData | FolderData:
+def _data_config(photos: Path) -> CsvData | FolderData:
     from compress.core.dataset import CsvData, FolderData
 
-    path = folder / data["path"]
-    return CsvData(kind="csv", path=path) if data["kind"] == "csv" else FolderData(path=path)
+    return CsvData(kind="csv", path=photos) if photos.suffix.lower() == ".csv" else FolderData(path=photos)
 
 
 def _check_arch(arch: str) -> None:

@@ -54,8 +54,9 @@ def _print_plan(planned: Plan) -> None:
     ]
     print_table(f"run {planned.name}, seed {planned.seed}", ("#", "stage", "kind", "reads", "makes"), rows, left=5)
     for gate in planned.gates:
-        bounds = [f"{name} {value}" for name, value in (("min", gate.min), ("max", gate.max)) if value is not None]
-        typer.echo(f"gate: {gate.metric} at {gate.at} {' and '.join(bounds)}")
+        bounds = [f"{name} {value:.10g}" for name, value in (("min", gate.min), ("max", gate.max)) if value is not None]
+        against = f" against {gate.baseline}" if gate.baseline else ""
+        typer.echo(f"gate: {gate.metric} at {gate.at}{against}: {' and '.join(bounds)}")
 
 
 def _reads(stage: PlannedStage) -> str:

@@ -37,7 +37,7 @@ def show_report(run_dir: Path, *, as_json: bool) -> None:
         typer.echo(setting)
         typer.echo(host_text(found.host))
     for gate in found.gates:
-        value = "not measured" if gate.value is None else f"{gate.value:g}"
+        value = "not measured" if gate.value is None else f"{gate.value:.10g}"
         verdict = "holds" if gate.passed else "BROKEN"
-        typer.echo(f"gate {gate.metric} at {gate.at}: {value}, limit {gate.limit:g}: {verdict}")
+        typer.echo(f"gate {gate.metric} at {gate.at}: {value}, limit {gate.limit:.10g}: {verdict}")
     typer.echo(f"report: {shown(run_dir / MARKDOWN_NAME)}")

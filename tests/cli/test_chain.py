@@ -81,7 +81,7 @@ def _check_evaluate(ok: Callable[..., str], photos: Path) -> None:
 
 def test_run_explain_resume_and_gates(imgc: Imgc, ok: Callable[..., str], folder: Path, photos: Path):
     (folder / "r.yaml").write_text(
-        f"imgc: 1\nname: r\ndata: {{path: {photos}}}\nstages:\n"
+        f"imgc: 1\nname: r\ndata: {{kind: folder, path: {photos}}}\nstages:\n"
         "  - {kind: train, arch: tiny, weights: none, input_px: 32, fit: {epochs: 1}}\n"
         "  - {kind: export, format: onnx}\n"
         "gates: [{metric: size_bytes, at: export, max: 2000000}]\n"

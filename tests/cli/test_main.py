@@ -155,7 +155,7 @@ def test_plan_shows_every_stage_and_gate(imgc: Imgc, folder: Path):
         "benchmark",
     ]
     assert "train, quantize, export-onnx, export-tflite" in text
-    assert "gate: top1_drop_pp at quantize max 1.5" in text
+    assert "gate: top1_drop_pp at quantize: max 1.5" in text
     resolved = json.loads(imgc("plan", "r.yaml", "--set", "stages.train.arch=tiny", "--json").stdout)
     assert resolved["stages"][0]["arch"] == "tiny"
     assert not (folder / "runs").exists()

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from compress.cli.init import Draft, data_block, epochs_for, recipe_text, slug
+from compress.recipe.load import load_recipe
+from compress.recipe.plan import plan
+
+Imgc = Callable[..., Result]
+
+
+def test_the_recipe_is_the_whole_chain_and_plans(imgc: Imgc, folder: Path, photos: Path):
+    result = imgc("init", photos, "--weights", "none", "--seed", "3")
+    assert result.exit_code == 0, result.output
+    assert "24" in result.stdout
+    planned = plan(load_recipe(folder / "imgc.yaml"))
+    assert [stage.id for stage in planned.stages] == [
+        "train",
+        "prune",
+        "distill",
+        "quantize",
+        "export-onnx",
+        "export-tflite",
+        "benchmark",
+    ]
+    assert (planned.seed, planned.data.path) == (3, photos)
+    assert planned.stages[0].config.weights == "none"
+    assert planned.stages[1].config.keep == 0.7
+    assert planned.stages[3].config.scheme == "int8_qat"
+
+
+def test_paths_are_relative_to_the_recipe(imgc: Imgc, folder: Path, photos: Path):
+    (folder / "pictures").symlink_to(photos)
+    (folder / "w.safetensors").write_bytes(b"x")
+    out = Path("deep/er/mine.yaml")
+    result = imgc("init", "pictures", "--weights", "w.safetensors", "--out", out)
+    assert result.exit_code == 0, result.output
+    text = (folder / out).read_text()
+    assert 'path: "../../pictures"' in text
+    assert 'weights: "../../w.safetensors"' in text
+    assert load_recipe(folder / out).recipe.data.path.resolve() == photos.resolve()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--arch", "mobilenet_v3_smal"], "did you mean 'mobilenet_v3_small'"),
+        (["--weights", "imagenett"], "imagenet, none"),
+        (["--weights", "absent.pth"], "no such file"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_at_once(
+    imgc: Imgc, folder: Path, photos: Path, options: list[str], words: str
+):
+    result = imgc("init", photos, *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not (folder / "imgc.yaml").exists()
+
+
+def test_names_with_odd_characters_survive_yaml(folder: Path):
+    (folder / "p: #1 'x' \"y\"").mkdir()
+    block = data_block(Path("p: #1 'x' \"y\""), Path())
+    draft = Draft("1e3", 0, block, "tiny", "none", 64, 100)
+    (folder / "r.yaml").write_text(recipe_text(draft, "none"))
+    recipe = load_recipe(folder / "r.yaml").recipe
+    assert (recipe.name, recipe.data.path) == ("1e3", folder / "p: #1 'x' \"y\"")
+
+
+def test_fewer_pictures_and_fresh_weights_need_more_epochs():
+    assert epochs_for(3068, fresh=False) == 6
+    assert epochs_for(100, fresh=False) == 30
+    assert epochs_for(2800, fresh=True) > epochs_for(2800, fresh=False)
+    assert epochs_for(0, fresh=True) == 60
+
+
+def test_a_folder_name_becomes_a_run_name():
+    assert slug("My Photos (2024)") == "my-photos-2024"
+    assert slug("---") == "run"
+    assert data_block(Path("a.csv"), Path())["kind"] == "csv"
