@@ -108,8 +108,9 @@ def _taylor_batches(dataset: Dataset, spec: ModelSpec, ctx: RunContext) -> Itera
     """Yield class-balanced training pictures without augmentation; nothing is read until the first is asked for."""
     split = calibration_split(dataset.splits["train"], TAYLOR_IMAGES, ctx.seed, spec.num_classes)
     pixels_NHWC = evaluation_pixels(split, spec.preprocess, ctx.reporter)
-    for start in range(0, len(split.labels_N), TAYLOR_BATCH):
-        part = slice(start, start + TAYLOR_BATCH)
+    batches = -(-len(split.labels_N) // TAYLOR_BATCH)
+    for start in range(batches):
+        part = slice(start, None, batches)  # the split is sorted by class: every batch takes some of each
         images_NCHW = torch.from_numpy(normalize(pixels_NHWC[part], spec.preprocess))
         yield images_NCHW, torch.tensor(split.labels_N[part])
 
