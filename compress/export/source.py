@@ -29,6 +29,7 @@ class Source:
         model: it as ONNX: what is written, or lowered.
         spec: what it is; None for a file of another tool without preprocessing.
         precision: how its numbers are stored now.
+        wanted: how they are to be stored.
         input_chw: channels, height, width of one image.
     """
 
@@ -36,6 +37,7 @@ class Source:
     model: onnx.ModelProto
     spec: ModelSpec | None
     precision: Precision
+    wanted: Precision
     input_chw: tuple[int, int, int]
 
 
@@ -48,14 +50,17 @@ def read_source(artifact: Artifact, config: ExportConfig) -> Source:
         CheckError: an opset that this graph cannot be turned into.
     """
     if artifact.format is Format.TORCH:
+        wanted = _choose_precision(artifact, Precision.FP32, config)  # before the slow export
         module, spec = load_model(artifact.path)
         opset = config.opset or _TORCH_OPSET
         model = to_onnx(module, spec, opset=opset, dynamic_batch=config.dynamic_batch)
-        return Source(artifact, model, spec_of(model, artifact.path), Precision.FP32, spec.input_chw)
+        return Source(artifact, model, spec_of(model, artifact.path), Precision.FP32, wanted, spec.input_chw)
     try:
         model = onnx.load(artifact.path)
     except Exception as error:  # protobuf's and the file system's errors share no base class
         raise ModelFileError(f"{artifact.path}: not a readable ONNX model: {error}") from error
+    precision = precision_of(model)
+    wanted = _choose_precision(artifact, precision, config)
     if config.opset is not None:
         model = with_opset(model, config.opset)
     if not config.dynamic_batch:
@@ -63,31 +68,26 @@ def read_source(artifact: Artifact, config: ExportConfig) -> Source:
     input_chw, classes = _interface(model, artifact)
     found = spec_of(model, artifact.path)
     if found is None and config.preprocess is not None:
-        found = foreign_spec(artifact.path, input_chw, classes, precision_of(model), config.preprocess)
-    return Source(artifact, model, found, precision_of(model), input_chw)
+        found = foreign_spec(artifact.path, input_chw, classes, precision, config.preprocess)
+    return Source(artifact, model, found, precision, wanted, input_chw)
 
 
-def choose_precision(source: Source, config: ExportConfig) -> Precision:
+def _choose_precision(artifact: Artifact, found: Precision, config: ExportConfig) -> Precision:
     """Return the precision to write.
 
     Raises:
         UsageError: int8 is asked of a float model, or floats of an int8 one.
     """
     if config.precision == "auto":
-        return source.precision
+        return found
     wanted = Precision(config.precision)
-    if wanted is source.precision or (wanted is Precision.FP16 and source.precision is Precision.FP32):
+    if wanted is found or (wanted is Precision.FP16 and found is Precision.FP32):
         return wanted
-    name = source.artifact.path.name
+    message = f"export: {wanted} asked of '{artifact.stage_id}' ({artifact.path.name}), which is {found}"
     if wanted is Precision.INT8:
-        raise UsageError(
-            f"export: int8 asked of '{source.artifact.stage_id}' ({name}), which is {source.precision}",
-            hint="add a quantize stage before the export: `- {kind: quantize, scheme: int8_static}` or `imgc quantize`",
-        )
-    raise UsageError(
-        f"export: {wanted} asked of '{source.artifact.stage_id}' ({name}), which is {source.precision}",
-        hint="export from the float stage: `from: <its id>`",
-    )
+        hint = "add a quantize stage before the export: `- {kind: quantize, scheme: int8_static}` or `imgc quantize`"
+        raise UsageError(message, hint=hint)
+    raise UsageError(message, hint="export from the float stage: `from: <its id>`")
 
 
 def in_precision(model: onnx.ModelProto, found: Precision, wanted: Precision) -> onnx.ModelProto:

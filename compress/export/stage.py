@@ -14,7 +14,7 @@ from compress.export import checks, parity, tf_road, tflite_checks
 from compress.export.config import ExportConfig
 from compress.export.lower.walk import Lowered, lower
 from compress.export.onnx_files import opset_of
-from compress.export.source import Source, choose_precision, in_precision, read_source
+from compress.export.source import Source, in_precision, read_source
 from compress.models.onnx_meta import embed_spec as embed_in_onnx
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 
@@ -24,7 +24,7 @@ FILE_NAMES = {Format.ONNX: "model.onnx", Format.TFLITE: "model.tflite"}
 def run(config: ExportConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
     """Write the input model in the format and precision asked for, and check the written file."""
     source = read_source(inputs["from"], config)
-    precision = choose_precision(source, config)
+    precision = source.wanted
     path = ctx.stage_dir / FILE_NAMES[config.produces]
     if source.spec is None:
         ctx.reporter.warn(
@@ -44,7 +44,7 @@ def run(config: ExportConfig, inputs: StageInputs, ctx: RunContext) -> StageOutp
 
 
 def _write_onnx(
-    config: ExportConfig, source: Source, precision: Precision, path: Path, ctx: RunContext
+    _config: ExportConfig, source: Source, precision: Precision, path: Path, _ctx: RunContext
 ) -> tuple[ModelSpec | None, Metrics]:
     """Write and check the ONNX file."""
     model = in_precision(source.model, source.precision, precision)

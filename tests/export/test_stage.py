@@ -15,7 +15,7 @@ from compress.core.formats import Format, Precision, format_of
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext
-from compress.errors import CheckError, UsageError
+from compress.errors import CheckError, ModelFileError, UsageError
 from compress.export.config import ExportConfig, ParityBounds
 from compress.export.stage import run
 from compress.models.onnx_meta import embed_spec, spec_of
@@ -52,9 +52,6 @@ def torch_model(tmp_path_factory) -> Artifact:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = build_model(spec)
-        for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_var.uniform_(0.2, 0.6)
     path = tmp_path_factory.mktemp("torch") / "model.safetensors"
     return _artifact(path, save_model(path, model.eval(), spec))
 
@@ -141,6 +138,15 @@ def test_file_of_another_tool(onnx_model, ctx, quantized):
     assert output.metrics["precision"] == ("int8" if quantized else "fp32")
     known = _export(artifact, ctx, format="tflite", preprocess=PREPROCESS)
     assert known.spec.labels == ("0", "1", "2")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # tensorflow's own
+def test_tensorflow_road(onnx_model, ctx):
+    output = _export(onnx_model(quantized=False), ctx, format="tflite", road="tensorflow", precision="fp16")
+    assert output.spec.precision == Precision.FP16
+    with pytest.raises(ModelFileError, match="drops quantization"):
+        _export(onnx_model(quantized=True), ctx, format="tflite", road="tensorflow")
 
 
 def test_broken_parity_fails_the_stage(onnx_model, ctx):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -45,8 +47,10 @@ def test_graph_outside_our_op_set(build, images, runs):
 
 
 def test_missing_tensorflow_names_the_extra(build, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "onnx2tf", None)
+    b = build()
+    model = b.model(b.conv("images", 4))
+    monkeypatch.setitem(sys.modules, "onnx2tf", None)
     with pytest.raises(ImgcError) as caught:
-        tf_road.convert(build().model("images"))
+        tf_road.convert(model)
     assert "imgc[tensorflow]" in caught.value.hint
     assert caught.value.exit_code == 3
