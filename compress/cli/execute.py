@@ -8,13 +8,12 @@ from typing import Any
 
 import typer
 
-from compress.cli.one_stage import STAND_IN, Draft, StageRequest, check_out, draft_run, draft_stage
+from compress.cli.one_stage import Draft, StageRequest, check_out, draft_run, draft_stage
 from compress.cli.options import reporter_of
 from compress.cli.output import print_json, size_text
 from compress.cli.report import show_report
 from compress.cli.run_files import shown
 from compress.core.artifact import Artifact
-from compress.core.dataset import DefectsData
 from compress.core.formats import Format
 from compress.core.storage import atomic_path
 from compress.pipeline.lock import artifact_at
@@ -31,8 +30,6 @@ def add_stage(ctx: typer.Context, request: StageRequest, *, as_json: bool, out: 
     draft = draft_stage(request)
     if out:
         check_out(out, draft.new)
-    if draft.loaded.recipe.data == DefectsData(**STAND_IN):
-        reporter_of(ctx).info("no photographs are named: generated ones are used for the checks (--data names yours)")
     _carry_out(ctx, draft, request.device, as_json=as_json, out=out)
 
 

@@ -22,7 +22,6 @@ from compress.recipe.plan import PlannedStage, plan
 
 LOCAL_RECIPE = Path("imgc.yaml")
 Tree = dict[str, Any]
-STAND_IN: Tree = {"kind": "defects", "train": 7, "val": 140, "test": 7}
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def draft_stage(request: StageRequest) -> Draft:
     local = _local_recipe()
     if request.source and is_model_file(request.source) and not _has_run(request):
         name = request.run or slug(Path(request.source).stem)
-        data = _data_of(request) or local.get("data") or _stand_in(request.kind)
+        data = _data_of(request) or local.get("data")
         tree: Tree = {"imgc": 1, "name": name, "seed": local.get("seed", 0), "data": data}
         return _drafted(tree, [], request, local, request.runs_dir)
     run_dir = current_run(request.runs_dir, request.run)
@@ -99,7 +98,7 @@ def draft_stage(request: StageRequest) -> Draft:
         raise UsageError(
             f"--data: run '{run_dir.name}' has its own photographs", hint="start another: imgc train --data"
         )
-    tree["data"] = tree.get("data") or _data_of(request) or _stand_in(request.kind)
+    tree["data"] = tree.get("data") or _data_of(request)
     return _drafted({**tree, "name": run_dir.name}, sealed, request, local, run_dir.parent)
 
 
@@ -189,11 +188,6 @@ def _has_run(request: StageRequest) -> bool:
 
 def _data_of(request: StageRequest) -> Tree | None:
     return dict(data_block(request.data, Path.cwd())) if request.data else None
-
-
-def _stand_in(kind: str) -> Tree | None:
-    """Return generated pictures for an export without photographs: enough to compare two files on, no one's labels."""
-    return STAND_IN if kind == "export" else None
 
 
 def _check_source(source: str, ids: set[str]) -> None:

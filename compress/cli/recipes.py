@@ -11,8 +11,6 @@ from compress.cli.options import RUNS, AsJson, Device, RunsDir, reporter_of
 from compress.cli.report import show_report
 
 if TYPE_CHECKING:
-    from compress.pipeline.lock import RunLock
-    from compress.pipeline.runner import RunResult
     from compress.recipe.load import LoadedRecipe
     from compress.recipe.plan import Plan, PlannedStage
 
@@ -71,23 +69,21 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the recipe's.")] = None,
     sets: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run as it was begun.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Say why each stage ran or was reused.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say first why each stage will run or be reused.")] = False,
     device: Device = "cpu",
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Carry out a recipe. Stages whose work is already sealed are reused, so running again costs seconds."""
+    from compress.pipeline.explain import explain as explain_run
     from compress.pipeline.gates import require_gates
-    from compress.pipeline.lock import read_lock
-    from compress.pipeline.run_dir import run_path
     from compress.pipeline.runner import run_recipe
 
     loaded = _chosen(recipe, name, sets or [], runs_dir, resume=resume)
-    before = read_lock(run_path(runs_dir, name or loaded.recipe.name)) if explain else None
-    result = run_recipe(loaded, runs_dir=runs_dir, name=name, reporter=reporter_of(ctx), device=device)
     if explain:
-        for line in explanations(before, result):
-            typer.echo(line, err=as_json)
+        for stage in explain_run(loaded, runs_dir=runs_dir, name=name, reporter=reporter_of(ctx)):
+            typer.echo(f"{stage.stage_id}: {stage.action}, {'; '.join(stage.reasons)}", err=as_json)
+    result = run_recipe(loaded, runs_dir=runs_dir, name=name, reporter=reporter_of(ctx), device=device)
     show_report(result.run_dir, as_json=as_json)
     require_gates(result.gates)
 
@@ -104,20 +100,3 @@ def _chosen(recipe: Path | None, name: str | None, sets: list[str], runs_dir: Pa
     if sets:
         raise UsageError("--set changes a recipe, and none was given", hint="imgc run RECIPE --resume --set ...")
     return load_run(current_run(runs_dir, name))
-
-
-def explanations(before: RunLock | None, result: RunResult) -> list[str]:
-    """Return one line or more for each stage: reused, new, or what of its key changed."""
-    from compress.pipeline.key import changes
-
-    lines = []
-    for stage in result.lock.stages:
-        old = before.find(stage.id) if before else None
-        if stage.id in result.reused:
-            lines.append(f"{stage.id}: reused, nothing it depends on changed")
-        elif old is None:
-            lines.append(f"{stage.id}: ran, it was not sealed in this run before")
-        else:
-            why = changes(old.key_parts, stage.key_parts) or ["its sealed files were missing or damaged"]
-            lines += [f"{stage.id}: ran, because {reason}" for reason in why]
-    return lines

@@ -27,6 +27,7 @@ class StageConfig(BaseModel):
         entry_point: "module:function" of `run(config, inputs, ctx) -> StageOutput`, imported only to run it.
         version: raised when the stage would make another result from the same config.
         uses_data: whether the photographs are read (their fingerprint is then part of the stage key).
+        needs_data: whether it cannot do without them.
         backends: distributions whose versions are part of the stage key.
     """
 
@@ -36,6 +37,7 @@ class StageConfig(BaseModel):
     entry_point: ClassVar[str] = ""
     version: ClassVar[int] = 1
     uses_data: ClassVar[bool] = True
+    needs_data: ClassVar[bool] = True
     backends: ClassVar[tuple[str, ...]] = ()
 
     kind: str

@@ -48,6 +48,7 @@ class ExportConfig(StageConfig):
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH, Format.ONNX})
     entry_point: ClassVar[str] = "compress.export.stage:run"
     version: ClassVar[int] = 1
+    needs_data: ClassVar[bool] = False  # without photographs, files are compared on noise
     backends: ClassVar[tuple[str, ...]] = ("torch", "onnx", "onnxruntime", "ai-edge-litert")
 
     kind: Literal["export"] = "export"

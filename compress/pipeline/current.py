@@ -1,19 +1,16 @@
-"""The current run: found by name or by `runs/latest`, read again, and continued by one more stage."""
+"""The current run: found by name or by `runs/latest`, and read again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from compress.core.artifact import Artifact
 from compress.core.formats import MODEL_FORMATS, Format
 from compress.errors import UsageError
 from compress.pipeline.lock import artifact_at, read_lock
 from compress.pipeline.run_dir import LATEST, RECIPE_NAME, RESOLVED_NAME, run_path
-from compress.recipe.dump import dump_yaml
-from compress.recipe.ids import free_id
-from compress.recipe.load import LoadedRecipe, load_recipe, read_text, recipe_from_dict
+from compress.recipe.load import LoadedRecipe, load_recipe, read_text
 from compress.recipe.locate import nearest_word
 from compress.recipe.schema import Recipe
 
@@ -49,36 +46,6 @@ def load_run(run_dir: Path, *, schema: type[Recipe] = Recipe) -> LoadedRecipe:
         path=loaded.path,
         root=loaded.root,
     )
-
-
-def append_stage(
-    run_dir: Path,
-    stage: Mapping[str, Any],
-    *,
-    folder: Path,
-    overrides: Sequence[str] = (),
-    schema: type[Recipe] = Recipe,
-) -> LoadedRecipe:
-    """Return a run's recipe with one more stage at its end.
-
-    Args:
-        run_dir: the run to continue; it is read, not written.
-        stage: the stage as in a recipe (`kind`, options, `from`); its id is made unique.
-        folder: where relative paths in the stage begin.
-        overrides: `key=value` arguments for this stage alone, such as `fit.epochs=2`.
-        schema: the recipe type to check against.
-
-    Raises:
-        RecipeError: the stage is not right.
-    """
-    resolved = load_run(run_dir, schema=schema).resolved
-    taken = {str(known["id"]) for known in resolved["stages"]}
-    kind = str(stage.get("kind", "stage"))
-    stage_id = free_id(str(stage.get("id") or kind), taken)
-    tree = {**resolved, "stages": [*resolved["stages"], {**stage, "id": stage_id}]}
-    sets = [f"stages.{stage_id}.{text}" for text in overrides]
-    loaded = recipe_from_dict(tree, folder, source=f"imgc {kind}", overrides=sets, schema=schema)
-    return LoadedRecipe(loaded.recipe, dump_yaml(loaded.resolved), loaded.resolved, loaded.path, loaded.root)
 
 
 def find_artifact(run_dir: Path, stage_id: str | None = None, formats: Sequence[Format] = MODEL_FORMATS) -> Artifact:

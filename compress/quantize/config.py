@@ -8,9 +8,18 @@ from pydantic import Field
 
 from compress.core.formats import Format
 from compress.core.stage import StageConfig
-from compress.engine.options import FitOptions
+from compress.engine.options import Epochs, FitOptions, Share
 
 Scheme = Literal["int8_static", "int8_qat", "dynamic"]
+
+
+class QatOptions(FitOptions):
+    """A fit that starts where a trained model is: short, at a tenth of a fine-tuning's rate, labels not smoothed."""
+
+    epochs: Epochs = 4
+    lr: Annotated[float, Field(gt=0.0, le=10.0)] = 2e-4
+    warmup_epochs: Annotated[float, Field(ge=0.0)] = 0.5
+    label_smoothing: Share = 0.0
 
 
 class QuantizeConfig(StageConfig):
@@ -39,7 +48,7 @@ class QuantizeConfig(StageConfig):
     activation: Literal["uint8", "int8"] = "uint8"
     alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
     temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 2.0
-    fit: FitOptions = FitOptions(epochs=4, lr=2e-4)
+    fit: QatOptions = QatOptions()
 
     @property
     def produces(self) -> Format:

@@ -107,7 +107,7 @@ class _Planner:
             self._stages.append(PlannedStage(len(self._stages) + 1, expanded, inputs))
 
     def _inputs(self, number: int, config: StageConfig) -> dict[str, str | Path]:
-        if config.uses_data and self._recipe.data is None:
+        if config.uses_data and config.needs_data and self._recipe.data is None:
             raise self._error(
                 f"stage '{self._ids[number]}' reads photographs, but the recipe has no data:",
                 "stages",

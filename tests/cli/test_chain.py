@@ -87,12 +87,12 @@ def test_run_explain_resume_and_gates(imgc: Imgc, ok: Callable[..., str], folder
         "gates: [{metric: size_bytes, at: export, max: 2000000}]\n"
     )
     text = ok("run", "r.yaml", "--explain")
-    assert "train: ran, it was not sealed" in text
+    assert "train: run, never finished in this run" in text
     assert "holds" in text
-    assert "export: reused" in ok("run", "--resume", "--explain")
+    assert "export: reuse, sealed in r/02-export" in ok("run", "--resume", "--explain")
     text = ok("run", "r.yaml", "--set", "stages.export.opset=17", "--explain")
-    assert "train: reused" in text
-    assert "export: ran, because config.opset: None -> 17" in text
+    assert "train: reuse" in text
+    assert "export: run, config.opset: None -> 17" in text
     broken = imgc("run", "r.yaml", "--set", "gates.0.max=1000")
     assert broken.exit_code == 5
     assert "BROKEN" in broken.stdout

@@ -40,3 +40,9 @@ def test_tiny_fits_half_a_megabyte_of_int8():
     model = build_model(new_spec("tiny", ["ok"] * 10))
     assert count_params(model) < 400_000
     assert not any(isinstance(module, nn.Hardswish) for module in model.modules())
+
+
+@pytest.mark.parametrize("arch", ARCH_NAMES)
+def test_batch_norm_follows_a_short_schedule(arch):
+    momenta = {m.momentum for m in ARCHS[arch].build(3).modules() if isinstance(m, nn.BatchNorm2d)}
+    assert momenta <= {0.1}

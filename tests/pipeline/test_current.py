@@ -5,8 +5,8 @@ from toy_runs import run
 from toy_stages import ToyRecipe
 
 from compress.core.formats import Format
-from compress.errors import RecipeError, UsageError
-from compress.pipeline.current import append_stage, current_run, find_artifact, load_run
+from compress.errors import UsageError
+from compress.pipeline.current import current_run, find_artifact, load_run
 from compress.pipeline.runner import run_recipe
 
 CHAIN = [{"kind": "train"}, {"kind": "prune", "keep": 0.5}]
@@ -41,34 +41,6 @@ def test_a_run_can_be_run_again_from_its_folder(tmp_path, done, calls, monkeypat
     assert calls == []
     assert again.lock == done.lock
     assert (done.run_dir / "recipe.yaml").read_text() == given
-
-
-def test_verbs_add_stages(tmp_path, done, calls):
-    calls.clear()
-    for stage in ({"kind": "prune"}, {"kind": "export", "format": "all"}, {"kind": "export", "format": "onnx"}):
-        loaded = append_stage(done.run_dir, stage, folder=tmp_path, schema=ToyRecipe)
-        result = run_recipe(loaded, runs_dir=tmp_path / "runs")
-    assert calls == ["prune-2", "export-onnx", "export-tflite", "export-2"]
-    inputs = {stage.id: stage.inputs for stage in result.lock.stages}
-    assert inputs["prune-2"] == {"from": "prune"}
-    assert inputs["export-tflite"] == {"from": "prune-2"}
-    assert inputs["export-2"] == {"from": "export-onnx"}
-
-
-def test_a_verbs_options_are_its_own(tmp_path, done):
-    (tmp_path / "w.safetensors").write_bytes(b"w")
-    loaded = append_stage(
-        done.run_dir,
-        {"kind": "train", "weights": "w.safetensors"},
-        folder=tmp_path,
-        overrides=["epochs=3"],
-        schema=ToyRecipe,
-    )
-    assert loaded.recipe.stages[2].epochs == 3
-    assert loaded.recipe.stages[2].weights == str(tmp_path / "w.safetensors")
-    assert "id: train-2" in loaded.text
-    with pytest.raises(RecipeError, match=r"^imgc prune: stage 3 \(prune-2\): keep: .*found 2"):
-        append_stage(done.run_dir, {"kind": "prune", "keep": 2}, folder=tmp_path, schema=ToyRecipe)
 
 
 def test_the_newest_artifact(tmp_path, done):
