@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from compress.core.artifact import StageOutput
 from compress.core.formats import Format
@@ -11,13 +12,15 @@ from compress.data.dataset import load_dataset
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.fit import fit
 from compress.engine.losses import cross_entropy
+from compress.engine.randomness import Purpose, seeded_torch
 from compress.engine.sets import training_sets
 from compress.errors import UsageError
 from compress.models.build import arch_info, build_model, new_spec
-from compress.models.weights import load_pretrained, save_model
+from compress.models.weights import NO_WEIGHTS, load_pretrained, save_model
 from compress.train.config import TrainConfig
 
 FILE_NAME = "model.safetensors"
+_HEAD_STD = 0.01
 
 
 def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
@@ -45,7 +48,9 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         std=config.std,
     )
     model = build_model(spec, seed=ctx.seed)
-    load_pretrained(model, spec, config.weights)
+    head = arch_info(spec.arch).head
+    if config.weights != NO_WEIGHTS and not load_pretrained(model, spec, config.weights):
+        _calm_head(model.get_submodule(head), ctx.seed)
     train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
 
     def loss(logits_NK: torch.Tensor, targets_NK: torch.Tensor, images_NCHW: torch.Tensor) -> torch.Tensor:
@@ -63,7 +68,7 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         seed=ctx.seed,
         device=ctx.device,
         reporter=ctx.reporter,
-        head=(arch_info(spec.arch).head,),
+        head=(head,),
     )
     spec = save_model(ctx.stage_dir / FILE_NAME, model, spec)
     remove_checkpoint(ctx.stage_dir)
@@ -79,3 +84,14 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
             "macs": spec.macs,
         },
     )
+
+
+def _calm_head(head: nn.Module, seed: int) -> None:
+    """Draw a fresh classifier on pretrained features from N(0, 0.01), bias 0: it starts near the uniform guess.
+
+    timm draws it from +-1/sqrt(classes), which for ten classes gives a first loss above chance, and gradients that
+    damage the features before the head has learned anything.
+    """
+    with torch.no_grad(), seeded_torch(seed, Purpose.HEAD):
+        for name, parameter in head.named_parameters():
+            parameter.zero_() if name == "bias" else parameter.normal_(std=_HEAD_STD)

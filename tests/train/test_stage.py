@@ -10,7 +10,8 @@ from compress.core.formats import Format
 from compress.core.stage import RunContext
 from compress.engine.checkpoint import CHECKPOINT_FILE
 from compress.errors import ModelFileError, UsageError
-from compress.models.weights import load_model
+from compress.models.build import build_model, new_spec
+from compress.models.weights import load_model, save_model
 from compress.train import stage
 from compress.train.config import TrainConfig
 
@@ -55,6 +56,15 @@ def test_weights_of_a_trained_file_start_the_next_training(photos, tmp_path):
     assert again.metrics["top1_pct"] == first.metrics["top1_pct"]
     with pytest.raises(ModelFileError, match="does not fit the architecture 'squeezenet1_1'"):
         _run(photos, tmp_path / "other", arch="squeezenet1_1", weights=weights)
+
+
+def test_a_fresh_head_on_given_weights_starts_near_the_uniform_guess(photos, tmp_path):
+    spec = new_spec("tiny", [str(index) for index in range(7)], 32)
+    save_model(tmp_path / "other.safetensors", build_model(spec), spec)
+    output = _run(photos, tmp_path / "a", weights=str(tmp_path / "other.safetensors"), fit={"epochs": 0})
+    model, _ = load_model(tmp_path / "a" / output.file_name)
+    assert 0 < float(model.classifier.weight.detach().std()) < 0.02
+    assert not model.classifier.bias.any()
 
 
 def test_preprocessing_overrides_end_in_the_spec(photos, tmp_path):
