@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does, and before anything imports torch
+
 from collections.abc import Iterator
 from pathlib import Path
 

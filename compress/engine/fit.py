@@ -20,6 +20,7 @@ from torch import nn
 from compress.core.digest import sha256_bytes, sha256_json
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Advance, Reporter, SilentReporter
+from compress.engine.allocator import keep_freed_memory
 from compress.engine.batches import TrainSet, ValSet, steps_per_epoch, train_batches
 from compress.engine.ema import Ema
 from compress.engine.evaluate import top1_pct, torch_logits
@@ -116,6 +117,7 @@ def fit(
         StageError: too few pictures for one batch, or a loss or an output that is not finite.
     """
     said: Reporter = reporter or SilentReporter()
+    keep_freed_memory()
     _check_sizes(train, val, options)
     start_id = _identity(model, train, val, options, seed)
     model.to(device).to(memory_format=torch.channels_last)
