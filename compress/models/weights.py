@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError  # what torch.load raises; nothing is unpickled here
 from typing import Any
 
 import torch
@@ -111,7 +111,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise _not_there(path) from error
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
         raise ModelFileError(
             f"{path}: cannot be read as weights (damaged, or holds more than tensors): {_first_line(error)}",
             hint="save it again as a plain state_dict, best as .safetensors",

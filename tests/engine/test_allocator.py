@@ -9,7 +9,7 @@ COUNT_FAULTS = """
 import resource, sys, torch
 from compress.engine.allocator import keep_freed_memory
 print(keep_freed_memory() if sys.argv[1] == "keep" else None)
-for _ in range(5):
+for _ in range(20):
     torch.ones(16 << 20)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(30):
