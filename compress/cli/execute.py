@@ -16,8 +16,10 @@ from compress.cli.run_files import shown
 from compress.core.artifact import Artifact
 from compress.core.formats import Format
 from compress.core.storage import atomic_path
+from compress.pipeline.gates import require_gates
 from compress.pipeline.lock import artifact_at
 from compress.pipeline.runner import RunResult, run_recipe
+from compress.report.write import write_report
 
 
 def start_run(ctx: typer.Context, request: StageRequest, *, name: str | None, seed: int | None, as_json: bool) -> None:
@@ -40,8 +42,10 @@ def _carry_out(ctx: typer.Context, draft: Draft, device: str, *, as_json: bool, 
     if out:
         with atomic_path(out) as temporary:
             shutil.copyfile(made[0].path, temporary)
+    write_report(result.run_dir)
     if as_json:
         print_json(_as_json(draft, result, made, out))
+        require_gates(result.gates)
         return
     for stage, artifact in zip(draft.new, made, strict=True):
         reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
@@ -51,6 +55,7 @@ def _carry_out(ctx: typer.Context, draft: Draft, device: str, *, as_json: bool, 
         typer.echo(f"copied to {out}")
     if made[0].format is Format.BENCH:
         show_report(result.run_dir, as_json=False)
+    require_gates(result.gates)
 
 
 def artifact_line(artifact: Artifact) -> str:

@@ -35,12 +35,21 @@ def init(
     out: Annotated[Path, typer.Option("--out", help="Recipe to write.")] = Path("imgc.yaml"),
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the folder's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
+    on_bad_image: Annotated[
+        str, typer.Option("--on-bad-image", metavar="error|skip", help="Stop at a damaged picture, or leave it out.")
+    ] = "error",
+    on_leak: Annotated[
+        str, typer.Option("--on-leak", metavar="error|drop", help="Stop at a picture in two splits, or drop it once.")
+    ] = "error",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the recipe.")] = False,
 ) -> None:
     """Look at your photographs and write a recipe for them."""
+    import yaml
+
     from compress.core.storage import write_text
     from compress.data.dataset import load_dataset
     from compress.errors import UsageError
+    from compress.recipe.load import recipe_from_dict
 
     if out.exists() and not force:
         raise UsageError(f"{out}: exists already", hint="add --force to overwrite it, or choose another --out")
@@ -48,7 +57,10 @@ def init(
     chosen = weights or ("none" if arch == TINY else "imagenet")
     _check_weights(chosen)
     data = data_block(photos, out.parent)
-    dataset = load_dataset(_data_config(photos), seed=seed, reporter=reporter_of(ctx))
+    strictness = _strictness(on_bad_image, on_leak)
+    data |= strictness
+    config = _data_config(photos).model_copy(update=strictness)
+    dataset = load_dataset(config, seed=seed, reporter=reporter_of(ctx))
     draft = Draft(
         name=name or slug(photos.resolve().stem),
         seed=seed,
@@ -58,8 +70,10 @@ def init(
         input_px=input_px or (96 if arch == TINY else 160),
         n_train=len(dataset.splits["train"].paths),
     )
+    text = recipe_text(draft, _weights_value(chosen, out.parent))
+    recipe_from_dict(yaml.safe_load(text), out.parent, source="imgc init")  # what we write must be right
     _print_counts(photos, dataset)
-    write_text(out, recipe_text(draft, _weights_value(chosen, out.parent)))
+    write_text(out, text)
     typer.echo(f"wrote {out}")
     typer.echo(f"next: imgc run {out}")
     if out == Path("imgc.yaml"):
@@ -169,6 +183,21 @@ def _data_config(photos: Path) -> CsvData | FolderData:
     from compress.core.dataset import CsvData, FolderData
 
     return CsvData(kind="csv", path=photos) if photos.suffix.lower() == ".csv" else FolderData(path=photos)
+
+
+def _strictness(on_bad_image: str, on_leak: str) -> dict[str, str]:
+    """Return the data options that differ from the defaults.
+
+    Raises:
+        UsageError: a value that does not exist.
+    """
+    from compress.errors import UsageError
+
+    chosen = {"on_bad_image": (on_bad_image, ("error", "skip")), "on_leak": (on_leak, ("error", "drop"))}
+    for key, (value, allowed) in chosen.items():
+        if value not in allowed:
+            raise UsageError(f"--{key.replace('_', '-')} {value}: give {' or '.join(allowed)}")
+    return {key: value for key, (value, allowed) in chosen.items() if value != allowed[0]}
 
 
 def _check_arch(arch: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from compress.cli.init import data_block, slug
 from compress.core.formats import SUFFIX, Format
 from compress.errors import RecipeError, UsageError
 from compress.pipeline.current import current_run, load_run
-from compress.pipeline.lock import read_lock
+from compress.pipeline.lock import LockedStage, read_lock
 from compress.pipeline.run_dir import LATEST, RESOLVED_NAME, run_path
 from compress.recipe.ids import free_id
 from compress.recipe.load import LoadedRecipe, is_model_file, load_recipe, recipe_from_dict
@@ -74,9 +75,31 @@ def draft_run(request: StageRequest, name: str | None, seed: int | None) -> Draf
         )
     if request.data:
         tree["name"] = slug(request.data.resolve().stem)
-    tree["name"] = name or tree["name"]
+    tree["name"] = _own_run(request.runs_dir, name or tree["name"], asked=name is not None)
     tree["seed"] = tree["seed"] if seed is None else seed
     return _drafted(tree, [], request, local, request.runs_dir)
+
+
+def _own_run(runs_dir: Path, name: str, *, asked: bool) -> str:
+    """Return a name for a run that begins anew; a run that has grown further is not cut back to one stage.
+
+    Raises:
+        UsageError: the name was asked for and belongs to such a run.
+    """
+    sealed = [stage.id for stage in _sealed_stages(runs_dir, name)]
+    if len(sealed) <= 1:
+        return name
+    if asked:
+        raise UsageError(
+            f"run '{name}' has the stages {', '.join(sealed)}, which a new train stage would remove",
+            hint="choose another --name",
+        )
+    return next(free for n in count(2) if len(_sealed_stages(runs_dir, free := f"{name}-{n}")) <= 1)
+
+
+def _sealed_stages(runs_dir: Path, name: str) -> tuple[LockedStage, ...]:
+    lock = read_lock(run_path(runs_dir, name))
+    return tuple(lock.stages) if lock else ()
 
 
 def draft_stage(request: StageRequest) -> Draft:
@@ -112,7 +135,10 @@ def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree,
     if request.source:
         _check_source(request.source, ids)
         stage["from"] = request.source
-    sets = [f"stages.{len(sealed)}.{text}" for text in request.sets]
+    # a run that begins may say more of its photographs; later they are what its stages were made from
+    sets = [
+        text if text.startswith("data.") and not sealed else f"stages.{len(sealed)}.{text}" for text in request.sets
+    ]
     tree = {key: value for key, value in tree.items() if value is not None} | {"stages": [*sealed, stage]}
     try:
         loaded = recipe_from_dict(tree, Path.cwd(), source=f"imgc {request.kind}", overrides=sets)

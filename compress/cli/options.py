@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from compress.core.stage import Reporter
 
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that holds the runs.", show_default=True)]
-Run = Annotated[str | None, typer.Option("--run", help="Run to work on: a name or a folder. Default: runs/latest.")]
+Run = Annotated[str | None, typer.Option("--run", help="Run to work on, by its name. Default: runs/latest.")]
 From = Annotated[
     str | None,
     typer.Option("--from", metavar="STAGE|FILE", help="Input model: a stage of the run, or a file. Default: newest."),
@@ -27,7 +28,17 @@ Set = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
-Device = Annotated[str, typer.Option("--device", help="Where torch computes: cpu or cuda.")]
+
+
+def _known_device(value: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", value):
+        raise typer.BadParameter(f"{value}: give cpu, cuda or cuda:N")
+    return value
+
+
+Device = Annotated[
+    str, typer.Option("--device", callback=_known_device, help="Where torch computes: cpu, cuda or cuda:N.")
+]
 Threads = Annotated[int, typer.Option("--threads", min=1, max=256, help="Threads of the runtime.")]
 
 RUNS = Path("runs")

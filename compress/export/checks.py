@@ -117,6 +117,7 @@ def _float_nodes(model: onnx.ModelProto) -> list[str]:
         for node in worked
         if node.op_type in _NO_INT8_KERNEL
         or _maker(node.input[0], makers) != "DequantizeLinear"
+        or any(_maker(name, makers) not in ("DequantizeLinear", "Constant", "") for name in node.input[1:])
         or "QuantizeLinear" not in _readers(node.output[0], readers)
     ]
 
@@ -160,6 +161,8 @@ def check_parity(
     Raises:
         CheckError: a bound is broken.
     """
+    if not (np.isfinite(source_NK).all() and np.isfinite(exported_NK).all()):
+        raise CheckError(f"{path}: the source or the exported file answers NaN or infinity")
     diff = float(np.abs(source_NK - exported_NK).max())
     agreement = agreement_pct(source_NK, exported_NK)
     bound = max_abs_logit_diff

@@ -49,7 +49,10 @@ class ExportConfig(StageConfig):
     entry_point: ClassVar[str] = "compress.export.stage:run"
     version: ClassVar[int] = 1
     needs_data: ClassVar[bool] = False  # without photographs, files are compared on noise
-    backends: ClassVar[tuple[str, ...]] = ("torch", "onnx", "onnxruntime", "ai-edge-litert")
+    backends: ClassVar[tuple[str, ...]] = (
+        *("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime", "ai-edge-litert"),
+        *("tensorflow", "onnx2tf"),
+    )
 
     kind: Literal["export"] = "export"
     format: Literal["onnx", "tflite", "all"] = "all"

@@ -51,8 +51,7 @@ def _write_onnx(
     spec = _spec(source, precision, "NCHW")
     if spec is not None:
         embed_in_onnx(model, spec)
-    if precision is not Precision.DYNAMIC:
-        checks.check_onnx(model, path, spec)
+    checks.check_onnx(model, path, spec)
     write_bytes(path, model.SerializeToString())
     metrics: Metrics = {"opset": opset_of(model)}
     if precision is Precision.INT8:

@@ -20,8 +20,8 @@ GateResult = dict[str, Any]  # metric, at, limit, value (None: not measured), pa
 def check_gates(gates: Sequence[Gate], lock: RunLock, run_dir: Path) -> list[GateResult]:
     """Return one result for each bound: `{"metric", "at", "limit", "value", "passed"}`.
 
-    Values come from the newest benchmark that has a row for the stage, else from what the stage itself reported. A
-    value that nothing measured is None and does not pass.
+    Values come from the newest benchmark that has a row for the stage; sizes are known without one. A value that
+    nothing measured is None and does not pass.
     """
     rows = _benchmark_rows(lock, run_dir)
     results = []
@@ -67,7 +67,7 @@ def _value(gate: Gate, lock: RunLock, rows: Mapping[str, Mapping[str, Any]]) -> 
 
 def _own_metrics(stage: LockedStage) -> dict[str, Any]:
     artifact = stage.artifact
-    facts: dict[str, Any] = {**artifact.metrics, "size_bytes": artifact.size_bytes}
+    facts: dict[str, Any] = {"size_bytes": artifact.size_bytes}
     if artifact.spec is not None:
         facts |= {"params": artifact.spec.params, "macs": artifact.spec.macs}
     return facts

@@ -12,6 +12,7 @@ from compress.core.digest import sha256_file, sha256_json
 from compress.core.stage import Reporter, StageConfig
 
 KEY_VERSION = 1
+ALWAYS = ("imgc", "numpy", "pillow")  # our own release, and what every picture passes through
 
 
 def key_parts(
@@ -33,7 +34,7 @@ def key_parts(
         "inputs": dict(inputs),
         "seed": seed,
         "data": fingerprint() if config.uses_data else None,
-        "backends": {name: _installed(name) for name in config.backends},
+        "backends": {name: _installed(name) for name in (*ALWAYS, *config.backends)},
     }
 
 

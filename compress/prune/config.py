@@ -31,7 +31,7 @@ class PruneConfig(StageConfig):
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH})
     entry_point: ClassVar[str] = "compress.prune.stage:run"
     version: ClassVar[int] = 1
-    backends: ClassVar[tuple[str, ...]] = ("torch", "torch-pruning")
+    backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "torch-pruning")
 
     kind: Literal["prune"] = "prune"
     keep: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7

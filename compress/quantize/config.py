@@ -39,7 +39,7 @@ class QuantizeConfig(StageConfig):
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH, Format.ONNX})
     entry_point: ClassVar[str] = "compress.quantize.stage:run"
     version: ClassVar[int] = 1
-    backends: ClassVar[tuple[str, ...]] = ("torch", "onnx", "onnxruntime")
+    backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime")
 
     kind: Literal["quantize"] = "quantize"
     scheme: Scheme = "int8_static"

@@ -18,8 +18,9 @@ from compress.data.dataset import Dataset, Split, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
 from compress.engine.batches import ValSet
+from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.evaluate import top1_pct, torch_logits
-from compress.engine.sets import training_sets
+from compress.engine.sets import require_same_labels, training_sets
 from compress.errors import StageError
 from compress.models.onnx_meta import embed_spec
 from compress.quantize.calibrate import calibrate
@@ -34,6 +35,7 @@ from compress.runtime.evaluate import agreement_pct, evaluate
 from compress.runtime.predictor import open_predictor
 
 FILE_NAME = "model.onnx"
+FIT_DIR = "fit"
 CALIBRATION_BATCH = 32
 
 
@@ -43,7 +45,7 @@ def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOu
     if ctx.data is None:
         raise StageError("quantize needs photographs", hint="add a `data:` block to the recipe or pass --data DIR")
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
-    _check_labels(dataset, spec)
+    require_same_labels(spec.labels, dataset.labels, wanted_by="the model", found_in="the photographs")
     split = dataset.splits["val"]
     val = ValSet(evaluation_pixels(split, spec.preprocess, ctx.reporter), np.asarray(split.labels_N))
     float_NK = torch_logits(TorchGraph(model), val.pixels_NHWC, spec.preprocess)
@@ -55,6 +57,7 @@ def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOu
     embed_spec(made, spec)
     with atomic_path(ctx.stage_dir / FILE_NAME) as temporary:
         onnx.save(made, temporary)
+    remove_checkpoint(ctx.stage_dir / FIT_DIR)
     metrics = _judge(val, float_NK, ctx)
     return StageOutput(file_name=FILE_NAME, format=Format.ONNX, spec=spec, metrics=metrics | {"scheme": config.scheme})
 
@@ -82,7 +85,7 @@ def _static(
             options=config.fit,
             temperature=config.temperature,
             alpha=config.alpha,
-            work_dir=ctx.stage_dir / "fit",
+            work_dir=ctx.stage_dir / FIT_DIR,
             seed=ctx.seed,
             device=ctx.device,
             reporter=ctx.reporter,
@@ -101,14 +104,6 @@ class _Batches:
         for start in range(0, len(self._pixels_NHWC), CALIBRATION_BATCH):
             images_NCHW = normalize(self._pixels_NHWC[start : start + CALIBRATION_BATCH], self._preprocess)
             yield torch.from_numpy(images_NCHW).contiguous(memory_format=torch.channels_last)
-
-
-def _check_labels(dataset: Dataset, spec: ModelSpec) -> None:
-    if dataset.labels != spec.labels:
-        raise StageError(
-            f"the photographs have the classes {', '.join(dataset.labels)}, the model has {', '.join(spec.labels)}",
-            hint="quantize with the photographs that the model was trained on",
-        )
 
 
 def _judge(val: ValSet, float_NK: np.ndarray, ctx: RunContext) -> Metrics:

@@ -20,6 +20,7 @@ from compress.recipe.schema import Recipe
 
 MAX_BYTES = 256 * 1024
 MAX_USE_DEPTH = 8
+_NAMES = ("id", "kind", "name")  # keys whose value is never a path
 _MODEL_SUFFIXES = tuple(SUFFIX[fmt] for fmt in MODEL_FORMATS)
 
 
@@ -189,9 +190,11 @@ def _paths_of(config: StageConfig) -> set[Path]:
 
 
 def _absolute(node: Node, paths: set[Path], folder: Path) -> Node:
-    """Return the node with each scalar that is one of `paths` made absolute."""
+    """Return the node with each scalar that is one of `paths` made absolute; a name may read like one."""
     if isinstance(node.value, dict):
-        return replace(node, value={key: _absolute(child, paths, folder) for key, child in node.value.items()})
+        children = node.value.items()
+        value = {key: child if key in _NAMES else _absolute(child, paths, folder) for key, child in children}
+        return replace(node, value=value)
     if isinstance(node.value, list):
         return replace(node, value=[_absolute(child, paths, folder) for child in node.value])
     if isinstance(node.value, str) and node.value and Path(node.value) in paths:

@@ -22,7 +22,7 @@ AnyStage = Annotated[
 
 RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"  # the name of a folder below runs/
 MAX_STAGES = 99
-STAGE_METRICS = ("size_bytes", "params", "macs", "top1_pct")  # known of any model; the others need a benchmark
+STAGE_METRICS = ("size_bytes", "params", "macs")  # known of any model; the others need a benchmark
 GateMetric = Literal[
     "size_bytes",
     "params",

@@ -61,7 +61,7 @@ class TrainConfig(StageConfig):
     @field_validator("weights")
     @classmethod
     def _weights_are_known(cls, value: str) -> str:
-        if value in ("imagenet", "none") or value.endswith(_WEIGHT_SUFFIXES):
+        if value in ("imagenet", "none") or value.lower().endswith(_WEIGHT_SUFFIXES):
             return value
         raise ValueError(f"weights must be imagenet, none, or a .safetensors or .pth file, found '{value}'")
 

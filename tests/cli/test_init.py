@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,3 +83,21 @@ def test_a_folder_name_becomes_a_run_name():
     assert slug("My Photos (2024)") == "my-photos-2024"
     assert slug("---") == "run"
     assert data_block(Path("a.csv"), Path())["kind"] == "csv"
+
+
+def test_a_damaged_picture_stops_it_or_is_left_out(imgc: Imgc, folder: Path, photos: Path):
+    shutil.copytree(photos, folder / "mine")
+    (folder / "mine/train/red/bad.jpg").write_bytes(b"")
+    refused = imgc("init", "mine", "--arch", "tiny")
+    assert refused.exit_code == 2
+    assert "bad.jpg" in refused.stderr
+    assert not Path("imgc.yaml").exists()
+    accepted = imgc("init", "mine", "--arch", "tiny", "--on-bad-image", "skip")
+    assert accepted.exit_code == 0, accepted.output
+    assert load_recipe(Path("imgc.yaml")).recipe.data.on_bad_image == "skip"
+    assert imgc("init", "mine", "--on-bad-image", "ignore", "--force").exit_code == 2
+
+
+def test_a_name_that_no_run_can_have_is_refused_before_anything_is_written(imgc: Imgc, folder: Path, photos: Path):
+    assert imgc("init", photos, "--arch", "tiny", "--name", "a b").exit_code == 2
+    assert not Path("imgc.yaml").exists()

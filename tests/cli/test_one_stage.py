@@ -161,3 +161,24 @@ def test_the_suffix_of_out_chooses_the_format():
     assert format_of_out(Path("m.onnx")) == "onnx"
     assert format_of_out(Path("m.bin")) is None
     assert format_of_out(None) is None
+
+
+def test_a_new_train_stage_never_cuts_a_grown_run_back(local: Path, make_run: MakeRun):
+    make_run("mine", CHAIN)
+    assert draft_run(request("train"), None, None).name == "mine-2"
+    make_run("mine-2", CHAIN)
+    assert draft_run(request("train"), None, None).name == "mine-3"
+    with pytest.raises(UsageError, match="has the stages train, prune, distill") as raised:
+        draft_run(request("train"), "mine", None)
+    assert "--name" in raised.value.hint
+
+
+def test_training_again_stays_in_a_run_that_has_only_that(local: Path, make_run: MakeRun):
+    make_run("mine", CHAIN[:1])
+    assert draft_run(request("train"), None, None).name == "mine"
+
+
+def test_a_run_that_begins_may_say_how_strict_its_data_is(local: Path):
+    recipe = draft_run(request("train", sets=["data.on_bad_image=skip", "fit.lr=0.5"]), None, None).loaded.recipe
+    assert recipe.data.on_bad_image == "skip"
+    assert recipe.stages[0].fit.lr == 0.5

@@ -38,10 +38,12 @@ def test_the_bound_and_the_number(done, gate, value, passed):
     assert result == {"metric": gate.metric, "at": gate.at, "limit": limit, "value": value, "passed": passed}
 
 
-def test_without_a_benchmark_a_stage_speaks_for_itself(done):
+def test_without_a_benchmark_sizes_are_known_and_validation_accuracy_is_not_taken_for_test_accuracy(done):
     lock = done.lock.first(2)
-    [result] = check_gates([Gate(metric="top1_pct", at="prune", min=1)], lock, done.run_dir)
-    assert result["value"] == 90.0
+    gates = [Gate(metric="macs", at="prune", min=1), Gate(metric="top1_pct", at="prune", min=1)]
+    size, accuracy = check_gates(gates, lock, done.run_dir)
+    assert (size["value"], size["passed"]) == (1000.0, True)
+    assert (accuracy["value"], accuracy["passed"]) == (None, False)
 
 
 def test_two_bounds_are_two_results(done):

@@ -168,3 +168,12 @@ def test_home_is_understood(write, folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     path = write("  - {kind: train}\n", "imgc: 1\nname: a\ndata: {kind: folder, path: ~/photos}\nstages:\n")
     assert load_recipe(path).recipe.data.path == Path(folder / "photos")
+
+
+def test_a_path_that_reads_like_a_kind_or_a_name(folder):
+    (folder / "folder").mkdir(exist_ok=True)
+    tree = {"imgc": 1, "name": "folder", "data": {"kind": "folder", "path": "folder"}, "stages": [{"kind": "train"}]}
+    loaded = recipe_from_dict(tree, folder)
+    assert loaded.recipe.name == "folder"
+    assert loaded.recipe.data.kind == "folder"
+    assert loaded.recipe.data.path == folder / "folder"
