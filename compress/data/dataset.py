@@ -96,6 +96,8 @@ def load_labelled_folder(path: Path, labels: Sequence[str] | None, *, reporter: 
     reporter = reporter or SilentReporter()
     listing = list_csv(path) if path.suffix.lower() == ".csv" else list_folder(path)
     name = next(name for name in ("test", "val", "train") if name in listing.splits)
+    if name == "train" and path.is_dir():
+        reporter.info(f"{path} has no test folder: every picture counts, also those a model may have been trained on")
     chosen = Listing(path, {"train": listing.splits[name]}, ignored=listing.ignored)
     splits, _, _ = drop_bad(chosen, "error", reporter)
     known = tuple(labels) if labels is not None else labels_of(splits["train"])

@@ -12,6 +12,7 @@ from typing import Any
 
 from compress.core.cache import cache_dir
 from compress.core.dataset import TorchvisionData
+from compress.core.digest import sha256_bytes
 from compress.core.stage import Reporter
 from compress.errors import DataError, StageError, missing_backend
 
@@ -43,7 +44,9 @@ def materialise(config: TorchvisionData, reporter: Reporter) -> Path:
         DataError: the set is not there and may not or cannot be downloaded.
         BackendMissingError: torchvision is not installed.
     """
-    folder = cache_dir() / "datasets" / f"torchvision-{config.name}"
+    # another root may hold another set of the same name
+    place = f"-{sha256_bytes(str(config.root.absolute()).encode())[:16]}" if config.root else ""
+    folder = cache_dir() / "datasets" / f"torchvision-{config.name}{place}"
     if folder.is_dir():
         return folder
     root = config.root or cache_dir() / "torchvision"

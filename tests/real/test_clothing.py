@@ -1,0 +1,54 @@
+"""The chain on real photographs and weights, short: what the files answer, not how well a long training does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from compress.cli.main import app
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+RECIPE = """\
+imgc: 1
+name: short
+seed: 0
+data: {{kind: csv, path: photos.csv}}
+stages:
+  - kind: train
+    arch: tf_mobilenetv3_small_100
+    weights: {weights}
+    input_px: 96
+    fit: {{epochs: 5, batch_size: 16, lr: 1.0e-3}}
+  - {{kind: quantize, scheme: int8_static, calibration_count: 64}}
+  - {{kind: export, format: all}}
+  - {{kind: export, id: float, from: train, format: tflite}}
+  - {{kind: benchmark, baseline: train, repeats: 10}}
+gates:
+  - {{metric: top1_pct, at: train, min: 50}}
+  - {{metric: top1_drop_pp, at: export-tflite, max: 8}}
+  - {{metric: agreement_pct, at: float, min: 99}}
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_short_chain_learns_and_its_files_agree(real_data: Path, tmp_path: Path) -> None:
+    clothing = real_data / "clothing"
+    rows = ["path,label,split"]
+    for split, each in (("train", 40), ("val", 8), ("test", 12)):
+        for folder in sorted((clothing / split).iterdir()):
+            rows += [f"{path},{folder.name},{split}" for path in sorted(folder.iterdir())[:each]]
+    (tmp_path / "photos.csv").write_text("\n".join(rows) + "\n")
+    weights = real_data / "weights" / "tf_mobilenetv3_small_100.timm.imagenet.safetensors"
+    (tmp_path / "short.yaml").write_text(RECIPE.format(weights=weights))
+
+    result = CliRunner().invoke(app, ["run", str(tmp_path / "short.yaml"), "--runs-dir", str(tmp_path / "runs")])
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "runs/short/report.json").read_text())
+    found = {row["stage"]: row for row in report["rows"]}
+    assert found["train"]["n_images"] == 120
+    assert found["export-tflite"]["top1_pct"] == pytest.approx(found["export-onnx"]["top1_pct"], abs=100 / 120 + 0.01)
+    assert found["export-tflite"]["size_bytes"] < found["train"]["size_bytes"] / 3
