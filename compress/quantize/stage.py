@@ -57,8 +57,8 @@ def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOu
     embed_spec(made, spec)
     with atomic_path(ctx.stage_dir / FILE_NAME) as temporary:
         onnx.save(made, temporary)
-    remove_checkpoint(ctx.stage_dir / FIT_DIR)
     metrics = _judge(val, float_NK, ctx)
+    remove_checkpoint(ctx.stage_dir / FIT_DIR)  # last, so that a kill until here loses no epoch
     return StageOutput(file_name=FILE_NAME, format=Format.ONNX, spec=spec, metrics=metrics | {"scheme": config.scheme})
 
 
