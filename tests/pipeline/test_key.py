@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from toy_stages import ToyDistill, ToyLook, ToyPrune, ToyTrain
 
-from compress.pipeline.key import changes, key_of, key_parts
+from compress.pipeline.key import ALWAYS, changes, key_of, key_parts
 from compress.train.config import TrainConfig
 
 
@@ -49,10 +50,11 @@ def test_version_data_and_backends_count(monkeypatch):
     monkeypatch.undo()
     assert _key(ToyLook(), fingerprint=lambda: "a") != _key(ToyLook(), fingerprint=lambda: "b")
     parts = key_parts(TrainConfig(), {}, 0, lambda: "f")
-    assert set(parts["backends"]) == {"torch", "torchvision", "timm"}
+    assert set(parts["backends"]) == {"imgc", "numpy", "pillow", "torch", "torchvision", "timm"}
     assert all(parts["backends"].values())
     monkeypatch.setattr(ToyPrune, "backends", ("no-such-distribution",))
-    assert key_parts(BASE, {}, 0, _never)["backends"] == {"no-such-distribution": None}
+    backends = key_parts(BASE, {}, 0, _never)["backends"]
+    assert backends == {**{name: version(name) for name in ALWAYS}, "no-such-distribution": None}
 
 
 def test_a_file_counts_by_content_not_by_name(tmp_path):
