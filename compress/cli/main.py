@@ -12,7 +12,7 @@ from compress.cli.errors import ImgcGroup
 from compress.cli.options import Settings
 
 # torch's OpenMP threads spin for milliseconds before they sleep. On a machine that does anything else they then wait
-# for each other: two trainings on 2 cores ran at 75 images/s each, with this at 124 (alone: 240 and 220).
+# for each other: two trainings on 2 cores ran at 75 images/s each, with this at 124 (alone: 240-280 and 213).
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 app = typer.Typer(
