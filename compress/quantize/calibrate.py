@@ -12,7 +12,8 @@ from torch import Tensor
 
 from compress.errors import StageError
 from compress.quantize.fake_quant import QMAX, UNIT_GRID, Grid
-from compress.quantize.points import RangeGroup
+from compress.quantize.points import GATED, RangeGroup
+from compress.quantize.rewrites import GATE_SHIFT, GATE_TOP
 from compress.quantize.torch_graph import TorchGraph
 
 BINS = 2048
@@ -128,18 +129,27 @@ def best_grid(histogram: Histogram, curve: str | None) -> Grid:
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
     lows, highs = low * FRACTIONS, high * FRACTIONS
     if curve is not None:
-        lows = np.append(np.maximum(lows, -3.0), max(low, -3.0))
+        lows = np.append(np.maximum(lows, _DEAD[curve]), max(low, _DEAD[curve]))
     for _ in range(ROUNDS):
         high = float(min(highs, key=lambda end: error(low, end)))
         low = float(min(lows, key=lambda end: error(end, high)))
     return Grid.of_range(low, high)
 
 
+# Below these the curve is zero and flat.
+_DEAD = {"HardSwish": -3.0, "HardSigmoid": -3.0, GATED: -GATE_SHIFT}
+
+
 def _hard_sigmoid(x: np.ndarray) -> np.ndarray:
     return np.clip(x / 6.0 + 0.5, 0.0, 1.0)
 
 
+def _gated(u: np.ndarray) -> np.ndarray:
+    return u * np.clip(u + GATE_SHIFT, 0.0, GATE_TOP)
+
+
 _CURVES: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {
+    GATED: _gated,
     None: lambda x: x,
     "HardSwish": lambda x: x * _hard_sigmoid(x),
     "HardSigmoid": _hard_sigmoid,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from compress.quantize.fake_quant import Grid
+from compress.quantize.points import clip_bounds
 from compress.quantize.torch_graph import WEIGHTED_OPS, initializers_of
 
 BIAS_LIMIT = 2**30  # half of int32, so that the accumulator cannot overflow when the bias is added
+_ARITHMETIC = ("Add", "Mul", "Sub")
 INT8_OFFSET = 128  # int8 is the uint8 grid moved by this
 
 
@@ -36,6 +38,19 @@ class _Writer:
         quantized = f"{name}_quantized"
         self.nodes.append(helper.make_node("QuantizeLinear", [name, *parameters], [quantized], f"{name}_q"))
         self.nodes.append(helper.make_node("DequantizeLinear", [quantized, *parameters], [output], f"{name}_dq"))
+
+    def constant_on_grid(self, name: str, array: np.ndarray, grid: Grid) -> str:
+        """Add a constant as integers of an activation's type, and its DQ; return the float tensor's name."""
+        integers = np.clip(np.round(array / grid.scale) + grid.zero_point, 0, 255) - self.offset
+        inputs = [
+            self.constant(f"{name}_quantized", integers.astype(self.activation_dtype)),
+            self.constant(f"{name}_scale", np.array(grid.scale, np.float32)),
+            self.constant(f"{name}_zero_point", np.array(grid.zero_point - self.offset, self.activation_dtype)),
+        ]
+        output = f"{name}_dequantized"
+        if output not in {node.output[0] for node in self.nodes}:
+            self.nodes.append(helper.make_node("DequantizeLinear", inputs, [output], f"{name}_dq"))
+        return output
 
     def dequantized(self, name: str, integers: np.ndarray, scales_O: np.ndarray) -> str:
         """Add an integer constant and its DQ along axis 0; return the float tensor's name."""
@@ -75,6 +90,7 @@ def write_qdq(
     weights: Mapping[str, np.ndarray],
     grids: Mapping[str, Grid],
     activation: str = "uint8",
+    floats: Collection[str] = (),
 ) -> onnx.ModelProto:
     """Return the QDQ model.
 
@@ -83,9 +99,11 @@ def write_qdq(
         weights: float values by initializer name, of every Conv and Gemm weight [O, ...] and bias [O].
         grids: grid by tensor name, for every quantized activation, in uint8 terms.
         activation: uint8 or int8.
+        floats: names of the nodes that stay float, weights too.
     """
     writer = _Writer(activation)
     graph = model.graph
+    constants = initializers_of(model)
     renamed = {name: f"{name}_dequantized" for name in grids}
     original_output = graph.output[0].name
     # The graph's output keeps its name after the last DequantizeLinear; the node before it writes another.
@@ -94,21 +112,33 @@ def write_qdq(
     if (name := graph.input[0].name) in grids:
         writer.round_trip(name, grids[name], renamed[name])
     for node in graph.node:
-        new = onnx.NodeProto()
+        new, name = onnx.NodeProto(), node.output[0]
         new.CopyFrom(node)
-        if node.op_type in WEIGHTED_OPS:
+        if node.op_type in WEIGHTED_OPS and node.name in floats:
+            _place_floats(writer, node, weights, done)
+        elif node.op_type in WEIGHTED_OPS:
             _quantize_layer(writer, new, weights, grids, done)
+        elif node.op_type in _ARITHMETIC and node.name not in floats:
+            _quantize_operands(writer, new, constants, grids)
         _rename_inputs(new, renamed)
-        name = node.output[0]
-        if name == original_output and name in grids:
-            new.output[0] = before_output
+        if name not in grids:
             writer.nodes.append(new)
-            writer.round_trip(before_output, grids[name], original_output)
             continue
-        writer.nodes.append(new)
-        if name in grids:
-            writer.round_trip(name, grids[name], renamed[name])
+        source, output = (before_output, original_output) if name == original_output else (name, renamed[name])
+        if node.op_type == "Clip" and _saturates(grids[name], clip_bounds(node, constants)):
+            source = new.input[0]
+        else:
+            new.output[0] = source
+            writer.nodes.append(new)
+        writer.round_trip(source, grids[name], output)
     return _assemble(model, writer)
+
+
+def _saturates(grid: Grid, bounds: tuple[float, float]) -> bool:
+    """Return whether rounding to the grid clips at least as hard as a Clip, other than ReLU6, that may then go."""
+    least, most = -grid.zero_point * grid.scale, (255 - grid.zero_point) * grid.scale
+    slack = 1e-6 * grid.scale * 255
+    return bounds != (0.0, 6.0) and least >= bounds[0] - slack and most <= bounds[1] + slack
 
 
 def _rename_inputs(node: onnx.NodeProto, renamed: Mapping[str, str]) -> None:
@@ -140,9 +170,33 @@ def _quantize_layer(
         node.input[2] = done[bias_name]
 
 
+def _place_floats(
+    writer: _Writer, node: onnx.NodeProto, weights: Mapping[str, np.ndarray], done: dict[str, str]
+) -> None:
+    """Write the weight and bias of a layer that stays float, as they stand."""
+    for name in filter(None, node.input[1:]):
+        if name not in done:
+            done[name] = writer.constant(name, weights[name])
+
+
+def _quantize_operands(
+    writer: _Writer, node: onnx.NodeProto, constants: Mapping[str, np.ndarray], grids: Mapping[str, Grid]
+) -> None:
+    """Replace a constant operand by integers where the other operand has a grid; a single number is met exactly."""
+    if not any(name in grids for name in node.input):
+        return
+    for index, name in enumerate(node.input):
+        if name in constants:
+            array = constants[name]
+            node.input[index] = writer.constant_on_grid(
+                name, array, Grid.of_range(float(array.min()), float(array.max()))
+            )
+
+
 def _assemble(model: onnx.ModelProto, writer: _Writer) -> onnx.ModelProto:
     used = {name for node in writer.nodes for name in node.input}
-    kept = [t for name, t in _constants(model).items() if name in used]
+    written = {tensor.name for tensor in writer.constants}
+    kept = [t for name, t in _constants(model).items() if name in used - written]
     graph = helper.make_graph(
         writer.nodes, model.graph.name, list(model.graph.input), list(model.graph.output), kept + writer.constants
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import onnx
 from torch import Tensor, nn
@@ -16,22 +16,47 @@ from compress.quantize.torch_graph import TorchGraph
 class QuantGraph(TorchGraph):
     """A float ONNX graph with fake quantization; trainable, and writable as the QDQ model it simulates."""
 
-    def __init__(self, model: onnx.ModelProto, grids: Mapping[RangeGroup, Grid]) -> None:
-        """Start from calibrated grids; those of fixed ranges are not learned."""
+    def __init__(self, model: onnx.ModelProto, grids: Mapping[RangeGroup, Grid], floats: Collection[str] = ()) -> None:
+        """Start from calibrated grids; those of fixed ranges are not learned.
+
+        Args:
+            model: the float model.
+            grids: grid of every group of `range_groups(model, floats)`.
+            floats: names of the nodes that compute in float, with float weights.
+        """
         super().__init__(model)
-        self.quantizers = nn.ModuleList(ActivationQuantizer(grid, learned=not g.unit) for g, grid in grids.items())
+        self.quantizers = nn.ModuleList(
+            ActivationQuantizer(grid, learned=not group.unit, most=group.most) for group, grid in grids.items()
+        )
         self._index = {name: index for index, group in enumerate(grids) for name in group.tensors}
+        self._floats = frozenset(floats)
+        self._float_weights = {name for node in self.nodes if node.name in self._floats for name in node.input[1:2]}
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Return logits [N, K] on the output's grid for images [N, 3, H, W]."""
-        return self.run(images_NCHW, self._quantize, lambda name, weight: quantize_weight(weight))
+        return self.run(images_NCHW, self.quantize, self.quantize_weight)
 
-    def _quantize(self, name: str, value: Tensor) -> Tensor:
+    def watch(self, images_NCHW: Tensor, on_rounded: Callable[[str, Tensor], None]) -> Tensor:
+        """Return logits [N, K] as `forward` does, and show every tensor after it was rounded."""
+
+        def quantize(name: str, value: Tensor) -> Tensor:
+            rounded = self.quantize(name, value)
+            on_rounded(name, rounded)
+            return rounded
+
+        return self.run(images_NCHW, quantize, self.quantize_weight)
+
+    def quantize(self, name: str, value: Tensor) -> Tensor:
+        """Return a tensor rounded to its grid; as it is where it has none."""
         index = self._index.get(name)
         if index is None:
             return value
         quantized: Tensor = self.quantizers[index](value)
         return quantized
+
+    def quantize_weight(self, name: str, weight: Tensor) -> Tensor:
+        """Return a layer's weight rounded to its grid; as it is where the layer stays float."""
+        return weight if name in self._float_weights else quantize_weight(weight)
 
     def grids(self) -> dict[str, Grid]:
         """Return the grid of every quantized tensor by its name."""
@@ -40,4 +65,4 @@ class QuantGraph(TorchGraph):
 
     def to_qdq(self, model: onnx.ModelProto, activation: str) -> onnx.ModelProto:
         """Return the QDQ model: the graph `model` this was made from, with the ranges and weights as they stand."""
-        return write_qdq(model, self.learned(), self.grids(), activation)
+        return write_qdq(model, self.learned(), self.grids(), activation, self._floats)

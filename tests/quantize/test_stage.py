@@ -42,7 +42,7 @@ def _artifact(path: Path, fmt: Format, spec: object) -> Artifact:
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """Return a small net that knows the three colours."""
     folder = tmp_path_factory.mktemp("trained")
-    fit = FitOptions(epochs=6, batch_size=8, lr=3e-3)
+    fit = FitOptions(epochs=15, batch_size=8, lr=3e-3)
     config = TrainConfig(arch="tiny", weights="none", input_px=32, fit=fit)
     output = train(config, {}, RunContext(stage_dir=folder, seed=0, data=FolderData(path=photos)))
     return _artifact(folder / output.file_name, Format.TORCH, output.spec)
