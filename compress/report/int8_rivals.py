@@ -1,7 +1,8 @@
-"""int8 as other tools make it by their default recipes, from our float ONNX file and the same calibration pictures.
+"""int8 as other tools make it by their default recipes, from our float model and the same calibration pictures.
 
-Each recipe takes a float ONNX file (`images` [N,3,H,W] -> `logits` [N,K]) and preprocessed images and writes one file.
-No recipe is tuned: what a user gets who follows the tool's guide is what our own int8 is compared with.
+Each recipe takes a float file (ONNX, `images` [N,3,H,W] -> `logits` [N,K]; torchao: our .safetensors) and preprocessed
+images, and writes one file. No recipe is tuned: what a user gets who follows the tool's guide is what our own int8 is
+compared with. A tool that quantizes nothing without a word is an error here: its float answers would look perfect.
 
 Shape suffixes: N images, C channels, H height, W width, K classes.
 """
@@ -19,9 +20,10 @@ import numpy as np
 import onnx
 
 from compress.core.formats import Format
-from compress.core.storage import atomic_path, write_bytes
+from compress.core.storage import atomic_path
 from compress.errors import BackendMissingError, StageError, UsageError, missing_backend
 from compress.export import tf_road
+from compress.report.int8_compare import int8_weight_pct
 from compress.runtime.predictor import Floats
 
 _BATCH = 32
@@ -37,13 +39,15 @@ class Rival:
         name: a word for file names.
         title: how a table names it.
         distribution: the Python distribution whose version goes with the result.
+        source: format of the float file that `write` reads.
         format: of the file that `write` makes.
-        write: (float ONNX file, calibration images_NCHW, file to write) -> None.
+        write: (float file, calibration images_NCHW, file to write) -> None.
     """
 
     name: str
     title: str
     distribution: str
+    source: Format
     format: Format
     write: Recipe
 
@@ -100,7 +104,7 @@ def _quantize_static(float_onnx: Path, images_NCHW: Floats, out: Path, *, per_ch
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
-        write_bytes(out, made.read_bytes())
+        _write("ONNX Runtime's quantizer", made.read_bytes(), out)
 
 
 def tflite_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
@@ -123,7 +127,7 @@ def tflite_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
         data = bytes(converter.convert())
-    write_bytes(out, tf_road.with_our_signature(data))
+    _write("the TFLite converter", tf_road.with_our_signature(data), out)
 
 
 def nncf_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
@@ -144,17 +148,19 @@ def nncf_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
     with _failing("NNCF"):
         images = nncf.Dataset(images_NCHW, lambda image_CHW: {name: image_CHW[None]})
         made = nncf.quantize(onnx.load(float_onnx), images, subset_size=len(images_NCHW))
-    _save(made, out)
+    _write("NNCF", made.SerializeToString(), out)
 
 
-def torchao_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
+def torchao_default(float_torch: Path, images_NCHW: Floats, out: Path) -> None:
     """Write torchao's PT2E for x86 (`X86InductorQuantizer`, default configuration) as QDQ ONNX.
 
-    Its own runtime is torch's compiler, which has no file for us to open; ONNX Runtime then runs what PT2E decided, and
-    leaves float what PT2E left float, but is not what this recipe was made fast for.
+    It starts from our .safetensors: the quantizer finds layers by their module class, and in a network rebuilt from
+    ONNX it finds none. Its own runtime is torch's compiler, which has no file for us to open; ONNX Runtime then runs
+    what PT2E decided, and leaves float what PT2E left float, but is not what this recipe was made fast for.
 
     Raises:
         BackendMissingError: torchao is not installed.
+        ModelFileError: the file is none of ours.
         StageError: a step refuses the graph.
     """
     _check_calibration(images_NCHW)
@@ -165,12 +171,12 @@ def torchao_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
             from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
     except ImportError as error:
         raise _not_installed("torchao", error) from error
-    from compress.quantize.torch_graph import TorchGraph
+    from compress.models.weights import load_model
 
+    network, _ = load_model(float_torch)
     example = (torch.from_numpy(np.resize(images_NCHW, (2, *images_NCHW.shape[1:]))),)
     free_batch = ({0: torch.export.Dim("batch")},)
     with _failing("torchao PT2E"), torch.no_grad():
-        network = TorchGraph(onnx.load(float_onnx)).eval()
         exported = torch.export.export(network, example, dynamic_shapes=free_batch).module()
         quantizer = x86.X86InductorQuantizer()
         quantizer.set_global(x86.get_default_x86_inductor_quantization_config())
@@ -188,15 +194,22 @@ def torchao_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
         )
     if program is None:
         raise StageError("torch.onnx.export returned no program for torchao's PT2E")
-    _save(program.model_proto, out)
+    _write("torchao PT2E", program.model_proto.SerializeToString(), out)
 
 
 RIVALS = (
-    Rival("ort", "ONNX Runtime quantize_static, per channel", "onnxruntime", Format.ONNX, ort_default),
-    Rival("ort-per-tensor", "ONNX Runtime quantize_static, per tensor", "onnxruntime", Format.ONNX, ort_per_tensor),
-    Rival("nncf", "NNCF quantize", "nncf", Format.ONNX, nncf_default),
-    Rival("torchao", "torchao PT2E, x86", "torchao", Format.ONNX, torchao_default),
-    Rival("tflite", "TFLite converter, full int8", "tensorflow", Format.TFLITE, tflite_default),
+    Rival("ort", "ONNX Runtime quantize_static, per channel", "onnxruntime", Format.ONNX, Format.ONNX, ort_default),
+    Rival(
+        "ort-per-tensor",
+        "ONNX Runtime quantize_static, per tensor",
+        "onnxruntime",
+        Format.ONNX,
+        Format.ONNX,
+        ort_per_tensor,
+    ),
+    Rival("nncf", "NNCF quantize", "nncf", Format.ONNX, Format.ONNX, nncf_default),
+    Rival("torchao", "torchao PT2E, x86", "torchao", Format.TORCH, Format.ONNX, torchao_default),
+    Rival("tflite", "TFLite converter, full int8", "tensorflow", Format.ONNX, Format.TFLITE, tflite_default),
 )
 
 
@@ -217,9 +230,12 @@ def _input_name(float_onnx: Path) -> str:
     return str(onnx.load(float_onnx).graph.input[0].name)
 
 
-def _save(model: onnx.ModelProto, out: Path) -> None:
+def _write(tool: str, data: bytes, out: Path) -> None:
+    """Write the file, unless the tool has quantized nothing."""
     with atomic_path(out) as temporary:
-        onnx.save(model, temporary)
+        temporary.write_bytes(data)
+        if int8_weight_pct(temporary) == 0:
+            raise StageError(f"{tool} left every weight float: there is no int8 model to compare with")
 
 
 @contextlib.contextmanager
