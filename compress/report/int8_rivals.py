@@ -104,7 +104,8 @@ def _quantize_static(float_onnx: Path, images_NCHW: Floats, out: Path, *, per_ch
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
-        _write("ONNX Runtime's quantizer", made.read_bytes(), out)
+        data = made.read_bytes()
+    _write("ONNX Runtime's quantizer", data, out)
 
 
 def tflite_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
@@ -131,7 +132,9 @@ def tflite_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
 
 
 def nncf_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
-    """Write NNCF's `quantize` of the ONNX graph: its default preset, fast bias correction.
+    """Write NNCF's `quantize` of the ONNX graph: its default preset and target, fast bias correction.
+
+    It leaves what it knows for sensitive in float (MobileNetV3: hard-swish and the squeeze-excite blocks).
 
     Raises:
         BackendMissingError: nncf is not installed.
@@ -208,7 +211,7 @@ RIVALS = (
         ort_per_tensor,
     ),
     Rival("nncf", "NNCF quantize", "nncf", Format.ONNX, Format.ONNX, nncf_default),
-    Rival("torchao", "torchao PT2E, x86", "torchao", Format.TORCH, Format.ONNX, torchao_default),
+    Rival("torchao", "torchao PT2E, x86 (run by ONNX Runtime)", "torchao", Format.TORCH, Format.ONNX, torchao_default),
     Rival("tflite", "TFLite converter, full int8", "tensorflow", Format.ONNX, Format.TFLITE, tflite_default),
 )
 
