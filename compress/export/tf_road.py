@@ -39,37 +39,58 @@ def convert(model: onnx.ModelProto, *, half: bool = False, select_tf_ops: bool =
         BackendMissingError: tensorflow or onnx2tf is not installed.
         CheckError: one of the two refuses the graph.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        with _quiet():
-            import onnx2tf
-            import tensorflow as tf
-    except ImportError as error:
-        raise missing_backend(error.name or "tensorflow", "tensorflow") from error
+    hint = "allow TensorFlow's own operators with `select_tf_ops: true`, or change the model"
+    with saved_model(model, hint=hint) as (tf, saved):
+        data = _converted(tf, saved, half=half, select_tf_ops=select_tf_ops)
+    return with_our_signature(data)
+
+
+@contextlib.contextmanager
+def saved_model(model: onnx.ModelProto, *, hint: str = "") -> Iterator[tuple[Any, Path]]:
+    """Give the block TensorFlow and the model as a SavedModel [1,H,W,C], written by onnx2tf; the folder goes with it.
+
+    Inside the block prints, warnings and log lines are kept back, and every error is reported as the conversion's.
+
+    Args:
+        model: float classifier; a free batch becomes 1.
+        hint: what to try when the conversion fails.
+
+    Raises:
+        BackendMissingError: tensorflow or onnx2tf is not installed.
+        CheckError: onnx2tf, or TensorFlow in the block, refuses the graph.
+    """
+    onnx2tf, tf = _backends()
     with tempfile.TemporaryDirectory(prefix="imgc-tf-") as name:
         folder = Path(name)
-        saved = folder / "saved_model"
         np.save(folder / _SAMPLE_NAME, np.zeros(_SAMPLE_SHAPE, np.float32))
         onnx.save(model, folder / "model.onnx")
         try:
-            with _quiet(), contextlib.chdir(folder):
+            with quiet(), contextlib.chdir(folder):
                 onnx2tf.convert(
                     input_onnx_file_path="model.onnx",
-                    output_folder_path=str(saved),
+                    output_folder_path=str(folder / "saved_model"),
                     batch_size=1,
                     output_signaturedefs=True,
                     not_use_onnxsim=True,
                     non_verbose=True,
                     verbosity="error",
                 )
-                data = _converted(tf, saved, half=half, select_tf_ops=select_tf_ops)
+                yield tf, folder / "saved_model"
         except (Exception, SystemExit) as error:  # onnx2tf ends the process where it meets what it does not know
             reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-            raise CheckError(
-                f"onnx2tf and TensorFlow cannot convert the graph: {reason[0]}",
-                hint="allow TensorFlow's own operators with `select_tf_ops: true`, or change the model",
-            ) from error
-    return _with_our_signature(data)
+            raise CheckError(f"onnx2tf and TensorFlow cannot convert the graph: {reason[0]}", hint=hint) from error
+
+
+def _backends() -> tuple[Any, Any]:
+    """Return the modules onnx2tf and tensorflow."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with quiet():
+            import onnx2tf
+            import tensorflow as tf
+    except ImportError as error:
+        raise missing_backend(error.name or "tensorflow", "tensorflow") from error
+    return onnx2tf, tf
 
 
 def _converted(tf: Any, saved: Path, *, half: bool, select_tf_ops: bool) -> bytes:  # noqa: ANN401 - a module without types
@@ -84,7 +105,7 @@ def _converted(tf: Any, saved: Path, *, half: bool, select_tf_ops: bool) -> byte
     return bytes(converter.convert())
 
 
-def _with_our_signature(data: bytes) -> bytes:
+def with_our_signature(data: bytes) -> bytes:
     """Return the file with the signature's tensors named images and logits."""
     model = unpack(data)
     if len(model.signatureDefs or []) != 1:
@@ -98,8 +119,8 @@ def _with_our_signature(data: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep prints, warnings and log lines of both tools off the terminal; their errors still raise."""
+def quiet() -> Iterator[None]:
+    """Keep a chatty tool's prints, warnings and log lines off the terminal; its errors still raise."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
