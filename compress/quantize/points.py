@@ -86,6 +86,25 @@ def range_groups(model: onnx.ModelProto, floats: Collection[str] = ()) -> tuple[
     )
 
 
+def block_ends(model: onnx.ModelProto) -> frozenset[str]:
+    """Return the tensors at which a block of the network ends: after sums, joins, and layers without activation.
+
+    A tensor that an activation or a gate reads is inside a block. The graph's output is always among them.
+    """
+    constants, consumers = initializers_of(model), consumers_of(model)
+    ends = {model.graph.output[0].name}
+    for node in model.graph.node:
+        name = node.output[0]
+        readers = consumers[name]
+        if _is_fused(node, readers):
+            readers, name = consumers[readers[0].output[0]], readers[0].output[0]
+        linear = node.op_type in ("Conv", "Gemm") and name == node.output[0]
+        joins = node.op_type == "Concat" or (node.op_type == "Add" and not any(n in constants for n in node.input))
+        if joins or (linear and not any(reader.op_type in (*CURVES, *UNIT_OPS, "Mul", "Clip") for reader in readers)):
+            ends.add(name)
+    return frozenset(ends)
+
+
 def consumers_of(model: onnx.ModelProto) -> Consumers:
     """Return the nodes that read each tensor."""
     found: dict[str, list[onnx.NodeProto]] = defaultdict(list)
