@@ -217,9 +217,10 @@ class _Planner:
             if path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv"):
                 continue
             found = "is a file" if path.is_file() else "does not exist"
+            loc: tuple[str | int, ...] = ("stages", number, *option.split("."))
             raise self._error(
                 f"{option}: {path} {found}",
-                *("stages", number, *option.split(".")),
+                *loc,
                 hint="allowed: a folder of pictures, nested or flat, or a .csv with a column `path`",
             )
 

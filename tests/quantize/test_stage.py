@@ -12,7 +12,7 @@ from compress.core.dataset import FolderData
 from compress.core.formats import Format, Precision
 from compress.core.stage import RunContext
 from compress.engine.options import FitOptions
-from compress.errors import StageError
+from compress.errors import StageError, UsageError
 from compress.models.build import build_model, describe, new_spec
 from compress.models.onnx_meta import spec_of
 from compress.models.weights import save_model
@@ -96,7 +96,7 @@ def test_the_calibration_pictures_are_recorded_and_from_training(trained, photos
 def test_what_is_quantized_already_is_refused(trained, photos, tmp_path):
     first = run(QuantizeConfig(calibration_count=12), {"from": trained}, _context(tmp_path, photos))
     again = _artifact(tmp_path / first.file_name, Format.ONNX, first.spec)
-    with pytest.raises(StageError, match="quantized already"):
+    with pytest.raises(UsageError, match="quantized already"):
         run(QuantizeConfig(calibration_count=12), {"from": again}, _context(tmp_path / "again", photos))
 
 
@@ -112,5 +112,5 @@ def test_a_model_of_other_classes_is_refused(photos, tmp_path):
 def test_a_file_without_labels_is_refused(float_model, photos, tmp_path):
     path = tmp_path / "foreign.onnx"
     onnx.save(float_model, path)
-    with pytest.raises(StageError, match="carries no labels"):
+    with pytest.raises(UsageError, match="carries no labels"):
         run(QuantizeConfig(), {"from": _artifact(path, Format.ONNX, None)}, _context(tmp_path, photos))
