@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, Device, Run, RunsDir, Threads, reporter_of
+from compress.cli.options import (
+    RUNS,
+    AsJson,
+    Device,
+    PreprocessText,
+    Run,
+    RunsDir,
+    Threads,
+    parse_preprocess,
+    reporter_of,
+)
 
 if TYPE_CHECKING:
     from compress.cli.inspect_file import FileFacts
-    from compress.core.preprocess import Preprocess
 
 ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors, .onnx or .tflite file.")]
-PreprocessText = Annotated[
-    str | None,
-    typer.Option(
-        "--preprocess",
-        metavar="JSON",
-        help='For a file of another tool: how pictures are prepared, e.g. \'{"resize_px": 256, "crop_px": 224}\'.',
-    ),
-]
 
 
 def evaluate(
@@ -42,7 +43,7 @@ def evaluate(
     from compress.runtime.predictor import open_predictor
 
     reporter = reporter_of(ctx)
-    prepare = _parse_preprocess(preprocess)
+    prepare = parse_preprocess(preprocess)
     predictor = open_predictor(given_model(file), threads=threads, device=device, preprocess=prepare)
     known = None if predictor.spec.arch == "foreign" else predictor.spec.labels
     split = load_labelled_folder(data, known, reporter=reporter)
@@ -76,7 +77,7 @@ def predict(
     from compress.serve.logic import best
 
     file = given_model(model) if model else newest_model(run, runs_dir)
-    predictor = open_predictor(file, threads=threads, device=device, preprocess=_parse_preprocess(preprocess))
+    predictor = open_predictor(file, threads=threads, device=device, preprocess=parse_preprocess(preprocess))
     if not as_json:
         reporter_of(ctx).info(f"model {file} ({predictor.runtime})")
     answers: list[dict[str, Any]] = []
@@ -138,20 +139,3 @@ def _print_facts(facts: FileFacts) -> None:
     if facts.spec and facts.spec.layers:
         layers = [(row.name, row.kind, row.in_features, row.out_features, row.groups) for row in facts.spec.layers]
         print_table("", ("layer", "kind", "in", "out", "groups"), layers, left=2)
-
-
-def _parse_preprocess(text: str | None) -> Preprocess | None:
-    from pydantic import ValidationError
-
-    from compress.core.preprocess import Preprocess
-    from compress.errors import UsageError
-
-    if text is None:
-        return None
-    try:
-        return Preprocess.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        hint = 'for example: --preprocess \'{"resize_px": 256, "crop_px": 224}\''
-        raise UsageError(f"--preprocess: {f'{where}: ' if where else ''}{first['msg']}", hint=hint) from error
