@@ -32,29 +32,30 @@ def evaluate(
     threads: Threads = 1,
     device: Device = "cpu",
     preprocess: PreprocessText = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", metavar="FILE", help="Another model file to compare with.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the accuracy of a model file on labelled pictures."""
+    """Measure the accuracy of a model file on labelled pictures; a label is a class name or a class index."""
+    from compress.cli.evaluate_file import as_json_data, evaluate_file, texts
     from compress.cli.output import print_json
     from compress.cli.run_files import given_model
-    from compress.data.dataset import load_labelled_folder
-    from compress.data.pixel_cache import evaluation_pixels
-    from compress.runtime.evaluate import evaluate as measure
-    from compress.runtime.predictor import open_predictor
 
-    reporter = reporter_of(ctx)
-    prepare = parse_preprocess(preprocess)
-    predictor = open_predictor(given_model(file), threads=threads, device=device, preprocess=prepare)
-    known = None if predictor.spec.arch == "foreign" else predictor.spec.labels
-    split = load_labelled_folder(data, known, reporter=reporter)
-    pixels = evaluation_pixels(split, predictor.spec.preprocess, reporter)
-    found = measure(predictor, pixels, split.labels_N, reporter)
+    found = evaluate_file(
+        given_model(file),
+        given_model(baseline) if baseline else None,
+        data,
+        threads=threads,
+        device=device,
+        preprocess=parse_preprocess(preprocess),
+        reporter=reporter_of(ctx),
+    )
     if as_json:
-        print_json({"n_images": found.n_images, "top1_pct": found.top1_pct, "top5_pct": found.top5_pct})
+        print_json(as_json_data(found))
         return
-    low, high = found.top1_ci95_pct
-    typer.echo(f"{file} with {predictor.runtime}: {found.n_images} pictures")
-    typer.echo(f"top-1 {found.top1_pct:.2f} % (95 % interval {low:.2f} to {high:.2f}), top-5 {found.top5_pct:.2f} %")
+    for text in texts(found):
+        typer.echo(text)
 
 
 def predict(
