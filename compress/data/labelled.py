@@ -53,9 +53,9 @@ def load_labelled_folder(
 
 def _known(entries: Sequence[Entry], labels: tuple[str, ...], path: Path) -> list[Entry]:
     """Return the entries with their labels as the model spells them."""
-    spelled = _spellings(labels)
-    known = [_named(entry, labels, spelled) for entry in entries]
-    strange = {entry.label: entry.name for entry in known if entry.label not in spelled}
+    exact, alone = frozenset(labels), _plain_spellings(labels)
+    known = [Entry(entry.path, entry.name, _name_of(entry.label, labels, exact, alone)) for entry in entries]
+    strange = {entry.label: entry.name for entry in known if entry.label not in exact}
     if strange:
         rows = [f"{label} ({name})" for label, name in sorted(strange.items())]
         raise DataError(
@@ -65,21 +65,21 @@ def _known(entries: Sequence[Entry], labels: tuple[str, ...], path: Path) -> lis
     return known
 
 
-def _named(entry: Entry, labels: tuple[str, ...], spelled: dict[str, str]) -> Entry:
-    """Return the entry with its label as a class name; a number that is no class name is a class index."""
-    label = entry.label
-    if label not in spelled and label.isdecimal() and label.isascii() and int(label) < len(labels):
-        return Entry(entry.path, entry.name, labels[int(label)])
-    return Entry(entry.path, entry.name, spelled.get(label) or spelled.get(_plain(label)) or label)
+def _name_of(label: str, labels: tuple[str, ...], exact: frozenset[str], alone: dict[str, str]) -> str:
+    """Return a label as a class name; a number that is no class name is a class index."""
+    if label in exact:
+        return label
+    if label.isdecimal() and label.isascii() and int(label) < len(labels):
+        return labels[int(label)]
+    return alone.get(_plain(label), label)
 
 
-def _spellings(labels: tuple[str, ...]) -> dict[str, str]:
-    """Return every class name by itself, and by its plain spelling where no other class has the same."""
+def _plain_spellings(labels: tuple[str, ...]) -> dict[str, str]:
+    """Return class names by their plain spelling, where no other class has the same."""
     plain: dict[str, list[str]] = {}
     for label in labels:
         plain.setdefault(_plain(label), []).append(label)
-    alone = {spelling: names[0] for spelling, names in plain.items() if len(names) == 1}
-    return alone | {label: label for label in labels}
+    return {spelling: names[0] for spelling, names in plain.items() if len(names) == 1}
 
 
 def _plain(label: str) -> str:

@@ -5,12 +5,14 @@ Letters: N batch, C channels, H height, W width, K classes, O output and I input
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper, version_converter
+from onnx.reference import ReferenceEvaluator
 
 from compress.errors import ModelFileError
 from compress.models.onnx_clean import clean, constants, initializers_from_constants
@@ -37,10 +39,12 @@ def plain(model: ModelProto, path: Path) -> ModelProto:
         initializers_from_constants(copy.graph)
         _free_batch(copy)
         _flatten_to_rank_two(copy)
+        _compute_constants(copy)
         _drop_dead_nodes(copy.graph)
         _fold_batch_norms(copy.graph)
         _heads_as_gemm(copy.graph)
         _drop_dead_nodes(copy.graph)
+        _name_weights(copy.graph)
         del copy.metadata_props[:]
         return clean(copy)
     except Exception as error:  # ONNX's converter, checker and shape inference share no base class
@@ -131,6 +135,26 @@ def _drop_dead_nodes(graph: GraphProto) -> None:
     graph.node.extend(alive)
 
 
+def _compute_constants(model: ModelProto) -> None:
+    """Replace each node that reads constants alone (a transposed weight, say) by what it computes."""
+    graph = model.graph
+    known = constants(graph)
+    for node in list(graph.node):
+        if not node.input or not all(name in known for name in node.input):
+            continue
+        inputs = [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(known[name].dtype), None)
+            for name in dict.fromkeys(node.input)
+        ]
+        outputs = [onnx.ValueInfoProto(name=name) for name in node.output]
+        single = helper.make_model(helper.make_graph([node], "one", inputs, outputs), opset_imports=model.opset_import)
+        values = ReferenceEvaluator(single).run(None, {name: known[name] for name in node.input})
+        for name, value in zip(node.output, values, strict=True):
+            known[name] = np.asarray(value)
+            graph.initializer.append(numpy_helper.from_array(known[name], name))
+        graph.node.remove(node)
+
+
 def _fold_batch_norms(graph: GraphProto) -> None:
     """Fold each BatchNormalization that alone reads a Conv with constant weights into it."""
     known = constants(graph)
@@ -161,7 +185,9 @@ def _fold(graph: GraphProto, conv: NodeProto, norm: NodeProto, known: dict[str, 
 
 
 def _give(graph: GraphProto, node: NodeProto, place: int, value: NDArray[np.generic], name: str) -> None:
-    """Make a new constant a node's input; the old one may have other readers."""
+    """Make a constant a node's input, in place of one of the same name, beside another, which may have readers."""
+    for tensor in [tensor for tensor in graph.initializer if tensor.name == name]:
+        graph.initializer.remove(tensor)
     graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=np.float32), name))
     inputs = [*node.input, ""][: max(len(node.input), place + 1)]
     inputs[place] = name
@@ -184,6 +210,21 @@ def _heads_as_gemm(graph: GraphProto) -> None:
         del node.attribute[:]
         node.attribute.extend(kept)
         node.attribute.append(helper.make_attribute("transB", 1))
+
+
+def _name_weights(graph: GraphProto) -> None:
+    """Give each layer a weight and a bias of its own, named alike, since `clean` names the layers after them."""
+    known = constants(graph)
+    taken = {value.name for value in (*graph.input, *graph.output)}
+    for node in graph.node:
+        if node.op_type not in ("Conv", "Gemm") or node.input[1] not in known:
+            continue
+        stem = node.input[1].removesuffix(".weight")
+        stem = next(name for n in count() if (name := f"{stem}_{n}" if n else stem) not in taken)
+        taken.add(stem)
+        for place, part in enumerate(("weight", "bias"), start=1):
+            if len(node.input) > place and node.input[place] in known:
+                _give(graph, node, place, known[node.input[place]], f"{stem}.{part}")
 
 
 def _take_bias(graph: GraphProto, matmul: NodeProto, known: dict[str, NDArray[np.generic]]) -> None:
