@@ -37,9 +37,10 @@ def plain(model: ModelProto, path: Path) -> ModelProto:
         copy = _in_known_opset(model)
         _unlist_initializers(copy.graph)
         initializers_from_constants(copy.graph)
-        _free_batch(copy)
-        _flatten_to_rank_two(copy)
         _compute_constants(copy)
+        _set_batch(copy, 1)  # shapes that a graph computes from its input are then known
+        _flatten_to_rank_two(copy)
+        _set_batch(copy, "batch")
         _drop_dead_nodes(copy.graph)
         _fold_batch_norms(copy.graph)
         _heads_as_gemm(copy.graph)
@@ -100,23 +101,31 @@ def _unlist_initializers(graph: GraphProto) -> None:
     graph.input.extend(kept)
 
 
-def _free_batch(model: ModelProto) -> None:
+def _set_batch(model: ModelProto, batch: int | str) -> None:
     for value in (*model.graph.input, *model.graph.output):
-        if dims := _dims(value):
-            dims[0].dim_param = "batch"
+        for first in _dims(value)[:1]:
+            if isinstance(batch, int):
+                first.dim_value = batch
+            else:
+                first.dim_param = batch
     del model.graph.value_info[:]
 
 
 def _flatten_to_rank_two(model: ModelProto) -> None:
     """Turn what only drops the 1x1 of a pooled map, or lays a map flat, into Flatten, whatever made its shape."""
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    ranks = {
-        value.name: len(_dims(value))
-        for value in (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input)
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {
+        value.name: [d.dim_value for d in _dims(value)]
+        for value in (*inferred.value_info, *inferred.output, *inferred.input)
         if value.type.tensor_type.HasField("shape")
     }
+    shapes |= {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type in _REWRITTEN and ranks.get(node.output[0]) == 2 and ranks.get(node.input[0]) == 4:
+        if node.op_type == "Reshape":  # the rank is the length of the shape, also where its values are not known
+            rank = next(iter(shapes.get(node.input[1], ())), 0)
+        else:
+            rank = len(shapes.get(node.output[0], ()))
+        if node.op_type in _REWRITTEN and rank == 2 <= len(shapes.get(node.input[0], ())):
             node.op_type = "Flatten"
             del node.input[1:]
             del node.attribute[:]
@@ -140,6 +149,10 @@ def _compute_constants(model: ModelProto) -> None:
     graph = model.graph
     known = constants(graph)
     for node in list(graph.node):
+        if node.op_type == "CastLike":  # all is float32 here; the activation it reads only says so
+            node.op_type = "Cast"
+            del node.input[1:]
+            node.attribute.append(helper.make_attribute("to", onnx.TensorProto.FLOAT))
         if not node.input or not all(name in known for name in node.input):
             continue
         inputs = [
