@@ -173,7 +173,8 @@ def _spec_from(metadata: Mapping[str, str], path: Path) -> ModelSpec:
     if SPEC_KEY not in metadata:
         raise ModelFileError(
             f"{path}: holds weights but no spec ('{SPEC_KEY}' in its metadata), so it was not written by imgc",
-            hint=f"give it to training instead: imgc train --arch ARCH --weights {path}",
+            hint=f"say which architecture they are of: imgc train --arch ARCH --weights {path}, "
+            f"or imgc quantize --arch ARCH --weights {path}",
         )
     try:
         return ModelSpec.model_validate_json(metadata[SPEC_KEY])

@@ -7,7 +7,7 @@ measured on. What was chosen is in `calibration.json` beside the model, and its 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,6 +31,7 @@ CALIBRATION_KEY = "imgc.calibration"  # of the ONNX metadata
 FILE_NAME = "calibration.json"
 MIN_PICTURES = 8
 MIN_TO_HOLD_OUT = 16  # below, keeping some back would leave too few to calibrate on
+Drawn = tuple[Split, Split | None]  # to calibrate on, held out
 _MORE = "add pictures like those the model will see; a few hundred are usual"
 
 
@@ -60,8 +61,11 @@ def from_training(
         DataError: too few pictures that differ, or too many of one colour.
     """
     train = _each_once(dataset.splits["train"], "the training pictures", reporter)
-    chosen = calibration_split(train, count, seed, len(dataset.labels))
-    chosen = _without_constants(chosen, "the training pictures", preprocess, reporter)
+
+    def draw(pool: Split) -> Drawn:
+        return calibration_split(pool, count, seed, len(dataset.labels)), None
+
+    chosen, _ = _draw_with_range(train, draw, "the training pictures", preprocess, reporter)
     return CalibrationSet("the training pictures", chosen, None, None)
 
 
@@ -96,12 +100,13 @@ def from_folder(
     groups = groups_of(entries)
     numbers = tuple(groups.index(entry.label) for entry in entries)
     split = _each_once(Split("calibration", tuple(entry.path for entry in entries), numbers), str(path), reporter)
-    held_out = None
-    if dataset is not None or len(split) < MIN_TO_HOLD_OUT:
-        chosen = calibration_split(split, count, seed, len(groups))
-    else:
-        chosen, held_out = held_out_split(split, count, seed, len(groups))
-    chosen = _without_constants(chosen, str(path), preprocess, reporter)
+
+    def draw(pool: Split) -> Drawn:
+        if dataset is not None or len(pool) < MIN_TO_HOLD_OUT:
+            return calibration_split(pool, count, seed, len(groups)), None
+        return held_out_split(pool, count, seed, len(groups))
+
+    chosen, held_out = _draw_with_range(split, draw, str(path), preprocess, reporter)
     return CalibrationSet(str(path), chosen, held_out, groups)
 
 
@@ -165,25 +170,40 @@ def _each_once(split: Split, source: str, reporter: Reporter) -> Split:
     return _part(split, sorted(first.values()))
 
 
-def _without_constants(split: Split, source: str, preprocess: Preprocess, reporter: Reporter) -> Split:
-    """Return the split without pictures that are one colour as the model sees them: they have no range to find."""
+def _draw_with_range(
+    pool: Split, draw: Callable[[Split], Drawn], source: str, preprocess: Preprocess, reporter: Reporter
+) -> Drawn:
+    """Draw from the pool until no picture is one colour as the model sees it: such a picture has no range to find.
+
+    Raises:
+        DataError: pictures of one colour are more than half of those wanted, or too few others are left.
+    """
+    constant: list[Path] = []
+    while True:
+        chosen, held_out = draw(pool)
+        found = [*_of_one_colour(chosen, preprocess, reporter)]
+        found += _of_one_colour(held_out, preprocess, reporter) if held_out else []
+        constant += found
+        text = f"{source}: {len(constant)} calibration pictures are of one colour:{shown(constant)}"
+        if not found:
+            break
+        pool = _part(pool, [index for index, path in enumerate(pool.paths) if path not in found])
+        if len(pool) < MIN_PICTURES or 2 * len(constant) > len(chosen):
+            raise DataError(
+                f"{text}\n  {len(pool)} others are left, at least {MIN_PICTURES} are needed, and at most half of the "
+                f"{len(chosen)} drawn may be of one colour",
+                hint=f"remove them; {_MORE}",
+            )
+    if constant:
+        reporter.warn(f"{text}\n  left out")
+    return chosen, held_out
+
+
+def _of_one_colour(split: Split, preprocess: Preprocess, reporter: Reporter) -> list[Path]:
     pixels_NHWC = evaluation_pixels(split, preprocess, reporter)
-    constant = [index for index, pixels in enumerate(pixels_NHWC) if bool((np.ptp(pixels, axis=(0, 1)) == 0).all())]
-    if not constant:
-        return split
-    left = len(split) - len(constant)
-    text = (
-        f"{source}: {len(constant)} of {len(split)} calibration pictures are of one colour:"
-        f"{shown(split.paths[index] for index in constant)}"
-    )
-    if left < MIN_PICTURES or 2 * len(constant) > len(split):
-        raise DataError(
-            f"{text}\n  {left} others are left; allowed are at most half of one colour, and at least {MIN_PICTURES} "
-            "others",
-            hint=f"remove them; {_MORE}",
-        )
-    reporter.warn(f"{text}\n  left out")
-    return _part(split, sorted(set(range(len(split))) - set(constant)))
+    return [
+        path for path, pixels in zip(split.paths, pixels_NHWC, strict=True) if not np.ptp(pixels, axis=(0, 1)).any()
+    ]
 
 
 def _part(split: Split, indices: Sequence[int]) -> Split:

@@ -152,12 +152,14 @@ class _Planner:
         for stage in reversed(self._stages):
             if stage.config.produces in wanted and (role != "teacher" or stage.config.kind == "train"):
                 return stage.id
+        kind_of_stage = self._recipe.stages[number].kind
         kind = "train stage" if role == "teacher" else "stage"
         raise self._error(
             f"stage '{self._ids[number]}' needs {_words(wanted)} as its {_role(role)}, and no {kind} above makes that",
             "stages",
             number,
-            hint=f"add a stage above it, or name a model file: `{role}: model.safetensors`",
+            hint=f"add a stage above it, or name a model file: `{role}: model.safetensors`"
+            + (", or an `arch:` and its `weights:`" if kind_of_stage == "quantize" else ""),
         )
 
     def _check_format(
