@@ -79,9 +79,7 @@ def _labels(spec: ModelSpec) -> tuple[tuple[str, ...], bool]:
 def as_json_data(found: Compared) -> dict[str, Any]:
     """Return the measurements as JSON data."""
     low, high = found.found.top1_ci95_pct
-    data = {
-        "file": str(found.model.path),
-        "runtime": found.model.runtime,
+    data: dict[str, Any] = {
         "n_images": found.found.n_images,
         "top1_pct": found.found.top1_pct,
         "top1_ci95_pct": [low, high],
@@ -89,7 +87,6 @@ def as_json_data(found: Compared) -> dict[str, Any]:
     }
     if found.baseline is not None and found.before is not None:
         data |= {
-            "baseline": str(found.baseline.path),
             "baseline_top1_pct": found.before.top1_pct,
             "top1_drop_pp": found.before.top1_pct - found.found.top1_pct,
             "agreement_pct": agreement_pct(found.before.logits_NK, found.found.logits_NK),
@@ -102,12 +99,12 @@ def texts(found: Compared) -> list[str]:
     data = as_json_data(found)
     low, high = data["top1_ci95_pct"]
     lines = [
-        f"{data['file']} with {data['runtime']}: {data['n_images']} pictures",
+        f"{found.model.path} with {found.model.runtime}: {data['n_images']} pictures",
         f"top-1 {data['top1_pct']:.2f} % (95 % interval {low:.2f} to {high:.2f}), top-5 {data['top5_pct']:.2f} %",
     ]
-    if "baseline" in data:
+    if found.baseline is not None:
         lines.append(
-            f"baseline {data['baseline']}: top-1 {data['baseline_top1_pct']:.2f} %, "
+            f"baseline {found.baseline.path}: top-1 {data['baseline_top1_pct']:.2f} %, "
             f"drop {data['top1_drop_pp']:.2f} pp, same answer on {data['agreement_pct']:.2f} %"
         )
     return lines
