@@ -15,6 +15,7 @@ from compress.cli.report import show_report
 from compress.cli.run_files import shown
 from compress.core.artifact import Artifact
 from compress.core.formats import Format
+from compress.core.stage import StageConfig
 from compress.core.storage import atomic_path
 from compress.pipeline.gates import require_gates
 from compress.pipeline.lock import artifact_at
@@ -49,7 +50,7 @@ def _carry_out(ctx: typer.Context, draft: Draft, device: str, *, as_json: bool, 
         return
     for stage, artifact in zip(draft.new, made, strict=True):
         reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
-        typer.echo(f"{stage.id}: read {', '.join(reads) or 'the photographs'}")
+        typer.echo(f"{stage.id}: read {', '.join(reads) or _pictures_text(stage.config)}")
         typer.echo(f"{stage.id}: {artifact_line(artifact)}")
     if out:
         typer.echo(f"copied to {out}")
@@ -77,6 +78,11 @@ def _read_text(result: RunResult, role: str, source: str | Path) -> str:
     """Return what was read, and where it lies; the role is told where it says more than that it was read."""
     text = str(shown(source)) if isinstance(source, Path) else f"{source} ({shown(_made(result, source).path)})"
     return text if role == "from" or role.endswith(f":{source}") else f"{role} {text}"
+
+
+def _pictures_text(config: StageConfig) -> str:
+    folders = [str(shown(path)) for path in config.folders().values()]
+    return f"the pictures of {', '.join(folders)}" if folders else "the photographs"
 
 
 def _as_json(draft: Draft, result: RunResult, made: list[Artifact], out: Path | None) -> dict[str, Any]:

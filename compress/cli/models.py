@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, Device, Run, RunsDir, Threads, reporter_of
+from compress.cli.options import (
+    RUNS,
+    AsJson,
+    Device,
+    PreprocessText,
+    Run,
+    RunsDir,
+    Threads,
+    parse_preprocess,
+    reporter_of,
+)
 
 if TYPE_CHECKING:
     from compress.cli.inspect_file import FileFacts
-    from compress.core.preprocess import Preprocess
 
 ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors, .onnx or .tflite file.")]
-PreprocessText = Annotated[
-    str | None,
-    typer.Option(
-        "--preprocess",
-        metavar="JSON",
-        help='For a file of another tool: how pictures are prepared, e.g. \'{"resize_px": 256, "crop_px": 224}\'.',
-    ),
-]
 
 
 def evaluate(
@@ -31,29 +32,30 @@ def evaluate(
     threads: Threads = 1,
     device: Device = "cpu",
     preprocess: PreprocessText = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", metavar="FILE", help="Another model file to compare with.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the accuracy of a model file on labelled pictures."""
+    """Measure the accuracy of a model file on labelled pictures; a label is a class name or a class index."""
+    from compress.cli.evaluate_file import as_json_data, evaluate_file, texts
     from compress.cli.output import print_json
     from compress.cli.run_files import given_model
-    from compress.data.dataset import load_labelled_folder
-    from compress.data.pixel_cache import evaluation_pixels
-    from compress.runtime.evaluate import evaluate as measure
-    from compress.runtime.predictor import open_predictor
 
-    reporter = reporter_of(ctx)
-    prepare = _parse_preprocess(preprocess)
-    predictor = open_predictor(given_model(file), threads=threads, device=device, preprocess=prepare)
-    known = None if predictor.spec.arch == "foreign" else predictor.spec.labels
-    split = load_labelled_folder(data, known, reporter=reporter)
-    pixels = evaluation_pixels(split, predictor.spec.preprocess, reporter)
-    found = measure(predictor, pixels, split.labels_N, reporter)
+    found = evaluate_file(
+        given_model(file),
+        given_model(baseline) if baseline else None,
+        data,
+        threads=threads,
+        device=device,
+        preprocess=parse_preprocess(preprocess),
+        reporter=reporter_of(ctx),
+    )
     if as_json:
-        print_json({"n_images": found.n_images, "top1_pct": found.top1_pct, "top5_pct": found.top5_pct})
+        print_json(as_json_data(found))
         return
-    low, high = found.top1_ci95_pct
-    typer.echo(f"{file} with {predictor.runtime}: {found.n_images} pictures")
-    typer.echo(f"top-1 {found.top1_pct:.2f} % (95 % interval {low:.2f} to {high:.2f}), top-5 {found.top5_pct:.2f} %")
+    for text in texts(found):
+        typer.echo(text)
 
 
 def predict(
@@ -76,7 +78,7 @@ def predict(
     from compress.serve.logic import best
 
     file = given_model(model) if model else newest_model(run, runs_dir)
-    predictor = open_predictor(file, threads=threads, device=device, preprocess=_parse_preprocess(preprocess))
+    predictor = open_predictor(file, threads=threads, device=device, preprocess=parse_preprocess(preprocess))
     if not as_json:
         reporter_of(ctx).info(f"model {file} ({predictor.runtime})")
     answers: list[dict[str, Any]] = []
@@ -138,20 +140,3 @@ def _print_facts(facts: FileFacts) -> None:
     if facts.spec and facts.spec.layers:
         layers = [(row.name, row.kind, row.in_features, row.out_features, row.groups) for row in facts.spec.layers]
         print_table("", ("layer", "kind", "in", "out", "groups"), layers, left=2)
-
-
-def _parse_preprocess(text: str | None) -> Preprocess | None:
-    from pydantic import ValidationError
-
-    from compress.core.preprocess import Preprocess
-    from compress.errors import UsageError
-
-    if text is None:
-        return None
-    try:
-        return Preprocess.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        hint = 'for example: --preprocess \'{"resize_px": 256, "crop_px": 224}\''
-        raise UsageError(f"--preprocess: {f'{where}: ' if where else ''}{first['msg']}", hint=hint) from error

@@ -23,6 +23,7 @@ from compress.recipe.plan import PlannedStage, plan
 
 LOCAL_RECIPE = Path("imgc.yaml")
 Tree = dict[str, Any]
+_BEGINNING = ("arch", "weights", "input_px")  # options of a stage that reads no model
 
 
 @dataclass(frozen=True)
@@ -75,26 +76,36 @@ def draft_run(request: StageRequest, name: str | None, seed: int | None) -> Draf
         )
     if request.data:
         tree["name"] = slug(request.data.resolve().stem)
-    tree["name"] = _own_run(request.runs_dir, name or tree["name"], asked=name is not None)
+    tree["name"] = _own_run(request, name or tree["name"], "--name" if name else None)
     tree["seed"] = tree["seed"] if seed is None else seed
     return _drafted(tree, [], request, local, request.runs_dir)
 
 
-def _own_run(runs_dir: Path, name: str, *, asked: bool) -> str:
+def _own_run(request: StageRequest, name: str, asked_with: str | None) -> str:
     """Return a name for a run that begins anew; a run that has grown further is not cut back to one stage.
+
+    Args:
+        request: the stage that the run begins with.
+        name: the name wanted.
+        asked_with: option that asked for it, None where nobody did and another will do.
 
     Raises:
         UsageError: the name was asked for and belongs to such a run.
     """
-    sealed = [stage.id for stage in _sealed_stages(runs_dir, name)]
-    if len(sealed) <= 1:
+    if _may_begin(request, name):
         return name
-    if asked:
+    if asked_with:
+        sealed = ", ".join(stage.id for stage in _sealed_stages(request.runs_dir, name))
         raise UsageError(
-            f"run '{name}' has the stages {', '.join(sealed)}, which a new train stage would remove",
-            hint="choose another --name",
+            f"run '{name}' has the stages {sealed}, which a new {request.kind} stage would remove",
+            hint=f"choose another {asked_with}",
         )
-    return next(free for n in count(2) if len(_sealed_stages(runs_dir, free := f"{name}-{n}")) <= 1)
+    return next(free for n in count(2) if _may_begin(request, free := f"{name}-{n}"))
+
+
+def _may_begin(request: StageRequest, name: str) -> bool:
+    """Return whether no run of that name would lose more than an earlier try of the same stage."""
+    return [stage.kind for stage in _sealed_stages(request.runs_dir, name)] in ([], [request.kind])
 
 
 def _sealed_stages(runs_dir: Path, name: str) -> tuple[LockedStage, ...]:
@@ -110,6 +121,8 @@ def draft_stage(request: StageRequest) -> Draft:
         RecipeError: the stage cannot read what it was given.
     """
     local = _local_recipe()
+    if arch := _arch_of(request, local):
+        return _draft_from_arch(request, local, arch)
     if request.source and is_model_file(request.source) and not _has_run(request):
         name = request.run or slug(Path(request.source).stem)
         data = _data_of(request) or local.get("data")
@@ -125,6 +138,26 @@ def draft_stage(request: StageRequest) -> Draft:
     return _drafted({**tree, "name": run_dir.name}, sealed, request, local, run_dir.parent)
 
 
+def _arch_of(request: StageRequest, local: Tree) -> str | None:
+    """Return the architecture that a quantize stage is to start from, None where it reads a model."""
+    if request.kind != "quantize" or request.source:
+        return None
+    arch = request.knobs.get("arch") or _defaults(local, [], request.kind).get("arch")
+    return str(arch) if arch else None
+
+
+def _draft_from_arch(request: StageRequest, local: Tree, arch: str) -> Draft:
+    """Return a recipe that starts a run with a stage that reads no model; `--run` names it.
+
+    The photographs of ./imgc.yaml are for its own classes: with --arch and --calibration they are not asked for.
+    """
+    asked = request.knobs.get("arch") and request.knobs.get("calibration")
+    data = _data_of(request) or (None if asked else local.get("data"))
+    name = _own_run(request, request.run or slug(arch), "--run" if request.run else None)
+    tree: Tree = {"imgc": 1, "name": name, "seed": local.get("seed", 0), "data": data}
+    return _drafted(tree, [], request, local, request.runs_dir)
+
+
 def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree, runs_dir: Path) -> Draft:
     """Put the new stage below the sealed ones and plan it."""
     ids = {stage["id"] for stage in sealed}
@@ -134,6 +167,8 @@ def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree,
             _put(stage, key, value)
     if request.source:
         _check_source(request.source, ids)
+        if request.knobs.get("arch") is None:  # what ./imgc.yaml says of another beginning
+            stage = {key: value for key, value in stage.items() if key not in _BEGINNING}
         stage["from"] = request.source
     # a run that begins may say more of its photographs; later they are what its stages were made from
     sets = [
@@ -187,7 +222,7 @@ def _defaults(local: Tree, sealed: list[Tree], kind: str) -> Tree:
     ids = {stage["id"] for stage in sealed}
     block = {key: value for key, value in blocks[min(done, len(blocks) - 1)].items() if key not in ("id", "from")}
     absent = [key for key in ("teacher", "baseline") if key in block and not _is_known(str(block[key]), ids)]
-    return {key: value for key, value in block.items() if key not in absent and key != "models"}
+    return {key: value for key, value in block.items() if key not in (*absent, "models")}
 
 
 def _is_known(reference: str, ids: set[str]) -> bool:

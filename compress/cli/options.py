@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from compress.core.preprocess import Preprocess
     from compress.core.stage import Reporter
 
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that holds the runs.", show_default=True)]
@@ -40,6 +41,14 @@ Device = Annotated[
     str, typer.Option("--device", callback=_known_device, help="Where torch computes: cpu, cuda or cuda:N.")
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, max=256, help="Threads of the runtime.")]
+PreprocessText = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocess",
+        metavar="JSON",
+        help='For a file of another tool: how pictures are prepared, e.g. \'{"resize_px": 256, "crop_px": 224}\'.',
+    ),
+]
 
 RUNS = Path("runs")
 
@@ -62,3 +71,25 @@ def reporter_of(ctx: typer.Context) -> Reporter:
     from compress.cli.reporter import make_reporter
 
     return make_reporter(quiet=settings_of(ctx).quiet)
+
+
+def parse_preprocess(text: str | None) -> Preprocess | None:
+    """Return the preprocessing that `--preprocess JSON` gives, None where it is not given.
+
+    Raises:
+        UsageError: not JSON, or not a preprocessing.
+    """
+    from pydantic import ValidationError
+
+    from compress.core.preprocess import Preprocess
+    from compress.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        return Preprocess.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        hint = 'for example: --preprocess \'{"resize_px": 256, "crop_px": 224}\''
+        raise UsageError(f"--preprocess: {f'{where}: ' if where else ''}{first['msg']}", hint=hint) from error

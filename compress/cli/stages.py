@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, Data, Device, From, Run, RunsDir, Set
+from compress.cli.options import RUNS, AsJson, Data, Device, From, PreprocessText, Run, RunsDir, Set, parse_preprocess
 
 Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the training pictures.")]
 
@@ -91,8 +91,18 @@ def distill(
 def quantize(
     ctx: typer.Context,
     scheme: Annotated[str | None, typer.Option(metavar="int8_static|int8_qat|dynamic", help="How.")] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="Start a run from this architecture's --weights instead of a stage.")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(metavar="imagenet|none|FILE", help="Weights of --arch.")] = None,
+    input_px: Annotated[int | None, typer.Option("--input-px", help="Side of the square input of --arch.")] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER|CSV", help="Pictures that set the ranges, no labels needed. Default: --data's."),
+    ] = None,
+    calibration_count: Annotated[int | None, typer.Option(help="How many of them.")] = None,
+    preprocess: PreprocessText = None,
     epochs: Epochs = None,
-    calibration_count: Annotated[int | None, typer.Option(help="Pictures that set the ranges.")] = None,
     from_: From = None,
     run: Run = None,
     data: Data = None,
@@ -101,11 +111,24 @@ def quantize(
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Turn a float model into an int8 ONNX model."""
+    """Turn a float model into an int8 ONNX model.
+
+    The model is a stage of the run, a file (--from), or an architecture and its weights (--arch, --weights).
+    """
     from compress.cli.execute import add_stage
     from compress.cli.one_stage import StageRequest
 
-    knobs = {"scheme": scheme, "fit.epochs": epochs, "calibration_count": calibration_count}
+    prepare = parse_preprocess(preprocess)
+    knobs = {
+        "scheme": scheme,
+        "arch": arch,
+        "weights": weights,
+        "input_px": input_px,
+        "calibration": calibration,
+        "calibration_count": calibration_count,
+        "preprocess": prepare.model_dump(mode="json") if prepare else None,
+        "fit.epochs": epochs,
+    }
     add_stage(ctx, StageRequest("quantize", knobs, from_, sets or [], run, data, runs_dir, device), as_json=as_json)
 
 

@@ -27,7 +27,7 @@ class StageConfig(BaseModel):
         entry_point: "module:function" of `run(config, inputs, ctx) -> StageOutput`, imported only to run it.
         version: raised when the stage would make another result from the same config.
         uses_data: whether the photographs are read (their fingerprint is then part of the stage key).
-        needs_data: whether it cannot do without them.
+        needs_data: whether it cannot do without them, whatever its options (see `must_have_data`).
         backends: distributions whose versions are part of the stage key.
     """
 
@@ -70,6 +70,18 @@ class StageConfig(BaseModel):
     def files(self) -> dict[str, Path]:
         """Return option name -> file that this stage reads besides its inputs (weights, say); hashed into the key."""
         return {}
+
+    def folders(self) -> dict[str, Path]:
+        """Return option name -> pictures that this stage reads besides the photographs: a folder, or a CSV manifest.
+
+        They enter the key by what they hold, not by where they lie.
+        """
+        return {}
+
+    @property
+    def must_have_data(self) -> bool:
+        """Return whether this stage, with these options, cannot do without the recipe's photographs."""
+        return self.uses_data and self.needs_data
 
 
 class Reporter(Protocol):

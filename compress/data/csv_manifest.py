@@ -13,8 +13,13 @@ _SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "v
 _HINT = "a manifest begins with the line `path,label` or `path,label,split`"
 
 
-def list_csv(manifest: Path) -> Listing:
+def list_csv(manifest: Path, *, labelled: bool = True, need_train: bool = True) -> Listing:
     """Return what a manifest lists.
+
+    Args:
+        manifest: the CSV file.
+        labelled: whether every picture needs a label; else the column may be missing, and labels are "" there.
+        need_train: whether there must be training pictures.
 
     Raises:
         DataError: named by file and line: missing columns, an empty field, an unknown split, a file listed twice;
@@ -23,9 +28,9 @@ def list_csv(manifest: Path) -> Listing:
     splits: dict[str, list[Entry]] = {}
     first_line: dict[str, int] = {}
     missing: list[str] = []
-    for line, row in _rows(manifest):
+    for line, row in _rows(manifest, {"path", "label"} if labelled else {"path"}):
         where = f"{manifest}:{line}"
-        entry = _entry(manifest, where, row)
+        entry = _entry(manifest, where, row, labelled=labelled)
         if entry.name in first_line:
             raise DataError(f"{where}: '{entry.name}' is listed already in line {first_line[entry.name]}")
         first_line[entry.name] = line
@@ -37,20 +42,21 @@ def list_csv(manifest: Path) -> Listing:
             f"{manifest}: {len(missing)} listed files do not exist:{shown(missing)}",
             hint=f"paths are relative to {manifest.parent}",
         )
-    if "train" not in splits:
+    if not splits or (need_train and "train" not in splits):
         found = ", ".join(splits) or "no rows"
-        raise DataError(f"{manifest}: no training pictures (found {found})", hint=_HINT)
+        what = "training pictures" if need_train else "pictures"
+        raise DataError(f"{manifest}: no {what} (found {found})", hint=_HINT)
     ordered = {name: tuple(sorted(entries, key=lambda entry: entry.name)) for name, entries in splits.items()}
     return Listing(manifest, ordered)
 
 
-def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Yield line number and row, checked for the two columns that must be there."""
+def _rows(manifest: Path, needed: set[str]) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Yield line number and row, checked for the columns that must be there."""
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True, skipinitialspace=True)
             columns = reader.fieldnames or []
-            if not {"path", "label"} <= set(columns):
+            if not needed <= set(columns):
                 found = ",".join(columns) or "an empty file"
                 raise DataError(f"{manifest}:1: expected the columns path,label[,split], found {found}", hint=_HINT)
             for row in reader:
@@ -65,9 +71,9 @@ def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
         raise DataError(f"{manifest}:{reader.line_num + 1}: {error}", hint=_HINT) from error
 
 
-def _entry(manifest: Path, where: str, row: dict[str, str | None]) -> Entry:
-    name, label = (row["path"] or "").strip(), (row["label"] or "").strip()
-    if not name or not label:
+def _entry(manifest: Path, where: str, row: dict[str, str | None], *, labelled: bool) -> Entry:
+    name, label = (row["path"] or "").strip(), (row.get("label") or "").strip()
+    if not name or (labelled and not label):
         raise DataError(f"{where}: '{'label' if name else 'path'}' is empty", hint=_HINT)
     return Entry(manifest.parent / name, name, label)
 

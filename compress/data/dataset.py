@@ -14,9 +14,8 @@ from compress.data.checks import Splits, check_labels, check_structure, drop_bad
 from compress.data.csv_manifest import list_csv
 from compress.data.examine import Exam
 from compress.data.folder import list_folder
-from compress.data.listing import SPLITS, Entry, Listing, labels_of, shown
+from compress.data.listing import SPLITS, Entry, Listing, labels_of
 from compress.data.partition import missing_splits, partition
-from compress.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -75,49 +74,15 @@ def load_dataset(config: DataConfig, *, seed: int, reporter: Reporter | None = N
     labels = labels_of(splits["train"])
     return Dataset(
         labels=labels,
-        splits={name: _split(name, splits[name], labels) for name in SPLITS},
+        splits={name: indexed(name, splits[name], labels) for name in SPLITS},
         fingerprint=_fingerprint(labels, splits, exams),
         skipped=skipped,
     )
 
 
-def load_labelled_folder(path: Path, labels: Sequence[str] | None, *, reporter: Reporter | None = None) -> Split:
-    """Return labelled pictures to evaluate a model on.
-
-    Args:
-        path: a folder of class folders; a data set with splits (its test pictures, else its val pictures); or a CSV
-            manifest, whose labels are class names or class indices (with a split column: its test rows).
-        labels: the model's classes in index order; None means the classes found, sorted.
-        reporter: is told of everything that was ignored.
-
-    Raises:
-        DataError: classes the model does not know, bad pictures, or nothing to evaluate on.
-    """
-    reporter = reporter or SilentReporter()
-    listing = list_csv(path) if path.suffix.lower() == ".csv" else list_folder(path)
-    name = next(name for name in ("test", "val", "train") if name in listing.splits)
-    if name == "train" and path.is_dir():
-        reporter.info(f"{path} has no test folder: every picture counts, also those a model may have been trained on")
-    chosen = Listing(path, {"train": listing.splits[name]}, ignored=listing.ignored)
-    splits, _, _ = drop_bad(chosen, "error", reporter)
-    known = tuple(labels) if labels is not None else labels_of(splits["train"])
-    return _split(name, tuple(_named(entry, known) for entry in splits["train"]), known)
-
-
-def _named(entry: Entry, labels: tuple[str, ...]) -> Entry:
-    """Return the entry with its label as a class name; a number that is no class name is a class index."""
-    if entry.label not in labels and entry.label.isdecimal() and int(entry.label) < len(labels):
-        return Entry(entry.path, entry.name, labels[int(entry.label)])
-    return entry
-
-
-def _split(name: str, entries: Sequence[Entry], labels: tuple[str, ...]) -> Split:
+def indexed(name: str, entries: Sequence[Entry], labels: Sequence[str]) -> Split:
+    """Return entries, all of whose labels are among `labels`, as a split."""
     index = {label: number for number, label in enumerate(labels)}
-    if strange := sorted({entry.label for entry in entries} - set(index)):
-        raise DataError(
-            f"{len(strange)} classes of the pictures are not classes of the model:{shown(strange)}",
-            hint=f"the model's classes are {', '.join(labels[:20])}",
-        )
     return Split(name, tuple(entry.path for entry in entries), tuple(index[entry.label] for entry in entries))
 
 

@@ -14,6 +14,7 @@ from compress.engine.batches import TrainSet, ValSet
 from compress.errors import StageError
 
 _SIDE_PER_CROP = 1.25
+_LABELS_SHOWN = 20
 
 
 def training_sets(dataset: Dataset, preprocess: Preprocess, reporter: Reporter) -> tuple[TrainSet, ValSet]:
@@ -53,12 +54,17 @@ def require_same_labels(wanted: Sequence[str], found: Sequence[str], *, wanted_b
     missing = [label for label in wanted if label not in found]
     extra = [label for label in found if label not in wanted]
     what = [
-        f"only {wanted_by}: {', '.join(missing)}" if missing else "",
-        f"only {found_in}: {', '.join(extra)}" if extra else "",
-        "" if missing or extra else f"the same in another order: {', '.join(wanted)} against {', '.join(found)}",
+        f"only {wanted_by}: {_some(missing)}" if missing else "",
+        f"only {found_in}: {_some(extra)}" if extra else "",
+        "" if missing or extra else f"the same in another order: {_some(wanted)} against {_some(found)}",
     ]
     raise StageError(
         f"{wanted_by} ({len(wanted)}) and {found_in} ({len(found)}) have different classes; "
         + "; ".join(part for part in what if part),
         hint="all models of a run must be trained on the photographs of its data block",
     )
+
+
+def _some(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _LABELS_SHOWN} more" if len(labels) > _LABELS_SHOWN else ""
+    return ", ".join(labels[:_LABELS_SHOWN]) + more

@@ -1,6 +1,9 @@
-"""The names a recipe may give as `arch:`, without importing torch."""
+"""What a recipe may give as `arch:` and `weights:`, without importing torch."""
 
 from __future__ import annotations
+
+import difflib
+from pathlib import Path
 
 ARCH_NAMES: tuple[str, ...] = (
     "mobilenet_v3_small",
@@ -17,3 +20,34 @@ ARCH_NAMES: tuple[str, ...] = (
     "tf_efficientnet_lite4",
     "tiny",
 )
+PUBLISHED_OR_FRESH = ("imagenet", "none")
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+def known_arch(value: str) -> str:
+    """Return the name.
+
+    Raises:
+        ValueError: no architecture has it; says which there are, and the nearest.
+    """
+    if value in ARCH_NAMES:
+        return value
+    near = difflib.get_close_matches(value, ARCH_NAMES, n=1, cutoff=0.4)
+    did_you_mean = f"; did you mean '{near[0]}'?" if near else ""
+    raise ValueError(f"no architecture is called '{value}' (allowed: {', '.join(ARCH_NAMES)}){did_you_mean}")
+
+
+def known_weights(value: str) -> str:
+    """Return the value.
+
+    Raises:
+        ValueError: it is neither a word we know nor a weights file by its name.
+    """
+    if value in PUBLISHED_OR_FRESH or value.lower().endswith(WEIGHT_SUFFIXES):
+        return value
+    raise ValueError(f"weights must be imagenet, none, or a .safetensors or .pth file, found '{value}'")
+
+
+def weight_files(weights: str | None) -> dict[str, Path]:
+    """Return "weights" -> the file that is meant, nothing where none is."""
+    return {} if weights is None or weights in PUBLISHED_OR_FRESH else {"weights": Path(weights)}

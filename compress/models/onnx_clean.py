@@ -27,7 +27,7 @@ def clean(model: ModelProto) -> ModelProto:
     """
     graph = model.graph
     del graph.value_info[:]
-    _initializers_from_constants(graph)
+    initializers_from_constants(graph)
     _drop_no_ops(graph)
     _pool_instead_of_mean(graph)
     _flatten_instead_of_reshape(graph)
@@ -60,7 +60,8 @@ def constants(graph: GraphProto) -> dict[str, NDArray[np.generic]]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
 
 
-def _initializers_from_constants(graph: GraphProto) -> None:
+def initializers_from_constants(graph: GraphProto) -> None:
+    """Make every Constant node an initializer of its output's name."""
     for node in [node for node in graph.node if node.op_type == "Constant"]:
         attribute = node.attribute[0]
         if attribute.name == "value":

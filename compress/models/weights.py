@@ -21,6 +21,7 @@ from compress.models.build import arch_info, build_model, describe
 
 NO_WEIGHTS = "none"
 IMAGENET = "imagenet"
+IMAGENET_CLASSES = 1000
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
 _COUNTER = "num_batches_tracked"  # not learned, and absent from old files
 
@@ -97,6 +98,41 @@ def load_pretrained(model: nn.Module, spec: ModelSpec, weights: str | Path) -> b
     return same_head
 
 
+def classes_of_weights(arch: str, weights: str | Path) -> int:
+    """Return the number of classes of published or saved weights; published ones, and fresh ones, have 1000.
+
+    Raises:
+        ModelFileError: the file is damaged, or has no classifier where this architecture has it.
+        UsageError: the architecture is unknown.
+    """
+    info = arch_info(arch)
+    if str(weights) in (NO_WEIGHTS, IMAGENET):
+        return IMAGENET_CLASSES
+    tensors = read_weights(Path(weights))
+    classes = _classes(tensors, info.head)
+    if classes is None:
+        raise ModelFileError(
+            f"{weights}: does not fit the architecture '{arch}': no tensor '{info.head}.weight' among its "
+            f"{len(tensors)} ({_listing(sorted(tensors), 4)})",
+            hint="give the file of the same architecture",
+        )
+    return classes
+
+
+def require_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Return if no tensor holds NaN or infinity.
+
+    Raises:
+        ModelFileError: names the tensors that do.
+    """
+    bad = [f"'{name}'" for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if bad:
+        raise ModelFileError(
+            f"{source}: {len(bad)} tensors hold NaN or infinity: {_listing(bad)}",
+            hint="the training diverged or the file is damaged; take an earlier model",
+        )
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a .safetensors or .pth file by name, without wrappers and `module.` prefixes.
 
@@ -137,7 +173,8 @@ def _spec_from(metadata: Mapping[str, str], path: Path) -> ModelSpec:
     if SPEC_KEY not in metadata:
         raise ModelFileError(
             f"{path}: holds weights but no spec ('{SPEC_KEY}' in its metadata), so it was not written by imgc",
-            hint=f"give it to training instead: imgc train --arch ARCH --weights {path}",
+            hint=f"say which architecture they are of: imgc train --arch ARCH --weights {path}, "
+            f"or imgc quantize --arch ARCH --weights {path}",
         )
     try:
         return ModelSpec.model_validate_json(metadata[SPEC_KEY])

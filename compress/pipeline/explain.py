@@ -52,7 +52,7 @@ def explain(
         if waits:
             result.append(Explanation(stage.id, "run", tuple(f"its input '{source}' is made anew" for source in waits)))
             continue
-        parts = key_parts(stage.config, _input_hashes(stage, hashes), planned.seed, fingerprint)
+        parts = key_parts(stage.config, _input_hashes(stage, hashes), planned.seed, fingerprint, reporter)
         source = find_sealed(run_dir, key_of(parts), reporter, first=run_dir / stage.folder_name)
         seal = read_seal(source) if source else None
         if source is not None and seal is not None:

@@ -9,28 +9,37 @@ from typing import Any
 
 from compress.core.dataset import DataConfig
 from compress.core.digest import sha256_file, sha256_json
-from compress.core.stage import Reporter, StageConfig
+from compress.core.stage import Reporter, SilentReporter, StageConfig
 
 KEY_VERSION = 1
 ALWAYS = ("imgc", "numpy", "pillow")  # our own release, and what every picture passes through
 
 
 def key_parts(
-    config: StageConfig, inputs: Mapping[str, str], seed: int, fingerprint: Callable[[], str]
+    config: StageConfig,
+    inputs: Mapping[str, str],
+    seed: int,
+    fingerprint: Callable[[], str],
+    reporter: Reporter | None = None,
 ) -> dict[str, Any]:
     """Return what the key hashes, as JSON data.
 
     Args:
-        config: the stage's options. Its id and its references do not count; files it names count by content.
+        config: the stage's options. Its id and its references do not count; files and folders it names count by
+            content.
         inputs: role -> SHA-256 of the input's content.
         seed: the run's seed.
         fingerprint: gives the data's fingerprint; called only if the stage reads photographs.
+        reporter: hears about the pictures that are opened to know what a folder holds.
+
+    Raises:
+        DataError: a folder that the stage names holds no pictures.
     """
     return {
         "key_version": KEY_VERSION,
         "kind": config.kind,
         "version": config.version,
-        "config": _options(config, inputs),
+        "config": _options(config, inputs, reporter or SilentReporter()),
         "inputs": dict(inputs),
         "seed": seed,
         "data": fingerprint() if config.uses_data else None,
@@ -71,12 +80,16 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "
     return lines
 
 
-def _options(config: StageConfig, inputs: Mapping[str, str]) -> dict[str, Any]:
+def _options(config: StageConfig, inputs: Mapping[str, str], reporter: Reporter) -> dict[str, Any]:
     options = config.model_dump(mode="json", by_alias=True)
     for name in {"id", "from", *config.references()}:
         options.pop(name, None)
     for name, path in config.files().items():
         _replace(options, name.split("."), f"sha256:{sha256_file(path)}")
+    for name, path in config.folders().items():
+        from compress.data.pictures import pictures_fingerprint  # needs Pillow, which a plan does not
+
+        _replace(options, name.split("."), f"pictures:{pictures_fingerprint(path, reporter)}")
     return options
 
 

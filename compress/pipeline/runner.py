@@ -108,7 +108,7 @@ class _Runner:
         for stage in self._plan.stages:
             inputs = {role: self._input(source) for role, source in stage.inputs.items()}
             hashes = {role: artifact.sha256 for role, artifact in inputs.items()}
-            parts = key_parts(stage.config, hashes, self._plan.seed, self._fingerprint)
+            parts = key_parts(stage.config, hashes, self._plan.seed, self._fingerprint, self._reporter)
             if self._reuse(stage, parts):
                 reused.append(stage.id)
             else:

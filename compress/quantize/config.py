@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from compress.core.formats import Format
+from compress.core.preprocess import Preprocess
 from compress.core.stage import StageConfig
 from compress.engine.options import Epochs, FitOptions, Share
+from compress.models.arch_names import known_arch, known_weights, weight_files
 
+Side = Annotated[int, Field(ge=16, le=2048)]
 Scheme = Literal["int8_static", "int8_qat", "dynamic"]
 
 
@@ -23,11 +27,19 @@ class QatOptions(FitOptions):
 
 
 class QuantizeConfig(StageConfig):
-    """Make an int8 model from a float one.
+    """Make an int8 model from a float one: from a stage or a file, or from an architecture and its weights.
 
     Attributes:
         scheme: int8_static calibrates ranges, int8_qat also trains with them, dynamic stores int8 weights only.
-        calibration_count: number of training pictures, class balanced, that the ranges are found on.
+        arch: one of `compress.models.arch_names.ARCH_NAMES`; the stage then reads no model.
+        weights: of `arch`: `imagenet` (downloaded; the default), `none` (random), or a .safetensors or .pth file, whose
+            head says how many classes there are. 1000 classes are ImageNet's.
+        input_px: side of the square input of `arch`; default its own.
+        preprocess: how pictures are prepared, for `arch` if not as published, and for an ONNX file of another tool.
+        calibration: pictures to calibrate on instead of the training pictures: any folder, nested or flat, or a CSV
+            with a column `path`; no labels needed. Without a data block every fifth is kept to judge the file with.
+        on_bad_image: whether a damaged picture in `calibration` is an error or left out.
+        calibration_count: number of pictures, balanced over classes (folders), that the ranges are found on.
         range_rule: how a range is picked from what was seen: `mse` clips where rounding gains more than clipping loses,
             `minmax` clips nothing.
         activation: type of the activations in ONNX; uint8 is fast on x86, int8 on ARM. The grids are the same.
@@ -38,11 +50,17 @@ class QuantizeConfig(StageConfig):
 
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH, Format.ONNX})
     entry_point: ClassVar[str] = "compress.quantize.stage:run"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime")
 
     kind: Literal["quantize"] = "quantize"
     scheme: Scheme = "int8_static"
+    arch: str | None = None
+    weights: str | None = None
+    input_px: Side | None = None
+    preprocess: Preprocess | None = None
+    calibration: Path | None = None
+    on_bad_image: Literal["error", "skip"] = "error"
     calibration_count: Annotated[int, Field(ge=8, le=10_000)] = 256
     range_rule: Literal["mse", "minmax"] = "mse"
     activation: Literal["uint8", "int8"] = "uint8"
@@ -50,7 +68,46 @@ class QuantizeConfig(StageConfig):
     temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 2.0
     fit: QatOptions = QatOptions()
 
+    @field_validator("arch")
+    @classmethod
+    def _arch_exists(cls, value: str | None) -> str | None:
+        return value if value is None else known_arch(value)
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_are_known(cls, value: str | None) -> str | None:
+        return value if value is None else known_weights(value)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> QuantizeConfig:
+        if self.arch is not None and self.from_ is not None:
+            raise ValueError(f"give `arch` or `from`, not both (found arch '{self.arch}' and from '{self.from_}')")
+        for option in ("weights", "input_px"):
+            if self.arch is None and getattr(self, option) is not None:
+                raise ValueError(f"`{option}` goes with `arch`: a model that is read has its own")
+        side = self.preprocess.crop_px if self.preprocess else None
+        if self.input_px is not None and side not in (None, self.input_px):
+            raise ValueError(f"input_px is {self.input_px}, but preprocess.crop_px is {side}; give one of them")
+        return self
+
     @property
     def produces(self) -> Format:
         """Return ONNX: the QDQ model."""
         return Format.ONNX
+
+    @property
+    def must_have_data(self) -> bool:
+        """Return False where the calibration pictures suffice; training needs photographs with labels."""
+        return self.calibration is None or self.scheme == "int8_qat"
+
+    def references(self) -> dict[str, str | None]:
+        """Return the input model, and none where an architecture is given."""
+        return {} if self.arch is not None else {"from": self.from_}
+
+    def files(self) -> dict[str, Path]:
+        """Return the weights file, where a file is given."""
+        return weight_files(self.weights)
+
+    def folders(self) -> dict[str, Path]:
+        """Return the calibration pictures, where some are given."""
+        return {} if self.calibration is None else {"calibration": self.calibration}

@@ -1,41 +1,192 @@
-"""The float ONNX graph that a quantized model is made from."""
+"""The float ONNX graph that a quantized model is made from: of a stage, of a file, or of an architecture's weights."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import onnx
+import torch
+from onnx import numpy_helper
 
 from compress.core.artifact import Artifact
 from compress.core.formats import Format, Precision
+from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
-from compress.errors import StageError
-from compress.models.onnx_meta import spec_of
+from compress.core.stage import Reporter, SilentReporter
+from compress.errors import CheckError, ModelFileError, StageError, UsageError
+from compress.models.build import build_model, new_spec
+from compress.models.imagenet_labels import labels_for
+from compress.models.onnx_foreign import interface_of, plain
+from compress.models.onnx_meta import embed_spec, spec_of
 from compress.models.to_onnx import to_onnx
-from compress.models.weights import load_model
+from compress.models.weights import (
+    IMAGENET,
+    NO_WEIGHTS,
+    classes_of_weights,
+    load_model,
+    load_pretrained,
+    require_finite,
+)
+from compress.quantize.torch_graph import TorchGraph
+from compress.runtime.predictor import damaged, foreign_spec, open_predictor
 
-_INTEGER_OPS = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger")
+_INTEGER_OPS = (
+    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"),
+    *("ConvInteger", "MatMulInteger"),
+)
+_REWRITES = ("clean",)  # what is done to a file of another tool
+_PARITY_IMAGES = 8
+_PARITY_BOUND = 1e-3  # of the largest logit; float rounding is a hundredth of it
 
 
-def float_graph(artifact: Artifact) -> tuple[onnx.ModelProto, ModelSpec]:
-    """Return the float ONNX model of a torch or ONNX artifact, and its spec.
+def graph_of_arch(
+    arch: str, weights: str, input_px: int | None, preprocess: Preprocess | None, reporter: Reporter
+) -> tuple[onnx.ModelProto, ModelSpec]:
+    """Return the float ONNX model of an architecture with published or saved weights, and its spec.
+
+    Args:
+        arch: a key of `compress.models.archs.ARCHS`.
+        weights: "imagenet", "none" or a file, whose head says how many classes there are.
+        input_px: side of the square input; default the architecture's own.
+        preprocess: how pictures are prepared; default as the published weights expect.
+        reporter: hears which classes were assumed.
 
     Raises:
-        StageError: the model is quantized already, is not float32, or says nothing of its labels and preprocessing.
+        ModelFileError: the weights do not fit, or hold NaN or infinity.
+        DataError: the download failed.
+        UsageError: nobody publishes ImageNet weights for this architecture.
     """
+    labels = labels_for(classes_of_weights(arch, weights))
+    spec = new_spec(arch, labels, preprocess.crop_px if preprocess else input_px)
+    if preprocess is not None:
+        spec = spec.model_copy(update={"preprocess": preprocess})
+    module = build_model(spec)
+    if weights == NO_WEIGHTS:
+        reporter.warn(f"{arch}: `weights: none`, so that the answers are random; good for size and speed only")
+    load_pretrained(module, spec, weights)
+    source = f"ImageNet weights of {arch}" if weights == IMAGENET else weights
+    require_finite(module.state_dict(), source)
+    reporter.info(f"{arch}: {len(labels)} classes ({_labels_text(labels)}), input {spec.preprocess.crop_px} px")
+    return _described(to_onnx(module.eval(), spec), weights)
+
+
+def float_graph(
+    artifact: Artifact, preprocess: Preprocess | None = None, reporter: Reporter | None = None
+) -> tuple[onnx.ModelProto, ModelSpec]:
+    """Return the float ONNX model of a torch or ONNX artifact, and its spec.
+
+    Args:
+        artifact: the model file.
+        preprocess: how pictures are prepared, for an ONNX file of another tool; such a graph is cleaned first, and
+            the cleaned graph is held against the file.
+        reporter: hears what was assumed.
+
+    Raises:
+        UsageError: the model is quantized already, is not float32, or says nothing of its preprocessing.
+        ModelFileError: it cannot be read, or holds NaN or infinity.
+        CheckError: cleaning changed its answers.
+    """
+    reporter = reporter or SilentReporter()
     if artifact.format is Format.TORCH:
         module, spec = load_model(artifact.path)
-        model = to_onnx(module, spec)
-    else:
+        require_finite(module.state_dict(), str(artifact.path))
+        return _described(to_onnx(module, spec), str(artifact.path))
+    try:
         model = onnx.load(artifact.path)
+    except Exception as error:  # protobuf's and the file system's errors share no base class
+        raise damaged(artifact.path, "ONNX", error) from error
     found = spec_of(model, artifact.path)
+    _refuse_quantized(model, found, artifact)
+    _refuse_not_finite(model, artifact)
+    if found is not None and preprocess is not None:
+        reporter.warn(f"{artifact.path}: says itself how pictures are prepared; `preprocess` is not used")
+    if found is not None and found.arch != "foreign":
+        return model, found
+    spec = found or _foreign_spec(model, artifact, preprocess)
     if found is None:
-        raise StageError(
-            f"{artifact.path}: carries no labels and no preprocessing, so that nothing can be calibrated for it",
-            hint="start from a model that imgc exported",
-        )
+        reporter.info(f"{artifact.path}: {spec.num_classes} classes ({_labels_text(spec.labels)})")
+    return _cleaned(model, spec, artifact)
+
+
+def _described(model: onnx.ModelProto, source: str) -> tuple[onnx.ModelProto, ModelSpec]:
+    """Return the model and its spec as `to_onnx` wrote it: with sizes and rewrites."""
+    spec = spec_of(model, Path(source))
+    assert spec is not None, "to_onnx embeds a spec"
+    return model, spec
+
+
+def _labels_text(labels: tuple[str, ...]) -> str:
+    return f"{labels[0]}, {labels[1]} ... {labels[-1]}" if len(labels) > 2 else ", ".join(labels)
+
+
+def _refuse_quantized(model: onnx.ModelProto, spec: ModelSpec | None, artifact: Artifact) -> None:
     integer = sorted({node.op_type for node in model.graph.node} & set(_INTEGER_OPS))
-    if integer or found.precision is not Precision.FP32:
-        raise StageError(
-            f"{artifact.path}: is quantized already (precision {found.precision}, ops {', '.join(integer) or 'none'})",
-            hint="quantize the float model: `imgc quantize --from STAGE`",
+    if integer or (spec is not None and spec.precision in (Precision.INT8, Precision.DYNAMIC)):
+        raise UsageError(
+            f"{artifact.path}: is quantized already (ops {', '.join(integer) or 'none'})",
+            hint="quantize the float model it was made from: `imgc quantize --from STAGE|FILE`",
         )
-    return model, found
+    half = [tensor.name for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16]
+    if half or (spec is not None and spec.precision is Precision.FP16):
+        raise UsageError(
+            f"{artifact.path}: holds float16 weights ('{(half or ['?'])[0]}'), only float32 is quantized",
+            hint="quantize the float32 model it was made from: `imgc quantize --from STAGE|FILE`",
+        )
+
+
+def _refuse_not_finite(model: onnx.ModelProto, artifact: Artifact) -> None:
+    tensors = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    floats = {name: torch.from_numpy(np.array(a)) for name, a in tensors.items() if a.dtype == np.float32}
+    require_finite(floats, str(artifact.path))
+
+
+def _foreign_spec(model: onnx.ModelProto, artifact: Artifact, preprocess: Preprocess | None) -> ModelSpec:
+    if preprocess is None:
+        raise UsageError(
+            f"{artifact.path}: carries no labels and no preprocessing, so that no picture can be prepared for it",
+            hint='say how it was trained: --preprocess \'{"resize_px": 256, "crop_px": 224}\' (mean and std too)',
+        )
+    input_chw, classes = interface_of(model, artifact.path)
+    if input_chw != (3, preprocess.crop_px, preprocess.crop_px):
+        raise UsageError(
+            f"{artifact.path}: takes images of [C, H, W] = {list(input_chw)}, but preprocess.crop_px is "
+            f"{preprocess.crop_px}",
+            hint=f"give the crop the model takes: crop_px {input_chw[-1]}",
+        )
+    spec = foreign_spec(artifact.path, input_chw, classes, Precision.FP32, preprocess)
+    return spec.model_copy(update={"labels": labels_for(classes)})
+
+
+def _cleaned(model: onnx.ModelProto, spec: ModelSpec, artifact: Artifact) -> tuple[onnx.ModelProto, ModelSpec]:
+    cleaned = plain(model, artifact.path)
+    _require_parity(cleaned, spec, artifact)
+    spec = spec.model_copy(update={"rewrites": tuple(dict.fromkeys((*spec.rewrites, *_REWRITES)))})
+    embed_spec(cleaned, spec)
+    return cleaned, spec
+
+
+def _require_parity(cleaned: onnx.ModelProto, spec: ModelSpec, artifact: Artifact) -> None:
+    """Run the cleaned graph as it will be calibrated, and the file as it is, on the same noise."""
+    noise = np.random.default_rng(0).standard_normal((_PARITY_IMAGES, *spec.input_chw), dtype=np.float32)
+    wanted_NK = open_predictor(artifact.path, spec=spec).predict(noise)
+    graph = TorchGraph(cleaned)
+    try:
+        with torch.inference_mode():
+            found_NK = graph(torch.from_numpy(noise)).numpy()
+    except StageError:
+        raise
+    except Exception as error:  # an operator in a form that the graph runner does not know
+        raise ModelFileError(
+            f"{artifact.path}: uses an operator in a form that is not supported: {type(error).__name__}: {error}",
+            hint="export it again with opset 18 and fixed height and width",
+        ) from error
+    allowed = _PARITY_BOUND * max(1.0, float(np.abs(wanted_NK).max()))
+    fits = found_NK.shape == wanted_NK.shape and bool(np.isfinite(wanted_NK).all())
+    diff = float(np.abs(found_NK - wanted_NK).max()) if fits else float("inf")
+    if not diff <= allowed:
+        raise CheckError(
+            f"{artifact.path}: the graph as it would be quantized answers otherwise than the file: logits differ by "
+            f"{diff:.3g}, allowed {allowed:.3g} (n = {_PARITY_IMAGES} noise images)",
+            hint="export it again as a plain inference graph (opset 18, explicit pads)",
+        )

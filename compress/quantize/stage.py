@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 import onnx
 import torch
 
@@ -12,27 +11,25 @@ from compress.core.artifact import Metrics, StageOutput
 from compress.core.formats import Format, Precision
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, StageInputs
-from compress.core.storage import atomic_path, write_json
-from compress.data.calibration import calibration_split, manifest
+from compress.core.storage import atomic_path
 from compress.data.dataset import Dataset, Split, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
-from compress.engine.batches import ValSet
 from compress.engine.checkpoint import remove_checkpoint
-from compress.engine.evaluate import top1_pct, torch_logits
 from compress.engine.sets import require_same_labels, training_sets
-from compress.errors import StageError
+from compress.errors import UsageError
 from compress.models.onnx_meta import embed_spec
+from compress.models.weights import IMAGENET
 from compress.quantize.calibrate import calibrate
 from compress.quantize.config import QuantizeConfig
 from compress.quantize.dynamic import quantize_dynamically
+from compress.quantize.judge import judge
+from compress.quantize.pictures import CalibrationSet, embed_calibration, from_folder, from_training, write_manifest
 from compress.quantize.points import range_groups
 from compress.quantize.qat import train_quantized
 from compress.quantize.quant_graph import QuantGraph
-from compress.quantize.source import float_graph
+from compress.quantize.source import float_graph, graph_of_arch
 from compress.quantize.torch_graph import TorchGraph
-from compress.runtime.evaluate import agreement_pct, evaluate
-from compress.runtime.predictor import open_predictor
 
 FILE_NAME = "model.onnx"
 FIT_DIR = "fit"
@@ -40,40 +37,80 @@ CALIBRATION_BATCH = 32
 
 
 def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
-    """Quantize the input model by the scheme and judge the written file on the validation pictures."""
-    model, spec = float_graph(inputs["from"])
-    if ctx.data is None:
-        raise StageError("quantize needs photographs", hint="add a `data:` block to the recipe or pass --data DIR")
-    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
-    require_same_labels(spec.labels, dataset.labels, wanted_by="the model", found_in="the photographs")
-    split = dataset.splits["val"]
-    val = ValSet(evaluation_pixels(split, spec.preprocess, ctx.reporter), np.asarray(split.labels_N))
-    float_NK = torch_logits(TorchGraph(model), val.pixels_NHWC, spec.preprocess)
+    """Quantize the input model by the scheme and judge the written file on pictures it was not calibrated on."""
+    model, spec = _float_model(config, inputs, ctx)
+    dataset, spec = _photographs(spec, ctx)
+    chosen = _calibration(config, dataset, spec, ctx)
     if config.scheme == "dynamic":
         made, precision = quantize_dynamically(model), Precision.DYNAMIC
     else:
-        made, precision = _static(config, model, spec, dataset, ctx), Precision.INT8
+        assert chosen is not None, "static schemes have calibration pictures"
+        made, precision = _static(config, model, spec, chosen.pictures, dataset, ctx), Precision.INT8
+        embed_calibration(made, write_manifest(chosen, ctx.stage_dir))
     spec = spec.model_copy(update={"precision": precision})
     embed_spec(made, spec)
     with atomic_path(ctx.stage_dir / FILE_NAME) as temporary:
         onnx.save(made, temporary)
-    metrics = _judge(val, float_NK, ctx)
+    metrics = _judge(TorchGraph(model), dataset, chosen, ctx)
     remove_checkpoint(ctx.stage_dir / FIT_DIR)  # last, so that a kill until here loses no epoch
     return StageOutput(file_name=FILE_NAME, format=Format.ONNX, spec=spec, metrics=metrics | {"scheme": config.scheme})
 
 
+def _float_model(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> tuple[onnx.ModelProto, ModelSpec]:
+    if config.arch is None:
+        return float_graph(inputs["from"], config.preprocess, ctx.reporter)
+    return graph_of_arch(config.arch, config.weights or IMAGENET, config.input_px, config.preprocess, ctx.reporter)
+
+
+def _photographs(spec: ModelSpec, ctx: RunContext) -> tuple[Dataset | None, ModelSpec]:
+    """Return the labelled photographs, if there are any, and the spec, which takes their labels if it has none."""
+    if ctx.data is None:
+        return None, spec
+    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
+    if spec.arch == "foreign" and spec.num_classes == len(dataset.labels) and spec.labels != dataset.labels:
+        ctx.reporter.warn("the model does not name its classes; they are taken for those of the photographs, by name")
+        spec = spec.model_copy(update={"labels": dataset.labels})
+    require_same_labels(spec.labels, dataset.labels, wanted_by="the model", found_in="the photographs")
+    return dataset, spec
+
+
+def _calibration(
+    config: QuantizeConfig, dataset: Dataset | None, spec: ModelSpec, ctx: RunContext
+) -> CalibrationSet | None:
+    """Return the pictures to calibrate on, None where neither calibration nor judgement needs any."""
+    count, preprocess = config.calibration_count, spec.preprocess
+    if config.calibration is not None:
+        return from_folder(
+            config.calibration,
+            dataset,
+            count=count,
+            seed=ctx.seed,
+            on_bad=config.on_bad_image,
+            preprocess=preprocess,
+            reporter=ctx.reporter,
+        )
+    if dataset is None:
+        raise UsageError("quantize needs pictures", hint="give --calibration FOLDER, or photographs with --data DIR")
+    return None if config.scheme == "dynamic" else from_training(dataset, count, ctx.seed, preprocess, ctx.reporter)
+
+
 def _static(
-    config: QuantizeConfig, model: onnx.ModelProto, spec: ModelSpec, dataset: Dataset, ctx: RunContext
+    config: QuantizeConfig,
+    model: onnx.ModelProto,
+    spec: ModelSpec,
+    pictures: Split,
+    dataset: Dataset | None,
+    ctx: RunContext,
 ) -> onnx.ModelProto:
     """Return the QDQ model with calibrated (int8_static) or learned (int8_qat) ranges."""
-    pictures = calibration_split(dataset.splits["train"], config.calibration_count, ctx.seed, spec.num_classes)
-    write_json(ctx.stage_dir / "calibration.json", manifest(pictures))
     groups = range_groups(model)
     ctx.reporter.info(f"calibrating {len(groups)} ranges on {len(pictures.paths)} pictures ({config.range_rule})")
     batches = _Batches(pictures, spec, ctx)
     grids = calibrate(TorchGraph(model), groups, batches, config.range_rule)
     quantized = QuantGraph(model, grids)
     if config.scheme == "int8_qat":
+        if dataset is None:
+            raise UsageError("int8_qat trains, which needs photographs", hint="give --data DIR, or use int8_static")
         train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
         train_quantized(
             quantized,
@@ -106,18 +143,13 @@ class _Batches:
             yield torch.from_numpy(images_NCHW).contiguous(memory_format=torch.channels_last)
 
 
-def _judge(val: ValSet, float_NK: np.ndarray, ctx: RunContext) -> Metrics:
-    """Return the accuracy of the written file, which is what will be shipped."""
-    predictor = open_predictor(ctx.stage_dir / FILE_NAME)
-    judged = evaluate(predictor, val.pixels_NHWC, val.labels_N.tolist(), ctx.reporter)
-    before = top1_pct(float_NK, val.labels_N)
-    metrics: Metrics = {
-        "top1_pct": judged.top1_pct,
-        "float_top1_pct": before,
-        "agreement_pct": agreement_pct(float_NK, judged.logits_NK),
-    }
-    ctx.reporter.info(
-        f"the file: val top-1 {judged.top1_pct:.2f} % (float {before:.2f} %), "
-        f"same answer on {metrics['agreement_pct']:.2f} % of {judged.n_images}"
-    )
-    return metrics
+def _judge(graph: TorchGraph, dataset: Dataset | None, chosen: CalibrationSet | None, ctx: RunContext) -> Metrics:
+    """Judge the written file on labelled pictures where there are any, else on pictures held out of calibration."""
+    if dataset is not None:
+        split, what = dataset.splits["val"], "validation pictures"
+    else:
+        assert chosen is not None, "without photographs there are calibration pictures"
+        split, what = chosen.held_out or chosen.pictures, "held-out calibration pictures"
+        if chosen.held_out is None:
+            what = "calibration pictures (too few to hold any out)"
+    return judge(ctx.stage_dir / FILE_NAME, graph, split, what, ctx.reporter, labelled=dataset is not None)

@@ -177,16 +177,26 @@ def _with_absolute_paths(root: Node, recipe: Recipe, folder: Path) -> Node:
         paths = {Path(path) for key in ("path", "root") if (path := getattr(recipe.data, key, None)) is not None}
         value["data"] = _absolute(value["data"], paths, folder)
     nodes = [
-        _absolute(node, _paths_of(config), folder)
+        _stage_absolute(node, config, folder)
         for node, config in zip(root.mapping["stages"].items, recipe.stages, strict=True)
     ]
     value["stages"] = replace(value["stages"], value=nodes)
     return replace(root, value=value)
 
 
-def _paths_of(config: StageConfig) -> set[Path]:
+def _stage_absolute(node: Node, config: StageConfig, folder: Path) -> Node:
+    """Return a stage with model files, files and folders made absolute.
+
+    A folder is found by its option, since its name may also be another option's value: `weights: imagenet` beside
+    `calibration: imagenet`.
+    """
     references = (name for name in config.references().values() if name and is_model_file(name))
-    return {*config.files().values(), *(Path(name) for name in references)}
+    node = _absolute(node, {*config.files().values(), *(Path(name) for name in references)}, folder)
+    for option in config.folders():
+        if (child := node.mapping.get(option)) is not None and isinstance(child.value, str):
+            path = str(folder / Path(child.value).expanduser())
+            node = replace(node, value={**node.mapping, option: replace(child, value=path)})
+    return node
 
 
 def _absolute(node: Node, paths: set[Path], folder: Path) -> Node:

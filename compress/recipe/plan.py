@@ -107,17 +107,18 @@ class _Planner:
             self._stages.append(PlannedStage(len(self._stages) + 1, expanded, inputs))
 
     def _inputs(self, number: int, config: StageConfig) -> dict[str, str | Path]:
-        if config.uses_data and config.needs_data and self._recipe.data is None:
+        if config.must_have_data and self._recipe.data is None:
             raise self._error(
                 f"stage '{self._ids[number]}' reads photographs, but the recipe has no data:",
                 "stages",
                 number,
-                hint="add for example `data: {kind: folder, path: photos}`, or start with `imgc init PHOTOS`",
+                hint="add for example `data: {kind: folder, path: photos}`, or start with `imgc init PHOTOS`"
+                + ("; int8_static needs no more than `calibration: FOLDER`" if config.kind == "quantize" else ""),
             )
         references = self._references(config)
         if config.from_ is not None and "from" not in references:
             raise self._error(f"stage '{self._ids[number]}' takes no 'from'", "stages", number, "from")
-        if config.consumes and not references:
+        if isinstance(config, BenchmarkConfig) and not references:
             raise self._error(f"stage '{self._ids[number]}': there is no model above it", "stages", number)
         return {role: self._resolve(number, config, role, name) for role, name in references.items()}
 
@@ -151,12 +152,14 @@ class _Planner:
         for stage in reversed(self._stages):
             if stage.config.produces in wanted and (role != "teacher" or stage.config.kind == "train"):
                 return stage.id
+        kind_of_stage = self._recipe.stages[number].kind
         kind = "train stage" if role == "teacher" else "stage"
         raise self._error(
             f"stage '{self._ids[number]}' needs {_words(wanted)} as its {_role(role)}, and no {kind} above makes that",
             "stages",
             number,
-            hint=f"add a stage above it, or name a model file: `{role}: model.safetensors`",
+            hint=f"add a stage above it, or name a model file: `{role}: model.safetensors`"
+            + (", or an `arch:` and its `weights:`" if kind_of_stage == "quantize" else ""),
         )
 
     def _check_format(
@@ -212,6 +215,16 @@ class _Planner:
         for option, path in config.files().items():
             if not path.is_file():
                 raise self._error(f"{option}: the file {path} does not exist", "stages", number, *option.split("."))
+        for option, path in config.folders().items():
+            if path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv"):
+                continue
+            found = "is a file" if path.is_file() else "does not exist"
+            loc: tuple[str | int, ...] = ("stages", number, *option.split("."))
+            raise self._error(
+                f"{option}: {path} {found}",
+                *loc,
+                hint="allowed: a folder of pictures, nested or flat, or a .csv with a column `path`",
+            )
 
     def _check_gate(self, number: int, gate: Gate) -> None:
         ids = [stage.id for stage in self._stages]

@@ -113,7 +113,8 @@ def wilson_ci95_pct(correct: int, n: int) -> tuple[float, float]:
     centre = share + z2 / (2 * n)
     spread = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     low, high = (centre - spread) / (1 + z2 / n), (centre + spread) / (1 + z2 / n)
-    return 100.0 * max(0.0, low), 100.0 * min(1.0, high)
+    # the share lies inside; at 0 and 1 float rounding would put it just outside
+    return 100.0 * max(0.0, min(low, share)), 100.0 * min(1.0, max(high, share))
 
 
 def _check_labels(predictor: Predictor, n_pixels: int, labels_N: NDArray[np.int64]) -> None:

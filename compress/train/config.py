@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -12,12 +11,11 @@ from compress.core.formats import Format
 from compress.core.preprocess import Interpolation
 from compress.core.stage import StageConfig
 from compress.engine.options import FitOptions
-from compress.models.arch_names import ARCH_NAMES
+from compress.models.arch_names import known_arch, known_weights, weight_files
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Channels = tuple[Unit, Unit, Unit]
 Side = Annotated[int, Field(ge=16, le=2048)]
-_WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 class TrainConfig(StageConfig):
@@ -52,18 +50,12 @@ class TrainConfig(StageConfig):
     @field_validator("arch")
     @classmethod
     def _arch_exists(cls, value: str) -> str:
-        if value in ARCH_NAMES:
-            return value
-        near = difflib.get_close_matches(value, ARCH_NAMES, n=1, cutoff=0.4)
-        did_you_mean = f"; did you mean '{near[0]}'?" if near else ""
-        raise ValueError(f"no architecture is called '{value}' (allowed: {', '.join(ARCH_NAMES)}){did_you_mean}")
+        return known_arch(value)
 
     @field_validator("weights")
     @classmethod
     def _weights_are_known(cls, value: str) -> str:
-        if value in ("imagenet", "none") or value.lower().endswith(_WEIGHT_SUFFIXES):
-            return value
-        raise ValueError(f"weights must be imagenet, none, or a .safetensors or .pth file, found '{value}'")
+        return known_weights(value)
 
     @property
     def produces(self) -> Format:
@@ -72,4 +64,4 @@ class TrainConfig(StageConfig):
 
     def files(self) -> dict[str, Path]:
         """Return the weights file, where a file is given."""
-        return {} if self.weights in ("imagenet", "none") else {"weights": Path(self.weights)}
+        return weight_files(self.weights)

@@ -73,7 +73,7 @@ def _check_evaluate(ok: Callable[..., str], photos: Path) -> None:
         ("05-export", "model.tflite"),
     ):
         found[stage] = json.loads(ok("evaluate", f"runs/mine/{stage}/{file}", "--data", photos, "--json"))
-        assert set(found[stage]) == {"n_images", "top1_pct", "top5_pct"}
+        assert set(found[stage]) == {"n_images", "top1_pct", "top1_ci95_pct", "top5_pct"}
         assert found[stage]["n_images"] == 12
     assert found["04-quantize"] == found["05-export"]
     assert "top-1" in ok("evaluate", "m.tflite", "--data", photos)

@@ -182,3 +182,40 @@ def test_a_run_that_begins_may_say_how_strict_its_data_is(local: Path):
     recipe = draft_run(request("train", sets=["data.on_bad_image=skip", "fit.lr=0.5"]), None, None).loaded.recipe
     assert recipe.data.on_bad_image == "skip"
     assert recipe.stages[0].fit.lr == 0.5
+
+
+ARCH = {"arch": "tiny", "weights": "none"}
+
+
+def test_an_architecture_starts_a_run_without_data(folder: Path):
+    (folder / "pictures").mkdir()
+    draft = draft_stage(request("quantize", {**ARCH, "calibration": "pictures"}))
+    recipe = draft.loaded.recipe
+    assert (draft.name, recipe.data, draft.new[0].inputs) == ("tiny", None, {})
+    assert recipe.stages[0].calibration == folder / "pictures"
+
+
+def test_an_architecture_with_a_folder_leaves_the_local_photographs_alone(local: Path):
+    assert draft_stage(request("quantize", {**ARCH, "calibration": "photos"})).loaded.recipe.data is None
+    assert draft_stage(request("quantize", ARCH)).loaded.recipe.data.path == local / "photos"
+
+
+def test_an_architecture_never_cuts_a_run_back(folder: Path, make_run: MakeRun):
+    make_run("tiny", CHAIN[:1])
+    knobs = {**ARCH, "calibration": "photos"}
+    assert draft_stage(request("quantize", knobs)).name == "tiny-2"
+    with pytest.raises(UsageError, match="has the stages train, which a new quantize stage would remove") as raised:
+        draft_stage(request("quantize", knobs, run="tiny"))
+    assert "--run" in raised.value.hint
+    assert draft_stage(request("quantize", knobs, run="mine")).name == "mine"
+
+
+def test_the_local_recipe_may_name_the_architecture(folder: Path):
+    (folder / "photos").mkdir()
+    (folder / "m.onnx").write_bytes(b"")
+    (folder / "imgc.yaml").write_text(
+        "imgc: 1\nname: mine\nstages: [{kind: quantize, arch: tiny, weights: none, calibration: photos}]\n"
+    )
+    assert draft_stage(request("quantize")).new[0].config.arch == "tiny"
+    config = draft_stage(request("quantize", source="m.onnx")).new[0].config
+    assert (config.arch, config.weights, config.calibration) == (None, None, folder / "photos")

@@ -12,7 +12,7 @@ from PIL import Image
 from compress.core.dataset import CsvData, DefectsData, FolderData, SplitFractions
 from compress.core.stage import SilentReporter
 from compress.data import examine
-from compress.data.dataset import Dataset, load_dataset, load_labelled_folder
+from compress.data.dataset import Dataset, load_dataset
 from compress.errors import DataError
 
 
@@ -274,16 +274,3 @@ def test_defects_are_generated_once() -> None:
     listener = Listener()
     assert load_dataset(config, seed=0, reporter=listener) == data
     assert listener.bars == []
-
-
-def test_labelled_folder_in_its_three_forms(three: Path, flat: Path) -> None:
-    assert load_labelled_folder(three, None).paths[0] == three / "test/cat/1.png"
-    split = load_labelled_folder(flat, ("dog", "mouse", "cat"))
-    assert (split.labels_N[0], split.labels_N[-1], len(split)) == (2, 0, 30)
-    (flat / "m.csv").write_text("path,label\ncat/00.png,2\ndog/20.png,dog\n")
-    assert load_labelled_folder(flat / "m.csv", ("dog", "mouse", "cat")).labels_N == (2, 0)
-    with pytest.raises(DataError, match="not classes of the model:\n  cat"):
-        load_labelled_folder(flat, ("dog", "mouse"))
-    (flat / "cat/00.png").write_bytes(b"")
-    with pytest.raises(DataError, match="1 of 30 pictures cannot be used"):
-        load_labelled_folder(flat, None)

@@ -5,8 +5,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from toy_stages import ToyDistill, ToyLook, ToyPrune, ToyTrain
 
+from compress.errors import DataError
 from compress.pipeline.key import ALWAYS, changes, key_of, key_parts
 from compress.train.config import TrainConfig
 
@@ -88,3 +90,17 @@ def test_changes_say_which_part():
 
 def test_paths_are_json(tmp_path):
     assert key_parts(ToyTrain(weights="none"), {"from": str(Path("x"))}, 0, _never)["data"] is None
+
+
+def test_a_folder_counts_by_what_it_holds_not_by_its_name(tmp_path, monkeypatch):
+    for name, value in (("one", 1), ("two", 1), ("three", 2)):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 4), (value, 0, 0)).save(tmp_path / name / "a.png")
+    keys = []
+    for name in ("one", "two", "three"):
+        monkeypatch.setattr(ToyPrune, "folders", lambda _self, name=name: {"pictures": tmp_path / name})
+        keys.append(_key(BASE))
+    assert keys[0] == keys[1] != keys[2]
+    (tmp_path / "three/a.png").unlink()
+    with pytest.raises(DataError, match="no pictures in it"):
+        _key(BASE)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -13,8 +15,58 @@ def test_the_result_is_onnx_and_the_input_torch_or_onnx():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"scheme": "int4"}, {"calibration_count": 1}, {"alpha": 1.5}, {"temperature": 0}, {"activation": "int16"}]
+    "wrong",
+    [
+        {"scheme": "int4"},
+        {"calibration_count": 1},
+        {"alpha": 1.5},
+        {"temperature": 0},
+        {"activation": "int16"},
+        {"arch": "tiny", "input_px": 8},
+        {"arch": "tiny", "weights": "some"},
+        {"on_bad_image": "drop"},
+    ],
 )
 def test_impossible_options_are_refused(wrong):
     with pytest.raises(ValidationError):
         QuantizeConfig(**wrong)
+
+
+def test_an_architecture_takes_the_place_of_the_input():
+    config = QuantizeConfig(arch="tiny", weights="w.safetensors", calibration=Path("pictures"))
+    assert config.references() == {}
+    assert config.files() == {"weights": Path("w.safetensors")}
+    assert config.folders() == {"calibration": Path("pictures")}
+    assert QuantizeConfig(arch="tiny").files() == QuantizeConfig(arch="tiny").folders() == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "needs"),
+    [
+        ({}, True),
+        ({"arch": "tiny"}, True),
+        ({"calibration": Path("p")}, False),
+        ({"calibration": Path("p"), "scheme": "dynamic"}, False),
+        ({"calibration": Path("p"), "scheme": "int8_qat"}, True),
+    ],
+)
+def test_calibration_pictures_suffice_unless_it_trains(options, needs):
+    assert QuantizeConfig(**options).must_have_data is needs
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"arch": "tiny", "from": "train"}, "give `arch` or `from`, not both"),
+        ({"weights": "none"}, "`weights` goes with `arch`"),
+        ({"input_px": 64, "from": "m.onnx"}, "`input_px` goes with `arch`"),
+        ({"arch": "tinny"}, "did you mean 'tiny'"),
+        (
+            {"arch": "tiny", "input_px": 64, "preprocess": {"resize_px": 72, "crop_px": 48}},
+            "input_px is 64, but preprocess.crop_px is 48",
+        ),
+    ],
+)
+def test_options_that_contradict_each_other_say_which(options, words):
+    with pytest.raises(ValidationError, match=words):
+        QuantizeConfig.model_validate(options)

@@ -6,13 +6,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
 
 from compress.core.artifact import Artifact
 from compress.core.dataset import FolderData
+from compress.core.digest import sha256_file
 from compress.core.formats import Format, Precision
+from compress.core.preprocess import Preprocess
 from compress.core.stage import RunContext
 from compress.engine.options import FitOptions
-from compress.errors import StageError
+from compress.errors import StageError, UsageError
 from compress.models.build import build_model, describe, new_spec
 from compress.models.onnx_meta import spec_of
 from compress.models.weights import save_model
@@ -96,7 +101,7 @@ def test_the_calibration_pictures_are_recorded_and_from_training(trained, photos
 def test_what_is_quantized_already_is_refused(trained, photos, tmp_path):
     first = run(QuantizeConfig(calibration_count=12), {"from": trained}, _context(tmp_path, photos))
     again = _artifact(tmp_path / first.file_name, Format.ONNX, first.spec)
-    with pytest.raises(StageError, match="quantized already"):
+    with pytest.raises(UsageError, match="quantized already"):
         run(QuantizeConfig(calibration_count=12), {"from": again}, _context(tmp_path / "again", photos))
 
 
@@ -112,5 +117,72 @@ def test_a_model_of_other_classes_is_refused(photos, tmp_path):
 def test_a_file_without_labels_is_refused(float_model, photos, tmp_path):
     path = tmp_path / "foreign.onnx"
     onnx.save(float_model, path)
-    with pytest.raises(StageError, match="carries no labels"):
+    with pytest.raises(UsageError, match="carries no labels"):
         run(QuantizeConfig(), {"from": _artifact(path, Format.ONNX, None)}, _context(tmp_path, photos))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Return 20 pictures in one folder."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(20):
+        pixels = np.random.default_rng(index).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:02d}.png")
+    return folder
+
+
+def _without_data(folder: Path) -> RunContext:
+    folder.mkdir()
+    return RunContext(stage_dir=folder, seed=0, data=None)
+
+
+def test_an_architecture_is_calibrated_on_a_folder_and_judged_on_a_fifth(pictures, tmp_path):
+    config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=pictures)
+    output = run(config, {}, _without_data(tmp_path / "out"))
+    assert output.metrics["judged_images"] == 4
+    assert output.metrics["judged_on"] == "held-out calibration pictures"
+    assert output.metrics["sqnr_db"] > 10
+    assert "top1_pct" not in output.metrics
+    model = onnx.load(tmp_path / "out" / output.file_name)
+    digest = json.loads(next(entry.value for entry in model.metadata_props if entry.key == "imgc.calibration"))
+    assert digest["count"] == 16
+    assert digest["manifest_sha256"] == sha256_file(tmp_path / "out/calibration.json")
+
+
+def test_a_folder_beside_labelled_photographs_calibrates_and_they_judge(trained, photos, pictures, tmp_path):
+    config = QuantizeConfig(calibration=pictures)
+    output = run(config, {"from": trained}, _context(tmp_path, photos))
+    assert output.metrics["judged_on"] == "validation pictures"
+    assert "top1_pct" in output.metrics
+    rows = json.loads((tmp_path / "calibration.json").read_text())
+    assert len(rows) == 20
+
+
+def test_channels_of_zeros_can_be_quantized(pictures, tmp_path):
+    module = build_model(new_spec("tiny", ("a", "b", "c"), 32))
+    with torch.no_grad():
+        module.conv_stem.weight[:4] = 0
+        module.bn1.weight[:2] = 0
+        module.bn1.bias[:2] = 0
+    save_file(module.state_dict(), tmp_path / "w.safetensors")
+    config = QuantizeConfig(arch="tiny", weights=str(tmp_path / "w.safetensors"), input_px=32, calibration=pictures)
+    output = run(config, {}, _without_data(tmp_path / "out"))
+    logits = open_predictor(tmp_path / "out" / output.file_name).predict(np.zeros((1, 3, 32, 32), np.float32))
+    assert np.isfinite(logits).all()
+
+
+def test_a_file_of_another_tool_with_its_preprocessing(float_model, pictures, tmp_path):
+    onnx.save(float_model, tmp_path / "foreign.onnx")
+    config = QuantizeConfig(calibration=pictures, preprocess=Preprocess(resize_px=32, crop_px=32))
+    given = _artifact(tmp_path / "foreign.onnx", Format.ONNX, None)
+    output = run(config, {"from": given}, _without_data(tmp_path / "out"))
+    assert output.spec.arch == "foreign"
+    assert output.spec.labels == ("0", "1", "2", "3", "4")
+    assert output.metrics["sqnr_db"] > 10
+
+
+def test_training_needs_labels(pictures, tmp_path):
+    config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=pictures, scheme="int8_qat")
+    with pytest.raises(UsageError, match="int8_qat trains"):
+        run(config, {}, _without_data(tmp_path / "out"))

@@ -52,3 +52,28 @@ def test_a_short_chain_learns_and_its_files_agree(real_data: Path, tmp_path: Pat
     assert found["train"]["n_images"] == 120
     assert found["export-tflite"]["top1_pct"] == pytest.approx(found["export-onnx"]["top1_pct"], abs=100 / 120 + 0.01)
     assert found["export-tflite"]["size_bytes"] < found["train"]["size_bytes"] / 3
+
+
+def test_published_weights_and_a_folder_without_labels(
+    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures = sorted((real_data / "clothing/test").rglob("*.jpg"))[::6]
+    (tmp_path / "calibration.csv").write_text("\n".join(["path", *map(str, pictures[:30])]) + "\n")
+    rows = [f"{path},{label}" for path, label in zip(pictures[30:], ("jean", "610", "running shoe") * 10, strict=False)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    weights = real_data / "weights" / "squeezenet1_1.torchvision.imagenet.safetensors"
+
+    def call(*arguments: str | Path) -> str:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    given = ("--weights", weights, "--calibration", "calibration.csv", "--json")
+    (stage,) = json.loads(call("quantize", "--arch", "squeezenet1_1", *given))["stages"]
+    assert stage["metrics"]["sqnr_db"] > 15
+    call("export", "--format", "all")
+    onnx, tflite = "runs/latest/02-export-onnx/model.onnx", "runs/latest/03-export-tflite/model.tflite"
+    found = json.loads(call("evaluate", tflite, "--data", "manifest.csv", "--baseline", onnx, "--json"))
+    assert found["n_images"] == len(rows)
+    assert found["agreement_pct"] >= 90

@@ -156,3 +156,38 @@ def test_planning_loads_no_backend(write):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def _without_data(folder, stage):
+    (folder / "q.yaml").write_text(f"imgc: 1\nname: q\nstages:\n  - {{kind: quantize, {stage}}}\n")
+    return plan(load_recipe(folder / "q.yaml"))
+
+
+def test_an_architecture_and_a_folder_need_neither_data_nor_a_stage_above(folder):
+    (folder / "imagenet").mkdir()
+    planned = _without_data(folder, "arch: tiny, weights: imagenet, calibration: imagenet")
+    config = planned.stages[0].config
+    assert (planned.data, planned.stages[0].inputs) == (None, {})
+    assert (config.weights, config.calibration) == ("imagenet", folder / "imagenet"), "a folder may have any name"
+    again = folder / "again.yaml"
+    again.write_text(dump_yaml(planned.resolved()))
+    assert plan(load_recipe(again)) == planned
+
+
+@pytest.mark.parametrize(
+    ("stage", "words", "hint"),
+    [
+        ("arch: tiny, calibration: absent", "q.yaml:4:47: calibration: ", "allowed: a folder of pictures"),
+        ("arch: tiny, calibration: old.onnx", "old.onnx is a file", "or a .csv"),
+        ("arch: tiny, weights: absent.safetensors, calibration: photos", "weights: the file", ""),
+        ("arch: tiny", "the recipe has no data", "calibration: FOLDER"),
+        ("arch: tiny, calibration: photos, scheme: int8_qat", "the recipe has no data", "int8_static"),
+        ("arch: tiny, from: old.onnx, calibration: photos", "not both", ""),
+        ("calibration: photos", "needs onnx or torch", "`arch:`"),
+    ],
+)
+def test_what_a_quantize_stage_without_data_cannot_be(folder, stage, words, hint):
+    with pytest.raises(RecipeError) as raised:
+        _without_data(folder, stage)
+    assert words in raised.value.message
+    assert hint in raised.value.hint

@@ -1,0 +1,110 @@
+"""What `imgc evaluate` measures: one model file on labelled pictures, and beside another file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.core.preprocess import Preprocess
+from compress.core.spec import ModelSpec
+from compress.core.stage import Reporter
+from compress.data.dataset import Split
+from compress.data.labelled import load_labelled_folder
+from compress.data.pixel_cache import evaluation_pixels
+from compress.errors import BackendMissingError, UsageError
+from compress.models.imagenet_labels import labels_for, numbers
+from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate
+from compress.runtime.predictor import Predictor, open_predictor
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Answers of a model, and of the baseline on the same pictures where there is one."""
+
+    model: Predictor
+    found: Evaluation
+    baseline: Predictor | None
+    before: Evaluation | None
+
+
+def evaluate_file(
+    file: Path,
+    baseline: Path | None,
+    data: Path,
+    *,
+    threads: int,
+    device: str,
+    preprocess: Preprocess | None,
+    reporter: Reporter,
+) -> Compared:
+    """Return the accuracy of a file, and of a baseline on the same pictures.
+
+    Raises:
+        DataError: the pictures cannot be used, or have labels the model does not know.
+        ModelFileError: a file cannot be opened.
+        UsageError: the two files have another number of classes.
+    """
+
+    def opened(path: Path) -> Predictor:
+        return open_predictor(path, threads=threads, device=device, preprocess=preprocess)
+
+    def measured(predictor: Predictor, split: Split) -> Evaluation:
+        pixels_NHWC = evaluation_pixels(split, predictor.spec.preprocess, reporter)
+        return evaluate(predictor, pixels_NHWC, split.labels_N, reporter)
+
+    model = opened(file)
+    other = opened(baseline) if baseline else None
+    if other is not None and other.spec.num_classes != model.spec.num_classes:
+        raise UsageError(
+            f"--baseline {baseline}: knows {other.spec.num_classes} classes, {file} knows {model.spec.num_classes}",
+            hint="compare models of the same classes",
+        )
+    labels, named = _labels(model.spec)
+    split = load_labelled_folder(data, labels, named=named, reporter=reporter)
+    return Compared(model, measured(model, split), other, measured(other, split) if other else None)
+
+
+def _labels(spec: ModelSpec) -> tuple[tuple[str, ...], bool]:
+    """Return the model's classes, and whether they are names; 1000 classes without names are ImageNet's."""
+    if spec.labels != numbers(spec.num_classes):
+        return spec.labels, True
+    try:
+        labels = labels_for(spec.num_classes)
+    except BackendMissingError:  # the names come with torchvision; indices do without
+        return spec.labels, False
+    return labels, labels != spec.labels
+
+
+def as_json_data(found: Compared) -> dict[str, Any]:
+    """Return the measurements as JSON data."""
+    low, high = found.found.top1_ci95_pct
+    data: dict[str, Any] = {
+        "n_images": found.found.n_images,
+        "top1_pct": found.found.top1_pct,
+        "top1_ci95_pct": [low, high],
+        "top5_pct": found.found.top5_pct,
+    }
+    if found.baseline is not None and found.before is not None:
+        data |= {
+            "baseline_top1_pct": found.before.top1_pct,
+            "top1_drop_pp": found.before.top1_pct - found.found.top1_pct,
+            "agreement_pct": agreement_pct(found.before.logits_NK, found.found.logits_NK),
+        }
+    return data
+
+
+def texts(found: Compared) -> list[str]:
+    """Return the measurements as lines for people."""
+    data = as_json_data(found)
+    low, high = data["top1_ci95_pct"]
+    lines = [
+        f"{found.model.path} with {found.model.runtime}: {data['n_images']} pictures",
+        f"top-1 {data['top1_pct']:.2f} % (95 % interval {low:.2f} to {high:.2f}), top-5 {data['top5_pct']:.2f} %",
+    ]
+    if found.baseline is not None:
+        lines.append(
+            f"baseline {found.baseline.path}: top-1 {data['baseline_top1_pct']:.2f} %, "
+            f"drop {data['top1_drop_pp']:.2f} pp, same answer on {data['agreement_pct']:.2f} %"
+        )
+    return lines

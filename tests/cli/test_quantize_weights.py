@@ -1,0 +1,122 @@
+"""From a file of weights and a folder of pictures to int8 files, in an empty folder, without a training run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+from safetensors.torch import save_file
+from typer.testing import Result
+
+from compress.models.build import build_model, new_spec
+from compress.models.imagenet_labels import imagenet_labels
+from compress.models.onnx_meta import embed_spec
+from compress.models.to_onnx import to_onnx
+
+Imgc = Callable[..., Result]
+PREPROCESS = '{"resize_px": 32, "crop_px": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
+
+
+@pytest.fixture
+def weights(folder: Path) -> Path:
+    """Return a file of 1000 classes, and make a folder of pictures beside it."""
+    save_file(build_model(new_spec("tiny", imagenet_labels())).state_dict(), folder / "w.safetensors")
+    for index in range(20):
+        path = folder / "pictures" / "ab"[index % 2] / f"{index:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(index).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
+    return folder / "w.safetensors"
+
+
+def quantized(imgc: Imgc, *more: str | Path) -> Result:
+    given = ("quantize", "--arch", "tiny", "--weights", "w.safetensors", "--input-px", "32")
+    return imgc(*given, "--calibration", "pictures", *more)
+
+
+def test_quantize_export_and_evaluate(imgc: Imgc, folder: Path, weights: Path):
+    result = quantized(imgc, "--json")
+    assert result.exit_code == 0, result.output
+    (stage,) = json.loads(result.stdout)["stages"]
+    assert stage["reads"] == {}
+    assert stage["metrics"]["judged_images"] == 4
+    assert imgc("export", "--format", "all").exit_code == 0
+
+    rows = ["pictures/a/00.png,tench,test", "pictures/b/01.png,7,test", f"{folder}/pictures/a/02.png,Zebra,test"]
+    (folder / "manifest.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
+    tflite, before = "runs/tiny/03-export-tflite/model.tflite", "runs/tiny/01-quantize/model.onnx"
+    result = imgc("evaluate", tflite, "--data", "manifest.csv", "--baseline", before, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["n_images"] == 3
+    low, high = found["top1_ci95_pct"]
+    assert 0 <= low <= found["top1_pct"] <= found["top5_pct"] <= 100 >= high
+    assert found["top1_drop_pp"] == found["baseline_top1_pct"] - found["top1_pct"]
+    assert 0 <= found["agreement_pct"] <= 100
+    text = imgc("evaluate", tflite, "--data", "manifest.csv", "--baseline", before).stdout
+    assert "95 % interval" in text
+    assert "same answer on" in text
+
+
+def test_a_float_onnx_file_ours_or_of_another_tool(imgc: Imgc, folder: Path, weights: Path):
+    spec = new_spec("tiny", ("x", "y", "z"), 32)
+    model = to_onnx(build_model(spec), spec)
+    embed_spec(model, spec)
+    onnx.save(model, "ours.onnx")
+    result = imgc("quantize", "--from", "ours.onnx", "--calibration", "pictures")
+    assert result.exit_code == 0, result.output
+    again = imgc("quantize", "--from", "runs/ours/01-quantize/model.onnx", "--calibration", "pictures")
+    assert again.exit_code == 2
+    assert "is quantized already" in again.output
+
+    del model.metadata_props[:]
+    onnx.save(model, "other.onnx")
+    missing = imgc("quantize", "--from", "other.onnx", "--calibration", "pictures")
+    assert missing.exit_code == 2
+    assert "--preprocess" in missing.output
+    result = imgc("quantize", "--from", "other.onnx", "--calibration", "pictures", "--preprocess", PREPROCESS)
+    assert result.exit_code == 0, result.output
+    (folder / "m.csv").write_text("path,label\npictures/a/00.png,2\npictures/b/01.png,0\n")
+    given = ("--data", "m.csv", "--preprocess", PREPROCESS, "--json")
+    found = [json.loads(imgc("evaluate", name, *given).stdout) for name in ("ours.onnx", "other.onnx")]
+    assert found[0] == found[1], "a manifest of some classes by index means the same to both"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("--calibration", "absent"), "absent does not exist"),
+        (("--calibration", "pictures/a/00.png"), "00.png is a file"),
+        (("--calibration", "empty"), "no pictures in it"),
+        (("--calibration", "few"), "at least 8 are needed"),
+        (("--arch", "tinny"), "did you mean 'tiny'"),
+        (("--weights", "absent.safetensors"), "does not exist"),
+        (("--preprocess", "{}"), "resize_px"),
+        (("--from", "w.safetensors"), "not both"),
+        (("--scheme", "int8_qat"), "has no data"),
+    ],
+)
+def test_mistakes_are_told_with_exit_code_2(
+    imgc: Imgc, folder: Path, weights: Path, change: tuple[str, str], words: str
+):
+    (folder / "empty").mkdir()
+    (folder / "few").mkdir()
+    (folder / "few/one.png").write_bytes((folder / "pictures/a/00.png").read_bytes())
+    result = quantized(imgc, *change)
+    assert result.exit_code == 2, result.output
+    assert words in result.output
+    assert not list(folder.glob("runs/*/*/model.onnx"))
+
+
+def test_an_unknown_label_is_told(imgc: Imgc, folder: Path, weights: Path):
+    assert quantized(imgc).exit_code == 0
+    for label, words in (("tenchh", "did you mean 'tench'"), ("1000", "an index 0..999"), ("-1", "an index 0..999")):
+        (folder / "m.csv").write_text(f"path,label\npictures/a/00.png,{label}\n")
+        result = imgc("evaluate", "runs/tiny/01-quantize/model.onnx", "--data", "m.csv")
+        assert result.exit_code == 2
+        assert label in result.output
+        assert words in result.output

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from safetensors.torch import save_file
+
+from compress.core.artifact import Artifact
+from compress.core.formats import Format, Precision
+from compress.core.preprocess import Preprocess
+from compress.core.stage import SilentReporter
+from compress.errors import CheckError, ModelFileError, UsageError
+from compress.models.build import build_model, new_spec
+from compress.models.onnx_meta import embed_spec
+from compress.models.to_onnx import to_onnx
+from compress.models.weights import save_model
+from compress.quantize import source
+from compress.quantize.source import float_graph, graph_of_arch
+
+PREPROCESS = Preprocess(resize_px=32, crop_px=32)
+QUIET = SilentReporter()
+
+
+def artifact(path: Path) -> Artifact:
+    fmt = Format.ONNX if path.suffix == ".onnx" else Format.TORCH
+    facts = {"stage_id": "s", "kind": "file", "sha256": "0" * 64, "size_bytes": 1, "spec": None, "metrics": {}}
+    return Artifact.model_validate({**facts, "format": fmt, "path": path})
+
+
+def saved(model: onnx.ModelProto, folder: Path) -> Artifact:
+    onnx.save(model, folder / "m.onnx")
+    return artifact(folder / "m.onnx")
+
+
+def weights(folder: Path, classes: int, spoil: str = "") -> Path:
+    tensors = build_model(new_spec("tiny", [str(i) for i in range(classes)])).state_dict()
+    if spoil:
+        tensors[spoil].view(-1)[0] = float("nan")
+    save_file(tensors, folder / "w.safetensors")
+    return folder / "w.safetensors"
+
+
+@pytest.mark.parametrize(("classes", "first"), [(4, "0"), (1000, "tench")])
+def test_the_head_says_how_many_classes_there_are(tmp_path: Path, classes: int, first: str):
+    model, spec = graph_of_arch("tiny", str(weights(tmp_path, classes)), 32, None, QUIET)
+    assert (spec.arch, spec.num_classes, spec.labels[0]) == ("tiny", classes, first)
+    assert (spec.input_chw, spec.preprocess.crop_px, spec.params > 0) == ((3, 32, 32), 32, True)
+    assert model.graph.output[0].type.tensor_type.shape.dim[1].dim_value == classes
+
+
+def test_a_preprocessing_that_is_given_wins(tmp_path: Path):
+    given = Preprocess(resize_px=40, crop_px=32, interpolation="bicubic")
+    _, spec = graph_of_arch("tiny", str(weights(tmp_path, 3)), None, given, QUIET)
+    assert (spec.preprocess, spec.input_chw) == (given, (3, 32, 32))
+
+
+def test_weights_with_nan_or_of_another_architecture_are_refused(tmp_path: Path):
+    with pytest.raises(ModelFileError, match=r"1 tensors hold NaN or infinity: 'bn1.running_var'"):
+        graph_of_arch("tiny", str(weights(tmp_path, 3, "bn1.running_var")), 32, None, QUIET)
+    with pytest.raises(ModelFileError, match=r"no tensor 'classifier.1.weight'"):
+        graph_of_arch("squeezenet1_1", str(weights(tmp_path, 3)), 64, None, QUIET)
+    with pytest.raises(ModelFileError, match="does not fit the architecture"):
+        graph_of_arch("mobilenetv2_100", str(weights(tmp_path, 3)), 64, None, QUIET)
+
+
+def test_a_torch_file_and_the_onnx_file_made_of_it_give_the_same_graph(tmp_path: Path):
+    spec = new_spec("tiny", ("a", "b"), 32)
+    module = build_model(spec)
+    save_model(tmp_path / "m.safetensors", module, spec)
+    model, found = float_graph(artifact(tmp_path / "m.safetensors"))
+    again, same = float_graph(saved(model, tmp_path))
+    assert (again, same) == (model, found)
+    assert found.labels == ("a", "b")
+
+
+def test_nan_in_a_file_is_refused_by_tensor(float_model: onnx.ModelProto, tmp_path: Path):
+    array = numpy_helper.to_array(float_model.graph.initializer[1]).copy()
+    array.flat[0] = np.inf
+    name = float_model.graph.initializer[1].name
+    float_model.graph.initializer[1].CopyFrom(numpy_helper.from_array(array, name))
+    with pytest.raises(ModelFileError, match=rf"NaN or infinity: '{name}'"):
+        float_graph(saved(float_model, tmp_path), PREPROCESS)
+
+
+def test_a_file_of_another_tool_needs_its_preprocessing(float_model: onnx.ModelProto, tmp_path: Path):
+    given = saved(float_model, tmp_path)
+    with pytest.raises(UsageError, match="carries no labels and no preprocessing") as caught:
+        float_graph(given)
+    assert "--preprocess" in caught.value.hint
+    with pytest.raises(UsageError, match=r"\[3, 32, 32\], but preprocess.crop_px is 48"):
+        float_graph(given, Preprocess(resize_px=48, crop_px=48))
+    model, spec = float_graph(given, PREPROCESS)
+    assert (spec.arch, spec.labels, spec.rewrites) == ("foreign", ("0", "1", "2", "3", "4"), ("clean",))
+    assert [node.op_type for node in model.graph.node][-2:] == ["Flatten", "Gemm"]
+    again, same = float_graph(saved(model, tmp_path))
+    assert (same, again) == (spec, model), "cleaning what is clean changes nothing"
+
+
+def test_cleaning_that_changes_the_answers_is_caught(float_model, tmp_path, monkeypatch):
+    def breaks(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+        cleaned = plain(model, path)
+        tensor = next(t for t in cleaned.graph.initializer if t.name == "wh.weight")
+        array = numpy_helper.to_array(tensor).copy()
+        array[0, 0] += 0.5
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+        return cleaned
+
+    plain = source.plain
+    monkeypatch.setattr(source, "plain", breaks)
+    with pytest.raises(CheckError, match=r"answers otherwise than the file: logits differ by .*, allowed"):
+        float_graph(saved(float_model, tmp_path), PREPROCESS)
+
+
+def test_an_operator_in_an_unknown_form_names_the_file(float_model: onnx.ModelProto, tmp_path: Path):
+    clip = next(node for node in float_model.graph.node if node.op_type == "Clip")
+    clip.input[2] = ""
+    with pytest.raises(ModelFileError, match=r"m.onnx: uses an operator in a form"):
+        float_graph(saved(float_model, tmp_path), PREPROCESS)
+
+
+@pytest.mark.parametrize("precision", [Precision.INT8, Precision.DYNAMIC, Precision.FP16])
+def test_what_is_not_float32_is_refused(tmp_path: Path, precision: Precision):
+    spec = new_spec("tiny", ("a", "b"), 32)
+    model = to_onnx(build_model(spec), spec)
+    embed_spec(model, spec.model_copy(update={"precision": precision}))
+    with pytest.raises(UsageError, match="float16" if precision is Precision.FP16 else "quantized already"):
+        float_graph(saved(model, tmp_path))
+
+
+def test_a_damaged_file_is_named(tmp_path: Path):
+    (tmp_path / "m.onnx").write_bytes(b"no model")
+    with pytest.raises(ModelFileError, match=r"m.onnx: not a readable ONNX model"):
+        float_graph(artifact(tmp_path / "m.onnx"))
+
+
+def test_channels_of_zeros_stay_finite(tmp_path: Path):
+    path = weights(tmp_path, 3)
+    module = build_model(new_spec("tiny", ("0", "1", "2"), 32))
+    with torch.no_grad():
+        module.conv_stem.weight[:4] = 0
+        module.bn1.weight[:2] = 0
+    save_file(module.state_dict(), path)
+    model, _ = graph_of_arch("tiny", str(path), 32, None, QUIET)
+    assert all(np.isfinite(numpy_helper.to_array(t)).all() for t in model.graph.initializer)
