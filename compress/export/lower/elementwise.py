@@ -52,20 +52,21 @@ def arithmetic(lo: Lowering, node: Node) -> None:
 def clip(lo: Lowering, node: Node) -> None:
     """Lower Relu and Clip that no node above has fused.
 
-    In int8, a grid that ends where the clip ends already clips: then a QUANTIZE (or nothing) is exact.
+    A grid behind it that ends where the clip ends already clips: then a QUANTIZE (or nothing) is exact.
     """
     low, high = clip_bounds(lo, node)
     value = lo.value(node.inputs[0], node)
     code = CLAMPS.get((low, high))
-    tail = lo.tail(node, int8=value.quant is not None, fuse=False)
-    if tail.quant is not None and value.quant is not None:
-        if _implied(tail, low, high):
-            lo.requantize(value, tail)
-            return
-        if code is not None:
-            clamped = lo.inner(code, [value.index], value, f"{tail.names[0]}/input_grid")
-            lo.requantize(clamped, tail)
-            return
+    grid = lo.grid_behind(node.outputs[0])
+    implied = grid is not None and grid.implies_clip(low, high)
+    tail = lo.tail(node, int8=value.quant is not None or implied, fuse=False)
+    if implied:
+        lo.requantize(value, tail)
+        return
+    if tail.quant is not None and value.quant is not None and code is not None:
+        clamped = lo.inner(code, [value.index], value, f"{tail.names[0]}/input_grid")
+        lo.requantize(clamped, tail)
+        return
     result = _clamp(lo, float_input(lo, value, node), node, low, high, code)
     _bind_float(lo, tail, replace(result, nonneg=value.nonneg or (low is not None and low >= 0)))
 
@@ -141,13 +142,6 @@ def _bind_float(lo: Lowering, tail: Tail, result: Value) -> None:
         lo.bind(tail, result)
     else:
         lo.requantize(result, tail)
-
-
-def _implied(tail: Tail, low: float | None, high: float | None) -> bool:
-    """Return whether the grid's own ends lie within the clip, so that quantizing clips at least as hard."""
-    assert tail.quant is not None
-    least, most = tail.quant.real_range()
-    return (low is None or least >= low) and (high is None or most <= high)
 
 
 def _on_grid(lo: Lowering, name: str, node: Node) -> bool:

@@ -150,23 +150,33 @@ class Lowering:
     def tail(self, node: Node, *, int8: bool, fuse: bool = True) -> Tail:
         """Return and claim what follows: an activation if `fuse`, quantization if `int8` is possible.
 
-        A result is int8 only where every reader quantizes it to the same grid.
+        A result is int8 only where every reader quantizes it to the same grid. A Clip or Relu in front of a grid
+        that clips at least as hard is claimed and needs no activation.
         """
         name, activation = node.outputs[0], ""
         follower = self.only_reader(name)
-        if fuse and follower is not None and follower.op in ("Relu", "Clip"):
-            activation = CLAMPS.get(clip_bounds(self, follower), "")
-            if activation:
+        if follower is not None and follower.op in ("Relu", "Clip"):
+            bounds = clip_bounds(self, follower)
+            grid = self.grid_behind(follower.outputs[0]) if int8 else None
+            implied = grid is not None and grid.implies_clip(*bounds)
+            activation = CLAMPS.get(bounds, "") if fuse and not implied else ""
+            if activation or implied:
                 self.done.add(follower.outputs[0])
                 name = follower.outputs[0]
-        readers = self.graph.consumers.get(name, ())
-        grids = [self.graph.grids[r.outputs[0]] for r in readers if r.op == "QuantizeLinear"]
-        whole = bool(readers) and len(grids) == len(readers) and name != self.graph.output_name
-        if int8 and whole and all(grid.same(grids[0]) for grid in grids) and not grids[0].per_channel:
-            names = tuple(reader.outputs[0] for reader in readers)
+        grid = self.grid_behind(name) if int8 else None
+        if grid is not None:
+            names = tuple(reader.outputs[0] for reader in self.graph.consumers[name])
             self.done.update(names)
-            return Tail(activation, names, grids[0])
+            return Tail(activation, names, grid)
         return Tail(activation, (name,), None)
+
+    def grid_behind(self, name: str) -> Quant | None:
+        """Return the per-tensor grid to which every reader quantizes a tensor; None where one does not."""
+        readers = self.graph.consumers.get(name, ())
+        if not readers or name == self.graph.output_name or any(node.op != "QuantizeLinear" for node in readers):
+            return None
+        first, *others = (self.graph.grids[reader.outputs[0]] for reader in readers)
+        return None if first.per_channel or not all(grid.same(first) for grid in others) else first
 
     def only_reader(self, name: str) -> Node | None:
         """Return the one node that reads a tensor; None where several do, or where it is the graph's output."""

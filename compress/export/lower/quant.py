@@ -44,10 +44,16 @@ class Quant:
         """Return whether both are the same grid, bit for bit."""
         return np.array_equal(self.scale, other.scale) and np.array_equal(self.zero_point, other.zero_point)
 
-    def real_range(self) -> tuple[float, float]:
-        """Return the least and the greatest real value that an int8 of this per-tensor grid stands for."""
-        scale, zero = float(self.scale[0]), int(self.zero_point[0])
-        return scale * (-128 - zero), scale * (127 - zero)
+    def implies_clip(self, low: float | None, high: float | None) -> bool:
+        """Return whether quantizing to this per-tensor int8 grid makes a Clip(low, high) in front of it do nothing.
+
+        Rounding keeps order, so that holds exactly where both bounds are rounded to the grid's ends, or beyond.
+        """
+        return (low is None or self._integer(low) <= -128) and (high is None or self._integer(high) >= 127)
+
+    def _integer(self, number: float) -> float:
+        """Return the integer of a real number before saturation, in float32 as QuantizeLinear computes it."""
+        return float(np.rint(np.float32(number) / np.float32(self.scale[0]))) + int(self.zero_point[0])
 
     def is_unit_interval(self) -> bool:
         """Return whether this is the grid TFLite demands of int8 LOGISTIC and SOFTMAX: 1/256 from -128."""
