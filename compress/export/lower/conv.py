@@ -43,6 +43,8 @@ def conv(lo: Lowering, node: Node) -> None:
     bias = node.inputs[2] if len(node.inputs) > 2 else ""
     weights = Weights(node.inputs[1], bias, _OIHW_TO_IHWO if depthwise else NCHW_TO_NHWC, channels)
     int8 = can_int8(lo, image, weights, node)
+    if depthwise and int8:
+        _note_per_tensor(lo, node, weights)
     tail = lo.tail(node, int8=int8)
     source = image if tail.quant else float_input(lo, image, node)
     source, padding = padded(lo, source, window, node.outputs[0])
@@ -57,6 +59,16 @@ def conv(lo: Lowering, node: Node) -> None:
         options["depthMultiplier"] = channels // in_channels
     n, _, h, w = out_NCHW
     lo.emit(code, inputs, tail, (n, h, w, channels), options)
+
+
+def _note_per_tensor(lo: Lowering, node: Node, weights: Weights) -> None:
+    """Warn of depthwise weights with one scale: channels differ so much that small ones lose all their steps."""
+    const = lo.quantized(weights.weight)
+    if const is not None and not const.quant.per_channel and weights.channels > 1:
+        lo.notes.append(
+            f"depthwise weights '{const.name}' of '{node.name}' have one scale for {weights.channels} channels, which "
+            "costs much accuracy; quantize them per channel (ONNX Runtime: per_channel=True)"
+        )
 
 
 def gemm(lo: Lowering, node: Node) -> None:
