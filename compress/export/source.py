@@ -60,7 +60,8 @@ def read_source(artifact: Artifact, config: ExportConfig) -> Source:
     try:
         model = onnx.load(artifact.path)
     except Exception as error:  # protobuf's and the file system's errors share no base class
-        raise ModelFileError(f"{artifact.path}: not a readable ONNX model: {error}") from error
+        hint = "export or copy the file again; a broken download or a foreign format looks like this"
+        raise ModelFileError(f"{artifact.path}: not a readable ONNX model: {error}", hint=hint) from error
     input_chw, classes = _interface(model, artifact)
     require_finite(model, artifact.path)
     precision = precision_of(model)

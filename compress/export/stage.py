@@ -12,13 +12,14 @@ from compress.core.storage import write_bytes
 from compress.errors import CheckError, ModelFileError
 from compress.export import checks, parity, tf_road, tflite_checks
 from compress.export.config import ExportConfig
-from compress.export.lower.walk import Lowered, lower
+from compress.export.lower.walk import ROAD_HINT, Lowered, lower
 from compress.export.onnx_files import opset_of
 from compress.export.source import Source, in_precision, read_source
 from compress.models.onnx_meta import embed_spec as embed_in_onnx
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 from compress.runtime.tflite_predictor import TflitePredictor
 
+_ONNX_HINT = "change the model at that node; ONNX Runtime may run it as it is: `format: onnx`"
 FILE_NAMES = {Format.ONNX: "model.onnx", Format.TFLITE: "model.tflite"}
 
 
@@ -105,7 +106,8 @@ def _lowered(source: Source, *, half: bool) -> Lowered:
     try:
         return lower(source.model, half=half)
     except CheckError as error:
-        raise CheckError(f"{source.artifact.path}: {error.message}", hint=error.hint) from error
+        other = _ONNX_HINT if source.precision is Precision.INT8 else ROAD_HINT
+        raise CheckError(f"{source.artifact.path}: {error.message}", hint=error.hint or other) from error
 
 
 def _refuse_int8(source: Source) -> None:

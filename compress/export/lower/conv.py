@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compress.export.lower.graph import Node
-from compress.export.lower.lowering import FUSED, NCHW_TO_NHWC, Lowering, Tail, Value
+from compress.export.lower.lowering import FUSED, MIXED_HINT, NCHW_TO_NHWC, Lowering, Tail, Value
 from compress.export.lower.quant import Array, Quant, QuantConst
 from compress.export.lower.window import padded, read_window
 
@@ -34,7 +34,7 @@ def conv(lo: Lowering, node: Node) -> None:
     image = lo.value(node.inputs[0], node)
     weight_OIHW = lo.constant(node.inputs[1])
     if weight_OIHW is None or weight_OIHW.ndim != 4:
-        raise node.fail(f"weights '{node.inputs[1]}' must be a constant of 4 axes")
+        raise node.fail(f"weights '{node.inputs[1]}' must be a constant of 4 axes", hint=MIXED_HINT)
     groups, channels = int(node.attrs.get("group", 1)), weight_OIHW.shape[0]
     in_channels = image.shape[3]
     depthwise = groups == in_channels and groups > 1
@@ -108,7 +108,7 @@ def _fully_connected(lo: Lowering, node: Node, last: Node, bias: str, *, transpo
     source = lo.flat_value(node.inputs[0], node)
     weight = lo.constant(node.inputs[1])
     if weight is None or weight.ndim != 2:
-        raise node.fail(f"weights '{node.inputs[1]}' must be a constant of 2 axes")
+        raise node.fail(f"weights '{node.inputs[1]}' must be a constant of 2 axes", hint=MIXED_HINT)
     if len(source.shape) != 2:
         raise node.fail(f"input of {len(source.shape)} axes, allowed [N,I]", hint="flatten the features first")
     perm = (0, 1) if transposed else (1, 0)

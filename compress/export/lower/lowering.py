@@ -19,6 +19,7 @@ from compress.export.lower.writer import Writer
 NCHW_TO_NHWC = (0, 2, 3, 1)
 NHWC_TO_NCHW = (0, 3, 1, 2)
 FUSED = {"": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}  # ActivationFunctionType
+MIXED_HINT = "look whether data and weights are mixed up: the data come first, the weights second"
 CLAMPS: dict[tuple[float | None, float | None], str] = {
     (0.0, None): "RELU",
     (0.0, 6.0): "RELU6",
@@ -132,7 +133,7 @@ class Lowering:
     def flat_value(self, name: str, node: Node) -> Value:
         """Return the tensor of a computed input, which may still be flattened in NHWC order (`flat_CHW`)."""
         if name not in self.values:
-            raise node.fail(f"input '{name}' is not computed by a node above; constants are not allowed here")
+            raise node.fail(f"input '{name}' is a constant, allowed a tensor computed from the images", hint=MIXED_HINT)
         return self.values[name]
 
     def real(self, value: Value, name: str) -> Value:
