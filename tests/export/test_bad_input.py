@@ -1,4 +1,4 @@
-"""Models that cannot be exported: each says file, node or tensor, what was found and what is allowed, and leaves nothing."""
+"""Models that cannot be exported: each names file and tensor, what was found and what is allowed; nothing is left."""
 
 from __future__ import annotations
 
