@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from compress.export.lower.walk import lower
@@ -138,7 +138,7 @@ def pool(draw, size: tuple[int, ...]) -> Layer:
         attrs["pads"] = [min(draw(SMALL), kernel[i % 2] - 1) for i in range(4)]
         if op == "AveragePool":
             attrs["count_include_pad"] = 1
-    if op == "MaxPool":
+    if op == "MaxPool" and "pads" not in attrs:  # with pads, ONNX and its runtimes disagree about the last window
         attrs["ceil_mode"] = draw(st.integers(0, 1))
     return Layer(op, attrs, "", draw(STRETCH), grid)
 
@@ -211,6 +211,7 @@ def test_random_graphs(build: Callable, runs: tuple[Callable, Callable], data: s
         behind = {"keeps": grid, "unit": UNIT}.get(layer.grid) or grid_of(run_onnx(alone(None), images), layer.stretch)
         model = alone(behind)
         wanted, both = run_onnx(model, images), np.concatenate([images, chain])
+        assume(not np.array_equal(wanted, images))  # a Relu on a grid that begins at zero: nothing is left to lower
         found, scale = run_tflite(lower(model).data, both)
         assert scale == behind[0], "the layer stayed float"
         assert np.abs(found[: len(wanted)] - wanted).max() <= 1.001 * scale

@@ -91,3 +91,11 @@ def test_mean_over_channels_is_refused(build):
     b = build()
     with pytest.raises(CheckError, match=r"reducemean_1.*axes \[1\]"):
         lower(b.model(b.node("ReduceMean", ["images", b.const(np.array([1], np.int64))])))
+
+
+def test_a_last_window_of_padding_alone_is_refused(build):
+    """ONNX's shape inference counts it, ONNX Runtime and torch do not."""
+    b = build((1, 4, 3, 3))
+    made = b.node("MaxPool", ["images"], kernel_shape=[2, 2], strides=[2, 1], pads=[1, 0, 1, 0], ceil_mode=1)
+    with pytest.raises(CheckError, match=r"maxpool_1.*padding of axis 2 alone"):
+        lower(b.model(made))
