@@ -17,6 +17,7 @@ from compress.export.lower.window import padded, read_window
 
 _OIHW_TO_IHWO = (1, 2, 3, 0)
 _INT32_MAX = 2**31 - 1
+MOST_SCALES = 256.0  # input scale / output scale that XNNPACK and TFLite's ADD stay below
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def conv(lo: Lowering, node: Node) -> None:
     int8 = can_int8(lo, image, weights, node)
     if depthwise and int8:
         _note_per_tensor(lo, node, weights)
-    tail = lo.tail(node, int8=int8)
+    tail = within_reach(lo, node, lo.tail(node, int8=int8), _product(lo, image, weights))
     source = image if tail.quant else float_input(lo, image, node)
     source, padding = padded(lo, source, window, node.outputs[0])
     inputs = [source.index, *_constants(lo, node, weights, source, tail)]
@@ -113,7 +114,8 @@ def _fully_connected(lo: Lowering, node: Node, last: Node, bias: str, *, transpo
         raise node.fail(f"input of {len(source.shape)} axes, allowed [N,I]", hint="flatten the features first")
     perm = (0, 1) if transposed else (1, 0)
     weights = Weights(node.inputs[1], bias, perm, weight.shape[perm[0]])
-    tail = lo.tail(last, int8=can_int8(lo, source, weights, node))
+    int8 = can_int8(lo, source, weights, node)
+    tail = within_reach(lo, node, lo.tail(last, int8=int8), _product(lo, source, weights))
     if not tail.quant:
         source = float_input(lo, source, node)
     inputs = [source.index, *_constants(lo, node, weights, source, tail)]
@@ -126,6 +128,33 @@ def float_input(lo: Lowering, value: Value, node: Node) -> Value:
     """Return the input as float32 and note that this node computes in float."""
     lo.float_nodes.append(node.name)
     return lo.real(value, node.inputs[0])
+
+
+def within_reach(lo: Lowering, node: Node, tail: Tail, scale: float) -> Tail:
+    """Return the tail, or one that computes in float and quantizes then, where int8 kernels cannot step so far.
+
+    XNNPACK does not open a file whose Conv or Gemm has `scale` 256 times its output's or more, and TFLite's own ADD
+    overflows there. Both happen to layers that saturate, and where a dead channel has the scale 1.
+
+    Args:
+        lo: the walk.
+        node: the node, for the note.
+        tail: claimed for it.
+        scale: of what the node sums up: the greatest input scale, times the weights' where there are any.
+    """
+    if tail.quant is None or scale < MOST_SCALES * float(tail.quant.scale[0]):
+        return tail
+    lo.notes.append(
+        f"'{node.name}' is computed in float: it sums in steps of {scale:g}, {MOST_SCALES:g} or more times its "
+        f"output's {float(tail.quant.scale[0]):g}, which int8 kernels cannot do"
+    )
+    return Tail(tail.activation, (f"{tail.names[0]}/float",), None, tail)
+
+
+def _product(lo: Lowering, source: Value, weights: Weights) -> float:
+    """Return the greatest step of the accumulator; 0 in float."""
+    const = lo.quantized(weights.weight)
+    return 0.0 if const is None or source.quant is None else float((source.quant.scale * const.quant.scale).max())
 
 
 def can_int8(lo: Lowering, source: Value, weights: Weights, node: Node) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compress.export.lower.conv import float_input
+from compress.export.lower.conv import float_input, within_reach
 from compress.export.lower.graph import Node
 from compress.export.lower.lowering import CLAMPS, FUSED, NCHW_TO_NHWC, Lowering, Tail, Value, clip_bounds
 from compress.export.lower.quant import Array, QuantConst
@@ -42,6 +42,8 @@ def arithmetic(lo: Lowering, node: Node) -> None:
     rank = lo.rank(node.outputs[0], node)
     int8 = node.op != "Div" and all(_on_grid(lo, name, node) for name in names)
     tail = lo.tail(node, int8=int8)
+    if int8 and node.op == "Add":
+        tail = within_reach(lo, node, tail, max(_scale(lo, name, node) for name in names))
     if not tail.quant:
         lo.float_nodes.append(node.name)
     inputs = [_operand(lo, name, node, rank, int8=tail.quant is not None) for name in names]
@@ -149,6 +151,14 @@ def _on_grid(lo: Lowering, name: str, node: Node) -> bool:
     if const is not None:
         return const.data.dtype == np.int8 and not const.quant.per_channel
     return lo.constant(name) is None and lo.value(name, node).quant is not None
+
+
+def _scale(lo: Lowering, name: str, node: Node) -> float:
+    """Return the scale of an int8 operand."""
+    const = lo.quantized(name)
+    quant = lo.value(name, node).quant if const is None else const.quant
+    assert quant is not None
+    return float(quant.scale[0])
 
 
 def _operand(lo: Lowering, name: str, node: Node, rank: int, *, int8: bool) -> int:

@@ -54,11 +54,13 @@ class Tail:
         activation: a key of `FUSED`.
         names: the ONNX tensors that the result stands for.
         quant: grid of the result; None means float32.
+        then: the int8 tail that a float result is quantized for, where the operator cannot compute in int8.
     """
 
     activation: str
     names: tuple[str, ...]
     quant: Quant | None
+    then: Tail | None = None
 
     def nonneg(self) -> bool:
         """Return whether activation or grid keep every value at or above zero."""
@@ -199,7 +201,8 @@ class Lowering:
         """Write an operator whose result is bound to the tail's ONNX names; returns the result."""
         index = self.writer.activation(tail.names[0], shape, tail.quant)
         self.writer.operator(code, inputs, index, options)
-        return self.bind(tail, Value(index, shape, tail.quant, nonneg=nonneg or tail.nonneg()))
+        value = self.bind(tail, Value(index, shape, tail.quant, nonneg=nonneg or tail.nonneg()))
+        return value if tail.then is None else self.requantize(value, tail.then)
 
     def bind(self, tail: Tail, value: Value) -> Value:
         """Let the tail's ONNX names stand for a tensor."""

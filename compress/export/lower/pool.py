@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compress.export.lower.conv import float_input
+from compress.export.lower.conv import float_input, within_reach
 from compress.export.lower.graph import Node
 from compress.export.lower.lowering import Lowering, Tail, Value
 from compress.export.lower.quant import Quant
@@ -51,10 +51,12 @@ def average_pool(lo: Lowering, node: Node) -> None:
     else:
         hint = "set count_include_pad=True and ceil_mode=False in the model, or use `road: tensorflow`"
         raise node.fail(f"pads {window.pads} left out of the mean, which TFLite can only do for SAME pads", hint=hint)
+    if image.quant is not None and padding == VALID:
+        tail = within_reach(lo, node, tail, float(image.quant.scale[0]) / math.prod(window.kernel_HW))
     if tail.quant is not None and padding == VALID:
         _mean_by_convolution(lo, node, image, window, tail)
         return
-    if image.quant is not None and tail.quant is not None and not image.quant.same(tail.quant):
+    if image.quant is not None and (tail.quant is None or not image.quant.same(tail.quant)):
         image = float_input(lo, image, node)  # the kernel would round on the input's grid, and QUANTIZE once more
     _pool(lo, node, "AVERAGE_POOL_2D", image, window, padding, tail)
 

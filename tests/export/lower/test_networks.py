@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,9 +19,8 @@ from compress.core.stage import RunContext
 from compress.export import tflite_checks
 from compress.export.lower.walk import Lowered, lower
 
-SIDE = 64
+SIDE = 64  # of `float_network`
 LABELS = ("blue", "green", "red")
-TORCHVISION = ("mobilenet_v3_small", "mobilenet_v3_large", "squeezenet1_1", "resnet18")
 SLOW = (
     "mobilenet_v3_large",
     "squeezenet1_1",
@@ -40,7 +38,9 @@ VARIANTS = [
     pytest.param("int8", False, True, marks=pytest.mark.slow),
     pytest.param("uint8", False, False, marks=pytest.mark.slow),
 ]
-ISLANDS = frozenset({"HARD_SWISH", "LOGISTIC", "ADD", "MUL", "MEAN", "MINIMUM"})  # what may be float in int8 files
+ISLANDS = frozenset(
+    {"HARD_SWISH", "LOGISTIC", "ADD", "MUL", "MEAN", "MINIMUM", "RESHAPE"}
+)  # what may be float in int8 files
 
 
 class _Pictures(CalibrationDataReader):
@@ -51,38 +51,9 @@ class _Pictures(CalibrationDataReader):
         return next(({"images": image[None]} for image in self._left), None)
 
 
-def _network(name: str):
-    import timm
-    import torch
-    import torchvision
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        if name in TORCHVISION:
-            model = getattr(torchvision.models, name)(weights=None, num_classes=len(LABELS))
-        else:
-            model = timm.create_model(name, num_classes=len(LABELS))
-        for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.1)
-                module.running_var.uniform_(0.5, 1.5)
-    return model.eval()
-
-
 @pytest.fixture(scope="module", params=NETWORKS)
-def network(request, tmp_path_factory) -> tuple[str, Path]:
-    import torch
-
-    path = tmp_path_factory.mktemp("net") / "float.onnx"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            _network(request.param), (torch.zeros(2, 3, SIDE, SIDE),), dynamo=True, opset_version=18,
-            input_names=["images"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},),
-            verbose=False,
-        )  # fmt: skip
-    onnx.save(program.model_proto, path)
-    return request.param, path
+def network(request, float_network) -> tuple[str, Path]:
+    return request.param, float_network(request.param)
 
 
 @pytest.fixture

@@ -85,6 +85,43 @@ def test_a_wrong_zero_point_type_is_found(build):
         _lossless(claimed, lowered)
 
 
+def _layer(b, op):
+    """Return a layer that sums in steps far beyond those of its output."""
+    x = b.q("images")
+    if op in ("Conv", "depthwise"):
+        return b.conv(x, 4, 1, groups=4 if op == "depthwise" else 1)
+    if op == "Add":
+        return b.node("Add", [x, b.q(b.node("MaxPool", [x], kernel_shape=[3, 3], pads=[1, 1, 1, 1]))])
+    if op == "AveragePool":
+        return b.node("AveragePool", [x], kernel_shape=[2, 2])
+    flat = b.q(b.node("Flatten", [b.q(b.node("GlobalAveragePool", [x]))]))
+    weight, scale = b.weight((3, 4), size=100.0)
+    return b.node("Gemm", [flat, weight, b.bias(3, scale)], transB=1)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("op", ["Conv", "depthwise", "Gemm", "Add", "AveragePool"])
+def test_output_far_finer_than_the_input(build, images, same, ops, op, relu):
+    """XNNPACK refuses the file, or the kernel overflows, unless such a layer is computed in float."""
+    b = build(quantized=True)
+    made = _layer(b, op)
+    made = b.node("Clip", [made, b.const(np.float32(0)), b.const(np.float32(6))]) if relu else made
+    lowered = same(b.model(b.q(made, -2e-5, 2e-5)), images(), int8=True)
+    (note,) = lowered.notes
+    assert f"'{lowered.float_nodes[0]}' is computed in float" in note
+    assert ops(lowered.data)[-1] == "QUANTIZE"
+
+
+def test_a_dead_channel_with_a_great_scale(build, images, same):
+    b = build(quantized=True)
+    integers = np.full((4, 4, 1, 1), 50, np.int8)
+    integers[1] = 0
+    scale = b.const(np.array([1e-5, 1.0, 1e-5, 1e-5], np.float32))
+    weight = b.node("DequantizeLinear", [b.const(integers), scale, b.const(np.zeros(4, np.int8))], axis=0)
+    model = b.model(b.q(b.node("Conv", [b.q("images"), weight]), -0.01, 0.01))
+    assert same(model, images(), int8=True).notes
+
+
 @pytest.mark.parametrize("groups", [1, 4])
 def test_channels_of_zeros(build, images, same, groups):
     b = build(quantized=True)
