@@ -13,7 +13,15 @@ from compress.export import tf_road, tflite_checks
 from compress.export.lower.walk import lower
 from compress.models.onnx_clean import clean
 
+NETWORKS = ("mobilenet_v3_small", "squeezenet1_1")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _torch_first(float_network):
+    """Export the networks before tensorflow is imported: importing triton behind tensorflow ends the process."""
+    for name in NETWORKS:
+        float_network(name)
 
 
 def _every_operator(b):
@@ -46,7 +54,7 @@ def test_both_roads_agree(build, images, runs, tmp_path):
     assert len(half) < len(other)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3_small", "squeezenet1_1"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_both_roads_agree_on_networks(float_network, images, runs, name):
     """Two readings of one graph that share no code; compared with each other, not with a third."""
     _, run_tflite = runs
