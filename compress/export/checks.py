@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import numpy_helper
 
 from compress.core.artifact import Metrics
 from compress.core.formats import Precision
 from compress.core.spec import ModelSpec
-from compress.errors import CheckError
+from compress.errors import CheckError, ModelFileError
 from compress.runtime.evaluate import agreement_pct
 
 Floats = npt.NDArray[np.float32]
@@ -23,6 +24,11 @@ ONNX_DOMAINS = frozenset({"", "ai.onnx"})
 MIN_INT8_WEIGHT_PCT = 50.0  # below it, a file called int8 is a float file
 _NAMES_SHOWN = 20
 _RELATIVE_BOUND = {Precision.FP32: 1e-3, Precision.FP16: 5e-2}  # of the largest logit
+_FLOAT_TYPES = (
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.DOUBLE,
+)
 _INT8_TYPES = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 _PASSING = frozenset({"Relu", "Clip", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"})
 _NO_INT8_KERNEL = frozenset({"HardSwish", "HardSigmoid"})  # of ONNX Runtime
@@ -71,6 +77,41 @@ def check_interface(model: onnx.ModelProto, path: Path, spec: ModelSpec) -> None
         if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
             kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
             raise CheckError(f"{path}: '{value.name}' is {kind}, allowed FLOAT")
+
+
+def require_finite(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse weights that no arithmetic can use. Infinite scalars pass: open bounds of Clip, fill of a padded MaxPool.
+
+    Raises:
+        ModelFileError: names the first tensor that holds NaN or infinity.
+    """
+    made = (entry.t for node in model.graph.node if node.op_type == "Constant" for entry in node.attribute)
+    for tensor in (*model.graph.initializer, *made):
+        if tensor.data_type not in _FLOAT_TYPES:
+            continue
+        array = numpy_helper.to_array(tensor)
+        bad = np.isnan(array) if array.size == 1 else ~np.isfinite(array)
+        if bad.any():
+            nans, count = int(np.isnan(array).sum()), int(bad.sum())
+            raise ModelFileError(
+                f"{path}: tensor '{tensor.name}' holds {nans} NaN and {count - nans} infinite of {array.size} numbers, "
+                "allowed finite numbers only",
+                hint="training has diverged, or the file is damaged: make the model again",
+            )
+
+
+def output_scale(model: onnx.ModelProto) -> float | None:
+    """Return the scale of a QDQ model's output, looking through what moves elements; None for a float output."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    name = model.graph.output[0].name
+    while name in makers and makers[name].op_type in _PASSING:
+        name = makers[name].input[0]
+    if name not in makers or makers[name].op_type != "DequantizeLinear":
+        return None
+    scale = makers[name].input[1]
+    found = [tensor for tensor in model.graph.initializer if tensor.name == scale]
+    found += [entry.t for entry in makers[scale].attribute if entry.name == "value"] if scale in makers else []
+    return float(numpy_helper.to_array(found[0]).reshape(-1)[0]) if found else None
 
 
 def check_int8_onnx(model: onnx.ModelProto, path: Path) -> Metrics:
@@ -146,6 +187,7 @@ def check_parity(
     max_abs_logit_diff: float | None,
     min_agreement_pct: float,
     photographs: bool,
+    output_scale: float | None = None,
 ) -> Metrics:
     """Return how far the exported file is from its source.
 
@@ -157,6 +199,7 @@ def check_parity(
         max_abs_logit_diff: bound; None takes the precision's own.
         min_agreement_pct: bound; only held against photographs, since the answers to noise are near ties.
         photographs: whether the images are photographs; else noise.
+        output_scale: step of the logits' grid in an int8 file, in which the difference is reported as well.
 
     Raises:
         CheckError: a bound is broken.
@@ -180,7 +223,8 @@ def check_parity(
             f"at least {min_agreement_pct:g} % are wanted",
             hint="look at parity.min_agreement_pct, or export with higher precision",
         )
-    return {
+    in_steps: Metrics = {} if output_scale is None else {"parity_max_lsb": diff / output_scale}
+    return in_steps | {
         "parity_max_abs_logit_diff": diff,
         "parity_agreement_pct": agreement,
         "parity_images": len(source_NK),

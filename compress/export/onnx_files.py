@@ -48,7 +48,11 @@ def with_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
 
 
 def with_fixed_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that takes exactly one image, shapes inferred anew."""
+    """Return a copy that takes exactly one image, shapes inferred anew.
+
+    Raises:
+        CheckError: ONNX's shape inference refuses the graph.
+    """
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     for value in [*fixed.graph.input, *fixed.graph.output]:
@@ -56,7 +60,10 @@ def with_fixed_batch(model: onnx.ModelProto) -> onnx.ModelProto:
         if dims and not dims[0].dim_value:
             dims[0].dim_value = 1
     del fixed.graph.value_info[:]
-    return onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True)
+    try:
+        return onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        raise CheckError(f"ONNX refuses the graph with a batch of 1: {str(error).strip()}") from error
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:

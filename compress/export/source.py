@@ -10,6 +10,7 @@ from compress.core.artifact import Artifact
 from compress.core.formats import Format, Precision
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, UsageError
+from compress.export.checks import require_finite
 from compress.export.config import ExportConfig
 from compress.export.onnx_files import precision_of, to_half, with_fixed_batch, with_opset
 from compress.models.onnx_meta import spec_of
@@ -54,18 +55,21 @@ def read_source(artifact: Artifact, config: ExportConfig) -> Source:
         module, spec = load_model(artifact.path)
         opset = config.opset or _TORCH_OPSET
         model = to_onnx(module, spec, opset=opset, dynamic_batch=config.dynamic_batch)
+        require_finite(model, artifact.path)
         return Source(artifact, model, spec_of(model, artifact.path), Precision.FP32, wanted, spec.input_chw)
     try:
         model = onnx.load(artifact.path)
     except Exception as error:  # protobuf's and the file system's errors share no base class
-        raise ModelFileError(f"{artifact.path}: not a readable ONNX model: {error}") from error
+        hint = "export or copy the file again; a broken download or a foreign format looks like this"
+        raise ModelFileError(f"{artifact.path}: not a readable ONNX model: {error}", hint=hint) from error
+    input_chw, classes = _interface(model, artifact)
+    require_finite(model, artifact.path)
     precision = precision_of(model)
     wanted = _choose_precision(artifact, precision, config)
     if config.opset is not None:
         model = with_opset(model, config.opset)
     if not config.dynamic_batch:
         model = with_fixed_batch(model)
-    input_chw, classes = _interface(model, artifact)
     found = spec_of(model, artifact.path)
     if found is None and config.preprocess is not None:
         found = foreign_spec(artifact.path, input_chw, classes, precision, config.preprocess)
@@ -96,14 +100,32 @@ def in_precision(model: onnx.ModelProto, found: Precision, wanted: Precision) ->
 
 
 def _interface(model: onnx.ModelProto, artifact: Artifact) -> tuple[tuple[int, int, int], int]:
-    """Return [C, H, W] and the number of classes that the graph declares."""
+    """Return [C, H, W] and the number of classes that the graph declares.
+
+    Raises:
+        ModelFileError: not one image in and one row of logits out, or a size that is left open.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
-    shapes = [[d.dim_value for d in v.type.tensor_type.shape.dim] for v in [*inputs[:1], *model.graph.output[:1]]]
-    if len(shapes) != 2 or len(shapes[0]) != 4 or min(shapes[0][1:]) <= 0 or len(shapes[1]) != 2 or shapes[1][1] <= 0:
+    for values, role in ((inputs, "input"), (model.graph.output, "output")):
+        if len(values) != 1:
+            names = ", ".join(f"'{value.name}'" for value in values) or "none"
+            raise ModelFileError(
+                f"{artifact.path}: has the {role}s {names}, allowed one {role}",
+                hint="export a classifier: one image [N,C,H,W] in, one row of logits [N,K] out",
+            )
+    _, c, h, w = _sizes(inputs[0], "[N,C,H,W]", artifact)
+    return (c, h, w), _sizes(model.graph.output[0], "[N,K]", artifact)[1]
+
+
+def _sizes(value: onnx.ValueInfoProto, allowed: str, artifact: Artifact) -> list[int]:
+    """Return the sizes of an input or output, all but the batch of which must be fixed."""
+    dims = value.type.tensor_type.shape.dim
+    sizes = [dim.dim_value for dim in dims]
+    if len(sizes) != allowed.count(",") + 1 or any(size <= 0 for size in sizes[1:]):
+        found = ",".join(str(dim.dim_value or dim.dim_param or "?") for dim in dims)
         raise ModelFileError(
-            f"{artifact.path}: not an image classifier with fixed sizes (found input and output shapes {shapes}, "
-            "allowed [N,C,H,W] and [N,K])"
+            f"{artifact.path}: '{value.name}' has the shape [{found}], allowed {allowed} with every size but N fixed",
+            hint="export the ONNX model with a fixed image size",
         )
-    _, c, h, w = shapes[0]
-    return (c, h, w), shapes[1][1]
+    return sizes

@@ -9,15 +9,17 @@ from compress.core.formats import Format, Precision
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import write_bytes
-from compress.errors import ModelFileError
+from compress.errors import CheckError, ModelFileError
 from compress.export import checks, parity, tf_road, tflite_checks
 from compress.export.config import ExportConfig
-from compress.export.lower.walk import Lowered, lower
+from compress.export.lower.walk import ROAD_HINT, Lowered, lower
 from compress.export.onnx_files import opset_of
 from compress.export.source import Source, in_precision, read_source
 from compress.models.onnx_meta import embed_spec as embed_in_onnx
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
+from compress.runtime.tflite_predictor import TflitePredictor
 
+_ONNX_HINT = "change the model at that node; ONNX Runtime may run it as it is: `format: onnx`"
 FILE_NAMES = {Format.ONNX: "model.onnx", Format.TFLITE: "model.tflite"}
 
 
@@ -32,15 +34,27 @@ def run(config: ExportConfig, inputs: StageInputs, ctx: RunContext) -> StageOutp
             "either (give `preprocess:`), and parity is measured on noise"
         )
     write = _write_onnx if config.produces is Format.ONNX else _write_tflite
-    spec, metrics = write(config, source, precision, path, ctx)
-    metrics |= {"precision": str(precision), **_parity(config, source, spec, precision, path, ctx)}
-    size_mb = path.stat().st_size / 1e6
-    ctx.reporter.info(
-        f"{path.name}: {precision}, {size_mb:.2f} MB, logits within {metrics['parity_max_abs_logit_diff']:.3g} of the "
-        f"source, same answer on {metrics['parity_agreement_pct']:.2f} % of {metrics['parity_images']} "
-        f"{'pictures' if metrics['parity_on'] == 'photographs' else 'noise images'}"
-    )
+    try:
+        spec, metrics = write(config, source, precision, path, ctx)
+        metrics |= {"precision": str(precision), **_parity(config, source, spec, precision, path, ctx)}
+    except BaseException:
+        path.unlink(missing_ok=True)  # a file that broke a check is not left where somebody may take it
+        raise
+    ctx.reporter.info(_summary(path, metrics))
     return StageOutput(file_name=path.name, format=config.produces, spec=spec, metrics=metrics)
+
+
+def _summary(path: Path, metrics: Metrics) -> str:
+    """Return what was made and how close it is, in one line."""
+    steps = f" ({metrics['parity_max_lsb']:.1f} steps of its grid)" if "parity_max_lsb" in metrics else ""
+    pieces = metrics.get("delegate_partitions")
+    return (
+        f"{path.name}: {metrics['precision']}, {path.stat().st_size / 1e6:.2f} MB, logits within "
+        f"{metrics['parity_max_abs_logit_diff']:.3g}{steps} of the source, same answer on "
+        f"{metrics['parity_agreement_pct']:.2f} % of {metrics['parity_images']} "
+        f"{'pictures' if metrics['parity_on'] == 'photographs' else 'noise images'}"
+        + ("" if pieces is None else f", {pieces} XNNPACK partition{'' if pieces == 1 else 's'}")
+    )
 
 
 def _write_onnx(
@@ -66,7 +80,7 @@ def _write_tflite(
     lowered: Lowered | None = None
     half = precision is Precision.FP16
     if config.road == "lower":
-        lowered = lower(source.model, half=half)
+        lowered = _lowered(source, half=half)
         data = lowered.data
         for note in lowered.notes:
             ctx.reporter.warn(note)
@@ -85,6 +99,15 @@ def _write_tflite(
         metrics |= tflite_checks.check_lossless(data, path, source.model, lowered.grids, lowered.integers)
     write_bytes(path, data)
     return spec, metrics
+
+
+def _lowered(source: Source, *, half: bool) -> Lowered:
+    """Return the source as TFLite; what it cannot be lowered for is said with the file's name."""
+    try:
+        return lower(source.model, half=half)
+    except CheckError as error:
+        other = _ONNX_HINT if source.precision is Precision.INT8 else ROAD_HINT
+        raise CheckError(f"{source.artifact.path}: {error.message}", hint=error.hint or other) from error
 
 
 def _refuse_int8(source: Source) -> None:
@@ -113,7 +136,10 @@ def _parity(
     images = parity.noise(source.input_chw, bounds.images, ctx.seed) if pixels_NHWC is None else pixels_NHWC
     before = parity.opened(source.artifact.path, source.spec, source.input_chw)
     after = parity.opened(path, spec, source.input_chw)
-    return checks.check_parity(
+    metrics: Metrics = {}
+    if isinstance(after, TflitePredictor):
+        metrics["delegate_partitions"] = after.delegate_partitions
+    return metrics | checks.check_parity(
         parity.logits(before, images),
         parity.logits(after, images),
         path=path,
@@ -121,4 +147,5 @@ def _parity(
         max_abs_logit_diff=bounds.max_abs_logit_diff,
         min_agreement_pct=bounds.min_agreement_pct,
         photographs=pixels_NHWC is not None,
+        output_scale=checks.output_scale(source.model) if precision is Precision.INT8 else None,
     )

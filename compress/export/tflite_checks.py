@@ -130,19 +130,20 @@ def check_lossless(
     model = unpack(data, str(path))
     tensors = model.subgraphs[0].tensors
     constants = _constants(source)
+    unsigned = _unsigned(source, constants)
     compared = 0
     for node in source.graph.node:
         if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.output[0] not in grids:
             continue
         tensor = tensors[grids[node.output[0]]]
-        _compare_grid(path, node.output[0], tensor, *_grid(node, constants))
+        _compare_grid(path, node.output[0], tensor, *_grid(node, constants, unsigned))
         compared += 1
     weights = {node.input[0]: node for node in source.graph.node if node.op_type == "DequantizeLinear"}
     same = 0
     for index, (name, perm) in integers.items():
         if name not in constants:  # folded from float weights and a QuantizeLinear
             continue
-        _compare_grid(path, name, tensors[index], *_grid(weights[name], constants))
+        _compare_grid(path, name, tensors[index], *_grid(weights[name], constants, unsigned))
         stored = np.frombuffer(bytes(model.buffers[tensors[index].buffer].data), _INTEGER[tensors[index].type])
         wanted = _as_stored(constants[name], perm)
         if not np.array_equal(stored, wanted):
@@ -165,13 +166,30 @@ def _constants(source: onnx.ModelProto) -> dict[str, npt.NDArray[Any]]:
     return found
 
 
-def _grid(node: onnx.NodeProto, constants: Mapping[str, npt.NDArray[Any]]) -> tuple[list[float], list[int]]:
-    """Return scales and zero points (on the int8 grid) of a node."""
+def _unsigned(source: onnx.ModelProto, constants: Mapping[str, npt.NDArray[Any]]) -> set[str]:
+    """Return the names of uint8 tensors: constants, what QuantizeLinear makes, and what moves either."""
+    found = {name for name, array in constants.items() if array.dtype == np.uint8}
+    for node in source.graph.node:
+        if node.op_type == "QuantizeLinear":
+            output = next((entry.i for entry in node.attribute if entry.name == "output_dtype"), 0)
+            if len(node.input) > 2 and node.input[2]:
+                output = onnx.helper.np_dtype_to_tensor_dtype(constants[node.input[2]].dtype)
+            if output in (0, onnx.TensorProto.UINT8):  # 0: not said, which means uint8
+                found.add(node.output[0])
+        elif node.op_type != "DequantizeLinear" and found.intersection(node.input):
+            found.update(node.output)
+    return found
+
+
+def _grid(
+    node: onnx.NodeProto, constants: Mapping[str, npt.NDArray[Any]], unsigned: set[str]
+) -> tuple[list[float], list[int]]:
+    """Return scales and zero points (on the int8 grid) of a node; a missing zero point is 0 of the integers' type."""
     scale = np.atleast_1d(constants[node.input[1]]).astype(np.float32)
+    integers = node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]
+    offset = 128 if integers in unsigned else 0
     if len(node.input) < 3 or not node.input[2]:
-        stored = constants.get(node.input[0])
-        unsigned = stored is None or stored.dtype == np.uint8
-        return scale.tolist(), [-128 if unsigned else 0] * scale.size
+        return scale.tolist(), [-offset] * scale.size
     zero = np.atleast_1d(constants[node.input[2]])
     return scale.tolist(), (zero.astype(np.int64) - (128 if zero.dtype == np.uint8 else 0)).tolist()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -182,3 +184,47 @@ def build() -> type[Build]:
 @pytest.fixture
 def runs():
     return run_onnx, run_tflite
+
+
+TORCHVISION = ("mobilenet_v3_small", "mobilenet_v3_large", "squeezenet1_1", "resnet18")
+
+
+def _network(name: str):
+    import timm
+    import torch
+    import torchvision
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if name in TORCHVISION:
+            model = getattr(torchvision.models, name)(weights=None, num_classes=3)
+        else:
+            model = timm.create_model(name, num_classes=3)
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 1.5)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def float_network(tmp_path_factory) -> Callable[[str], Path]:
+    """Export a torchvision or timm network by name: random weights, 64 px, 3 classes, the graph as torch writes it."""
+    made: dict[str, Path] = {}
+
+    def export(name: str) -> Path:
+        import torch
+
+        if name not in made:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                program = torch.onnx.export(
+                    _network(name), (torch.zeros(2, 3, 64, 64),), dynamo=True, opset_version=18,
+                    input_names=["images"], output_names=["logits"],
+                    dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
+                )  # fmt: skip
+            made[name] = tmp_path_factory.mktemp(name) / "float.onnx"
+            onnx.save(program.model_proto, made[name])
+        return made[name]
+
+    return export

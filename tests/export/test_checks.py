@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 from compress.core.formats import Precision
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import CheckError
-from compress.export.checks import check_int8_onnx, check_interface, check_onnx, check_parity
+from compress.export.checks import check_int8_onnx, check_interface, check_onnx, check_parity, output_scale
 
 PATH = Path("model.onnx")
 SPEC = ModelSpec(
@@ -102,6 +103,24 @@ def test_parity_fails_on_difference_agreement_and_nan():
         _parity([[1, 2]], [[1, float("nan")]])
     with pytest.raises(CheckError, match=r"allowed 0\.5"):
         _parity([[1, 2]], [[1, 3]], precision=Precision.INT8, max_abs_logit_diff=0.5)
+
+
+def test_difference_in_steps_of_the_output():
+    assert "parity_max_lsb" not in _parity([[1, 2]], [[1, 2]])
+    metrics = _parity([[1, 2]], [[1, 2.75]], precision=Precision.INT8, output_scale=0.25)
+    assert metrics["parity_max_lsb"] == 3
+
+
+def test_output_scale(build):
+    b = build((1, 4, 16, 16), quantized=True)
+    pooled = b.q(b.node("GlobalAveragePool", [b.q(b.conv(b.q("images"), 3))]), -1, 1)
+    assert output_scale(b.model(b.node("Flatten", [pooled]))) == np.float32(2 / 255)
+    assert output_scale(_model(build)) is None
+    b = build((1, 4, 16, 16), quantized=True)
+    scale, zero = np.float32(0.5), np.int8(0)
+    values = [b.node("Constant", [], value=numpy_helper.from_array(value)) for value in (scale, zero)]
+    made = b.node("QuantizeLinear", [b.conv(b.q("images"), 3), *values])
+    assert output_scale(b.model(b.node("DequantizeLinear", [made, *values]))) == 0.5
 
 
 def test_agreement_is_not_held_against_noise():

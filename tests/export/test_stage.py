@@ -14,7 +14,7 @@ from compress.core.digest import sha256_file
 from compress.core.formats import Format, Precision, format_of
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
-from compress.core.stage import RunContext
+from compress.core.stage import RunContext, SilentReporter
 from compress.errors import CheckError, ModelFileError, UsageError
 from compress.export.config import ExportConfig, ParityBounds
 from compress.export.stage import run
@@ -99,6 +99,10 @@ def test_int8_onnx_becomes_int8_tflite(onnx_model, ctx):
     assert output.metrics["precision"] == "int8"
     assert output.metrics["lossless_integers"] > 200
     assert output.metrics["float_op_names"].startswith("HARD_SWISH")
+    assert output.metrics["delegate_partitions"] == 1
+    assert output.metrics["parity_max_lsb"] == pytest.approx(
+        output.metrics["parity_max_abs_logit_diff"] / float(np.float32(8 / 255))
+    )
     assert read_spec((ctx.stage_dir / "model.tflite").read_bytes()) == output.spec
 
 
@@ -106,6 +110,8 @@ def test_int8_onnx_stays_int8_onnx(onnx_model, ctx):
     output = _export(onnx_model(quantized=True), ctx, format="onnx")
     assert output.spec.precision == Precision.INT8
     assert output.metrics["parity_max_abs_logit_diff"] == 0
+    assert output.metrics["parity_max_lsb"] == 0
+    assert "delegate_partitions" not in output.metrics
     assert spec_of(onnx.load(ctx.stage_dir / "model.onnx"), Path()) == output.spec
 
 
@@ -115,6 +121,50 @@ def test_opset_and_batch(onnx_model, ctx, opset, fixed):
     model = onnx.load(ctx.stage_dir / "model.onnx")
     assert output.metrics["opset"] == (opset or 18)
     assert (model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1) == fixed
+
+
+def test_partitions_are_counted(build, ctx, tmp_path):
+    """XNNPACK takes no int8 RELU of its own: the graph falls into two pieces."""
+    b = build((1, 3, 32, 32), quantized=True)
+    made = b.q(b.node("Relu", [b.q(b.conv(b.q("images"), 8, in_channels=3))]))
+    made = b.q(b.node("GlobalAveragePool", [b.q(b.conv(made, 4, in_channels=8))]))
+    path = tmp_path / "split.onnx"
+    onnx.save(b.model(b.q(b.node("Flatten", [made]))), path)
+    metrics = _export(_artifact(path, None), ctx, format="tflite").metrics
+    assert metrics["delegate_partitions"] == 2
+
+
+def test_notes_of_the_lowering_are_warnings(build, tmp_path, photos):
+    said = []
+
+    class Recorder(SilentReporter):
+        def warn(self, message):
+            said.append(message)
+
+    folder = tmp_path / "stage"
+    folder.mkdir()
+    b = build((1, 4, 32, 32), quantized=True)
+    made = b.q(b.conv(b.q("images"), 4, groups=4, per_channel=False))
+    path = tmp_path / "per_tensor.onnx"
+    onnx.save(b.model(b.q(b.node("Flatten", [b.q(b.node("GlobalAveragePool", [made]))]))), path)
+    ctx = RunContext(stage_dir=folder, seed=0, data=None, reporter=Recorder())
+    _export(_artifact(path, None), ctx, format="tflite")
+    assert any("one scale for 4 channels" in message for message in said)
+
+
+def test_torch_model_with_nan_is_refused(torch_model, ctx, tmp_path):
+    import torch
+
+    from compress.models.weights import load_model, save_model
+
+    model, spec = load_model(torch_model.path)
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[0] = float("nan")
+    path = tmp_path / "diverged.safetensors"
+    saved = save_model(path, model, spec)
+    with pytest.raises(ModelFileError, match=r"diverged\.safetensors: tensor '.*weight' holds \d+ NaN"):
+        _export(_artifact(path, saved), ctx, format="tflite")
+    assert list(ctx.stage_dir.iterdir()) == []
 
 
 def test_int8_of_a_float_model_asks_for_a_quantize_stage(onnx_model, torch_model, ctx):

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from compress.export.lower.graph import Node
-from compress.export.lower.lowering import FUSED, NCHW_TO_NHWC, Lowering, Tail, Value
+from compress.export.lower.lowering import FUSED, MIXED_HINT, NCHW_TO_NHWC, Lowering, Tail, Value
 from compress.export.lower.quant import Array, Quant, QuantConst
 from compress.export.lower.window import padded, read_window
 
 _OIHW_TO_IHWO = (1, 2, 3, 0)
 _INT32_MAX = 2**31 - 1
+MOST_SCALES = 256.0  # input scale / output scale that XNNPACK and TFLite's ADD stay below
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def conv(lo: Lowering, node: Node) -> None:
     image = lo.value(node.inputs[0], node)
     weight_OIHW = lo.constant(node.inputs[1])
     if weight_OIHW is None or weight_OIHW.ndim != 4:
-        raise node.fail(f"weights '{node.inputs[1]}' must be a constant of 4 axes")
+        raise node.fail(f"weights '{node.inputs[1]}' must be a constant of 4 axes", hint=MIXED_HINT)
     groups, channels = int(node.attrs.get("group", 1)), weight_OIHW.shape[0]
     in_channels = image.shape[3]
     depthwise = groups == in_channels and groups > 1
@@ -43,7 +44,9 @@ def conv(lo: Lowering, node: Node) -> None:
     bias = node.inputs[2] if len(node.inputs) > 2 else ""
     weights = Weights(node.inputs[1], bias, _OIHW_TO_IHWO if depthwise else NCHW_TO_NHWC, channels)
     int8 = can_int8(lo, image, weights, node)
-    tail = lo.tail(node, int8=int8)
+    if depthwise and int8:
+        _note_per_tensor(lo, node, weights)
+    tail = within_reach(lo, node, lo.tail(node, int8=int8), _product(lo, image, weights))
     source = image if tail.quant else float_input(lo, image, node)
     source, padding = padded(lo, source, window, node.outputs[0])
     inputs = [source.index, *_constants(lo, node, weights, source, tail)]
@@ -57,6 +60,16 @@ def conv(lo: Lowering, node: Node) -> None:
         options["depthMultiplier"] = channels // in_channels
     n, _, h, w = out_NCHW
     lo.emit(code, inputs, tail, (n, h, w, channels), options)
+
+
+def _note_per_tensor(lo: Lowering, node: Node, weights: Weights) -> None:
+    """Warn of depthwise weights with one scale: channels differ so much that small ones lose all their steps."""
+    const = lo.quantized(weights.weight)
+    if const is not None and not const.quant.per_channel and weights.channels > 1:
+        lo.notes.append(
+            f"depthwise weights '{const.name}' of '{node.name}' have one scale for {weights.channels} channels, which "
+            "costs much accuracy; quantize them per channel (ONNX Runtime: per_channel=True)"
+        )
 
 
 def gemm(lo: Lowering, node: Node) -> None:
@@ -96,12 +109,13 @@ def _fully_connected(lo: Lowering, node: Node, last: Node, bias: str, *, transpo
     source = lo.flat_value(node.inputs[0], node)
     weight = lo.constant(node.inputs[1])
     if weight is None or weight.ndim != 2:
-        raise node.fail(f"weights '{node.inputs[1]}' must be a constant of 2 axes")
+        raise node.fail(f"weights '{node.inputs[1]}' must be a constant of 2 axes", hint=MIXED_HINT)
     if len(source.shape) != 2:
         raise node.fail(f"input of {len(source.shape)} axes, allowed [N,I]", hint="flatten the features first")
     perm = (0, 1) if transposed else (1, 0)
     weights = Weights(node.inputs[1], bias, perm, weight.shape[perm[0]])
-    tail = lo.tail(last, int8=can_int8(lo, source, weights, node))
+    int8 = can_int8(lo, source, weights, node)
+    tail = within_reach(lo, node, lo.tail(last, int8=int8), _product(lo, source, weights))
     if not tail.quant:
         source = float_input(lo, source, node)
     inputs = [source.index, *_constants(lo, node, weights, source, tail)]
@@ -114,6 +128,33 @@ def float_input(lo: Lowering, value: Value, node: Node) -> Value:
     """Return the input as float32 and note that this node computes in float."""
     lo.float_nodes.append(node.name)
     return lo.real(value, node.inputs[0])
+
+
+def within_reach(lo: Lowering, node: Node, tail: Tail, scale: float) -> Tail:
+    """Return the tail, or one that computes in float and quantizes then, where int8 kernels cannot step so far.
+
+    XNNPACK does not open a file whose Conv or Gemm has `scale` 256 times its output's or more, and TFLite's own ADD
+    overflows there. Both happen to layers that saturate, and where a dead channel has the scale 1.
+
+    Args:
+        lo: the walk.
+        node: the node, for the note.
+        tail: claimed for it.
+        scale: of what the node sums up: the greatest input scale, times the weights' where there are any.
+    """
+    if tail.quant is None or scale < MOST_SCALES * float(tail.quant.scale[0]):
+        return tail
+    lo.notes.append(
+        f"'{node.name}' is computed in float: it sums in steps of {scale:g}, {MOST_SCALES:g} or more times its "
+        f"output's {float(tail.quant.scale[0]):g}, which int8 kernels cannot do"
+    )
+    return Tail(tail.activation, (f"{tail.names[0]}/float",), None, tail)
+
+
+def _product(lo: Lowering, source: Value, weights: Weights) -> float:
+    """Return the greatest step of the accumulator; 0 in float."""
+    const = lo.quantized(weights.weight)
+    return 0.0 if const is None or source.quant is None else float((source.quant.scale * const.quant.scale).max())
 
 
 def can_int8(lo: Lowering, source: Value, weights: Weights, node: Node) -> bool:

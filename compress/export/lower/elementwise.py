@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from compress.export.lower.conv import float_input
+from compress.export.lower.conv import float_input, within_reach
 from compress.export.lower.graph import Node
 from compress.export.lower.lowering import CLAMPS, FUSED, NCHW_TO_NHWC, Lowering, Tail, Value, clip_bounds
 from compress.export.lower.quant import Array, QuantConst
@@ -42,6 +42,8 @@ def arithmetic(lo: Lowering, node: Node) -> None:
     rank = lo.rank(node.outputs[0], node)
     int8 = node.op != "Div" and all(_on_grid(lo, name, node) for name in names)
     tail = lo.tail(node, int8=int8)
+    if int8 and node.op == "Add":
+        tail = within_reach(lo, node, tail, max(_scale(lo, name, node) for name in names))
     if not tail.quant:
         lo.float_nodes.append(node.name)
     inputs = [_operand(lo, name, node, rank, int8=tail.quant is not None) for name in names]
@@ -52,20 +54,21 @@ def arithmetic(lo: Lowering, node: Node) -> None:
 def clip(lo: Lowering, node: Node) -> None:
     """Lower Relu and Clip that no node above has fused.
 
-    In int8, a grid that ends where the clip ends already clips: then a QUANTIZE (or nothing) is exact.
+    A grid behind it that ends where the clip ends already clips: then a QUANTIZE (or nothing) is exact.
     """
     low, high = clip_bounds(lo, node)
     value = lo.value(node.inputs[0], node)
     code = CLAMPS.get((low, high))
-    tail = lo.tail(node, int8=value.quant is not None, fuse=False)
-    if tail.quant is not None and value.quant is not None:
-        if _implied(tail, low, high):
-            lo.requantize(value, tail)
-            return
-        if code is not None:
-            clamped = lo.inner(code, [value.index], value, f"{tail.names[0]}/input_grid")
-            lo.requantize(clamped, tail)
-            return
+    grid = lo.grid_behind(node.outputs[0])
+    implied = grid is not None and grid.implies_clip(low, high)
+    tail = lo.tail(node, int8=value.quant is not None or implied, fuse=False)
+    if implied:
+        lo.requantize(value, tail)
+        return
+    if tail.quant is not None and value.quant is not None and code is not None:
+        clamped = lo.inner(code, [value.index], value, f"{tail.names[0]}/input_grid")
+        lo.requantize(clamped, tail)
+        return
     result = _clamp(lo, float_input(lo, value, node), node, low, high, code)
     _bind_float(lo, tail, replace(result, nonneg=value.nonneg or (low is not None and low >= 0)))
 
@@ -143,18 +146,19 @@ def _bind_float(lo: Lowering, tail: Tail, result: Value) -> None:
         lo.requantize(result, tail)
 
 
-def _implied(tail: Tail, low: float | None, high: float | None) -> bool:
-    """Return whether the grid's own ends lie within the clip, so that quantizing clips at least as hard."""
-    assert tail.quant is not None
-    least, most = tail.quant.real_range()
-    return (low is None or least >= low) and (high is None or most <= high)
-
-
 def _on_grid(lo: Lowering, name: str, node: Node) -> bool:
     const = lo.quantized(name)
     if const is not None:
         return const.data.dtype == np.int8 and not const.quant.per_channel
     return lo.constant(name) is None and lo.value(name, node).quant is not None
+
+
+def _scale(lo: Lowering, name: str, node: Node) -> float:
+    """Return the scale of an int8 operand."""
+    const = lo.quantized(name)
+    quant = lo.value(name, node).quant if const is None else const.quant
+    assert quant is not None
+    return float(quant.scale[0])
 
 
 def _operand(lo: Lowering, name: str, node: Node, rank: int, *, int8: bool) -> int:

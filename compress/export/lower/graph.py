@@ -72,7 +72,7 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     """
     model = _static(model)
     initial = {tensor.name: constant_array(tensor) for tensor in model.graph.initializer}
-    shapes = _infer_shapes(model)
+    shapes, types = _infer(model)
     shapes.update({name: array.shape for name, array in initial.items()})
     nodes, constants = _fold(model.graph.node, initial, shapes)
     grids: dict[str, Quant] = {}
@@ -83,7 +83,10 @@ def read_graph(model: onnx.ModelProto) -> Graph:
         if node.op in ("QuantizeLinear", "DequantizeLinear"):
             source = constants.get(node.inputs[0])
             rank = len(shapes.get(node.inputs[0], ()))
-            grids[node.outputs[0]] = read_quant(proto, constants, rank, None if source is None else source.dtype)
+            stored = types.get(node.inputs[0]) if source is None else source.dtype
+            grids[node.outputs[0]] = read_quant(
+                proto, constants, rank, stored if node.op == "DequantizeLinear" else None
+            )
             if source is not None:
                 const = QuantConst(node.inputs[0], shift_to_int8(source), grids[node.outputs[0]])
                 quantized[node.outputs[0]] = const
@@ -110,7 +113,11 @@ def _static(model: onnx.ModelProto) -> onnx.ModelProto:
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
-        raise CheckError(f"found {len(inputs)} inputs and {len(graph.output)} outputs, allowed one of each")
+        names = [value.name for value in inputs], [value.name for value in graph.output]
+        raise CheckError(
+            f"found the inputs {names[0]} and the outputs {names[1]}, allowed one of each",
+            hint="export the classifier alone: one image in, one row of logits out",
+        )
     del graph.input[:]
     graph.input.append(inputs[0])
     dims = graph.input[0].type.tensor_type.shape.dim
@@ -130,18 +137,21 @@ def _static(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _infer_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
-    """Return name -> static shape for every tensor that ONNX can tell."""
+def _infer(model: onnx.ModelProto) -> tuple[dict[str, Shape], dict[str, np.dtype[Any]]]:
+    """Return the static shape of every tensor whose shape ONNX can tell, and the type of each, by name."""
     try:
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         raise CheckError(f"shape inference refuses the graph: {str(error).strip()}") from error
     shapes: dict[str, Shape] = {}
+    types: dict[str, np.dtype[Any]] = {}
     for value in [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]:
         tensor = value.type.tensor_type
+        if tensor.elem_type:
+            types[value.name] = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
         if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim):
             shapes[value.name] = tuple(dim.dim_value for dim in tensor.shape.dim)
-    return shapes
+    return shapes, types
 
 
 def _fold(

@@ -19,6 +19,7 @@ from compress.export.lower.writer import Writer
 NCHW_TO_NHWC = (0, 2, 3, 1)
 NHWC_TO_NCHW = (0, 3, 1, 2)
 FUSED = {"": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}  # ActivationFunctionType
+MIXED_HINT = "look whether data and weights are mixed up: the data come first, the weights second"
 CLAMPS: dict[tuple[float | None, float | None], str] = {
     (0.0, None): "RELU",
     (0.0, 6.0): "RELU6",
@@ -53,11 +54,13 @@ class Tail:
         activation: a key of `FUSED`.
         names: the ONNX tensors that the result stands for.
         quant: grid of the result; None means float32.
+        then: the int8 tail that a float result is quantized for, where the operator cannot compute in int8.
     """
 
     activation: str
     names: tuple[str, ...]
     quant: Quant | None
+    then: Tail | None = None
 
     def nonneg(self) -> bool:
         """Return whether activation or grid keep every value at or above zero."""
@@ -132,7 +135,7 @@ class Lowering:
     def flat_value(self, name: str, node: Node) -> Value:
         """Return the tensor of a computed input, which may still be flattened in NHWC order (`flat_CHW`)."""
         if name not in self.values:
-            raise node.fail(f"input '{name}' is not computed by a node above; constants are not allowed here")
+            raise node.fail(f"input '{name}' is a constant, allowed a tensor computed from the images", hint=MIXED_HINT)
         return self.values[name]
 
     def real(self, value: Value, name: str) -> Value:
@@ -150,23 +153,33 @@ class Lowering:
     def tail(self, node: Node, *, int8: bool, fuse: bool = True) -> Tail:
         """Return and claim what follows: an activation if `fuse`, quantization if `int8` is possible.
 
-        A result is int8 only where every reader quantizes it to the same grid.
+        A result is int8 only where every reader quantizes it to the same grid. A Clip or Relu in front of a grid
+        that clips at least as hard is claimed and needs no activation.
         """
         name, activation = node.outputs[0], ""
         follower = self.only_reader(name)
-        if fuse and follower is not None and follower.op in ("Relu", "Clip"):
-            activation = CLAMPS.get(clip_bounds(self, follower), "")
-            if activation:
+        if follower is not None and follower.op in ("Relu", "Clip"):
+            bounds = clip_bounds(self, follower)
+            grid = self.grid_behind(follower.outputs[0]) if int8 else None
+            implied = grid is not None and grid.implies_clip(*bounds)
+            activation = CLAMPS.get(bounds, "") if fuse and not implied else ""
+            if activation or implied:
                 self.done.add(follower.outputs[0])
                 name = follower.outputs[0]
-        readers = self.graph.consumers.get(name, ())
-        grids = [self.graph.grids[r.outputs[0]] for r in readers if r.op == "QuantizeLinear"]
-        whole = bool(readers) and len(grids) == len(readers) and name != self.graph.output_name
-        if int8 and whole and all(grid.same(grids[0]) for grid in grids) and not grids[0].per_channel:
-            names = tuple(reader.outputs[0] for reader in readers)
+        grid = self.grid_behind(name) if int8 else None
+        if grid is not None:
+            names = tuple(reader.outputs[0] for reader in self.graph.consumers[name])
             self.done.update(names)
-            return Tail(activation, names, grids[0])
+            return Tail(activation, names, grid)
         return Tail(activation, (name,), None)
+
+    def grid_behind(self, name: str) -> Quant | None:
+        """Return the per-tensor grid to which every reader quantizes a tensor; None where one does not."""
+        readers = self.graph.consumers.get(name, ())
+        if not readers or name == self.graph.output_name or any(node.op != "QuantizeLinear" for node in readers):
+            return None
+        first, *others = (self.graph.grids[reader.outputs[0]] for reader in readers)
+        return None if first.per_channel or not all(grid.same(first) for grid in others) else first
 
     def only_reader(self, name: str) -> Node | None:
         """Return the one node that reads a tensor; None where several do, or where it is the graph's output."""
@@ -188,7 +201,8 @@ class Lowering:
         """Write an operator whose result is bound to the tail's ONNX names; returns the result."""
         index = self.writer.activation(tail.names[0], shape, tail.quant)
         self.writer.operator(code, inputs, index, options)
-        return self.bind(tail, Value(index, shape, tail.quant, nonneg=nonneg or tail.nonneg()))
+        value = self.bind(tail, Value(index, shape, tail.quant, nonneg=nonneg or tail.nonneg()))
+        return value if tail.then is None else self.requantize(value, tail.then)
 
     def bind(self, tail: Tail, value: Value) -> Value:
         """Let the tail's ONNX names stand for a tensor."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 
-from compress.export.lower.conv import float_input
+from compress.export.lower.conv import float_input, within_reach
 from compress.export.lower.graph import Node
 from compress.export.lower.lowering import Lowering, Tail, Value
+from compress.export.lower.quant import Quant
 from compress.export.lower.window import VALID, Window, pad_image, read_window
 
 _LEAST = float(np.finfo(np.float32).min)
@@ -30,6 +34,9 @@ def max_pool(lo: Lowering, node: Node) -> None:
 def average_pool(lo: Lowering, node: Node) -> None:
     """Lower AveragePool. TFLite's SAME leaves the border out of the mean; zeros from a PAD are counted.
 
+    In int8, a mean over whole windows is a DEPTHWISE_CONV_2D with weights of 1, which rounds once, on the output's own
+    grid, and which XNNPACK takes; it leaves int8 AVERAGE_POOL_2D alone.
+
     Raises:
         CheckError: pads outside the mean that SAME does not give.
     """
@@ -37,16 +44,34 @@ def average_pool(lo: Lowering, node: Node) -> None:
     if window.dilation_HW != (1, 1):
         raise node.fail(f"dilations {window.dilation_HW}, allowed (1, 1)")
     counted = bool(node.attrs.get("count_include_pad", 0))
-    if window.padding == VALID:
-        padding = VALID
-    elif counted and not window.beyond:
+    if window.padding != VALID and counted and not window.beyond:
         image, padding = pad_image(lo, image, window.pads, node.outputs[0]), VALID
-    elif not counted and window.padding is not None:
+    elif window.padding == VALID or (not counted and window.padding is not None):
         padding = window.padding
     else:
         hint = "set count_include_pad=True and ceil_mode=False in the model, or use `road: tensorflow`"
         raise node.fail(f"pads {window.pads} left out of the mean, which TFLite can only do for SAME pads", hint=hint)
+    if image.quant is not None and padding == VALID:
+        tail = within_reach(lo, node, tail, float(image.quant.scale[0]) / math.prod(window.kernel_HW))
+    if tail.quant is not None and padding == VALID:
+        _mean_by_convolution(lo, node, image, window, tail)
+        return
+    if image.quant is not None and (tail.quant is None or not image.quant.same(tail.quant)):
+        image = float_input(lo, image, node)  # the kernel would round on the input's grid, and QUANTIZE once more
     _pool(lo, node, "AVERAGE_POOL_2D", image, window, padding, tail)
+
+
+def _mean_by_convolution(lo: Lowering, node: Node, image: Value, window: Window, tail: Tail) -> None:
+    n, c, h, w = lo.shape(node.outputs[0], node)
+    name = node.outputs[0]
+    share = Quant(np.array([1 / math.prod(window.kernel_HW)], np.float32), np.zeros(1, np.int64))
+    assert image.quant is not None
+    weights = lo.writer.constant(f"{name}/ones", np.ones((1, *window.kernel_HW, c), np.int8), share)
+    bias = lo.writer.constant(
+        f"{name}/no_bias", np.zeros(c, np.int32), replace(share, scale=share.scale * image.quant.scale)
+    )
+    options = window.options(padding=VALID) | {"depthMultiplier": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+    lo.emit("DEPTHWISE_CONV_2D", [image.index, weights, bias], tail, (n, h, w, c), options, nonneg=image.nonneg)
 
 
 def mean(lo: Lowering, node: Node) -> None:

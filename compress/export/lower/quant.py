@@ -19,6 +19,7 @@ from compress.errors import CheckError
 Array = npt.NDArray[Any]
 _SHIFT = {np.dtype(np.uint8): 128, np.dtype(np.int8): 0, np.dtype(np.int32): 0}
 _ALLOWED = "allowed uint8, int8, and int32 for biases"
+_HINT = "quantize activations to uint8 or int8 and weights to int8, one scale a tensor or an output channel"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +45,16 @@ class Quant:
         """Return whether both are the same grid, bit for bit."""
         return np.array_equal(self.scale, other.scale) and np.array_equal(self.zero_point, other.zero_point)
 
-    def real_range(self) -> tuple[float, float]:
-        """Return the least and the greatest real value that an int8 of this per-tensor grid stands for."""
-        scale, zero = float(self.scale[0]), int(self.zero_point[0])
-        return scale * (-128 - zero), scale * (127 - zero)
+    def implies_clip(self, low: float | None, high: float | None) -> bool:
+        """Return whether quantizing to this per-tensor int8 grid makes a Clip(low, high) in front of it do nothing.
+
+        Rounding keeps order, so that holds exactly where both bounds are rounded to the grid's ends, or beyond.
+        """
+        return (low is None or self._integer(low) <= -128) and (high is None or self._integer(high) >= 127)
+
+    def _integer(self, number: float) -> float:
+        """Return the integer of a real number before saturation, in float32 as QuantizeLinear computes it."""
+        return float(np.rint(np.float32(number) / np.float32(self.scale[0]))) + int(self.zero_point[0])
 
     def is_unit_interval(self) -> bool:
         """Return whether this is the grid TFLite demands of int8 LOGISTIC and SOFTMAX: 1/256 from -128."""
@@ -80,22 +87,30 @@ class QuantConst:
 def read_quant(node: onnx.NodeProto, constants: Mapping[str, Array], rank: int, stored: np.dtype[Any] | None) -> Quant:
     """Return the grid of a QuantizeLinear or DequantizeLinear node.
 
+    A missing zero point is 0, of the type that ONNX says: that of the integers read by DequantizeLinear, the
+    `output_dtype` of QuantizeLinear, else uint8. As int8 it is therefore 0 or -128.
+
     Args:
         node: the node; its scale and zero point must be constants.
         constants: name -> array.
         rank: rank of the tensor, for a negative axis.
-        stored: dtype of the integers where there is no zero point to tell it (DequantizeLinear of a constant).
+        stored: type of the integers that a DequantizeLinear reads; None for QuantizeLinear.
 
     Raises:
-        CheckError: integers of another type (int4, int16, float8), blocked scales, or scales found while running.
+        CheckError: integers of another type (int4, int16, float8), blocked scales, scales found while running, or
+            scales that are not finite and above 0.
     """
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    where = f"node '{node.name}' ({node.op_type})"
     if attributes.get("block_size"):
-        raise CheckError(f"node '{node.name}' ({node.op_type}): blocked scales, allowed per tensor and per channel")
+        raise CheckError(
+            f"{where}: blocked scales (block_size {attributes['block_size']}), allowed per tensor and per channel",
+            hint=_HINT,
+        )
     missing = [name for name in node.input[1:3] if name and name not in constants]
     if missing:
         raise CheckError(
-            f"node '{node.name}' ({node.op_type}): scale or zero point '{missing[0]}' is not a constant",
+            f"{where}: scale or zero point '{missing[0]}' is not a constant",
             hint="quantize with static ranges (QDQ), not dynamically",
         )
     scale = np.atleast_1d(np.asarray(constants[node.input[1]], np.float32))
@@ -103,12 +118,23 @@ def read_quant(node: onnx.NodeProto, constants: Mapping[str, Array], rank: int, 
     zero = np.atleast_1d(constants[node.input[2]]) if has_zero else None
     dtype = zero.dtype if zero is not None else _implied_dtype(attributes, stored)
     if dtype not in _SHIFT:
-        raise CheckError(f"node '{node.name}' ({node.op_type}): quantized to {dtype}, {_ALLOWED}")
-    if not np.all(np.isfinite(scale)) or not np.all(scale > 0):
-        raise CheckError(f"node '{node.name}' ({node.op_type}): scales must be finite and above 0")
+        tensor = node.input[0] if node.op_type == "DequantizeLinear" else node.output[0]
+        raise CheckError(f"{where}: tensor '{tensor}' is {dtype}, {_ALLOWED}", hint=_HINT)
+    _require_scales(where, node.input[1], scale)
     zero_point = np.zeros(scale.size, np.int64) if zero is None else zero.astype(np.int64)
     axis = int(attributes.get("axis", 1))
     return Quant(scale, zero_point - _SHIFT[dtype], axis % rank if rank else 0)
+
+
+def _require_scales(where: str, name: str, scale: Array) -> None:
+    """Refuse scales that are not finite and above 0, naming the first."""
+    bad = np.flatnonzero(~(np.isfinite(scale) & (scale > 0)))
+    if bad.size:
+        raise CheckError(
+            f"{where}: scale '{name}' is {scale[bad[0]]:g} at channel {bad[0]} ({bad.size} of {scale.size} so), "
+            "allowed finite and above 0",
+            hint="a channel of zeros may have any scale above 0, such as 1",
+        )
 
 
 def shift_to_int8(data: Array) -> Array:
@@ -117,10 +143,12 @@ def shift_to_int8(data: Array) -> Array:
 
 
 def _implied_dtype(attributes: Mapping[str, Any], stored: np.dtype[Any] | None) -> np.dtype[Any]:
-    """Return the integer type of a node without zero point: its `output_dtype`, the constant's, else uint8."""
+    """Return the integer type of a node without zero point; DequantizeLinear's `output_dtype` is a float type."""
+    if stored is not None:
+        return stored
     if output := attributes.get("output_dtype"):
         return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(output))
-    return stored if stored is not None else np.dtype(np.uint8)
+    return np.dtype(np.uint8)
 
 
 def constant_array(tensor: onnx.TensorProto) -> Array:

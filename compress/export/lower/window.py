@@ -50,7 +50,7 @@ def read_window(node: Node, image_HW: Sequence[int], out_HW: Sequence[int], kern
         kernel_HW: size of the kernel.
 
     Raises:
-        CheckError: 1-D or 3-D windows.
+        CheckError: 1-D or 3-D windows, or a last window of nothing but padding.
     """
     if len(kernel_HW) != 2:
         raise node.fail(f"a {len(kernel_HW)}-D window, allowed 2-D")
@@ -72,6 +72,12 @@ def read_window(node: Node, image_HW: Sequence[int], out_HW: Sequence[int], kern
             before = 0
         after = max(reach - size - before, 0)
         beyond = beyond or (auto == "NOTSET" and after > int(given[axis + 2]))
+        if auto == "NOTSET" and (out - 1) * stride[axis] >= size + before:
+            raise node.fail(
+                f"ceil_mode leaves a last window that lies in the padding of axis {axis + 2} alone, "
+                "where ONNX and its runtimes disagree about the size of the output",
+                hint="set ceil_mode=False, or pads that are smaller",
+            )
         sides.append((before, after))
         if out == math.ceil(size / stride[axis]):
             same.append((total // 2, total - total // 2))

@@ -1,26 +1,46 @@
-"""The families we ship, random weights, float and as another tool quantizes them."""
+"""The families we ship and their relatives, random weights: float, our own QDQ, and QDQ as ONNX Runtime writes it."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quant_pre_process, quantize_static
 
+from compress.core.artifact import Artifact
+from compress.core.dataset import FolderData
+from compress.core.formats import Format
+from compress.core.preprocess import Preprocess
+from compress.core.spec import ModelSpec
+from compress.core.stage import RunContext
 from compress.export import tflite_checks
-from compress.export.lower.walk import lower
+from compress.export.lower.walk import Lowered, lower
 
-SIDE = 64
-NETWORKS = [
-    "mobilenet_v3_small",
-    *(
-        pytest.param(name, marks=pytest.mark.slow)
-        for name in ("squeezenet1_1", "tf_efficientnet_lite0", "mobilenetv2_100")
-    ),
+SIDE = 64  # of `float_network`
+LABELS = ("blue", "green", "red")
+SLOW = (
+    "mobilenet_v3_large",
+    "squeezenet1_1",
+    "resnet18",
+    "tf_efficientnet_lite0",
+    "mobilenetv2_100",
+    "efficientnet_b0",
+)
+NETWORKS = ["mobilenet_v3_small", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+# activation type, whether each output channel has a scale, whether quant_pre_process ran first
+VARIANTS = [
+    ("uint8", True, False),
+    ("uint8", True, True),
+    pytest.param("int8", True, False, marks=pytest.mark.slow),
+    pytest.param("int8", False, True, marks=pytest.mark.slow),
+    pytest.param("uint8", False, False, marks=pytest.mark.slow),
 ]
+ISLANDS = frozenset(
+    {"HARD_SWISH", "LOGISTIC", "ADD", "MUL", "MEAN", "MINIMUM", "RESHAPE"}
+)  # what may be float in int8 files
 
 
 class _Pictures(CalibrationDataReader):
@@ -31,38 +51,35 @@ class _Pictures(CalibrationDataReader):
         return next(({"images": image[None]} for image in self._left), None)
 
 
-def _network(name: str):
-    import timm
-    import torch
-    import torchvision
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        if name in ("mobilenet_v3_small", "squeezenet1_1"):
-            model = getattr(torchvision.models, name)(weights=None, num_classes=5)
-        else:
-            model = timm.create_model(name, num_classes=5)
-        for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.1)
-                module.running_var.uniform_(0.5, 1.5)
-    return model.eval()
-
-
 @pytest.fixture(scope="module", params=NETWORKS)
-def network(request, tmp_path_factory) -> tuple[str, Path]:
-    import torch
+def network(request, float_network) -> tuple[str, Path]:
+    return request.param, float_network(request.param)
 
-    path = tmp_path_factory.mktemp("net") / "float.onnx"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            _network(request.param), (torch.zeros(2, 3, SIDE, SIDE),), dynamo=True, opset_version=18,
-            input_names=["images"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},),
-            verbose=False,
-        )  # fmt: skip
-    onnx.save(program.model_proto, path)
-    return request.param, path
+
+@pytest.fixture
+def pictures(images) -> np.ndarray:
+    return images((3, SIDE, SIDE), count=8, spread=1.0)
+
+
+@pytest.fixture
+def check_int8(runs, ops) -> Callable[[onnx.ModelProto, np.ndarray, str], Lowered]:
+    def check(model: onnx.ModelProto, pictures: np.ndarray, name: str) -> Lowered:
+        run_onnx, run_tflite = runs
+        lowered = lower(model)
+        wanted, (found, _) = run_onnx(model, pictures), run_tflite(lowered.data, pictures)
+        # one unit a layer, over the depth of the net: a small part of how far the images' logits are apart
+        assert np.abs(found - wanted).mean() < 0.1 * wanted.std(), name
+        path = Path("model.tflite")
+        metrics = tflite_checks.check_lossless(lowered.data, path, model, lowered.grids, lowered.integers)
+        assert metrics["lossless_integers"] > 700_000
+        int8 = tflite_checks.check_int8(lowered.data, path)
+        assert int8["int8_weight_pct"] > 99
+        floats = {entry.split(":")[0] for entry in str(int8["float_op_names"]).split(", ") if ":" in entry}
+        assert floats <= ISLANDS, name
+        assert "TRANSPOSE" not in ops(lowered.data)
+        return lowered
+
+    return check
 
 
 def test_float(network, images, same, ops):
@@ -72,19 +89,41 @@ def test_float(network, images, same, ops):
 
 
 @pytest.mark.filterwarnings("ignore")  # onnxruntime's quantizer recommends pre-processing through the root logger
-def test_quantized_by_onnxruntime(network, images, runs, ops):
-    run_onnx, run_tflite = runs
+@pytest.mark.parametrize(("activation", "per_channel", "prepared"), VARIANTS)
+def test_quantized_by_onnxruntime(network, pictures, check_int8, tmp_path, activation, per_channel, prepared):
     name, path = network
-    pictures = images((3, SIDE, SIDE), count=8, spread=1.0)
-    target = path.with_name("int8.onnx")
-    quantize_static(path, target, _Pictures(pictures), quant_format=QuantFormat.QDQ, per_channel=True)
-    model = onnx.load(target)
-    lowered = lower(model)
-    wanted, (found, _) = run_onnx(model, pictures), run_tflite(lowered.data, pictures)
-    # one unit a layer, over the depth of the net: a small part of how far the images' logits are apart
-    assert np.abs(found - wanted).mean() < 0.1 * wanted.std(), name
-    metrics = tflite_checks.check_lossless(lowered.data, path, model, lowered.grids, lowered.integers)
-    assert metrics["lossless_integers"] > 700_000
-    int8 = tflite_checks.check_int8(lowered.data, path)
-    assert int8["int8_weight_pct"] > 99
-    assert "TRANSPOSE" not in ops(lowered.data)
+    if prepared:  # decomposes HardSwish into x * HardSigmoid(x) and folds what it can
+        source, path = path, tmp_path / "prepared.onnx"
+        quant_pre_process(str(source), str(path), skip_symbolic_shape=True)
+    target = tmp_path / "int8.onnx"
+    kind = QuantType.QUInt8 if activation == "uint8" else QuantType.QInt8
+    quantize_static(
+        path, target, _Pictures(pictures), quant_format=QuantFormat.QDQ, per_channel=per_channel, activation_type=kind,
+        weight_type=QuantType.QInt8,
+    )  # fmt: skip
+    lowered = check_int8(onnx.load(target), pictures, name)
+    depthwise = name not in ("squeezenet1_1", "resnet18")
+    assert any("one scale for" in note for note in lowered.notes) == (depthwise and not per_channel)
+
+
+@pytest.mark.parametrize("activation", ["uint8", pytest.param("int8", marks=pytest.mark.slow)])
+def test_quantized_by_us(network, pictures, check_int8, tmp_path, photos, activation):
+    from compress.models.onnx_clean import clean
+    from compress.models.onnx_meta import embed_spec
+    from compress.quantize.config import QuantizeConfig
+    from compress.quantize.stage import run
+
+    name, path = network
+    preprocess = Preprocess(resize_px=SIDE, crop_px=SIDE)
+    spec = ModelSpec(arch="foreign", labels=LABELS, input_chw=(3, SIDE, SIDE), preprocess=preprocess)
+    model = clean(onnx.load(path))
+    embed_spec(model, spec)
+    source = tmp_path / "float.onnx"
+    onnx.save(model, source)
+    artifact = Artifact(
+        stage_id="above", kind="train", format=Format.ONNX, path=source, sha256="0" * 64,
+        size_bytes=source.stat().st_size, spec=spec, metrics={},
+    )  # fmt: skip
+    ctx = RunContext(stage_dir=tmp_path, seed=0, data=FolderData(path=photos))
+    output = run(QuantizeConfig(calibration_count=12, activation=activation), {"from": artifact}, ctx)
+    check_int8(onnx.load(tmp_path / output.file_name), pictures, name)

@@ -43,18 +43,30 @@ def test_max_pool_requantizes(build, images, same, ops, int8):
 
 
 @both
+@pytest.mark.parametrize("grid", [(-4, 4), (-1, 1)], ids=["same grid", "finer grid"])
 @pytest.mark.parametrize(
-    "attrs",
+    ("attrs", "expected"),
     [
-        {"kernel_shape": [2, 2], "strides": [2, 2]},
-        {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1},
-        {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]},  # SAME leaves the border out, as ONNX does
-        {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1},
+        ({"kernel_shape": [2, 2], "strides": [2, 2]}, ["DEPTHWISE_CONV_2D"]),
+        ({"kernel_shape": [3, 2], "pads": [1, 0, 1, 1], "count_include_pad": 1}, ["PAD", "DEPTHWISE_CONV_2D"]),
+        (
+            {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4, "count_include_pad": 1},
+            ["PAD", "DEPTHWISE_CONV_2D"],
+        ),
+        (
+            {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]},
+            ["AVERAGE_POOL_2D"],
+        ),  # SAME leaves the border out, as ONNX does
     ],
 )
-def test_average_pool(build, images, same, int8, attrs):
+def test_average_pool(build, images, same, ops, int8, grid, attrs, expected):
     b = build(quantized=int8)
-    same(b.model(b.q(b.node("AveragePool", [b.q("images")], **attrs))), images(), int8=int8)
+    lowered = same(b.model(b.q(b.node("AveragePool", [b.q("images")], **attrs), *grid)), images(), int8=int8)
+    if not int8:
+        expected = [code.replace("DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D") for code in expected]
+    elif grid == (-1, 1) and expected == ["AVERAGE_POOL_2D"]:
+        expected = ["DEQUANTIZE", "AVERAGE_POOL_2D", "QUANTIZE"]  # int8 would round on the coarse grid first
+    assert ops(lowered.data) == expected
 
 
 def test_average_pool_with_uncounted_odd_pads_is_refused(build):
@@ -79,3 +91,11 @@ def test_mean_over_channels_is_refused(build):
     b = build()
     with pytest.raises(CheckError, match=r"reducemean_1.*axes \[1\]"):
         lower(b.model(b.node("ReduceMean", ["images", b.const(np.array([1], np.int64))])))
+
+
+def test_a_last_window_of_padding_alone_is_refused(build):
+    """ONNX's shape inference counts it, ONNX Runtime and torch do not."""
+    b = build((1, 4, 3, 3))
+    made = b.node("MaxPool", ["images"], kernel_shape=[2, 2], strides=[2, 1], pads=[1, 0, 1, 0], ceil_mode=1)
+    with pytest.raises(CheckError, match=r"maxpool_1.*padding of axis 2 alone"):
+        lower(b.model(made))
