@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
@@ -26,6 +26,24 @@ class QatOptions(FitOptions):
     label_smoothing: Share = 0.0
 
 
+class ReconstructOptions(BaseModel):
+    """Block reconstruction, see `compress.quantize.reconstruct`.
+
+    Attributes:
+        steps: optimizer steps; 0 is off.
+        batch_size: pictures a step.
+        lr: highest learning rate of the weights.
+        lr_scale: highest learning rate of the logarithms of the scales.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: Annotated[int, Field(ge=0, le=100_000)] = 300
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
+    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-4
+    lr_scale: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+
+
 class QuantizeConfig(StageConfig):
     """Make an int8 model from a float one: from a stage or a file, or from an architecture and its weights.
 
@@ -41,7 +59,15 @@ class QuantizeConfig(StageConfig):
         on_bad_image: whether a damaged picture in `calibration` is an error or left out.
         calibration_count: number of pictures, balanced over classes (folders), that the ranges are found on.
         range_rule: how a range is picked from what was seen: `mse` clips where rounding gains more than clipping loses,
-            `minmax` clips nothing.
+            `percentile` where too few values lie beyond, `entropy` where the distribution stays most alike, `minmax`
+            nowhere.
+        percentile: share of the values inside a range, in percent, for the rule of that name.
+        hard_swish: `float` computes it in float inside the int8 model; `gate` as an addition and a product of integers
+            with equal float outputs: a little less accurate, faster in ONNX Runtime.
+        exclude: layers that stay float, by name or pattern with `*`; `imgc quantize --sensitivity` ranks them.
+        correct_biases: whether each layer's mean output is brought back to the float model's (int8_static).
+        reconstruct: how the int8 model learns, from the calibration pictures alone and without labels, to repeat what
+            the float model computes (int8_static); `steps: 0` is quick, and less accurate.
         activation: type of the activations in ONNX; uint8 is fast on x86, int8 on ARM. The grids are the same.
         alpha: share of the float model's soft labels in the training loss, 0..1 (int8_qat).
         temperature: softens both distributions (int8_qat).
@@ -50,7 +76,7 @@ class QuantizeConfig(StageConfig):
 
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH, Format.ONNX})
     entry_point: ClassVar[str] = "compress.quantize.stage:run"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime")
 
     kind: Literal["quantize"] = "quantize"
@@ -62,7 +88,12 @@ class QuantizeConfig(StageConfig):
     calibration: Path | None = None
     on_bad_image: Literal["error", "skip"] = "error"
     calibration_count: Annotated[int, Field(ge=8, le=10_000)] = 256
-    range_rule: Literal["mse", "minmax"] = "mse"
+    range_rule: Literal["mse", "minmax", "percentile", "entropy"] = "mse"
+    percentile: Annotated[float, Field(ge=50.0, le=100.0)] = 99.99
+    hard_swish: Literal["float", "gate"] = "float"
+    exclude: tuple[str, ...] = ()
+    correct_biases: bool = True
+    reconstruct: ReconstructOptions = ReconstructOptions()
     activation: Literal["uint8", "int8"] = "uint8"
     alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
     temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 2.0

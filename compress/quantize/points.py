@@ -6,6 +6,8 @@ nodes that stay float is not quantized either.
 
 from __future__ import annotations
 
+import difflib
+import fnmatch
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from compress.errors import UsageError
 from compress.quantize.torch_graph import initializers_of
 
 FUSED_ACTIVATIONS = ("Relu", "Clip")
@@ -112,6 +115,21 @@ def consumers_of(model: onnx.ModelProto) -> Consumers:
         for name in node.input:
             found[name].append(node)
     return found
+
+
+def matching_nodes(model: onnx.ModelProto, patterns: Collection[str]) -> tuple[str, ...]:
+    """Return the names of the nodes that match any of the patterns (`*` and `?` as in file names).
+
+    Raises:
+        UsageError: a pattern matches no node.
+    """
+    names = [node.name for node in model.graph.node if node.op_type != "Constant"]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            near = difflib.get_close_matches(pattern, names, n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else "`imgc quantize --sensitivity` lists the layers"
+            raise UsageError(f"exclude: no layer of the model matches '{pattern}'", hint=hint)
+    return tuple(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
 
 
 def with_activations(model: onnx.ModelProto, names: Collection[str]) -> frozenset[str]:

@@ -58,9 +58,10 @@ class QuantGraph(TorchGraph):
         """Return a layer's weight rounded to its grid; as it is where the layer stays float."""
         return weight if name in self._float_weights else quantize_weight(weight)
 
-    def bias(self, name: str) -> nn.Parameter:
+    def bias(self, name: str) -> Tensor:
         """Return the bias [O] of this initializer's name."""
-        return self.weights[self._key[name]]
+        bias: Tensor = self.weights[self._key[name]]
+        return bias
 
     def grids(self) -> dict[str, Grid]:
         """Return the grid of every quantized tensor by its name."""

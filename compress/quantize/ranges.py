@@ -46,7 +46,7 @@ def grid_by_rule(rule: RangeRule, histogram: Histogram, curve: str | None, perce
     if rule == "mse":
         return best_grid(histogram, curve)
     low, high = percentile_range(histogram, percentile) if rule == "percentile" else entropy_range(histogram)
-    return Grid.of_range(max(low, _DEAD.get(curve, low)), high)
+    return Grid.of_range(max(low, _DEAD[curve] if curve else low), high)
 
 
 def percentile_range(histogram: Histogram, percentile: float) -> tuple[float, float]:

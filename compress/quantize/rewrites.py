@@ -71,7 +71,7 @@ class _Graph:
         return self.model
 
 
-def fold_hard_sigmoid(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
+def fold_hard_sigmoid(model: onnx.ModelProto, keep: Collection[str] = ()) -> tuple[onnx.ModelProto, int]:
     """Return the model with HardSigmoid as Clip(0, 1) of a layer that took over its slope and shift, and how many.
 
     On a grid of 0..1 the clip costs nothing: integers saturate there. HardSigmoid after anything but a layer of its
@@ -79,7 +79,7 @@ def fold_hard_sigmoid(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
     """
     graph = _Graph.of(model)
     for node in graph.model.graph.node:
-        layer = graph.layer_before(node.input[0]) if node.op_type == "HardSigmoid" else None
+        layer = graph.layer_before(node.input[0]) if node.op_type == "HardSigmoid" and node.name not in keep else None
         if layer is None:
             graph.nodes.append(node)
             continue
@@ -91,14 +91,14 @@ def fold_hard_sigmoid(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
     return graph.finish(), graph.rewritten
 
 
-def gate_hard_swish(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
+def gate_hard_swish(model: onnx.ModelProto, keep: Collection[str] = ()) -> tuple[onnx.ModelProto, int]:
     """Return the model with HardSwish as u * clip(u + 3 / sqrt(6), 0, sqrt(6)), and how many; see `GATE_TOP`.
 
-    HardSwish after anything but a layer of its own stays.
+    HardSwish after anything but a layer of its own stays, and so do the nodes named in `keep`.
     """
     graph = _Graph.of(model)
     for node in graph.model.graph.node:
-        layer = graph.layer_before(node.input[0]) if node.op_type == "HardSwish" else None
+        layer = graph.layer_before(node.input[0]) if node.op_type == "HardSwish" and node.name not in keep else None
         if layer is None:
             graph.nodes.append(node)
             continue

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import onnx
-import torch
 
 from compress.core.artifact import Metrics, StageOutput
 from compress.core.formats import Format, Precision
@@ -14,26 +11,24 @@ from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import atomic_path
 from compress.data.dataset import Dataset, Split, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
-from compress.data.transforms import normalize
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.sets import require_same_labels, training_sets
 from compress.errors import UsageError
 from compress.models.onnx_meta import embed_spec
 from compress.models.weights import IMAGENET
-from compress.quantize.calibrate import calibrate
 from compress.quantize.config import QuantizeConfig
 from compress.quantize.dynamic import quantize_dynamically
 from compress.quantize.judge import judge
 from compress.quantize.pictures import CalibrationSet, embed_calibration, from_folder, from_training, write_manifest
-from compress.quantize.points import range_groups
+from compress.quantize.points import matching_nodes
 from compress.quantize.qat import train_quantized
-from compress.quantize.quant_graph import QuantGraph
+from compress.quantize.reconstruct import Reconstruction
 from compress.quantize.source import float_graph, graph_of_arch
+from compress.quantize.static import Pictures, StaticOptions, quantize_statically
 from compress.quantize.torch_graph import TorchGraph
 
 FILE_NAME = "model.onnx"
 FIT_DIR = "fit"
-CALIBRATION_BATCH = 32
 
 
 def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
@@ -45,8 +40,10 @@ def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOu
         made, precision = quantize_dynamically(model), Precision.DYNAMIC
     else:
         assert chosen is not None, "static schemes have calibration pictures"
-        made, precision = _static(config, model, spec, chosen.pictures, dataset, ctx), Precision.INT8
+        made, rewrites = _static(config, model, spec, chosen.pictures, dataset, ctx)
+        precision = Precision.INT8
         embed_calibration(made, write_manifest(chosen, ctx.stage_dir))
+        spec = spec.model_copy(update={"rewrites": (*spec.rewrites, *rewrites)})
     spec = spec.model_copy(update={"precision": precision})
     embed_spec(made, spec)
     with atomic_path(ctx.stage_dir / FILE_NAME) as temporary:
@@ -101,20 +98,17 @@ def _static(
     pictures: Split,
     dataset: Dataset | None,
     ctx: RunContext,
-) -> onnx.ModelProto:
-    """Return the QDQ model with calibrated (int8_static) or learned (int8_qat) ranges."""
-    groups = range_groups(model)
-    ctx.reporter.info(f"calibrating {len(groups)} ranges on {len(pictures.paths)} pictures ({config.range_rule})")
-    batches = _Batches(pictures, spec, ctx)
-    grids = calibrate(TorchGraph(model), groups, batches, config.range_rule)
-    quantized = QuantGraph(model, grids)
+) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """Return the QDQ model with calibrated (int8_static) or learned (int8_qat) ranges, and the rewrites it took."""
+    calibration = Pictures(evaluation_pixels(pictures, spec.preprocess, ctx.reporter), spec.preprocess)
+    made = quantize_statically(model, calibration, _static_options(config, model), seed=ctx.seed, reporter=ctx.reporter)
     if config.scheme == "int8_qat":
         if dataset is None:
             raise UsageError("int8_qat trains, which needs photographs", hint="give --data DIR, or use int8_static")
         train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
         train_quantized(
-            quantized,
-            TorchGraph(model),
+            made.quantized,
+            TorchGraph(made.model),
             train=train,
             val=val,
             num_classes=spec.num_classes,
@@ -127,20 +121,25 @@ def _static(
             device=ctx.device,
             reporter=ctx.reporter,
         )
-    return quantized.to_qdq(model, config.activation)
+    return made.to_qdq(config.activation), made.rewrites
 
 
-class _Batches:
-    """The calibration pictures as normalised batches, read again at every call."""
-
-    def __init__(self, split: Split, spec: ModelSpec, ctx: RunContext) -> None:
-        self._pixels_NHWC = evaluation_pixels(split, spec.preprocess, ctx.reporter)
-        self._preprocess = spec.preprocess
-
-    def __call__(self) -> Iterable[torch.Tensor]:
-        for start in range(0, len(self._pixels_NHWC), CALIBRATION_BATCH):
-            images_NCHW = normalize(self._pixels_NHWC[start : start + CALIBRATION_BATCH], self._preprocess)
-            yield torch.from_numpy(images_NCHW).contiguous(memory_format=torch.channels_last)
+def _static_options(config: QuantizeConfig, model: onnx.ModelProto) -> StaticOptions:
+    """Return the options of the algorithm; training needs no reconstruction before it."""
+    trains = config.scheme == "int8_qat"
+    return StaticOptions(
+        rule=config.range_rule,
+        percentile=config.percentile,
+        hard_swish=config.hard_swish,
+        floats=matching_nodes(model, config.exclude),
+        correct_biases=config.correct_biases and not trains,
+        reconstruction=Reconstruction(
+            steps=0 if trains else config.reconstruct.steps,
+            batch_size=config.reconstruct.batch_size,
+            lr=config.reconstruct.lr,
+            lr_scale=config.reconstruct.lr_scale,
+        ),
+    )
 
 
 def _judge(graph: TorchGraph, dataset: Dataset | None, chosen: CalibrationSet | None, ctx: RunContext) -> Metrics:

@@ -1,0 +1,135 @@
+"""Post-training quantization in one function: rewrite, find ranges, correct biases, reconstruct."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from compress.core.preprocess import Preprocess
+from compress.core.stage import Reporter
+from compress.data.transforms import normalize
+from compress.quantize.bias import correct_biases
+from compress.quantize.calibrate import calibrate
+from compress.quantize.points import block_ends, range_groups, with_activations
+from compress.quantize.quant_graph import QuantGraph
+from compress.quantize.ranges import RangeRule
+from compress.quantize.reconstruct import Reconstruction, reconstruct
+from compress.quantize.rewrites import fold_hard_sigmoid, gate_hard_swish
+from compress.quantize.torch_graph import TorchGraph
+
+BATCH = 32
+BIAS_PICTURES = 64  # one batch, all of whose activations are held at once
+HardSwish = Literal["float", "gate"]
+
+
+@dataclass(frozen=True)
+class StaticOptions:
+    """How a float graph becomes a rounded one.
+
+    Attributes:
+        rule: picks a range from what was seen.
+        percentile: of the rule of that name.
+        hard_swish: `float` computes it in float between DequantizeLinear and QuantizeLinear; `gate` in integers, as
+            `rewrites.gate_hard_swish` has it.
+        floats: names of further nodes that stay float, weights too.
+        correct_biases: whether each layer's mean output is brought back to the float graph's.
+        reconstruction: how long and how fast the rounded graph learns.
+    """
+
+    rule: RangeRule
+    percentile: float
+    hard_swish: HardSwish
+    floats: tuple[str, ...]
+    correct_biases: bool
+    reconstruction: Reconstruction
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Calibration pictures, normalised when they are asked for."""
+
+    pixels_NHWC: NDArray[np.uint8]
+    preprocess: Preprocess
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.pixels_NHWC)
+
+    def sample(self, indices: NDArray[np.int64]) -> Tensor:
+        """Return images [N, 3, H, W] of these pictures."""
+        images_NCHW = normalize(np.asarray(self.pixels_NHWC[indices]), self.preprocess)
+        return torch.from_numpy(images_NCHW).contiguous(memory_format=torch.channels_last)
+
+    def batches(self) -> Iterator[Tensor]:
+        """Yield all pictures in order."""
+        for start in range(0, len(self), BATCH):
+            yield self.sample(np.arange(start, min(start + BATCH, len(self))))
+
+
+@dataclass(frozen=True)
+class StaticGraph:
+    """The rounded graph, the float graph it rounds, and the rewrites that made that from the model given."""
+
+    model: onnx.ModelProto
+    quantized: QuantGraph
+    rewrites: tuple[str, ...]
+
+    def to_qdq(self, activation: str) -> onnx.ModelProto:
+        """Return the QDQ model."""
+        return self.quantized.to_qdq(self.model, activation)
+
+
+def rewritten(
+    model: onnx.ModelProto, hard_swish: HardSwish, floats: tuple[str, ...] = ()
+) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """Return the model as integers like it best, with equal outputs, and the names of the rewrites that found work."""
+    names: list[str] = []
+    model, count = fold_hard_sigmoid(model, floats)
+    if count:
+        names.append("fold_hard_sigmoid")
+    if hard_swish == "gate":
+        model, count = gate_hard_swish(model, floats)
+        if count:
+            names.append("gate_hard_swish")
+    return model, tuple(names)
+
+
+def quantize_statically(
+    model: onnx.ModelProto, pictures: Pictures, options: StaticOptions, *, seed: int, reporter: Reporter
+) -> StaticGraph:
+    """Return the model rounded to int8, its ranges found and its weights adjusted on pictures without labels."""
+    model, rewrites = rewritten(model, options.hard_swish, options.floats)
+    floats = with_activations(model, options.floats)
+    groups = range_groups(model, floats)
+    teacher = TorchGraph(model)
+    reporter.info(f"calibrating {len(groups)} ranges on {len(pictures)} pictures ({options.rule})")
+    grids = calibrate(teacher, groups, pictures.batches, options.rule, options.percentile)
+    quantized = QuantGraph(model, grids, floats)
+    if options.correct_biases:
+        correct_biases(quantized, teacher, pictures.sample(_spread(len(pictures), BIAS_PICTURES)))
+    if options.reconstruction.steps:
+        blocks = block_ends(model)
+        reporter.info(f"reconstructing {len(blocks)} blocks in {options.reconstruction.steps} steps")
+        reconstruct(
+            quantized,
+            teacher,
+            blocks,
+            pictures.sample,
+            len(pictures),
+            options.reconstruction,
+            seed=seed,
+            reporter=reporter,
+        )
+    return StaticGraph(model, quantized, rewrites)
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    """Return up to `most` indices below `count`, evenly spread."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
