@@ -63,7 +63,8 @@ def with_fixed_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         return onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
-        raise CheckError(f"ONNX refuses the graph with a batch of 1: {str(error).strip()}") from error
+        hint = "the model contradicts itself: make it again"
+        raise CheckError(f"ONNX refuses the graph with a batch of 1: {str(error).strip()}", hint=hint) from error
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ import onnx
 from compress.core.artifact import Artifact
 from compress.core.formats import Format, Precision
 from compress.core.spec import ModelSpec
-from compress.errors import ModelFileError, UsageError
+from compress.errors import CheckError, ModelFileError, UsageError
 from compress.export.checks import require_finite
 from compress.export.config import ExportConfig
 from compress.export.onnx_files import precision_of, to_half, with_fixed_batch, with_opset
@@ -66,10 +66,13 @@ def read_source(artifact: Artifact, config: ExportConfig) -> Source:
     require_finite(model, artifact.path)
     precision = precision_of(model)
     wanted = _choose_precision(artifact, precision, config)
-    if config.opset is not None:
-        model = with_opset(model, config.opset)
-    if not config.dynamic_batch:
-        model = with_fixed_batch(model)
+    try:
+        if config.opset is not None:
+            model = with_opset(model, config.opset)
+        if not config.dynamic_batch:
+            model = with_fixed_batch(model)
+    except CheckError as error:
+        raise CheckError(f"{artifact.path}: {error.message}", hint=error.hint) from error
     found = spec_of(model, artifact.path)
     if found is None and config.preprocess is not None:
         found = foreign_spec(artifact.path, input_chw, classes, precision, config.preprocess)

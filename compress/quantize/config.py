@@ -71,6 +71,7 @@ class QuantizeConfig(StageConfig):
         activation: type of the activations in ONNX; uint8 is fast on x86, int8 on ARM. The grids are the same.
         alpha: share of the float model's soft labels in the training loss, 0..1 (int8_qat).
         temperature: softens both distributions (int8_qat).
+        freeze_ranges_at: share of the epochs after which ranges are learned no more, 0..1 (int8_qat).
         fit: the training loop (int8_qat).
     """
 
@@ -97,6 +98,7 @@ class QuantizeConfig(StageConfig):
     activation: Literal["uint8", "int8"] = "uint8"
     alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
     temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 2.0
+    freeze_ranges_at: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     fit: QatOptions = QatOptions()
 
     @field_validator("arch")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
@@ -28,6 +28,7 @@ def train_quantized(
     options: FitOptions,
     temperature: float,
     alpha: float,
+    freeze_ranges_at: float,
     work_dir: Path,
     seed: int,
     device: str,
@@ -35,7 +36,9 @@ def train_quantized(
 ) -> FitResult:
     """Train the quantized graph in place; the teacher is the float graph it was made from, at the same input.
 
-    The batch norms are folded into the convolutions already, so that what is trained is what is shipped.
+    The batch norms are folded into the convolutions already, so that what is trained is what is shipped, and there are
+    no statistics to freeze or to estimate again. Ranges are learned until `freeze_ranges_at` of the epochs, 0..1; the
+    weights then settle on grids that move no more.
     """
     teacher.to(device).eval().requires_grad_(False)
 
@@ -51,6 +54,10 @@ def train_quantized(
             label_smoothing=options.label_smoothing,
         )
 
+    def freeze_ranges(epoch: int, model: nn.Module) -> None:
+        if epoch >= freeze_ranges_at * options.epochs:
+            quantized.quantizers.requires_grad_(False)
+
     return fit(
         quantized,
         train=train,
@@ -63,4 +70,5 @@ def train_quantized(
         seed=seed,
         device=device,
         reporter=reporter,
+        on_epoch=freeze_ranges,
     )

@@ -60,14 +60,17 @@ def percentile_range(histogram: Histogram, percentile: float) -> tuple[float, fl
 
 
 def entropy_range(histogram: Histogram) -> tuple[float, float]:
-    """Return the ends, the same fraction of both extremes, whose 256 levels keep the distribution best.
+    """Return the ends whose 256 levels keep the distribution best.
 
     Best is the least Kullback-Leibler divergence of the clipped histogram from the one its levels can express
-    (Migacz, 8-bit inference with TensorRT, 2017).
+    (Migacz, 8-bit inference with TensorRT, 2017); one end is searched, then the other.
     """
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
-    fraction = min(FRACTIONS, key=lambda f: _divergence(histogram, low * float(f), high * float(f)))
-    return low * float(fraction), high * float(fraction)
+    lows, highs = low * FRACTIONS, high * FRACTIONS
+    for _ in range(ROUNDS):
+        high = float(min(highs, key=lambda end: _divergence(histogram, low, float(end))))
+        low = float(min(lows, key=lambda end: _divergence(histogram, float(end), high)))
+    return low, high
 
 
 def _divergence(histogram: Histogram, low: float, high: float) -> float:

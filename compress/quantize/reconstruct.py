@@ -22,6 +22,7 @@ from compress.quantize.quant_graph import QuantGraph
 from compress.quantize.torch_graph import TorchGraph
 
 Sample = Callable[[np.ndarray], Tensor]  # indices of pictures -> images [N, 3, H, W]
+MAX_PASSES = 40  # over the pictures: few pictures are not learned by heart
 _SHIFT = 0.1  # of the side: how far a picture is moved
 _LEAST_VARIANCE = 1e-6  # of a block's output, below which it says nothing
 
@@ -31,7 +32,7 @@ class Reconstruction:
     """How the rounded graph learns.
 
     Attributes:
-        steps: number of optimizer steps; 0 leaves the graph as calibrated.
+        steps: number of optimizer steps, of at most `MAX_PASSES` over the pictures; 0 leaves the graph as calibrated.
         batch_size: pictures a step.
         lr: highest learning rate of weights and biases (Adam, cosine to 0).
         lr_scale: highest learning rate of the logarithms of the scales.
@@ -73,13 +74,14 @@ def reconstruct(
     optimizer = _optimizer(quantized, options)
     draw = np.random.default_rng((seed, 0xB10C))
     size = min(options.batch_size, count)
+    steps = min(options.steps, MAX_PASSES * math.ceil(count / size))
     order = np.empty(0, dtype=np.int64)
-    with reporter.progress("reconstruct", options.steps) as advance:
-        for step in range(options.steps):
+    with reporter.progress("reconstruct", steps) as advance:
+        for step in range(steps):
             if len(order) < size:
                 order = np.concatenate([order, draw.permutation(count)])
             chosen, order = order[:size], order[size:]
-            loss = _step(quantized, teacher, blocks, _moved(sample(chosen), draw), optimizer, step / options.steps)
+            loss = _step(quantized, teacher, blocks, _moved(sample(chosen), draw), optimizer, step / steps)
             if not math.isfinite(loss):
                 raise StageError(f"reconstruction diverged: the loss is {loss}", hint="lower reconstruct.lr")
             advance(1, f"loss {loss:.4f}")

@@ -116,6 +116,7 @@ def _static(
             options=config.fit,
             temperature=config.temperature,
             alpha=config.alpha,
+            freeze_ranges_at=config.freeze_ranges_at,
             work_dir=ctx.stage_dir / FIT_DIR,
             seed=ctx.seed,
             device=ctx.device,

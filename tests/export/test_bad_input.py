@@ -241,3 +241,21 @@ def test_a_file_that_breaks_its_parity_bound_is_removed(build, refused, fmt):
     b = build(SHAPE)
     model = b.model(_head(b, b.conv("images", 4, kernel=1)))
     refused(model, fmt, precision="fp16", parity=ParityBounds(max_abs_logit_diff=0.0, images=4))
+
+
+def test_a_graph_that_contradicts_itself(build, refused):
+    b = build(SHAPE)
+    table = b.const(np.ones((1, 4, 6, 6), np.float32), "table")
+    model = b.model(_head(b, b.node("Add", [b.conv("images", 4), table])))
+    _retype(model, "table", np.ones((1, 4, 5, 5), np.float32))
+    assert "batch of 1" in refused(model, "onnx", dynamic_batch=False).message
+
+
+@pytest.mark.parametrize(("quantized", "hint"), [(False, "road: tensorflow"), (True, "format: onnx")])
+def test_what_else_to_try(build, refused, quantized, hint):
+    b = build(SHAPE, quantized=quantized)
+    pads = b.const(np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64))
+    model = b.model(_head(b, b.node("Pad", [b.q(b.conv(b.q("images"), 4)), pads], mode="reflect")))
+    error = refused(model)
+    assert "mode 'reflect', allowed 'constant'" in error.message
+    assert hint in error.hint

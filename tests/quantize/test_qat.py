@@ -19,7 +19,7 @@ def _kl(student_NK: torch.Tensor, teacher_NK: torch.Tensor) -> float:
     return float(torch.nn.functional.kl_div(student_NK.log_softmax(1), teacher_NK.softmax(1), reduction="batchmean"))
 
 
-def _train(float_model, grids, tmp_path, *, alpha=1.0, epochs=3, lr=5e-3):
+def _train(float_model, grids, tmp_path, *, alpha=1.0, epochs=3, lr=5e-3, freeze_ranges_at=1.0):
     rng = np.random.default_rng(0)
     pixels_NHWC = rng.integers(0, 256, (96, 32, 32, 3), dtype=np.uint8)
     labels_N = np.arange(96) % 5
@@ -34,6 +34,7 @@ def _train(float_model, grids, tmp_path, *, alpha=1.0, epochs=3, lr=5e-3):
         options=FitOptions(epochs=epochs, lr=lr, batch_size=16, keep="last", weight_decay=0.0, crop_scale_min=0.9),
         temperature=1.0,
         alpha=alpha,
+        freeze_ranges_at=freeze_ranges_at,
         work_dir=tmp_path,
         seed=0,
         device="cpu",
@@ -70,3 +71,15 @@ def test_the_same_training_twice_gives_the_same_bytes(float_model, images_NCHW, 
         for name in ("first", "second")
     ]
     assert files[0] == files[1]
+
+
+def test_frozen_ranges_stay_while_weights_learn(float_model, images_NCHW, tmp_path):
+    images = torch.from_numpy(images_NCHW)
+    grids = calibrate(TorchGraph(float_model), range_groups(float_model), lambda: [images])
+    frozen, _ = _train(float_model, grids, tmp_path / "frozen", freeze_ranges_at=0.0)
+    half, _ = _train(float_model, grids, tmp_path / "half", epochs=2, freeze_ranges_at=0.5)
+    wanted = {name: grid.scale for group, grid in grids.items() for name in group.tensors}
+    moved = {name: abs(grid.scale / wanted[name] - 1) for name, grid in frozen.grids().items()}
+    assert max(moved.values()) < 1e-6
+    assert max(abs(grid.scale / wanted[name] - 1) for name, grid in half.grids().items()) > 1e-4
+    assert not np.array_equal(frozen.learned()["w0"], TorchGraph(float_model).learned()["w0"])

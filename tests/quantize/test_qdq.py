@@ -6,9 +6,11 @@ import torch
 from onnx import numpy_helper
 
 from compress.quantize.calibrate import calibrate
-from compress.quantize.points import range_groups
-from compress.quantize.qdq import BIAS_LIMIT, safe_weight_scales, weight_integers
+from compress.quantize.fake_quant import Grid
+from compress.quantize.points import range_groups, with_activations
+from compress.quantize.qdq import BIAS_LIMIT, safe_weight_scales, weight_integers, write_qdq
 from compress.quantize.quant_graph import QuantGraph
+from compress.quantize.rewrites import GATE_SHIFT, fold_hard_sigmoid, gate_hard_swish
 from compress.quantize.torch_graph import TorchGraph
 
 
@@ -79,3 +81,51 @@ def test_a_nearly_dead_channel_cannot_overflow_the_bias():
     assert np.all(np.abs(bias_O / (0.01 * scales_O.astype(np.float64))) <= BIAS_LIMIT)
     assert scales_O[1] == np.float32(0.5) / np.float32(127)
     assert weight_integers(weight, scales_O).tolist() == [[0, 0], [127, -64]]
+
+
+def _written(model, images_NCHW, floats=()):
+    groups = range_groups(model, floats)
+    grids = calibrate(TorchGraph(model), groups, lambda: [torch.from_numpy(images_NCHW)])
+    quantized = QuantGraph(model, grids, floats)
+    return quantized, quantized.to_qdq(model, "uint8")
+
+
+def test_a_gated_hard_swish_is_two_integer_operations(float_model, images_NCHW):
+    model = fold_hard_sigmoid(gate_hard_swish(float_model)[0])[0]
+    quantized, written = _written(model, images_NCHW)
+    onnx.checker.check_model(written, full_check=True)
+    ops = [node.op_type for node in written.graph.node]
+    assert ops.count("Clip") == 1  # the ReLU6; the two others are implied by the grids behind them
+    assert not {"HardSwish", "HardSigmoid"} & set(ops)
+    arrays = {t.name: numpy_helper.to_array(t) for t in written.graph.initializer}
+    shift = float(arrays["h0_shift_quantized"] * arrays["h0_shift_scale"])
+    assert shift == pytest.approx(GATE_SHIFT, rel=1e-6)
+    with torch.inference_mode():
+        simulated_NK = quantized(torch.from_numpy(images_NCHW)).numpy()
+    step = quantized.grids()["logits"].scale
+    assert np.abs(_onnx_runtime(written, images_NCHW) - simulated_NK).max() <= 2.01 * step
+
+
+def test_a_clip_stays_where_the_grid_reaches_beyond_it(float_model, images_NCHW):
+    model = fold_hard_sigmoid(float_model)[0]
+    grids = {name: grid for g, grid in _grids(model, images_NCHW).items() for name in g.tensors}
+    grids["sig"] = Grid(2.0 / 255, 0)
+    written = write_qdq(model, TorchGraph(model).learned(), grids)
+    assert [node.op_type for node in written.graph.node].count("Clip") == 2
+
+
+def _grids(model, images_NCHW):
+    return calibrate(TorchGraph(model), range_groups(model), lambda: [torch.from_numpy(images_NCHW)])
+
+
+def test_layers_that_stay_float_keep_float_weights_and_are_simulated_so(float_model, images_NCHW):
+    floats = with_activations(float_model, ["stem", "swish"])
+    quantized, written = _written(float_model, images_NCHW, floats)
+    arrays = {t.name: numpy_helper.to_array(t) for t in written.graph.initializer}
+    assert arrays["w0"].dtype == np.float32
+    assert "w0_quantized" not in arrays
+    assert "wd_quantized" in arrays
+    with torch.inference_mode():
+        simulated_NK = quantized(torch.from_numpy(images_NCHW)).numpy()
+    step = quantized.grids()["logits"].scale
+    assert np.abs(_onnx_runtime(written, images_NCHW) - simulated_NK).max() <= 2.01 * step

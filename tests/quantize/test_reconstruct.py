@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from compress.core.stage import SilentReporter
+from compress.errors import StageError
+from compress.quantize.calibrate import calibrate
+from compress.quantize.points import block_ends, range_groups
+from compress.quantize.quant_graph import QuantGraph
+from compress.quantize.reconstruct import Reconstruction, reconstruct
+from compress.quantize.torch_graph import TorchGraph
+
+
+def _parts(float_model, images_NCHW):
+    images = torch.from_numpy(images_NCHW)
+    teacher = TorchGraph(float_model)
+    grids = calibrate(teacher, range_groups(float_model), lambda: [images], "minmax")
+    return QuantGraph(float_model, grids), teacher, images
+
+
+def _run(parts, float_model, *, steps=60, lr=1e-3, seed=0):
+    quantized, teacher, images = parts
+    options = Reconstruction(steps=steps, batch_size=8, lr=lr, lr_scale=1e-2)
+    sample = lambda indices: images[torch.from_numpy(indices)]  # noqa: E731
+    blocks = block_ends(float_model)
+    reconstruct(quantized, teacher, blocks, sample, len(images), options, seed=seed, reporter=SilentReporter())
+    return quantized
+
+
+def _error(quantized, teacher, images_NCHW):
+    with torch.no_grad():
+        return float(((quantized(images_NCHW) - teacher(images_NCHW)) ** 2).mean())
+
+
+def test_the_rounded_graph_comes_closer_on_pictures_it_has_not_seen(float_model, images_NCHW):
+    parts = _parts(float_model, images_NCHW)
+    quantized, teacher, _ = parts
+    unseen = torch.from_numpy(np.random.default_rng(9).normal(size=(64, 3, 32, 32)).astype(np.float32))
+    before = _error(quantized, teacher, unseen)
+    _run(parts, float_model)
+    assert _error(quantized, teacher, unseen) < 0.8 * before
+    assert all(parameter.requires_grad for parameter in quantized.parameters())
+
+
+def test_no_step_changes_nothing(float_model, images_NCHW):
+    parts = _parts(float_model, images_NCHW)
+    before = parts[0].learned()
+    _run(parts, float_model, steps=0)
+    after = parts[0].learned()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_the_same_seed_gives_the_same_weights(float_model, images_NCHW):
+    first, second, other = (
+        _run(_parts(float_model, images_NCHW), float_model, steps=5, seed=seed).learned() for seed in (3, 3, 4)
+    )
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert not all(np.array_equal(first[name], other[name]) for name in first)
+
+
+def test_a_loss_that_is_not_finite_is_an_error(float_model, images_NCHW):
+    parts = _parts(float_model, images_NCHW)
+    parts[0].bias("b0").data[0] = float("nan")
+    with pytest.raises(StageError, match="diverged"):
+        _run(parts, float_model, steps=1)
