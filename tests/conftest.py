@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest_plugins = ("tests.graphs",)
+
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 50)}
 COUNTS = {"train": 24, "val": 9, "test": 12}
 

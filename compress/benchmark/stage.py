@@ -10,7 +10,6 @@ import numpy as np
 
 from compress.benchmark.accuracy import Accuracy, measure_accuracy
 from compress.benchmark.config import ROLE_PREFIX, BenchmarkConfig
-from compress.benchmark.latency import Latency, Timing, measure_latency
 from compress.benchmark.memory import peak_rss_bytes
 from compress.benchmark.schema import Bench, Row
 from compress.core.artifact import Artifact, Metrics, StageOutput
@@ -23,6 +22,7 @@ from compress.data.transforms import normalize
 from compress.engine.allocator import keep_freed_memory
 from compress.errors import StageError
 from compress.runtime.host import host
+from compress.runtime.latency import Latency, Timing, measure_latency
 from compress.runtime.predictor import Floats, Predictor, open_predictor
 
 FILE_NAME = "bench.json"

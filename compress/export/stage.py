@@ -12,9 +12,9 @@ from compress.core.storage import write_bytes
 from compress.errors import CheckError, ModelFileError
 from compress.export import checks, parity, tf_road, tflite_checks
 from compress.export.config import ExportConfig
-from compress.export.lower.walk import ROAD_HINT, Lowered, lower
 from compress.export.onnx_files import opset_of
 from compress.export.source import Source, in_precision, read_source
+from compress.lower.walk import ROAD_HINT, Lowered, lower
 from compress.models.onnx_meta import embed_spec as embed_in_onnx
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 from compress.runtime.tflite_predictor import TflitePredictor

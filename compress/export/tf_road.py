@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 
 from compress.errors import CheckError, missing_backend
-from compress.export.lower.writer import INPUT_KEY, OUTPUT_KEY, SIGNATURE_KEY
+from compress.lower.writer import INPUT_KEY, OUTPUT_KEY, SIGNATURE_KEY
 from compress.runtime.tflite_meta import pack, unpack
 
 # onnx2tf downloads this file unless it lies in the working folder; it only feeds its own, unused, accuracy check.

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
-from compress.export.lower.walk import lower
+from compress.lower.walk import lower
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ import pytest
 
 from compress.errors import CheckError, ImgcError
 from compress.export import tf_road, tflite_checks
-from compress.export.lower.walk import lower
+from compress.lower.walk import lower
 from compress.models.onnx_clean import clean
 
 NETWORKS = ("mobilenet_v3_small", "squeezenet1_1")

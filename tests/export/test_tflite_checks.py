@@ -13,7 +13,7 @@ from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import CheckError
 from compress.export import tflite_checks as checks
-from compress.export.lower.walk import lower
+from compress.lower.walk import lower
 from compress.runtime.tflite_meta import pack, unpack
 
 PATH = Path("model.tflite")

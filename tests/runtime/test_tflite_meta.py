@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError
-from compress.export.lower.walk import lower
+from compress.lower.walk import lower
 from compress.runtime.tflite_meta import embed_spec, read_spec, unpack
 
 SPEC = ModelSpec(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import onnx
 
 from compress.errors import CheckError
-from compress.export.lower.graph import Graph, Node, read_graph
-from compress.export.lower.lowering import NCHW_TO_NHWC, Lowering, Value
-from compress.export.lower.ops import HANDLERS
+from compress.lower.graph import Graph, Node, read_graph
+from compress.lower.lowering import NCHW_TO_NHWC, Lowering, Value
+from compress.lower.ops import HANDLERS
 
 ROAD_HINT = "the other road knows more operators: `road: tensorflow` (needs imgc[tensorflow]; float32 and float16 only)"
 _QDQ_HINT = "quantize in QDQ format: QuantizeLinear and DequantizeLinear around float operators"

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from compress.export.lower.walk import lower
 from compress.export.tflite_checks import check_lossless
+from compress.lower.walk import lower
 from compress.runtime.tflite_meta import unpack
 
 SCALE = np.float32(4 / 255)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compress.errors import CheckError
-from compress.export.lower.walk import lower
+from compress.lower.walk import lower
 
 both = pytest.mark.parametrize("int8", [False, True], ids=["float", "int8"])
 

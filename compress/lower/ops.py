@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compress.export.lower import conv, elementwise, pool, shape
-from compress.export.lower.graph import Node
-from compress.export.lower.lowering import Lowering
+from compress.lower import conv, elementwise, pool, shape
+from compress.lower.graph import Node
+from compress.lower.lowering import Lowering
 
 HANDLERS: dict[str, Callable[[Lowering, Node], None]] = {
     "Add": elementwise.arithmetic,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compress.export.lower.graph import Node
-from compress.export.lower.lowering import FUSED, MIXED_HINT, NCHW_TO_NHWC, Lowering, Tail, Value
-from compress.export.lower.quant import Array, Quant, QuantConst
-from compress.export.lower.window import padded, read_window
+from compress.lower.graph import Node
+from compress.lower.lowering import FUSED, MIXED_HINT, NCHW_TO_NHWC, Lowering, Tail, Value
+from compress.lower.quant import Array, Quant, QuantConst
+from compress.lower.window import padded, read_window
 
 _OIHW_TO_IHWO = (1, 2, 3, 0)
 _INT32_MAX = 2**31 - 1

@@ -12,7 +12,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.export.lower.walk import Lowered, lower
+from compress.lower.walk import Lowered, lower
 
 
 class Build:

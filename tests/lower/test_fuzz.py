@@ -16,7 +16,7 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from compress.export.lower.walk import lower
+from compress.lower.walk import lower
 
 UNIT = (np.float32(1 / 256), 0)  # scale and uint8 zero point of LOGISTIC and SOFTMAX
 Grid = tuple[np.float32, int]

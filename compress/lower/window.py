@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compress.export.lower.graph import Node
-from compress.export.lower.lowering import Lowering, Value
+from compress.lower.graph import Node
+from compress.lower.lowering import Lowering, Value
 
 SAME, VALID = 0, 1  # schema.Padding
 Pads = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))

@@ -15,7 +15,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from compress.errors import CheckError
-from compress.export.lower.quant import Array, Quant, QuantConst, constant_array, read_quant, shift_to_int8
+from compress.lower.quant import Array, Quant, QuantConst, constant_array, read_quant, shift_to_int8
 
 Shape = tuple[int, ...]
 _DEFAULT_DOMAINS = ("", "ai.onnx")

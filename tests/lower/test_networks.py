@@ -17,7 +17,7 @@ from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext
 from compress.export import tflite_checks
-from compress.export.lower.walk import Lowered, lower
+from compress.lower.walk import Lowered, lower
 
 SIDE = 64  # of `float_network`
 LABELS = ("blue", "green", "red")

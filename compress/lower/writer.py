@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from compress.errors import CheckError
-from compress.export.lower.quant import Array, Quant
+from compress.lower.quant import Array, Quant
 from compress.runtime.tflite_meta import pack, schema
 
 SIGNATURE_KEY = "serving_default"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress.benchmark.latency import MIN_CALLS, Timing, measure_latency
 from compress.core.stage import SilentReporter
+from compress.runtime.latency import MIN_CALLS, Timing, measure_latency
 
 MS = 1_000_000
 

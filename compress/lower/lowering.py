@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from compress.export.lower.graph import Graph, Node, Shape, clip_bounds
-from compress.export.lower.quant import Array, Quant, QuantConst
-from compress.export.lower.writer import Writer
+from compress.lower.graph import Graph, Node, Shape, clip_bounds
+from compress.lower.quant import Array, Quant, QuantConst
+from compress.lower.writer import Writer
 
 NCHW_TO_NHWC = (0, 2, 3, 1)
 NHWC_TO_NCHW = (0, 3, 1, 2)

@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from compress.errors import CheckError
-from compress.export.lower.ops import HANDLERS
-from compress.export.lower.walk import lower
+from compress.lower.ops import HANDLERS
+from compress.lower.walk import lower
 from compress.runtime.tflite_meta import unpack
 
 
@@ -108,7 +108,7 @@ def test_lowering_does_not_change_the_model(build):
 
 def test_no_tensorflow_and_no_torch_are_imported():
     code = (
-        "import sys, compress.export.lower.walk as walk, compress.runtime.tflite_meta as meta; meta.schema();"
+        "import sys, compress.lower.walk as walk, compress.runtime.tflite_meta as meta; meta.schema();"
         "print([m for m in ('tensorflow', 'torch', 'onnxruntime') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from compress.export.lower.conv import float_input, within_reach
-from compress.export.lower.graph import Node
-from compress.export.lower.lowering import Lowering, Tail, Value
-from compress.export.lower.quant import Quant
-from compress.export.lower.window import VALID, Window, pad_image, read_window
+from compress.lower.conv import float_input, within_reach
+from compress.lower.graph import Node
+from compress.lower.lowering import Lowering, Tail, Value
+from compress.lower.quant import Quant
+from compress.lower.window import VALID, Window, pad_image, read_window
 
 _LEAST = float(np.finfo(np.float32).min)
 

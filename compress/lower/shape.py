@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from compress.export.lower.conv import float_input
-from compress.export.lower.graph import Node, Shape
-from compress.export.lower.lowering import NCHW_TO_NHWC, NHWC_TO_NCHW, Lowering, Tail, Value
-from compress.export.lower.pool import finish
+from compress.lower.conv import float_input
+from compress.lower.graph import Node, Shape
+from compress.lower.lowering import NCHW_TO_NHWC, NHWC_TO_NCHW, Lowering, Tail, Value
+from compress.lower.pool import finish
 
 _NHWC_AXIS = (0, 3, 1, 2)  # NCHW axis -> NHWC axis
 
