@@ -13,6 +13,12 @@ import typer
 
 from compress.cli.options import RUNS, AsJson, Data, Device, From, PreprocessText, Run, RunsDir, Set, parse_preprocess
 
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="cpu-xnnpack|ort-x86|ort-arm|mcu", help="What the int8 model is to run on; checked by node name."
+    ),
+]
 Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the training pictures.")]
 
 
@@ -101,6 +107,11 @@ def quantize(
         typer.Option(metavar="FOLDER|CSV", help="Pictures that set the ranges, no labels needed. Default: --data's."),
     ] = None,
     calibration_count: Annotated[int | None, typer.Option(help="How many of them.")] = None,
+    target: Target = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LAYER", help="Leave this layer float; `*` and `?` as in file names. Repeatable."),
+    ] = None,
     preprocess: PreprocessText = None,
     epochs: Epochs = None,
     from_: From = None,
@@ -126,6 +137,8 @@ def quantize(
         "input_px": input_px,
         "calibration": calibration,
         "calibration_count": calibration_count,
+        "target": target,
+        "exclude": exclude or None,
         "preprocess": prepare.model_dump(mode="json") if prepare else None,
         "fit.epochs": epochs,
     }
@@ -138,6 +151,7 @@ def export(
     format_: Annotated[str | None, typer.Option("--format", metavar="onnx|tflite|all", help="File format.")] = None,
     precision: Annotated[str | None, typer.Option(metavar="auto|fp32|fp16|int8", help="Number format.")] = None,
     opset: Annotated[int | None, typer.Option(help="ONNX operator set.")] = None,
+    target: Target = None,
     out: Annotated[Path | None, typer.Option("--out", help="Also copy the exported model here.")] = None,
     from_: From = None,
     run: Run = None,
@@ -154,7 +168,7 @@ def export(
 
     if file and from_:
         raise UsageError("give the input once: as an argument or with --from")
-    knobs = {"format": format_ or format_of_out(out), "precision": precision, "opset": opset}
+    knobs = {"format": format_ or format_of_out(out), "precision": precision, "opset": opset, "target": target}
     source = str(file) if file else from_
     add_stage(
         ctx, StageRequest("export", knobs, source, sets or [], run, data, runs_dir, device), as_json=as_json, out=out

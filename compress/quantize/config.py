@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
 from compress.core.stage import StageConfig
+from compress.core.targets import TARGETS, Activation, HardSwish, TargetName
 from compress.engine.options import Epochs, FitOptions, Share
 from compress.models.arch_names import known_arch, known_weights, weight_files
 
@@ -58,6 +59,8 @@ class QuantizeConfig(StageConfig):
             with a column `path`; no labels needed. Without a data block every fifth is kept to judge the file with.
         on_bad_image: whether a damaged picture in `calibration` is an error or left out.
         calibration_count: number of pictures, balanced over classes (folders), that the ranges are found on.
+        target: what the model is to run on, see `compress.core.targets`; it sets `activation` and `hard_swish` where
+            they are not given, and the model has to keep to its profile.
         range_rule: how a range is picked from what was seen: `mse` clips where rounding gains more than clipping loses,
             `percentile` where too few values lie beyond, `entropy` where the distribution stays most alike, `minmax`
             nowhere.
@@ -89,17 +92,26 @@ class QuantizeConfig(StageConfig):
     calibration: Path | None = None
     on_bad_image: Literal["error", "skip"] = "error"
     calibration_count: Annotated[int, Field(ge=8, le=10_000)] = 256
+    target: TargetName | None = None
     range_rule: Literal["mse", "minmax", "percentile", "entropy"] = "mse"
     percentile: Annotated[float, Field(ge=50.0, le=100.0)] = 99.99
-    hard_swish: Literal["float", "gate"] = "float"
+    hard_swish: HardSwish = "float"
     exclude: tuple[str, ...] = ()
     correct_biases: bool = True
     reconstruct: ReconstructOptions = ReconstructOptions()
-    activation: Literal["uint8", "int8"] = "uint8"
+    activation: Activation = "uint8"
     alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
     temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 2.0
     freeze_ranges_at: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     fit: QatOptions = QatOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_defaults_of_the_target(cls, values: Any) -> Any:  # noqa: ANN401 - not validated yet
+        if not isinstance(values, dict) or values.get("target") not in TARGETS:
+            return values
+        target = TARGETS[values["target"]]
+        return {"activation": target.activation, "hard_swish": target.hard_swish, **values}
 
     @field_validator("arch")
     @classmethod
@@ -121,6 +133,19 @@ class QuantizeConfig(StageConfig):
         side = self.preprocess.crop_px if self.preprocess else None
         if self.input_px is not None and side not in (None, self.input_px):
             raise ValueError(f"input_px is {self.input_px}, but preprocess.crop_px is {side}; give one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_target(self) -> QuantizeConfig:
+        if self.target is None:
+            return self
+        target = TARGETS[self.target]
+        if target.activation_fixed and self.activation != target.activation:
+            raise ValueError(
+                f"target {target.name} is fast with activation {target.activation}, found {self.activation}"
+            )
+        if self.scheme == "dynamic" and target.runs is Format.TFLITE:
+            raise ValueError(f"scheme dynamic runs in ONNX Runtime only, target {target.name} is TFLite's")
         return self
 
     @property

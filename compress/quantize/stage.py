@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx
 
 from compress.core.artifact import Metrics, StageOutput
@@ -9,12 +11,14 @@ from compress.core.formats import Format, Precision
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import atomic_path
+from compress.core.targets import TARGETS
 from compress.data.dataset import Dataset, Split, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.sets import require_same_labels, training_sets
 from compress.errors import UsageError
 from compress.models.onnx_meta import embed_spec
+from compress.models.onnx_target import check_target
 from compress.models.weights import IMAGENET
 from compress.quantize.config import QuantizeConfig
 from compress.quantize.dynamic import quantize_dynamically
@@ -24,7 +28,7 @@ from compress.quantize.points import matching_nodes
 from compress.quantize.qat import train_quantized
 from compress.quantize.reconstruct import Reconstruction
 from compress.quantize.source import float_graph, graph_of_arch
-from compress.quantize.static import Pictures, StaticOptions, quantize_statically
+from compress.quantize.static import Pictures, StaticOptions, quantize_statically, sketched
 from compress.quantize.torch_graph import TorchGraph
 
 FILE_NAME = "model.onnx"
@@ -34,6 +38,7 @@ FIT_DIR = "fit"
 def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
     """Quantize the input model by the scheme and judge the written file on pictures it was not calibrated on."""
     model, spec = _float_model(config, inputs, ctx)
+    _check_target(config, model)
     dataset, spec = _photographs(spec, ctx)
     chosen = _calibration(config, dataset, spec, ctx)
     if config.scheme == "dynamic":
@@ -51,6 +56,14 @@ def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOu
     metrics = _judge(TorchGraph(model), dataset, chosen, ctx)
     remove_checkpoint(ctx.stage_dir / FIT_DIR)  # last, so that a kill until here loses no epoch
     return StageOutput(file_name=FILE_NAME, format=Format.ONNX, spec=spec, metrics=metrics | {"scheme": config.scheme})
+
+
+def _check_target(config: QuantizeConfig, model: onnx.ModelProto) -> None:
+    """Check the nodes that quantizing will write against the target before any time is spent on their numbers."""
+    if config.target is None or config.scheme == "dynamic":
+        return
+    target = replace(TARGETS[config.target], activation_fixed=False)  # the config has seen to that
+    check_target(sketched(model, config.hard_swish, matching_nodes(model, config.exclude)), target, "the int8 model")
 
 
 def _float_model(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> tuple[onnx.ModelProto, ModelSpec]:

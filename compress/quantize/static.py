@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -14,9 +13,11 @@ from torch import Tensor
 
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
+from compress.core.targets import HardSwish
 from compress.data.transforms import normalize
 from compress.quantize.bias import correct_biases
 from compress.quantize.calibrate import calibrate
+from compress.quantize.fake_quant import Grid
 from compress.quantize.points import block_ends, range_groups, with_activations
 from compress.quantize.quant_graph import QuantGraph
 from compress.quantize.ranges import RangeRule
@@ -26,7 +27,6 @@ from compress.quantize.torch_graph import TorchGraph
 
 BATCH = 32
 BIAS_PICTURES = 64  # one batch, all of whose activations are held at once
-HardSwish = Literal["float", "gate"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,14 @@ def rewritten(
         if count:
             names.append("gate_hard_swish")
     return model, tuple(names)
+
+
+def sketched(model: onnx.ModelProto, hard_swish: HardSwish, floats: tuple[str, ...]) -> onnx.ModelProto:
+    """Return the QDQ model with grids that fit nothing: its nodes are those that quantizing will write."""
+    model, _ = rewritten(model, hard_swish, floats)
+    nodes = with_activations(model, floats)
+    grids = dict.fromkeys(range_groups(model, nodes), Grid(1.0, 128))
+    return QuantGraph(model, grids, nodes).to_qdq(model, "int8")
 
 
 def quantize_statically(

@@ -17,9 +17,10 @@ from compress.core.formats import Format, Precision
 from compress.core.preprocess import Preprocess
 from compress.core.stage import RunContext
 from compress.engine.options import FitOptions
-from compress.errors import StageError, UsageError
+from compress.errors import CheckError, StageError, UsageError
 from compress.models.build import build_model, describe, new_spec
 from compress.models.onnx_meta import spec_of
+from compress.models.onnx_target import float_nodes
 from compress.models.weights import save_model
 from compress.quantize.config import QatOptions, QuantizeConfig
 from compress.quantize.stage import run
@@ -186,3 +187,29 @@ def test_training_needs_labels(pictures, tmp_path):
     config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=pictures, scheme="int8_qat")
     with pytest.raises(UsageError, match="int8_qat trains"):
         run(config, {}, _without_data(tmp_path / "out"))
+
+
+def test_a_model_that_breaks_its_target_fails_before_any_work(float_model, pictures, tmp_path):
+    onnx.save(float_model, tmp_path / "foreign.onnx")
+    given = _artifact(tmp_path / "foreign.onnx", Format.ONNX, None)
+    prepare = Preprocess(resize_px=32, crop_px=32)
+    config = QuantizeConfig(calibration=pictures, preprocess=prepare, target="mcu", hard_swish="float")
+    with pytest.raises(CheckError, match=r"hardswish_0 \(HardSwish\) computes in float") as caught:
+        run(config, {"from": given}, _without_data(tmp_path / "out"))
+    assert "hard_swish: gate" in caught.value.hint
+    assert not list((tmp_path / "out").iterdir())
+    with pytest.raises(CheckError, match=r"gemm_\d+ \(Gemm\) computes in float"):
+        run(
+            config.model_copy(update={"hard_swish": "gate", "exclude": ("gemm*",)}),
+            {"from": given},
+            _without_data(tmp_path / "b"),
+        )
+
+
+def test_a_model_for_a_microcontroller_has_no_float_op(float_model, pictures, tmp_path):
+    onnx.save(float_model, tmp_path / "foreign.onnx")
+    config = QuantizeConfig(calibration=pictures, preprocess=Preprocess(resize_px=32, crop_px=32), target="mcu")
+    output = run(
+        config, {"from": _artifact(tmp_path / "foreign.onnx", Format.ONNX, None)}, _without_data(tmp_path / "out")
+    )
+    assert float_nodes(onnx.load(tmp_path / "out" / output.file_name)) == []
