@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lint test demo results clean
+.PHONY: help setup lock lint test demo results results-int8 clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(DEPENDENCIES) ## build the environment alone: make setup VENV=DIR
 	@test "$$(cat $(VENV)/.project 2>/dev/null)" = "$(CURDIR)" || { \
@@ -41,6 +41,11 @@ demo: setup ## set up and run the whole chain on the bundled data
 
 results: setup ## write README's results table from the runs that exist under runs/
 	$(BIN)/python -m compress.report.results_table README.md $(RUNS)
+
+INT8_RECIPES := $(wildcard recipes/clothing_int8_*.yaml)
+results-int8: setup ## make the int8 runs (needs ../shared/data), compare with other tools, write README's int8 tables
+	for recipe in $(INT8_RECIPES); do $(BIN)/imgc run $$recipe --runs-dir $(RUNS) || exit 1; done
+	$(BIN)/python -m compress.report.int8_table README.md $(RUNS)
 
 clean: ## remove the runs and the tools' caches; the environment stays
 	rm -rf $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

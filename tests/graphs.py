@@ -186,6 +186,14 @@ def runs():
     return run_onnx, run_tflite
 
 
+@pytest.fixture(scope="session")
+def torch_first() -> None:
+    """Import torch's part before tensorflow's: the process ends where triton is imported behind tensorflow."""
+    import timm  # noqa: F401
+    import torch  # noqa: F401
+    import torchvision  # noqa: F401
+
+
 TORCHVISION = ("mobilenet_v3_small", "mobilenet_v3_large", "squeezenet1_1", "resnet18")
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from compress.lower.conv import float_input, within_reach
-from compress.lower.graph import Node
-from compress.lower.lowering import CLAMPS, FUSED, NCHW_TO_NHWC, Lowering, Tail, Value, clip_bounds
+from compress.lower.graph import Node, clip_bounds
+from compress.lower.lowering import CLAMPS, FUSED, NCHW_TO_NHWC, Lowering, Tail, Value
 from compress.lower.quant import Array, QuantConst
 
 _CODES = {"Add": "ADD", "Mul": "MUL", "Sub": "SUB", "Div": "DIV"}
@@ -56,7 +56,7 @@ def clip(lo: Lowering, node: Node) -> None:
 
     A grid behind it that ends where the clip ends already clips: then a QUANTIZE (or nothing) is exact.
     """
-    low, high = clip_bounds(lo, node)
+    low, high = clip_bounds(lo.graph, node)
     value = lo.value(node.inputs[0], node)
     code = CLAMPS.get((low, high))
     grid = lo.grid_behind(node.outputs[0])

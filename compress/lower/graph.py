@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -57,6 +57,11 @@ class Graph:
     input_name: str
     output_name: str
     opset: int
+
+    def constant(self, name: str) -> Array | None:
+        """Return a constant as float32 or integers, dequantized where the graph stores integers; None if computed."""
+        const = self.quantized.get(name)
+        return self.constants.get(name) if const is None else const.real()
 
     def is_quantized(self) -> bool:
         """Return whether any activation is quantized."""
@@ -185,3 +190,27 @@ def _node(proto: onnx.NodeProto) -> Node:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - ONNX attributes are of many types
     return value.decode() if isinstance(value, bytes) else value
+
+
+def clip_bounds(graph: Graph, node: Node) -> tuple[float | None, float | None]:
+    """Return (least, greatest) of a Relu or Clip node; None where open.
+
+    Raises:
+        CheckError: a bound is computed.
+    """
+    if node.op == "Relu":
+        return 0.0, None
+    return _bound(graph, node, 1, "min"), _bound(graph, node, 2, "max")
+
+
+def _bound(graph: Graph, node: Node, index: int, attr: Literal["min", "max"]) -> float | None:
+    if len(node.inputs) > index and node.inputs[index]:
+        array = graph.constant(node.inputs[index])
+        if array is None:
+            raise node.fail(f"its bound '{node.inputs[index]}' is computed; only constants are allowed")
+        number = float(array.reshape(-1)[0])
+    elif attr in node.attrs:
+        number = float(node.attrs[attr])
+    else:
+        return None
+    return number if abs(number) < float(np.finfo(np.float32).max) else None

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 
-from compress.lower.graph import Graph, Node, Shape
+from compress.lower.graph import Graph, Node, Shape, clip_bounds
 from compress.lower.quant import Array, Quant, QuantConst
 from compress.lower.writer import Writer
 
@@ -94,9 +93,7 @@ class Lowering:
 
     def constant(self, name: str) -> Array | None:
         """Return a constant as float32 or integers, dequantized where the graph stores integers; None if computed."""
-        if name in self.graph.quantized:
-            return self.graph.quantized[name].real()
-        return self.graph.constants.get(name)
+        return self.graph.constant(name)
 
     def quantized(self, name: str) -> QuantConst | None:
         """Return the integers behind a DequantizeLinear over a constant."""
@@ -159,7 +156,7 @@ class Lowering:
         name, activation = node.outputs[0], ""
         follower = self.only_reader(name)
         if follower is not None and follower.op in ("Relu", "Clip"):
-            bounds = clip_bounds(self, follower)
+            bounds = clip_bounds(self.graph, follower)
             grid = self.grid_behind(follower.outputs[0]) if int8 else None
             implied = grid is not None and grid.implies_clip(*bounds)
             activation = CLAMPS.get(bounds, "") if fuse and not implied else ""
@@ -284,27 +281,3 @@ class Lowering:
         index = self.writer.activation(name, data.shape, None)
         self.writer.operator("DEQUANTIZE", [stored], index)
         return index
-
-
-def clip_bounds(lo: Lowering, node: Node) -> tuple[float | None, float | None]:
-    """Return (least, greatest) of a Relu or Clip node; None where open.
-
-    Raises:
-        CheckError: a bound is computed.
-    """
-    if node.op == "Relu":
-        return 0.0, None
-    return _bound(lo, node, 1, "min"), _bound(lo, node, 2, "max")
-
-
-def _bound(lo: Lowering, node: Node, index: int, attr: Literal["min", "max"]) -> float | None:
-    if len(node.inputs) > index and node.inputs[index]:
-        array = lo.constant(node.inputs[index])
-        if array is None:
-            raise node.fail(f"its bound '{node.inputs[index]}' is computed; only constants are allowed")
-        number = float(array.reshape(-1)[0])
-    elif attr in node.attrs:
-        number = float(node.attrs[attr])
-    else:
-        return None
-    return number if abs(number) < float(np.finfo(np.float32).max) else None

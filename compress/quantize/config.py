@@ -41,7 +41,7 @@ class ReconstructOptions(BaseModel):
 
     steps: Annotated[int, Field(ge=0, le=100_000)] = 300
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
-    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-4
+    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 5e-5
     lr_scale: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
 
 

@@ -38,15 +38,15 @@ def results_markdown(run_dirs: Sequence[Path]) -> str:
     return "\n\n".join([BEGIN, *parts, END])
 
 
-def replace_results(readme: str, block: str) -> str:
-    """Return README's text with everything from the first to the last marker replaced by the block.
+def replace_block(readme: str, block: str, begin: str, end: str) -> str:
+    """Return README's text with everything from the first marker to the last replaced by the block.
 
     Raises:
         UsageError: the text has not one pair of markers, in this order.
     """
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
-        raise UsageError(f"the text needs one '{BEGIN}' and after it one '{END}'")
-    return readme[: readme.index(BEGIN)] + block + readme[readme.index(END) + len(END) :]
+    if readme.count(begin) != 1 or readme.count(end) != 1 or readme.index(begin) > readme.index(end):
+        raise UsageError(f"the text needs one '{begin}' and after it one '{end}'")
+    return readme[: readme.index(begin)] + block + readme[readme.index(end) + len(end) :]
 
 
 def benchmarked_runs(runs_dir: Path) -> list[Path]:
@@ -75,7 +75,7 @@ def _gates(report: Report) -> str:
 
 def _main(readme: Path, runs_dir: Path) -> None:
     block = results_markdown(benchmarked_runs(runs_dir))
-    write_text(readme, replace_results(readme.read_text(encoding="utf-8"), block))
+    write_text(readme, replace_block(readme.read_text(encoding="utf-8"), block, BEGIN, END))
 
 
 if __name__ == "__main__":

@@ -192,6 +192,7 @@ def test_file_of_another_tool(onnx_model, ctx, quantized):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # tensorflow's own
+@pytest.mark.usefixtures("torch_first")
 def test_tensorflow_road(onnx_model, ctx):
     output = _export(onnx_model(quantized=False), ctx, format="tflite", road="tensorflow", precision="fp16")
     assert output.spec.precision == Precision.FP16

@@ -14,14 +14,7 @@ from compress.lower.walk import lower
 from compress.models.onnx_clean import clean
 
 NETWORKS = ("mobilenet_v3_small", "squeezenet1_1")
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _torch_first(float_network):
-    """Export the networks before tensorflow is imported: importing triton behind tensorflow ends the process."""
-    for name in NETWORKS:
-        float_network(name)
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("torch_first")]
 
 
 def _every_operator(b):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from compress.errors import StageError, UsageError
-from compress.report.results_table import BEGIN, END, benchmarked_runs, replace_results, results_markdown
+from compress.report.results_table import BEGIN, END, benchmarked_runs, replace_block, results_markdown
 
 README = f"# Title\n\nbefore\n\n{BEGIN}\nold numbers\n{END}\n\nafter\n"
 
@@ -25,17 +25,17 @@ def test_block_has_host_threads_n_and_seed_for_each_run(make_run) -> None:
 
 def test_replacing_keeps_the_rest_and_can_be_repeated(make_run) -> None:
     block = results_markdown([make_run().path])
-    text = replace_results(README, block)
+    text = replace_block(README, block, BEGIN, END)
     assert text.startswith("# Title\n\nbefore\n\n" + BEGIN)
     assert text.endswith(END + "\n\nafter\n")
     assert "old numbers" not in text
-    assert replace_results(text, block) == text
+    assert replace_block(text, block, BEGIN, END) == text
 
 
 @pytest.mark.parametrize("readme", ["", BEGIN, END + BEGIN, BEGIN + END + END, BEGIN + BEGIN + END])
 def test_a_readme_without_one_pair_of_markers_is_refused(readme: str) -> None:
     with pytest.raises(UsageError, match="results:begin"):
-        replace_results(readme, "block")
+        replace_block(readme, "block", BEGIN, END)
 
 
 def test_only_benchmarked_runs_are_shown(make_run, tmp_path) -> None:

@@ -1,0 +1,83 @@
+"""How fast int8 is beside float at 224 px: networks with random weights, which cost what trained ones cost."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import onnx
+
+from compress.core.formats import Format, Precision
+from compress.core.spec import ModelSpec
+from compress.core.stage import SilentReporter
+from compress.lower.walk import lower
+from compress.models.build import build_model, new_spec
+from compress.models.onnx_meta import embed_spec as embed_in_onnx
+from compress.models.to_onnx import to_onnx
+from compress.quantize.reconstruct import Reconstruction
+from compress.quantize.static import HardSwish, Pictures, StaticOptions, quantize_statically
+from compress.report.int8_compare import latency_ratio
+from compress.report.int8_files import ratio_text, write_float_files
+from compress.report.table import host_text, markdown_table
+from compress.runtime.host import host
+from compress.runtime.predictor import Floats, open_predictor
+from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
+
+ARCHS = ("tf_mobilenetv3_small_100", "mobilenet_v3_large", "squeezenet1_1", "tf_efficientnet_lite0", "mobilenetv2_100")
+_INPUT_PX, _CLASSES = 224, 1000
+_COLUMNS = ("network", "hard-swish", "LiteRT ms", "of float", "partitions", "ONNX Runtime ms", "of float", "lowering s")
+_NO_LEARNING = Reconstruction(steps=0, batch_size=1, lr=1e-4, lr_scale=1e-3)
+
+
+def speed_markdown() -> list[str]:
+    """Return a line about the setting and the table: a row for each network and way to compute hard-swish."""
+    rows: list[tuple[str, ...]] = [row for arch in ARCHS for row in _rows(arch)]
+    text = f"**Speed at {_INPUT_PX} px**: random weights, 1 thread, batch 1, calls in turns, quartiles of 15 rounds."
+    return [f"{text} Machine: {host_text(host())}.", markdown_table(_COLUMNS, rows, 2)]
+
+
+def _rows(arch: str) -> Iterator[tuple[str, ...]]:
+    spec = new_spec(arch, [str(index) for index in range(_CLASSES)], _INPUT_PX)
+    graph = to_onnx(build_model(spec, seed=0).eval(), spec)
+    pixels_NHWC = np.random.default_rng(0).integers(0, 256, (8, _INPUT_PX, _INPUT_PX, 3), dtype=np.uint8)
+    pictures = Pictures(pixels_NHWC, spec.preprocess)
+    swishes = any(node.op_type == "HardSwish" for node in graph.graph.node)
+    modes: tuple[HardSwish, ...] = ("float", "gate") if swishes else ("float",)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        floats = write_float_files(graph, spec, folder)
+        for mode in modes:
+            files, seconds = _int8_files(graph, spec, pictures, mode, folder)
+            image_NCHW = np.ascontiguousarray(pictures.sample(np.array([0])).numpy())
+            yield (arch, mode if swishes else "none", *_times(files, floats, image_NCHW), f"{seconds:.2f}")
+
+
+def _int8_files(
+    graph: onnx.ModelProto, spec: ModelSpec, pictures: Pictures, mode: HardSwish, folder: Path
+) -> tuple[dict[Format, Path], float]:
+    """Return the int8 files by format, and the seconds that the lowering took."""
+    options = StaticOptions("minmax", 100.0, mode, (), correct_biases=False, reconstruction=_NO_LEARNING)
+    made = quantize_statically(graph, pictures, options, seed=0, reporter=SilentReporter()).to_qdq("uint8")
+    files = {Format.ONNX: folder / f"{mode}.onnx", Format.TFLITE: folder / f"{mode}.tflite"}
+    described = spec.model_copy(update={"precision": Precision.INT8})
+    embed_in_onnx(made, described)
+    onnx.save(made, files[Format.ONNX])
+    start = perf_counter()
+    data = lower(made).data
+    seconds = perf_counter() - start
+    files[Format.TFLITE].write_bytes(embed_in_tflite(data, described.model_copy(update={"layout": "NHWC"})))
+    return files, seconds
+
+
+def _times(files: dict[Format, Path], floats: dict[Format, Path], image_NCHW: Floats) -> Iterator[str]:
+    """Yield the cells of LiteRT, its partitions, and those of ONNX Runtime."""
+    for format_ in (Format.TFLITE, Format.ONNX):
+        predictor = open_predictor(files[format_])
+        time = latency_ratio(predictor, open_predictor(floats[format_]), image_NCHW)
+        yield f"{time.p50_ms:.2f}"
+        yield ratio_text(time)
+        if format_ is Format.TFLITE:
+            yield str(getattr(predictor, "delegate_partitions", ""))
