@@ -112,6 +112,17 @@ def quantize(
         list[str] | None,
         typer.Option(metavar="LAYER", help="Leave this layer float; `*` and `?` as in file names. Repeatable."),
     ] = None,
+    sensitivity: Annotated[
+        bool | None, typer.Option("--sensitivity", help="Also rank the layers by what each costs.")
+    ] = None,
+    max_drop_pp: Annotated[
+        float | None,
+        typer.Option("--max-drop-pp", help="Points of top-1 it may lose; else the worst layers stay float."),
+    ] = None,
+    min_agreement_pct: Annotated[
+        float | None,
+        typer.Option("--min-agreement-pct", help="Least share of equal answers; the same, without labels."),
+    ] = None,
     preprocess: PreprocessText = None,
     epochs: Epochs = None,
     from_: From = None,
@@ -139,6 +150,9 @@ def quantize(
         "calibration_count": calibration_count,
         "target": target,
         "exclude": exclude or None,
+        "sensitivity": sensitivity,
+        "max_drop_pp": max_drop_pp,
+        "min_agreement_pct": min_agreement_pct,
         "preprocess": prepare.model_dump(mode="json") if prepare else None,
         "fit.epochs": epochs,
     }

@@ -68,6 +68,11 @@ class QuantizeConfig(StageConfig):
         hard_swish: `float` computes it in float inside the int8 model; `gate` as an addition and a product of integers
             with equal float outputs: a little less accurate, faster in ONNX Runtime.
         exclude: layers that stay float, by name or pattern with `*`; `imgc quantize --sensitivity` ranks them.
+        sensitivity: whether each layer's cost is measured as well: one layer int8, all else float, on 64 pictures;
+            written as `sensitivity.json` and `sensitivity.svg`.
+        max_drop_pp: most points of top-1 that the file may lose on the validation pictures (int8_static); where it
+            loses more, the layers that cost most stay float, as few as it takes, at most half.
+        min_agreement_pct: the same for the share of answers equal to the float model's, which needs no labels.
         correct_biases: whether each layer's mean output is brought back to the float model's (int8_static).
         reconstruct: how the int8 model learns, from the calibration pictures alone and without labels, to repeat what
             the float model computes (int8_static); `steps: 0` is quick, and less accurate.
@@ -97,6 +102,9 @@ class QuantizeConfig(StageConfig):
     percentile: Annotated[float, Field(ge=50.0, le=100.0)] = 99.99
     hard_swish: HardSwish = "float"
     exclude: tuple[str, ...] = ()
+    sensitivity: bool = False
+    max_drop_pp: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    min_agreement_pct: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     correct_biases: bool = True
     reconstruct: ReconstructOptions = ReconstructOptions()
     activation: Activation = "uint8"
@@ -146,6 +154,15 @@ class QuantizeConfig(StageConfig):
             )
         if self.scheme == "dynamic" and target.runs is Format.TFLITE:
             raise ValueError(f"scheme dynamic runs in ONNX Runtime only, target {target.name} is TFLite's")
+        return self
+
+    @model_validator(mode="after")
+    def _searches_where_it_can(self) -> QuantizeConfig:
+        if self.sensitivity and self.scheme == "dynamic":
+            raise ValueError("sensitivity is about ranges, of which scheme dynamic has none; take int8_static")
+        for option in ("max_drop_pp", "min_agreement_pct"):
+            if getattr(self, option) is not None and self.scheme != "int8_static":
+                raise ValueError(f"{option} goes with scheme int8_static, found {self.scheme}; use a gate for others")
         return self
 
     @property

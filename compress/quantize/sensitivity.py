@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -58,6 +59,23 @@ class Sensitivity:
     ranked: tuple[LayerLoss, ...]
     images: int
     float_top1_pct: float | None
+
+    def as_json(self, judged_on: str) -> dict[str, Any]:
+        """Return it as JSON data; `exclude` takes the names of `nodes`."""
+        rows = [
+            {
+                "layer": loss.layer.name,
+                "ops": loss.layer.ops,
+                "nodes": list(loss.layer.nodes),
+                "kl": loss.kl,
+                "sqnr_db": loss.sqnr_db,
+                "agreement_pct": loss.agreement_pct,
+                "top1_pct": loss.top1_pct,
+            }
+            for loss in self.ranked
+        ]
+        about = {"images": self.images, "judged_on": judged_on, "float_top1_pct": self.float_top1_pct}
+        return {**about, "layers": rows}
 
 
 def measure_sensitivity(

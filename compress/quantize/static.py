@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from compress.data.transforms import normalize
 from compress.quantize.bias import correct_biases
 from compress.quantize.calibrate import calibrate
 from compress.quantize.fake_quant import Grid
-from compress.quantize.points import block_ends, range_groups, with_activations
+from compress.quantize.points import RangeGroup, block_ends, range_groups, with_activations
 from compress.quantize.quant_graph import QuantGraph
 from compress.quantize.ranges import RangeRule
 from compress.quantize.reconstruct import Reconstruction, reconstruct
@@ -75,10 +75,11 @@ class Pictures:
 
 @dataclass(frozen=True)
 class StaticGraph:
-    """The rounded graph, the float graph it rounds, and the rewrites that made that from the model given."""
+    """The rounded graph, the float graph it rounds, its ranges before it learned, and the rewrites it took."""
 
     model: onnx.ModelProto
     quantized: QuantGraph
+    calibrated: Mapping[RangeGroup, Grid]
     rewrites: tuple[str, ...]
 
     def to_qdq(self, activation: str) -> onnx.ModelProto:
@@ -121,7 +122,7 @@ def quantize_statically(
     grids = calibrate(teacher, groups, pictures.batches, options.rule, options.percentile)
     quantized = QuantGraph(model, grids, floats)
     if options.correct_biases:
-        correct_biases(quantized, teacher, pictures.sample(_spread(len(pictures), BIAS_PICTURES)))
+        correct_biases(quantized, teacher, pictures.sample(spread(len(pictures), BIAS_PICTURES)))
     if options.reconstruction.steps:
         blocks = block_ends(model)
         reporter.info(f"reconstructing {len(blocks)} blocks in {options.reconstruction.steps} steps")
@@ -135,9 +136,9 @@ def quantize_statically(
             seed=seed,
             reporter=reporter,
         )
-    return StaticGraph(model, quantized, rewrites)
+    return StaticGraph(model, quantized, grids, rewrites)
 
 
-def _spread(count: int, most: int) -> NDArray[np.int64]:
+def spread(count: int, most: int) -> NDArray[np.int64]:
     """Return up to `most` indices below `count`, evenly spread."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)

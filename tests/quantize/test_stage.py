@@ -213,3 +213,52 @@ def test_a_model_for_a_microcontroller_has_no_float_op(float_model, pictures, tm
         config, {"from": _artifact(tmp_path / "foreign.onnx", Format.ONNX, None)}, _without_data(tmp_path / "out")
     )
     assert float_nodes(onnx.load(tmp_path / "out" / output.file_name)) == []
+
+
+def test_sensitivity_is_written_beside_the_model(trained, photos, tmp_path):
+    config = QuantizeConfig(calibration_count=12, sensitivity=True)
+    output = run(config, {"from": trained}, _context(tmp_path, photos))
+    found = json.loads((tmp_path / "sensitivity.json").read_text())
+    assert found["images"] == 9
+    assert found["judged_on"] == "validation pictures"
+    assert found["layers"][0]["layer"] == output.metrics["worst_layer"]
+    assert all(0 <= layer["top1_pct"] <= 100 for layer in found["layers"])
+    assert (tmp_path / "sensitivity.svg").read_text().startswith("<svg")
+    names = {node.name for node in onnx.load(tmp_path / output.file_name).graph.node}
+    excluded = {name for layer in found["layers"] for name in layer["nodes"]}
+    assert len(excluded & names) > len(excluded) // 2
+
+
+ROUGH = {"calibration_count": 12, "reconstruct": {"steps": 0}, "range_rule": "percentile", "percentile": 60.0}
+
+
+def test_a_bound_that_does_not_hold_leaves_layers_float(trained, photos, tmp_path):
+    config = QuantizeConfig(**ROUGH, min_agreement_pct=100.0, max_drop_pp=0.0)
+    plain = run(QuantizeConfig(**ROUGH), {"from": trained}, _context(tmp_path / "plain", photos))
+    assert plain.metrics["agreement_pct"] < 100
+    output = run(config, {"from": trained}, _context(tmp_path / "bound", photos))
+    assert output.metrics["agreement_pct"] == 100
+    assert output.metrics["float_layers"] >= 1
+    assert output.metrics["mixed_p50_ms"] > 0 < output.metrics["full_int8_p50_ms"]
+    floats = {node.name for node in float_nodes(onnx.load(tmp_path / "bound" / output.file_name))}
+    assert set(output.metrics["float_layer_names"].split(", ")) & floats
+    assert not (tmp_path / "bound/tries").exists()
+
+
+def test_a_bound_that_holds_costs_nothing(trained, photos, tmp_path):
+    config = QuantizeConfig(calibration_count=12, min_agreement_pct=10.0)
+    assert run(config, {"from": trained}, _context(tmp_path, photos)).metrics["float_layers"] == 0
+
+
+def test_a_bound_that_cannot_hold_fails_with_numbers(pictures, tmp_path):
+    options = {**ROUGH, "percentile": 50.0, "exclude": ("conv_stem",)}
+    given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": pictures, "target": "mcu"}
+    config = QuantizeConfig(**{**options, "exclude": ()}, **given, min_agreement_pct=100.0)
+    with pytest.raises(StageError, match="agreement is .*target mcu allows no float layer"):
+        run(config, {}, _without_data(tmp_path / "out"))
+
+
+def test_a_drop_needs_labels(pictures, tmp_path):
+    config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=pictures, max_drop_pp=1.0)
+    with pytest.raises(UsageError, match="photographs with labels"):
+        run(config, {}, _without_data(tmp_path / "out"))

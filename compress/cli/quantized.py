@@ -1,0 +1,41 @@
+"""Tables of what a quantize stage found out beside its model: the cost of each layer, and the candidates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from compress.cli.output import print_table
+from compress.cli.run_files import shown
+
+SENSITIVITY_FILES = ("sensitivity.json", "sensitivity.svg")
+
+
+def show_sensitivity(folder: Path) -> None:
+    """Print the ranked layers of a stage's folder, if it has measured them."""
+    found = _read(folder / SENSITIVITY_FILES[0])
+    if found is None:
+        return
+    labelled = found["float_top1_pct"] is not None
+    columns = ["rank", "layer", "ops", "KL", "SQNR dB", "agreement %", *(["top-1 %"] if labelled else [])]
+    rows = [
+        [rank, layer["layer"], layer["ops"], f"{layer['kl']:.2e}", f"{layer['sqnr_db']:.1f}", *_shares(layer, labelled)]
+        for rank, layer in enumerate(found["layers"], 1)
+    ]
+    title = f"each layer alone int8, all else float, on {found['images']} {found['judged_on']}"
+    if labelled:
+        title += f" (float top-1 {found['float_top1_pct']:.2f} %)"
+    print_table(title, columns, rows, left=3)
+    typer.echo(" ".join(str(shown(folder / name)) for name in SENSITIVITY_FILES))
+
+
+def _shares(layer: dict[str, Any], labelled: bool) -> list[str]:
+    return [f"{layer['agreement_pct']:.2f}", *([f"{layer['top1_pct']:.2f}"] if labelled else [])]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    return found
