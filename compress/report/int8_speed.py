@@ -62,7 +62,7 @@ def _int8_files(
     """Return the int8 files by format, and the seconds that the lowering took."""
     options = StaticOptions("minmax", 100.0, mode, (), correct_biases=False, reconstruction=_NO_LEARNING)
     made = quantize_statically(graph, pictures, options, seed=0, reporter=SilentReporter()).to_qdq("uint8")
-    files = {Format.ONNX: folder / f"{mode}.onnx", Format.TFLITE: folder / f"{mode}.tflite"}
+    files = {Format.ONNX: folder / f"int8-{mode}.onnx", Format.TFLITE: folder / f"int8-{mode}.tflite"}
     described = spec.model_copy(update={"precision": Precision.INT8})
     embed_in_onnx(made, described)
     onnx.save(made, files[Format.ONNX])
