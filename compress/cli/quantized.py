@@ -8,9 +8,10 @@ from typing import Any
 
 import typer
 
-from compress.cli.output import print_table
+from compress.cli.output import print_table, size_text
 from compress.cli.run_files import shown
 
+PLAN_FILE = "plan.json"
 SENSITIVITY_FILES = ("sensitivity.json", "sensitivity.svg")
 
 
@@ -30,6 +31,38 @@ def show_sensitivity(folder: Path) -> None:
         title += f" (float top-1 {found['float_top1_pct']:.2f} %)"
     print_table(title, columns, rows, left=3)
     typer.echo(" ".join(str(shown(folder / name)) for name in SENSITIVITY_FILES))
+
+
+def show_plan(folder: Path) -> None:
+    """Print the candidates of `scheme: auto`, and which was chosen and why, if a stage's folder has them."""
+    found = _read(folder / PLAN_FILE)
+    if found is None:
+        return
+    labelled = any("top1_pct" in one["metrics"] for one in found["candidates"])
+    columns = [
+        "candidate",
+        *(["top-1 %"] if labelled else []),
+        "agreement %",
+        "p50 ms",
+        "size",
+        "partitions",
+        "refused",
+    ]
+    rows = [
+        [
+            ("* " if one["name"] == found["chosen"] else "  ") + one["name"],
+            *([f"{one['metrics']['top1_pct']:.2f}"] if labelled else []),
+            f"{one['metrics']['agreement_pct']:.2f}",
+            f"{one['p50_ms']:.3f}",
+            size_text(one["size_bytes"]),
+            one["partitions"],
+            one["refused"],
+        ]
+        for one in found["candidates"]
+    ]
+    print_table(f"candidates for {found['target']}, on {found['judged_on']}, batch 1, 1 thread", columns, rows)
+    typer.echo(f"chosen: {found['why']}")
+    typer.echo(str(shown(folder / PLAN_FILE)))
 
 
 def _shares(layer: dict[str, Any], labelled: bool) -> list[str]:

@@ -96,7 +96,7 @@ def distill(
 
 def quantize(
     ctx: typer.Context,
-    scheme: Annotated[str | None, typer.Option(metavar="int8_static|int8_qat|dynamic", help="How.")] = None,
+    scheme: Annotated[str | None, typer.Option(metavar="int8_static|int8_qat|dynamic|auto", help="How.")] = None,
     arch: Annotated[
         str | None, typer.Option(help="Start a run from this architecture's --weights instead of a stage.")
     ] = None,

@@ -9,7 +9,7 @@ from compress.core.formats import Format
 
 TargetName = Literal["cpu-xnnpack", "ort-x86", "ort-arm", "mcu"]
 Activation = Literal["uint8", "int8"]
-HardSwish = Literal["float", "gate"]
+HardSwish = Literal["float", "gate", "relu6_early", "relu6"]
 
 _XNNPACK_FLOATS = frozenset(
     {

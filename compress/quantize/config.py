@@ -15,7 +15,7 @@ from compress.engine.options import Epochs, FitOptions, Share
 from compress.models.arch_names import known_arch, known_weights, weight_files
 
 Side = Annotated[int, Field(ge=16, le=2048)]
-Scheme = Literal["int8_static", "int8_qat", "dynamic"]
+Scheme = Literal["int8_static", "int8_qat", "dynamic", "auto"]
 
 
 class QatOptions(FitOptions):
@@ -49,7 +49,10 @@ class QuantizeConfig(StageConfig):
     """Make an int8 model from a float one: from a stage or a file, or from an architecture and its weights.
 
     Attributes:
-        scheme: int8_static calibrates ranges, int8_qat also trains with them, dynamic stores int8 weights only.
+        scheme: int8_static calibrates ranges, int8_qat also trains with them, dynamic stores int8 weights only;
+            auto makes fp32, int8 with each way to compute hard-swish, and where none of those keeps the bound int8 with
+            the worst layers float, measures each in the target's runtime on this host, and keeps the fastest that keeps
+            the bound; the table is written as `plan.json`.
         arch: one of `compress.models.arch_names.ARCH_NAMES`; the stage then reads no model.
         weights: of `arch`: `imagenet` (downloaded; the default), `none` (random), or a .safetensors or .pth file, whose
             head says how many classes there are. 1000 classes are ImageNet's.
@@ -66,12 +69,15 @@ class QuantizeConfig(StageConfig):
             nowhere.
         percentile: share of the values inside a range, in percent, for the rule of that name.
         hard_swish: `float` computes it in float inside the int8 model; `gate` as an addition and a product of integers
-            with equal float outputs: a little less accurate, faster in ONNX Runtime.
+            with equal float outputs: a little less accurate, faster in ONNX Runtime. `relu6` puts ReLU6 in its place
+            and `relu6_early` in the first layers only (`gate` in the others): faster still, but another network, that
+            int8_qat has to teach anew, by distillation from the float model.
         exclude: layers that stay float, by name or pattern with `*`; `imgc quantize --sensitivity` ranks them.
         sensitivity: whether each layer's cost is measured as well: one layer int8, all else float, on 64 pictures;
             written as `sensitivity.json` and `sensitivity.svg`.
-        max_drop_pp: most points of top-1 that the file may lose on the validation pictures (int8_static); where it
-            loses more, the layers that cost most stay float, as few as it takes, at most half.
+        max_drop_pp: most points of top-1 that the file may lose on the validation pictures (int8_static, auto); where
+            it loses more, the layers that cost most stay float, as few as it takes, at most half. auto takes 1.0, or
+            without labels min_agreement_pct 95, where neither is given.
         min_agreement_pct: the same for the share of answers equal to the float model's, which needs no labels.
         correct_biases: whether each layer's mean output is brought back to the float model's (int8_static).
         reconstruct: how the int8 model learns, from the calibration pictures alone and without labels, to repeat what
@@ -116,7 +122,11 @@ class QuantizeConfig(StageConfig):
     @model_validator(mode="before")
     @classmethod
     def _take_defaults_of_the_target(cls, values: Any) -> Any:  # noqa: ANN401 - not validated yet
-        if not isinstance(values, dict) or values.get("target") not in TARGETS:
+        if not isinstance(values, dict):
+            return values
+        if values.get("scheme") == "auto":
+            values = {"target": "cpu-xnnpack", **values}
+        if values.get("target") not in TARGETS:
             return values
         target = TARGETS[values["target"]]
         return {"activation": target.activation, "hard_swish": target.hard_swish, **values}
@@ -158,11 +168,15 @@ class QuantizeConfig(StageConfig):
 
     @model_validator(mode="after")
     def _searches_where_it_can(self) -> QuantizeConfig:
-        if self.sensitivity and self.scheme == "dynamic":
-            raise ValueError("sensitivity is about ranges, of which scheme dynamic has none; take int8_static")
+        if self.sensitivity and self.scheme not in ("int8_static", "int8_qat"):
+            raise ValueError(f"sensitivity is about the ranges of one int8 model; found scheme {self.scheme}")
+        if self.scheme == "auto" and self.target is None:
+            raise ValueError("scheme auto measures for a target, found none; leave `target` out for cpu-xnnpack")
         for option in ("max_drop_pp", "min_agreement_pct"):
-            if getattr(self, option) is not None and self.scheme != "int8_static":
-                raise ValueError(f"{option} goes with scheme int8_static, found {self.scheme}; use a gate for others")
+            if getattr(self, option) is not None and self.scheme not in ("int8_static", "auto"):
+                raise ValueError(
+                    f"{option} goes with scheme int8_static or auto, found {self.scheme}; use a gate for others"
+                )
         return self
 
     @property

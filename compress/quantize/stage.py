@@ -32,6 +32,7 @@ from compress.quantize.stage_make import (
     sensitivity_of,
     within_bound,
 )
+from compress.quantize.stage_plan import make_planned
 from compress.quantize.static import sketched
 
 FILE_NAME = "model.onnx"
@@ -56,6 +57,8 @@ def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOu
 def _make(job: Job, yardstick: Yardstick) -> tuple[Made, Metrics]:
     """Return the model by the scheme, and what was found on the way."""
     config, bound = job.config, Bound(job.config.max_drop_pp, job.config.min_agreement_pct)
+    if config.scheme == "auto":
+        return make_planned(job, yardstick, bound)
     if config.scheme == "dynamic":
         return Made(quantize_dynamically(job.model), Precision.DYNAMIC), {}
     graph = make_qat(job) if config.scheme == "int8_qat" else make_static(job)
@@ -71,7 +74,7 @@ def _make(job: Job, yardstick: Yardstick) -> tuple[Made, Metrics]:
 
 def _check_target(config: QuantizeConfig, model: onnx.ModelProto) -> None:
     """Check the nodes that quantizing will write against the target before any time is spent on their numbers."""
-    if config.target is None or config.scheme == "dynamic":
+    if config.scheme == "auto" or config.target is None or config.scheme == "dynamic":
         return
     target = replace(TARGETS[config.target], activation_fixed=False)  # the config has seen to that
     check_target(sketched(model, config.hard_swish, matching_nodes(model, config.exclude)), target, "the int8 model")

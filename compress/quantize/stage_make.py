@@ -31,14 +31,12 @@ from compress.quantize.reconstruct import Reconstruction
 from compress.quantize.sensitivity import MAX_PICTURES, Sensitivity, measure_sensitivity
 from compress.quantize.stage_inputs import Job
 from compress.quantize.static import Pictures, StaticGraph, StaticOptions, quantize_statically, spread
-from compress.quantize.torch_graph import TorchGraph
 from compress.runtime.latency import Timing, measure_latency
 from compress.runtime.predictor import open_predictor
 
 FIT_DIR = "fit"
 SENSITIVITY_NAME = "sensitivity"
 TIMING = Timing(warmup=5, repeats=200, budget_s=2.0)
-_TRIES_DIR = "tries"
 _SHARE_OF_STEPS = 3  # an attempt of the loop reconstructs in a third of the steps
 
 
@@ -88,7 +86,7 @@ def make_qat(job: Job) -> StaticGraph:
     train, val = training_sets(job.dataset, job.spec.preprocess, ctx.reporter)
     train_quantized(
         made.quantized,
-        TorchGraph(made.model),
+        made.teacher,
         train=train,
         val=val,
         num_classes=job.spec.num_classes,
@@ -149,7 +147,7 @@ def within_bound(
         StageError: it cannot be kept.
     """
     reporter = job.ctx.reporter
-    with tries(job) as folder:
+    with scratch(job, "tries") as folder:
         save(job, finished(job, graph), folder / "full.onnx")
         full = yardstick.measure(open_predictor(folder / "full.onnx"), reporter)
         reporter.info(f"all int8: {told(full)}")
@@ -186,9 +184,9 @@ def _refuse_where_floats_are(job: Job, bound: Bound, full: Metrics) -> None:
 
 
 @contextmanager
-def tries(job: Job) -> Iterator[Path]:
-    """Give an empty folder for candidates, and remove it; one that a kill left behind is emptied."""
-    folder = job.ctx.stage_dir / _TRIES_DIR
+def scratch(job: Job, name: str) -> Iterator[Path]:
+    """Give an empty folder for models to compare, and remove it; one that a kill left behind is emptied."""
+    folder = job.ctx.stage_dir / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
