@@ -77,13 +77,14 @@ def _makers(job: Job, target: Target) -> Iterator[tuple[str, Callable[[], Made]]
     """Yield names and makers of the candidates that the target can run."""
     if not target.integer_ends:
         yield _FP32, lambda: Made(job.model, Precision.FP32)
-    for name, mode in _modes(job.model, target):
+    for name, mode in modes_of(job.model, target):
         yield name, lambda mode=mode: finished(job, make_static(job, hard_swish=mode))  # type: ignore[misc]
     if target.runs is Format.ONNX:
         yield "dynamic (int8 weights)", lambda: Made(quantize_dynamically(job.model), Precision.DYNAMIC)
 
 
-def _modes(model: onnx.ModelProto, target: Target) -> list[tuple[str, HardSwish]]:
+def modes_of(model: onnx.ModelProto, target: Target) -> list[tuple[str, HardSwish]]:
+    """Return name and way of each way to compute hard-swish that the target allows; one where there is none."""
     if not hard_swishes(model):
         return [("int8", "float")]
     modes: list[tuple[str, HardSwish]] = [("int8, hard-swish gate", "gate"), ("int8, all hard-swish ReLU6", "relu6")]

@@ -229,7 +229,7 @@ def test_sensitivity_is_written_beside_the_model(trained, photos, tmp_path):
     assert len(excluded & names) > len(excluded) // 2
 
 
-ROUGH = {"calibration_count": 12, "reconstruct": {"steps": 0}, "range_rule": "percentile", "percentile": 60.0}
+ROUGH = {"calibration_count": 12, "reconstruct": {"steps": 0}, "range_rule": "percentile", "percentile": 99.0}
 
 
 def test_a_bound_that_does_not_hold_leaves_layers_float(trained, photos, tmp_path):
@@ -262,3 +262,29 @@ def test_a_drop_needs_labels(pictures, tmp_path):
     config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=pictures, max_drop_pp=1.0)
     with pytest.raises(UsageError, match="photographs with labels"):
         run(config, {}, _without_data(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("target", ["cpu-xnnpack", "ort-x86"])
+def test_auto_keeps_the_fastest_within_the_bound_and_writes_the_table(target, trained, photos, tmp_path):
+    options = {"calibration_count": 12, "reconstruct": {"steps": 0}, "max_drop_pp": 50.0}
+    config = QuantizeConfig(scheme="auto", target=target, **options)
+    output = run(config, {"from": trained}, _context(tmp_path, photos))
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    rows = {row["name"]: row for row in plan["candidates"]}
+    assert {"fp32", "int8"} == set(rows) - {"dynamic (int8 weights)", "int8, worst layers float"}
+    assert ("dynamic (int8 weights)" in rows) == (target == "ort-x86")
+    assert all((row["partitions"] is None) == (target == "ort-x86") for row in rows.values())
+    assert plan["chosen"] == output.metrics["chosen"]
+    allowed = [row for row in rows.values() if not row["refused"]]
+    assert rows[plan["chosen"]]["p50_ms"] <= 1.031 * min(row["p50_ms"] for row in allowed)
+    assert (output.spec.precision is Precision.FP32) == (plan["chosen"] == "fp32")
+    assert not (tmp_path / "candidates").exists()
+
+
+def test_auto_for_integers_only_never_falls_back_to_floats(pictures, tmp_path):
+    given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": pictures, "target": "mcu"}
+    options = {"range_rule": "percentile", "percentile": 50.0, "reconstruct": {"steps": 0}, "calibration_count": 12}
+    config = QuantizeConfig(scheme="auto", **given, **options, min_agreement_pct=100.0)
+    with pytest.raises(StageError, match=r"no candidate keeps the bound \(agreement >= 100 %\)"):
+        run(config, {}, _without_data(tmp_path / "out"))
+    assert not (tmp_path / "out/model.onnx").exists()
