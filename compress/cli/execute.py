@@ -11,6 +11,7 @@ import typer
 from compress.cli.one_stage import Draft, StageRequest, check_out, draft_run, draft_stage
 from compress.cli.options import reporter_of
 from compress.cli.output import print_json, size_text
+from compress.cli.quantized import show_plan, show_sensitivity
 from compress.cli.report import show_report
 from compress.cli.run_files import shown
 from compress.core.artifact import Artifact
@@ -52,6 +53,9 @@ def _carry_out(ctx: typer.Context, draft: Draft, device: str, *, as_json: bool, 
         reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
         typer.echo(f"{stage.id}: read {', '.join(reads) or _pictures_text(stage.config)}")
         typer.echo(f"{stage.id}: {artifact_line(artifact)}")
+        if stage.config.kind == "quantize":
+            show_sensitivity(artifact.path.parent)
+            show_plan(artifact.path.parent)
     if out:
         typer.echo(f"copied to {out}")
     if made[0].format is Format.BENCH:

@@ -13,6 +13,12 @@ import typer
 
 from compress.cli.options import RUNS, AsJson, Data, Device, From, PreprocessText, Run, RunsDir, Set, parse_preprocess
 
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="cpu-xnnpack|ort-x86|ort-arm|mcu", help="What the int8 model is to run on; checked by node name."
+    ),
+]
 Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the training pictures.")]
 
 
@@ -90,7 +96,7 @@ def distill(
 
 def quantize(
     ctx: typer.Context,
-    scheme: Annotated[str | None, typer.Option(metavar="int8_static|int8_qat|dynamic", help="How.")] = None,
+    scheme: Annotated[str | None, typer.Option(metavar="int8_static|int8_qat|dynamic|auto", help="How.")] = None,
     arch: Annotated[
         str | None, typer.Option(help="Start a run from this architecture's --weights instead of a stage.")
     ] = None,
@@ -101,6 +107,22 @@ def quantize(
         typer.Option(metavar="FOLDER|CSV", help="Pictures that set the ranges, no labels needed. Default: --data's."),
     ] = None,
     calibration_count: Annotated[int | None, typer.Option(help="How many of them.")] = None,
+    target: Target = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LAYER", help="Leave this layer float; `*` and `?` as in file names. Repeatable."),
+    ] = None,
+    sensitivity: Annotated[
+        bool | None, typer.Option("--sensitivity", help="Also rank the layers by what each costs.")
+    ] = None,
+    max_drop_pp: Annotated[
+        float | None,
+        typer.Option("--max-drop-pp", help="Points of top-1 it may lose; else the worst layers stay float."),
+    ] = None,
+    min_agreement_pct: Annotated[
+        float | None,
+        typer.Option("--min-agreement-pct", help="Least share of equal answers; the same, without labels."),
+    ] = None,
     preprocess: PreprocessText = None,
     epochs: Epochs = None,
     from_: From = None,
@@ -126,6 +148,11 @@ def quantize(
         "input_px": input_px,
         "calibration": calibration,
         "calibration_count": calibration_count,
+        "target": target,
+        "exclude": exclude or None,
+        "sensitivity": sensitivity,
+        "max_drop_pp": max_drop_pp,
+        "min_agreement_pct": min_agreement_pct,
         "preprocess": prepare.model_dump(mode="json") if prepare else None,
         "fit.epochs": epochs,
     }
@@ -138,6 +165,7 @@ def export(
     format_: Annotated[str | None, typer.Option("--format", metavar="onnx|tflite|all", help="File format.")] = None,
     precision: Annotated[str | None, typer.Option(metavar="auto|fp32|fp16|int8", help="Number format.")] = None,
     opset: Annotated[int | None, typer.Option(help="ONNX operator set.")] = None,
+    target: Target = None,
     out: Annotated[Path | None, typer.Option("--out", help="Also copy the exported model here.")] = None,
     from_: From = None,
     run: Run = None,
@@ -154,7 +182,7 @@ def export(
 
     if file and from_:
         raise UsageError("give the input once: as an argument or with --from")
-    knobs = {"format": format_ or format_of_out(out), "precision": precision, "opset": opset}
+    knobs = {"format": format_ or format_of_out(out), "precision": precision, "opset": opset, "target": target}
     source = str(file) if file else from_
     add_stage(
         ctx, StageRequest("export", knobs, source, sets or [], run, data, runs_dir, device), as_json=as_json, out=out

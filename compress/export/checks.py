@@ -5,7 +5,6 @@ Shape suffixes: N images, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from compress.core.artifact import Metrics
 from compress.core.formats import Precision
 from compress.core.spec import ModelSpec
 from compress.errors import CheckError, ModelFileError
+from compress.models.onnx_target import PASSING_OPS, float_nodes
 from compress.runtime.evaluate import agreement_pct
 
 Floats = npt.NDArray[np.float32]
@@ -30,8 +30,6 @@ _FLOAT_TYPES = (
     onnx.TensorProto.DOUBLE,
 )
 _INT8_TYPES = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
-_PASSING = frozenset({"Relu", "Clip", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"})
-_NO_INT8_KERNEL = frozenset({"HardSwish", "HardSigmoid"})  # of ONNX Runtime
 
 
 def check_onnx(model: onnx.ModelProto, path: Path, spec: ModelSpec | None) -> None:
@@ -104,7 +102,7 @@ def output_scale(model: onnx.ModelProto) -> float | None:
     """Return the scale of a QDQ model's output, looking through what moves elements; None for a float output."""
     makers = {name: node for node in model.graph.node for name in node.output}
     name = model.graph.output[0].name
-    while name in makers and makers[name].op_type in _PASSING:
+    while name in makers and makers[name].op_type in PASSING_OPS:
         name = makers[name].input[0]
     if name not in makers or makers[name].op_type != "DequantizeLinear":
         return None
@@ -125,7 +123,7 @@ def check_int8_onnx(model: onnx.ModelProto, path: Path) -> Metrics:
         if len(tensor.dims) > 1:
             integer = tensor.data_type in _INT8_TYPES
             sizes[integer] += int(np.prod(tensor.dims)) * (1 if integer else 4)
-    return int8_metrics(path, sizes[True], sizes[False], _float_nodes(model))
+    return int8_metrics(path, sizes[True], sizes[False], [node.name for node in float_nodes(model)])
 
 
 def int8_metrics(path: Path, int8_bytes: int, float_bytes: int, float_ops: list[str]) -> Metrics:
@@ -142,40 +140,6 @@ def int8_metrics(path: Path, int8_bytes: int, float_bytes: int, float_ops: list[
             hint="quantize more layers, or export as fp32",
         )
     return {"int8_weight_pct": share, "float_ops": len(float_ops), "float_op_names": name_list(float_ops)}
-
-
-def _float_nodes(model: onnx.ModelProto) -> list[str]:
-    """Return the nodes that are not between DequantizeLinear and QuantizeLinear, or have no int8 kernel there."""
-    makers = {name: node for node in model.graph.node for name in node.output}
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    skipped = {"QuantizeLinear", "DequantizeLinear"} | _PASSING
-    worked = [node for node in model.graph.node if node.op_type not in skipped]
-    return [
-        node.name
-        for node in worked
-        if node.op_type in _NO_INT8_KERNEL
-        or _maker(node.input[0], makers) != "DequantizeLinear"
-        or any(_maker(name, makers) not in ("DequantizeLinear", "Constant", "") for name in node.input[1:])
-        or "QuantizeLinear" not in _readers(node.output[0], readers)
-    ]
-
-
-def _maker(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
-    """Return the operator that made a tensor, looking through those that int8 kernels fuse or that move elements."""
-    while name in makers and makers[name].op_type in _PASSING:
-        name = makers[name].input[0]
-    return makers[name].op_type if name in makers else ""
-
-
-def _readers(name: str, readers: Mapping[str, list[onnx.NodeProto]]) -> set[str]:
-    """Return the operators that read a tensor, looking through as `_maker` does."""
-    found: set[str] = set()
-    for node in readers.get(name, ()):
-        found |= _readers(node.output[0], readers) if node.op_type in _PASSING else {node.op_type}
-    return found
 
 
 def check_parity(

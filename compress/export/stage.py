@@ -9,6 +9,7 @@ from compress.core.formats import Format, Precision
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import write_bytes
+from compress.core.targets import TARGETS
 from compress.errors import CheckError, ModelFileError
 from compress.export import checks, parity, tf_road, tflite_checks
 from compress.export.config import ExportConfig
@@ -16,6 +17,7 @@ from compress.export.onnx_files import opset_of
 from compress.export.source import Source, in_precision, read_source
 from compress.lower.walk import ROAD_HINT, Lowered, lower
 from compress.models.onnx_meta import embed_spec as embed_in_onnx
+from compress.models.onnx_target import check_target
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 from compress.runtime.tflite_predictor import TflitePredictor
 
@@ -27,6 +29,8 @@ def run(config: ExportConfig, inputs: StageInputs, ctx: RunContext) -> StageOutp
     """Write the input model in the format and precision asked for, and check the written file."""
     source = read_source(inputs["from"], config)
     precision = source.wanted
+    if config.target is not None:
+        check_target(source.model, TARGETS[config.target], str(source.artifact.path))
     path = ctx.stage_dir / FILE_NAMES[config.produces]
     if source.spec is None:
         ctx.reporter.warn(
@@ -96,6 +100,8 @@ def _write_tflite(
         tflite_checks.check_interface(data, path, spec)
     if lowered is not None and precision is Precision.INT8:
         metrics |= tflite_checks.check_int8(data, path)
+        if config.target is not None and TARGETS[config.target].integer_ends:
+            tflite_checks.check_integers_only(data, path, config.target)
         metrics |= tflite_checks.check_lossless(data, path, source.model, lowered.grids, lowered.integers)
     write_bytes(path, data)
     return spec, metrics

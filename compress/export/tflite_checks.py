@@ -17,7 +17,7 @@ from compress.core.artifact import Metrics
 from compress.core.formats import Precision
 from compress.core.spec import ModelSpec
 from compress.errors import CheckError
-from compress.export.checks import int8_metrics
+from compress.export.checks import int8_metrics, name_list
 from compress.runtime.tflite_meta import schema, unpack
 
 TFLITE_OPS = frozenset(
@@ -100,12 +100,24 @@ def check_int8(data: bytes, path: Path) -> Metrics:
         content = model.buffers[tensor.buffer].data
         if content is not None and len(tensor.shape) > 1 and tensor.type in (types.INT8, types.FLOAT32, types.FLOAT16):
             sizes[tensor.type == types.INT8] += len(content)
-    floats = [
-        f"{_code(model, op)}:{_name(graph.tensors[op.outputs[0]])}"
-        for op in graph.operators
-        if graph.tensors[op.outputs[0]].type == types.FLOAT32 and _code(model, op) not in _GRID_ONLY
-    ]
+    floats = _float_operators(model)
     return int8_metrics(path, sizes[True], sizes[False], floats)
+
+
+def check_integers_only(data: bytes, path: Path, target: str) -> None:
+    """Check that image, logits and every operator between them are int8.
+
+    Raises:
+        CheckError: names what is float.
+    """
+    model = unpack(data, str(path))
+    graph, types = model.subgraphs[0], schema().TensorType
+    ends = [graph.tensors[index] for index in (*graph.inputs, *graph.outputs)]
+    if floats := _float_operators(model) + [_name(tensor) for tensor in ends if tensor.type != types.INT8]:
+        raise CheckError(
+            f"{path}: {name_list(floats)} in float; target {target} allows no float",
+            hint="look at that node of the QDQ model: it has to be quantized on both sides",
+        )
 
 
 def check_lossless(
@@ -221,6 +233,17 @@ def _difference(stored: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> str:
     if stored.size != wanted.size:
         return f"{stored.size} of {wanted.size}"
     return f"{int((stored != wanted).sum())} of {wanted.size}, first at {int(np.argmax(stored != wanted))}"
+
+
+def _float_operators(model: Any) -> list[str]:  # noqa: ANN401 - generated classes
+    """Return the operators that compute in float, each with the tensor it makes."""
+    graph, real = model.subgraphs[0], schema().TensorType.FLOAT32
+    made = ((op, graph.tensors[op.outputs[0]]) for op in graph.operators)
+    return [
+        f"{_code(model, op)}:{_name(tensor)}"
+        for op, tensor in made
+        if tensor.type == real and _code(model, op) not in _GRID_ONLY
+    ]
 
 
 def _code(model: Any, op: Any) -> str:  # noqa: ANN401 - generated classes

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
 from compress.core.stage import StageConfig
+from compress.core.targets import TARGETS, Activation, HardSwish, TargetName
 from compress.engine.options import Epochs, FitOptions, Share
 from compress.models.arch_names import known_arch, known_weights, weight_files
 
 Side = Annotated[int, Field(ge=16, le=2048)]
-Scheme = Literal["int8_static", "int8_qat", "dynamic"]
+Scheme = Literal["int8_static", "int8_qat", "dynamic", "auto"]
 
 
 class QatOptions(FitOptions):
@@ -48,7 +49,10 @@ class QuantizeConfig(StageConfig):
     """Make an int8 model from a float one: from a stage or a file, or from an architecture and its weights.
 
     Attributes:
-        scheme: int8_static calibrates ranges, int8_qat also trains with them, dynamic stores int8 weights only.
+        scheme: int8_static calibrates ranges, int8_qat also trains with them, dynamic stores int8 weights only;
+            auto makes fp32, int8 with each way to compute hard-swish, and where none of those keeps the bound int8 with
+            the worst layers float, measures each in the target's runtime on this host, and keeps the fastest that keeps
+            the bound; the table is written as `plan.json`.
         arch: one of `compress.models.arch_names.ARCH_NAMES`; the stage then reads no model.
         weights: of `arch`: `imagenet` (downloaded; the default), `none` (random), or a .safetensors or .pth file, whose
             head says how many classes there are. 1000 classes are ImageNet's.
@@ -58,13 +62,23 @@ class QuantizeConfig(StageConfig):
             with a column `path`; no labels needed. Without a data block every fifth is kept to judge the file with.
         on_bad_image: whether a damaged picture in `calibration` is an error or left out.
         calibration_count: number of pictures, balanced over classes (folders), that the ranges are found on.
+        target: what the model is to run on, see `compress.core.targets`; it sets `activation` and `hard_swish` where
+            they are not given, and the model has to keep to its profile.
         range_rule: how a range is picked from what was seen: `mse` clips where rounding gains more than clipping loses,
             `percentile` where too few values lie beyond, `entropy` where the distribution stays most alike, `minmax`
             nowhere.
         percentile: share of the values inside a range, in percent, for the rule of that name.
         hard_swish: `float` computes it in float inside the int8 model; `gate` as an addition and a product of integers
-            with equal float outputs: a little less accurate, faster in ONNX Runtime.
+            with equal float outputs: a little less accurate, faster in ONNX Runtime. `relu6` puts ReLU6 in its place
+            and `relu6_early` in the first layers only (`gate` in the others): faster still, but another network, that
+            int8_qat has to teach anew, by distillation from the float model.
         exclude: layers that stay float, by name or pattern with `*`; `imgc quantize --sensitivity` ranks them.
+        sensitivity: whether each layer's cost is measured as well: one layer int8, all else float, on 64 pictures;
+            written as `sensitivity.json` and `sensitivity.svg`.
+        max_drop_pp: most points of top-1 that the file may lose on the validation pictures (int8_static, auto); where
+            it loses more, the layers that cost most stay float, as few as it takes, at most half. auto takes 1.0, or
+            without labels min_agreement_pct 95, where neither is given.
+        min_agreement_pct: the same for the share of answers equal to the float model's, which needs no labels.
         correct_biases: whether each layer's mean output is brought back to the float model's (int8_static).
         reconstruct: how the int8 model learns, from the calibration pictures alone and without labels, to repeat what
             the float model computes (int8_static); `steps: 0` is quick, and less accurate.
@@ -89,17 +103,33 @@ class QuantizeConfig(StageConfig):
     calibration: Path | None = None
     on_bad_image: Literal["error", "skip"] = "error"
     calibration_count: Annotated[int, Field(ge=8, le=10_000)] = 256
+    target: TargetName | None = None
     range_rule: Literal["mse", "minmax", "percentile", "entropy"] = "mse"
     percentile: Annotated[float, Field(ge=50.0, le=100.0)] = 99.99
-    hard_swish: Literal["float", "gate"] = "float"
+    hard_swish: HardSwish = "float"
     exclude: tuple[str, ...] = ()
+    sensitivity: bool = False
+    max_drop_pp: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    min_agreement_pct: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     correct_biases: bool = True
     reconstruct: ReconstructOptions = ReconstructOptions()
-    activation: Literal["uint8", "int8"] = "uint8"
+    activation: Activation = "uint8"
     alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
     temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 2.0
     freeze_ranges_at: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     fit: QatOptions = QatOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_defaults_of_the_target(cls, values: Any) -> Any:  # noqa: ANN401 - not validated yet
+        if not isinstance(values, dict):
+            return values
+        if values.get("scheme") == "auto":
+            values = {"target": "cpu-xnnpack", **values}
+        if values.get("target") not in TARGETS:
+            return values
+        target = TARGETS[values["target"]]
+        return {"activation": target.activation, "hard_swish": target.hard_swish, **values}
 
     @field_validator("arch")
     @classmethod
@@ -121,6 +151,32 @@ class QuantizeConfig(StageConfig):
         side = self.preprocess.crop_px if self.preprocess else None
         if self.input_px is not None and side not in (None, self.input_px):
             raise ValueError(f"input_px is {self.input_px}, but preprocess.crop_px is {side}; give one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_target(self) -> QuantizeConfig:
+        if self.target is None:
+            return self
+        target = TARGETS[self.target]
+        if target.activation_fixed and self.activation != target.activation:
+            raise ValueError(
+                f"target {target.name} is fast with activation {target.activation}, found {self.activation}"
+            )
+        if self.scheme == "dynamic" and target.runs is Format.TFLITE:
+            raise ValueError(f"scheme dynamic runs in ONNX Runtime only, target {target.name} is TFLite's")
+        return self
+
+    @model_validator(mode="after")
+    def _searches_where_it_can(self) -> QuantizeConfig:
+        if self.sensitivity and self.scheme not in ("int8_static", "int8_qat"):
+            raise ValueError(f"sensitivity is about the ranges of one int8 model; found scheme {self.scheme}")
+        if self.scheme == "auto" and self.target is None:
+            raise ValueError("scheme auto measures for a target, found none; leave `target` out for cpu-xnnpack")
+        for option in ("max_drop_pp", "min_agreement_pct"):
+            if getattr(self, option) is not None and self.scheme not in ("int8_static", "auto"):
+                raise ValueError(
+                    f"{option} goes with scheme int8_static or auto, found {self.scheme}; use a gate for others"
+                )
         return self
 
     @property

@@ -5,61 +5,88 @@ Shape suffixes: N pictures, H and W pixels, C channels, K classes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compress.core.artifact import Metrics
+from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
 from compress.data.dataset import Split
 from compress.data.pixel_cache import evaluation_pixels
 from compress.engine.evaluate import top1_pct, torch_logits
 from compress.quantize.torch_graph import TorchGraph
 from compress.runtime.evaluate import agreement_pct, evaluate, predict_pixels
-from compress.runtime.predictor import open_predictor
+from compress.runtime.predictor import Predictor, open_predictor
 
 MAX_SQNR_DB = 120.0  # equal answers: no noise, but JSON has no infinity
 
 
-def judge(path: Path, graph: TorchGraph, split: Split, what: str, reporter: Reporter, *, labelled: bool) -> Metrics:
+@dataclass(frozen=True)
+class Yardstick:
+    """Pictures, and what the float model answers on them: every file made of it is held against the same.
+
+    Attributes:
+        pixels_NHWC: uint8, resized and cropped.
+        float_NK: the float model's logits.
+        labels_N: classes of the pictures, None where nobody labelled them.
+        what: what the pictures are, such as "validation pictures".
+    """
+
+    pixels_NHWC: NDArray[np.uint8]
+    float_NK: NDArray[np.float32]
+    labels_N: tuple[int, ...] | None
+    what: str
+
+    def measure(self, predictor: Predictor, reporter: Reporter) -> Metrics:
+        """Return how an opened file answers, as `judge` has it."""
+        metrics: Metrics = {}
+        if self.labels_N is not None:
+            judged = evaluate(predictor, self.pixels_NHWC, self.labels_N, reporter)
+            answers_NK = judged.logits_NK
+            float_pct = top1_pct(self.float_NK, np.asarray(self.labels_N))
+            metrics |= {"top1_pct": judged.top1_pct, "float_top1_pct": float_pct}
+        else:
+            answers_NK = predict_pixels(predictor, self.pixels_NHWC, reporter)
+        return metrics | {
+            "agreement_pct": agreement_pct(self.float_NK, answers_NK),
+            "sqnr_db": sqnr_db(self.float_NK, answers_NK),
+            "judged_images": len(self.float_NK),
+            "judged_on": self.what,
+        }
+
+
+def yardstick_of(
+    graph: TorchGraph, split: Split, preprocess: Preprocess, what: str, reporter: Reporter, *, labelled: bool
+) -> Yardstick:
+    """Return the yardstick of a float model on these pictures; see `judge` for the arguments."""
+    pixels_NHWC = evaluation_pixels(split, preprocess, reporter)
+    float_NK = torch_logits(graph, pixels_NHWC, preprocess)
+    return Yardstick(pixels_NHWC, float_NK, split.labels_N if labelled else None, what)
+
+
+def judge(path: Path, yardstick: Yardstick, reporter: Reporter) -> Metrics:
     """Return the metrics of the written file, which is what will be shipped.
 
     Always: agreement_pct and sqnr_db against the float model, judged_images, judged_on. Where the pictures are
     labelled: top1_pct and float_top1_pct.
-
-    Args:
-        path: the quantized file.
-        graph: the float model.
-        split: pictures; its labels count only if they are classes.
-        what: what the pictures are, such as "validation pictures".
-        reporter: hears the result.
-        labelled: whether the labels are the model's classes.
     """
-    predictor = open_predictor(path)
-    preprocess = predictor.spec.preprocess
-    pixels_NHWC = evaluation_pixels(split, preprocess, reporter)
-    float_NK = torch_logits(graph, pixels_NHWC, preprocess)
-    metrics: Metrics = {}
-    text = ""
-    if labelled:
-        judged = evaluate(predictor, pixels_NHWC, split.labels_N, reporter)
-        answers_NK = judged.logits_NK
-        metrics |= {"top1_pct": judged.top1_pct, "float_top1_pct": top1_pct(float_NK, np.asarray(split.labels_N))}
-        text = f"top-1 {metrics['top1_pct']:.2f} % (float {metrics['float_top1_pct']:.2f} %), "
-    else:
-        answers_NK = predict_pixels(predictor, pixels_NHWC, reporter)
-    agreement, sqnr = agreement_pct(float_NK, answers_NK), sqnr_db(float_NK, answers_NK)
-    reporter.info(
-        f"the file: {text}same answer as the float model on {agreement:.2f} % of {len(split)} {what}, "
-        f"SQNR of the logits {sqnr:.1f} dB"
+    metrics = yardstick.measure(open_predictor(path), reporter)
+    reporter.info(f"the file: {told(metrics)}")
+    return metrics
+
+
+def told(metrics: Metrics) -> str:
+    """Return the metrics of a judgement in words."""
+    top1 = ""
+    if "top1_pct" in metrics:
+        top1 = f"top-1 {metrics['top1_pct']:.2f} % (float {metrics['float_top1_pct']:.2f} %), "
+    return (
+        f"{top1}same answer as the float model on {metrics['agreement_pct']:.2f} % of {metrics['judged_images']} "
+        f"{metrics['judged_on']}, SQNR of the logits {metrics['sqnr_db']:.1f} dB"
     )
-    return metrics | {
-        "agreement_pct": agreement,
-        "sqnr_db": sqnr,
-        "judged_images": len(split),
-        "judged_on": what,
-    }
 
 
 def sqnr_db(float_NK: NDArray[np.float32], answers_NK: NDArray[np.float32]) -> float:

@@ -115,6 +115,24 @@ def gate_hard_swish(model: onnx.ModelProto, keep: Collection[str] = ()) -> tuple
     return graph.finish(), graph.rewritten
 
 
+def hard_swishes(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Return the names of the HardSwish nodes."""
+    return tuple(node.name for node in model.graph.node if node.op_type == "HardSwish")
+
+
+def early_hard_swishes(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Return those before the first pooling or strided layer behind the stem: the largest pictures, the most time.
+
+    The stem is the first Conv; what it makes is the resolution that counts as early.
+    """
+    nodes = list(model.graph.node)
+    convs = [index for index, node in enumerate(nodes) if node.op_type == "Conv"]
+    later = [index for index in convs[1:] if max(attributes_of(nodes[index]).get("strides", [1])) > 1]
+    pools = [index for index, node in enumerate(nodes) if node.op_type in ("MaxPool", "AveragePool")]
+    end = min([*later, *pools], default=len(nodes))
+    return tuple(node.name for node in nodes[:end] if node.op_type == "HardSwish")
+
+
 def relu6_for_hard_swish(model: onnx.ModelProto, names: Collection[str]) -> tuple[onnx.ModelProto, int]:
     """Return the model with the HardSwish nodes of these names as ReLU6, and how many.
 

@@ -15,12 +15,13 @@ from torch import nn
 from compress.core.formats import Format, Precision
 from compress.core.spec import ModelSpec
 from compress.core.stage import SilentReporter
+from compress.core.targets import HardSwish
 from compress.lower.walk import lower
 from compress.models.build import build_model, new_spec
 from compress.models.onnx_meta import embed_spec as embed_in_onnx
 from compress.models.to_onnx import to_onnx
 from compress.quantize.reconstruct import Reconstruction
-from compress.quantize.static import HardSwish, Pictures, StaticOptions, quantize_statically
+from compress.quantize.static import Pictures, StaticOptions, quantize_statically
 from compress.report.int8_compare import latency_ratio
 from compress.report.int8_files import ratio_text, write_float_files
 from compress.report.table import host_text, markdown_table

@@ -222,3 +222,22 @@ def test_config():
     with pytest.raises(ValueError, match="opset"):
         ExportConfig(opset=12)
     assert np.isclose(ExportConfig().parity.min_agreement_pct, 99)
+
+
+def _qdq(build, tmp_path, *, swish: bool) -> Artifact:
+    b = build((1, 3, 32, 32), quantized=True)
+    value = b.q(b.conv(b.q("images"), 3))
+    value = b.q(b.node("HardSwish", [value])) if swish else value
+    path = tmp_path / "qdq.onnx"
+    onnx.save(b.model(b.node("Flatten", [b.q(b.node("GlobalAveragePool", [value]))])), path)
+    return _artifact(path, None)
+
+
+@pytest.mark.parametrize("fmt", ["onnx", "tflite"])
+def test_target_of_a_foreign_qdq_model(build, tmp_path, ctx, fmt):
+    config = ExportConfig(format=fmt, target="mcu")
+    with pytest.raises(CheckError, match=r"qdq\.onnx: hardswish_\d+ \(HardSwish\) computes in float"):
+        run(config, {"from": _qdq(build, tmp_path, swish=True)}, ctx)
+    assert not list(ctx.stage_dir.iterdir())
+    output = run(config, {"from": _qdq(build, tmp_path, swish=False)}, ctx)
+    assert output.metrics["float_ops"] == 0

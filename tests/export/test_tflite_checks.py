@@ -111,3 +111,17 @@ def test_int8_share(made, build):
     b = build()
     with pytest.raises(CheckError, match="CONV_2D:logits"):
         checks.check_int8(lower(b.model(b.conv("images", 3))).data, PATH)
+
+
+def test_integers_only(build, tmp_path):
+    def lowered(quantized, *, swish):
+        b = build((1, 3, 32, 32), quantized=quantized)
+        value = b.q(b.conv(b.q("images"), 3))
+        value = b.q(b.node("HardSwish", [value])) if swish else value
+        return lower(b.model(b.node("Flatten", [b.q(b.node("GlobalAveragePool", [value]))]))).data
+
+    checks.check_integers_only(lowered(True, swish=False), tmp_path / "m.tflite", "mcu")
+    with pytest.raises(CheckError, match=r"HARD_SWISH.*target mcu allows no float"):
+        checks.check_integers_only(lowered(True, swish=True), tmp_path / "m.tflite", "mcu")
+    with pytest.raises(CheckError, match="images"):
+        checks.check_integers_only(lowered(False, swish=False), tmp_path / "m.tflite", "mcu")

@@ -70,3 +70,18 @@ def test_calibration_pictures_suffice_unless_it_trains(options, needs):
 def test_options_that_contradict_each_other_say_which(options, words):
     with pytest.raises(ValidationError, match=words):
         QuantizeConfig.model_validate(options)
+
+
+def test_a_target_sets_what_is_not_given():
+    x86 = QuantizeConfig(target="ort-x86")
+    assert (x86.activation, x86.hard_swish) == ("uint8", "gate")
+    mcu = QuantizeConfig(target="mcu", activation="uint8")
+    assert (mcu.activation, mcu.hard_swish) == ("uint8", "gate")
+    assert QuantizeConfig(target="cpu-xnnpack").hard_swish == "float"
+    assert QuantizeConfig().activation == "uint8"
+    with pytest.raises(ValidationError, match="target ort-x86 is fast with activation uint8, found int8"):
+        QuantizeConfig(target="ort-x86", activation="int8")
+    with pytest.raises(ValidationError, match="scheme dynamic runs in ONNX Runtime only"):
+        QuantizeConfig(target="mcu", scheme="dynamic")
+    with pytest.raises(ValidationError):
+        QuantizeConfig(target="gpu")

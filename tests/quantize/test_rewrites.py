@@ -5,7 +5,13 @@ import onnx
 import torch
 from onnx import helper, numpy_helper
 
-from compress.quantize.rewrites import fold_hard_sigmoid, gate_hard_swish, relu6_for_hard_swish
+from compress.quantize.rewrites import (
+    early_hard_swishes,
+    fold_hard_sigmoid,
+    gate_hard_swish,
+    hard_swishes,
+    relu6_for_hard_swish,
+)
 from compress.quantize.torch_graph import TorchGraph
 
 
@@ -68,3 +74,12 @@ def test_relu6_takes_the_place_of_the_named_nodes_alone(float_model, images_NCHW
     }
     assert [bounds[name] for name in swapped.input[1:]] == [0.0, 6.0]
     assert np.abs(_logits(rewritten, images_NCHW) - _logits(float_model, images_NCHW)).max() > 1e-3
+
+
+def test_early_ends_where_pictures_shrink(float_model):
+    later = helper.make_node("HardSwish", ["cb"], ["hb"], "late")
+    at = next(index for index, node in enumerate(float_model.graph.node) if node.name == "concat")
+    float_model.graph.node.insert(at, later)
+    float_model.graph.node[at + 1].input[1] = "hb"
+    assert hard_swishes(float_model) == ("swish", "late")
+    assert early_hard_swishes(float_model) == ("swish",)

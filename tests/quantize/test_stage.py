@@ -17,9 +17,10 @@ from compress.core.formats import Format, Precision
 from compress.core.preprocess import Preprocess
 from compress.core.stage import RunContext
 from compress.engine.options import FitOptions
-from compress.errors import StageError, UsageError
+from compress.errors import CheckError, StageError, UsageError
 from compress.models.build import build_model, describe, new_spec
 from compress.models.onnx_meta import spec_of
+from compress.models.onnx_target import float_nodes
 from compress.models.weights import save_model
 from compress.quantize.config import QatOptions, QuantizeConfig
 from compress.quantize.stage import run
@@ -186,3 +187,104 @@ def test_training_needs_labels(pictures, tmp_path):
     config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=pictures, scheme="int8_qat")
     with pytest.raises(UsageError, match="int8_qat trains"):
         run(config, {}, _without_data(tmp_path / "out"))
+
+
+def test_a_model_that_breaks_its_target_fails_before_any_work(float_model, pictures, tmp_path):
+    onnx.save(float_model, tmp_path / "foreign.onnx")
+    given = _artifact(tmp_path / "foreign.onnx", Format.ONNX, None)
+    prepare = Preprocess(resize_px=32, crop_px=32)
+    config = QuantizeConfig(calibration=pictures, preprocess=prepare, target="mcu", hard_swish="float")
+    with pytest.raises(CheckError, match=r"hardswish_0 \(HardSwish\) computes in float") as caught:
+        run(config, {"from": given}, _without_data(tmp_path / "out"))
+    assert "hard_swish: gate" in caught.value.hint
+    assert not list((tmp_path / "out").iterdir())
+    with pytest.raises(CheckError, match=r"wh \(Gemm\) computes in float"):
+        run(
+            config.model_copy(update={"hard_swish": "gate", "exclude": ("wh",)}),
+            {"from": given},
+            _without_data(tmp_path / "b"),
+        )
+
+
+def test_a_model_for_a_microcontroller_has_no_float_op(float_model, pictures, tmp_path):
+    onnx.save(float_model, tmp_path / "foreign.onnx")
+    config = QuantizeConfig(calibration=pictures, preprocess=Preprocess(resize_px=32, crop_px=32), target="mcu")
+    output = run(
+        config, {"from": _artifact(tmp_path / "foreign.onnx", Format.ONNX, None)}, _without_data(tmp_path / "out")
+    )
+    assert float_nodes(onnx.load(tmp_path / "out" / output.file_name)) == []
+
+
+def test_sensitivity_is_written_beside_the_model(trained, photos, tmp_path):
+    config = QuantizeConfig(calibration_count=12, sensitivity=True)
+    output = run(config, {"from": trained}, _context(tmp_path, photos))
+    found = json.loads((tmp_path / "sensitivity.json").read_text())
+    assert found["images"] == 9
+    assert found["judged_on"] == "validation pictures"
+    assert found["layers"][0]["layer"] == output.metrics["worst_layer"]
+    assert all(0 <= layer["top1_pct"] <= 100 for layer in found["layers"])
+    assert (tmp_path / "sensitivity.svg").read_text().startswith("<svg")
+    names = {node.name for node in onnx.load(tmp_path / output.file_name).graph.node}
+    excluded = {name for layer in found["layers"] for name in layer["nodes"]}
+    assert len(excluded & names) > len(excluded) // 2
+
+
+ROUGH = {"calibration_count": 12, "reconstruct": {"steps": 0}, "range_rule": "percentile", "percentile": 99.0}
+
+
+def test_a_bound_that_does_not_hold_leaves_layers_float(trained, photos, tmp_path):
+    config = QuantizeConfig(**ROUGH, min_agreement_pct=100.0, max_drop_pp=0.0)
+    plain = run(QuantizeConfig(**ROUGH), {"from": trained}, _context(tmp_path / "plain", photos))
+    assert plain.metrics["agreement_pct"] < 100
+    output = run(config, {"from": trained}, _context(tmp_path / "bound", photos))
+    assert output.metrics["agreement_pct"] == 100
+    assert output.metrics["float_layers"] >= 1
+    assert output.metrics["mixed_p50_ms"] > 0 < output.metrics["full_int8_p50_ms"]
+    floats = {node.name for node in float_nodes(onnx.load(tmp_path / "bound" / output.file_name))}
+    assert set(output.metrics["float_layer_names"].split(", ")) & floats
+    assert not (tmp_path / "bound/tries").exists()
+
+
+def test_a_bound_that_holds_costs_nothing(trained, photos, tmp_path):
+    config = QuantizeConfig(calibration_count=12, min_agreement_pct=10.0)
+    assert run(config, {"from": trained}, _context(tmp_path, photos)).metrics["float_layers"] == 0
+
+
+def test_a_bound_that_cannot_hold_fails_with_numbers(pictures, tmp_path):
+    options = {**ROUGH, "percentile": 50.0, "exclude": ("conv_stem",)}
+    given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": pictures, "target": "mcu"}
+    config = QuantizeConfig(**{**options, "exclude": ()}, **given, min_agreement_pct=100.0)
+    with pytest.raises(StageError, match=r"agreement is .*target mcu allows no float layer"):
+        run(config, {}, _without_data(tmp_path / "out"))
+
+
+def test_a_drop_needs_labels(pictures, tmp_path):
+    config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=pictures, max_drop_pp=1.0)
+    with pytest.raises(UsageError, match="photographs with labels"):
+        run(config, {}, _without_data(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("target", ["cpu-xnnpack", "ort-x86"])
+def test_auto_keeps_the_fastest_within_the_bound_and_writes_the_table(target, trained, photos, tmp_path):
+    options = {"calibration_count": 12, "reconstruct": {"steps": 0}, "max_drop_pp": 50.0}
+    config = QuantizeConfig(scheme="auto", target=target, **options)
+    output = run(config, {"from": trained}, _context(tmp_path, photos))
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    rows = {row["name"]: row for row in plan["candidates"]}
+    assert {"fp32", "int8"} == set(rows) - {"dynamic (int8 weights)", "int8, worst layers float"}
+    assert ("dynamic (int8 weights)" in rows) == (target == "ort-x86")
+    assert all((row["partitions"] is None) == (target == "ort-x86") for row in rows.values())
+    assert plan["chosen"] == output.metrics["chosen"]
+    allowed = [row for row in rows.values() if not row["refused"]]
+    assert rows[plan["chosen"]]["p50_ms"] <= 1.031 * min(row["p50_ms"] for row in allowed)
+    assert (output.spec.precision is Precision.FP32) == (plan["chosen"] == "fp32")
+    assert not (tmp_path / "candidates").exists()
+
+
+def test_auto_for_integers_only_never_falls_back_to_floats(pictures, tmp_path):
+    given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": pictures, "target": "mcu"}
+    options = {"range_rule": "percentile", "percentile": 50.0, "reconstruct": {"steps": 0}, "calibration_count": 12}
+    config = QuantizeConfig(scheme="auto", **given, **options, min_agreement_pct=100.0)
+    with pytest.raises(StageError, match=r"no candidate keeps the bound \(agreement >= 100 %\)"):
+        run(config, {}, _without_data(tmp_path / "out"))
+    assert not (tmp_path / "out/model.onnx").exists()

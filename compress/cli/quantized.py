@@ -1,0 +1,74 @@
+"""Tables of what a quantize stage found out beside its model: the cost of each layer, and the candidates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from compress.cli.output import print_table, size_text
+from compress.cli.run_files import shown
+
+PLAN_FILE = "plan.json"
+SENSITIVITY_FILES = ("sensitivity.json", "sensitivity.svg")
+
+
+def show_sensitivity(folder: Path) -> None:
+    """Print the ranked layers of a stage's folder, if it has measured them."""
+    found = _read(folder / SENSITIVITY_FILES[0])
+    if found is None:
+        return
+    labelled = found["float_top1_pct"] is not None
+    columns = ["rank", "layer", "ops", "KL", "SQNR dB", "agreement %", *(["top-1 %"] if labelled else [])]
+    rows = [
+        [rank, layer["layer"], layer["ops"], f"{layer['kl']:.2e}", f"{layer['sqnr_db']:.1f}", *_shares(layer, labelled)]
+        for rank, layer in enumerate(found["layers"], 1)
+    ]
+    title = f"each layer alone int8, all else float, on {found['images']} {found['judged_on']}"
+    if labelled:
+        title += f" (float top-1 {found['float_top1_pct']:.2f} %)"
+    print_table(title, columns, rows, left=3)
+    typer.echo(" ".join(str(shown(folder / name)) for name in SENSITIVITY_FILES))
+
+
+def show_plan(folder: Path) -> None:
+    """Print the candidates of `scheme: auto`, and which was chosen and why, if a stage's folder has them."""
+    found = _read(folder / PLAN_FILE)
+    if found is None:
+        return
+    labelled = any("top1_pct" in one["metrics"] for one in found["candidates"])
+    columns = [
+        "candidate",
+        *(["top-1 %"] if labelled else []),
+        "agreement %",
+        "p50 ms",
+        "size",
+        "partitions",
+        "refused",
+    ]
+    rows = [
+        [
+            ("* " if one["name"] == found["chosen"] else "  ") + one["name"],
+            *([f"{one['metrics']['top1_pct']:.2f}"] if labelled else []),
+            f"{one['metrics']['agreement_pct']:.2f}",
+            f"{one['p50_ms']:.3f}",
+            size_text(one["size_bytes"]),
+            one["partitions"],
+            one["refused"],
+        ]
+        for one in found["candidates"]
+    ]
+    print_table(f"candidates for {found['target']}, on {found['judged_on']}, batch 1, 1 thread", columns, rows)
+    typer.echo(f"chosen: {found['why']}")
+    typer.echo(str(shown(folder / PLAN_FILE)))
+
+
+def _shares(layer: dict[str, Any], labelled: bool) -> list[str]:
+    return [f"{layer['agreement_pct']:.2f}", *([f"{layer['top1_pct']:.2f}"] if labelled else [])]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    return found

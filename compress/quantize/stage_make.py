@@ -1,0 +1,203 @@
+"""How the quantize stage makes int8 models: calibrated, trained, and with the worst layers left float."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from compress.core.artifact import Metrics
+from compress.core.formats import Precision
+from compress.core.spec import ModelSpec
+from compress.core.storage import atomic_path, write_json, write_text
+from compress.core.targets import TARGETS, HardSwish
+from compress.data.transforms import normalize
+from compress.engine.sets import training_sets
+from compress.errors import StageError, UsageError
+from compress.models.onnx_meta import embed_spec
+from compress.quantize.bound import Bound
+from compress.quantize.chart import bars_svg
+from compress.quantize.judge import Yardstick, told
+from compress.quantize.layers import layers_of
+from compress.quantize.mixed import float_worst
+from compress.quantize.pictures import embed_calibration, write_manifest
+from compress.quantize.points import matching_nodes
+from compress.quantize.qat import train_quantized
+from compress.quantize.reconstruct import Reconstruction
+from compress.quantize.sensitivity import MAX_PICTURES, Sensitivity, measure_sensitivity
+from compress.quantize.stage_inputs import Job
+from compress.quantize.static import Pictures, StaticGraph, StaticOptions, quantize_statically, spread
+from compress.runtime.latency import Timing, measure_latency
+from compress.runtime.predictor import open_predictor
+
+FIT_DIR = "fit"
+SENSITIVITY_NAME = "sensitivity"
+TIMING = Timing(warmup=5, repeats=200, budget_s=2.0)
+_SHARE_OF_STEPS = 3  # an attempt of the loop reconstructs in a third of the steps
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model that the stage may ship.
+
+    Attributes:
+        model: ONNX.
+        precision: of it.
+        rewrites: those it took since the float model.
+    """
+
+    model: onnx.ModelProto
+    precision: Precision
+    rewrites: tuple[str, ...] = ()
+
+
+def make_static(
+    job: Job, *, hard_swish: HardSwish | None = None, floats: tuple[str, ...] = (), steps: int | None = None
+) -> StaticGraph:
+    """Return the model with calibrated ranges; the arguments take the place of the config's, `floats` adds to it."""
+    config, trains = job.config, job.config.scheme == "int8_qat"
+    wanted = config.reconstruct.steps if steps is None else steps
+    options = StaticOptions(
+        rule=config.range_rule,
+        percentile=config.percentile,
+        hard_swish=hard_swish or config.hard_swish,
+        floats=tuple(dict.fromkeys((*matching_nodes(job.model, config.exclude), *floats))),
+        correct_biases=config.correct_biases and not trains,
+        reconstruction=Reconstruction(
+            steps=0 if trains else wanted,  # training needs none before it
+            batch_size=config.reconstruct.batch_size,
+            lr=config.reconstruct.lr,
+            lr_scale=config.reconstruct.lr_scale,
+        ),
+    )
+    return quantize_statically(job.model, job.calibration(), options, seed=job.ctx.seed, reporter=job.ctx.reporter)
+
+
+def make_qat(job: Job) -> StaticGraph:
+    """Return the model with learned ranges and weights."""
+    if job.dataset is None:
+        raise UsageError("int8_qat trains, which needs photographs", hint="give --data DIR, or use int8_static")
+    config, ctx = job.config, job.ctx
+    made = make_static(job)
+    train, val = training_sets(job.dataset, job.spec.preprocess, ctx.reporter)
+    train_quantized(
+        made.quantized,
+        made.teacher,
+        train=train,
+        val=val,
+        num_classes=job.spec.num_classes,
+        preprocess=job.spec.preprocess,
+        options=config.fit,
+        temperature=config.temperature,
+        alpha=config.alpha,
+        freeze_ranges_at=config.freeze_ranges_at,
+        work_dir=ctx.stage_dir / FIT_DIR,
+        seed=ctx.seed,
+        device=ctx.device,
+        reporter=ctx.reporter,
+    )
+    return made
+
+
+def finished(job: Job, graph: StaticGraph) -> Made:
+    """Return a rounded graph as the QDQ model."""
+    return Made(graph.to_qdq(job.config.activation), Precision.INT8, graph.rewrites)
+
+
+def save(job: Job, made: Made, path: Path) -> ModelSpec:
+    """Write a model with its spec and, where it is calibrated, its pictures' hashes; return the spec."""
+    rewrites = tuple(dict.fromkeys((*job.spec.rewrites, *made.rewrites)))
+    spec = job.spec.model_copy(update={"precision": made.precision, "rewrites": rewrites})
+    if made.precision is Precision.INT8 and job.chosen is not None:
+        embed_calibration(made.model, write_manifest(job.chosen, job.ctx.stage_dir))
+    embed_spec(made.model, spec)
+    with atomic_path(path) as temporary:
+        onnx.save(made.model, temporary)
+    return spec
+
+
+def sensitivity_of(job: Job, graph: StaticGraph, yardstick: Yardstick) -> Sensitivity:
+    """Return what each layer costs, and write it as `sensitivity.json` and `sensitivity.svg`."""
+    floats = set(matching_nodes(job.model, job.config.exclude))
+    layers = [layer for layer in layers_of(job.model) if not floats.intersection(layer.nodes)]
+    chosen = spread(len(yardstick.float_NK), MAX_PICTURES)
+    pictures = Pictures(yardstick.pixels_NHWC[chosen], job.spec.preprocess)
+    labels_N = None if yardstick.labels_N is None else [yardstick.labels_N[index] for index in chosen]
+    found = measure_sensitivity(
+        graph.model, graph.calibrated, layers, list(pictures.batches()), labels_N, job.ctx.reporter
+    )
+    folder = job.ctx.stage_dir
+    write_json(folder / f"{SENSITIVITY_NAME}.json", found.as_json(yardstick.what))
+    bars = [(f"{loss.layer.name} ({loss.layer.ops})", loss.kl, f"{loss.kl:.2g}") for loss in found.ranked]
+    title = f"KL of the answers with one layer int8, in nats (n = {found.images} {yardstick.what})"
+    write_text(folder / f"{SENSITIVITY_NAME}.svg", bars_svg(title, bars))
+    return found
+
+
+def within_bound(
+    job: Job, graph: StaticGraph, yardstick: Yardstick, bound: Bound, hard_swish: HardSwish | None = None
+) -> tuple[StaticGraph, Metrics]:
+    """Return the graph if it keeps the bound, else one with the worst layers float, and what that costs.
+
+    Raises:
+        StageError: it cannot be kept.
+    """
+    reporter = job.ctx.reporter
+    with scratch(job, "tries") as folder:
+        save(job, finished(job, graph), folder / "full.onnx")
+        full = yardstick.measure(open_predictor(folder / "full.onnx"), reporter)
+        reporter.info(f"all int8: {told(full)}")
+        if not bound.broken_by(full):
+            return graph, {"float_layers": 0}
+        _refuse_where_floats_are(job, bound, full)
+        reporter.info(f"all int8 breaks the bound: {bound.broken_by(full)}; looking for the layers that cost most")
+        ranked = [loss.layer for loss in sensitivity_of(job, graph, yardstick).ranked]
+        last: list[StaticGraph] = []
+
+        def attempt(floats: tuple[str, ...]) -> Metrics:
+            steps = job.config.reconstruct.steps // _SHARE_OF_STEPS
+            last[:] = [make_static(job, hard_swish=hard_swish, floats=floats, steps=steps)]
+            save(job, finished(job, last[0]), folder / "mixed.onnx")
+            return yardstick.measure(open_predictor(folder / "mixed.onnx"), reporter)
+
+        chosen, _ = float_worst(ranked, attempt, bound, full, reporter)
+        costs = _cost(job, folder, yardstick)
+    names = ", ".join(layer.name for layer in chosen)
+    reporter.info(
+        f"{len(chosen)} of {len(ranked)} layers stay float: {names}\n  ONNX Runtime p50 on this host: all int8 "
+        f"{costs['full_int8_p50_ms']:.3f} ms, mixed {costs['mixed_p50_ms']:.3f} ms"
+    )
+    return last[0], {"float_layers": len(chosen), "float_layer_names": names, **costs}
+
+
+def _refuse_where_floats_are(job: Job, bound: Bound, full: Metrics) -> None:
+    target = job.config.target
+    if target is not None and TARGETS[target].float_ops == frozenset():
+        raise StageError(
+            f"the bound ({bound}) does not hold: {bound.broken_by(full)}; target {target} allows no float layer",
+            hint="allow more, give more calibration pictures, or train: `scheme: int8_qat`",
+        )
+
+
+@contextmanager
+def scratch(job: Job, name: str) -> Iterator[Path]:
+    """Give an empty folder for models to compare, and remove it; one that a kill left behind is emptied."""
+    folder = job.ctx.stage_dir / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cost(job: Job, folder: Path, yardstick: Yardstick) -> Metrics:
+    """Return the milliseconds of both files, measured in turns."""
+    files = {name: open_predictor(folder / f"{name}.onnx") for name in ("full", "mixed")}
+    image = normalize(yardstick.pixels_NHWC[:1], job.spec.preprocess)
+    found = measure_latency(files, dict.fromkeys(files, image), TIMING, job.ctx.reporter)
+    return {"full_int8_p50_ms": found["full"].p50_ms, "mixed_p50_ms": found["mixed"].p50_ms}

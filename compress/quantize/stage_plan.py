@@ -1,0 +1,152 @@
+"""`scheme: auto`: make every candidate, measure its file on this host, keep the best."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+
+from compress.core.artifact import Metrics
+from compress.core.formats import Format, Precision
+from compress.core.storage import write_json
+from compress.core.targets import TARGETS, HardSwish, Target
+from compress.data.transforms import normalize
+from compress.errors import CheckError, StageError
+from compress.lower.walk import lower
+from compress.models.onnx_target import check_target
+from compress.quantize.bound import Bound
+from compress.quantize.dynamic import quantize_dynamically
+from compress.quantize.judge import Yardstick
+from compress.quantize.plan import Candidate, choose
+from compress.quantize.rewrites import early_hard_swishes, hard_swishes
+from compress.quantize.stage_inputs import Job
+from compress.quantize.stage_make import TIMING, Made, finished, make_static, save, scratch, within_bound
+from compress.runtime.host import host
+from compress.runtime.latency import measure_latency
+from compress.runtime.predictor import Predictor, open_predictor
+from compress.runtime.tflite_meta import embed_spec
+
+PLAN_NAME = "plan.json"
+DEFAULT_BOUND = {True: Bound(1.0, None), False: Bound(None, 95.0)}  # by whether there are labels
+_FP32 = "fp32"
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A candidate whose file is there: not yet timed."""
+
+    name: str
+    made: Made
+    predictor: Predictor
+    metrics: Metrics
+    refused: str
+
+
+def make_planned(job: Job, yardstick: Yardstick, bound: Bound) -> tuple[Made, Metrics]:
+    """Return the best candidate and what was measured; the whole table is written as `plan.json`.
+
+    Raises:
+        StageError: no candidate keeps the bound.
+    """
+    assert job.config.target is not None, "the config gives scheme auto a target"
+    target, bound = TARGETS[job.config.target], bound or DEFAULT_BOUND[yardstick.labels_N is not None]
+    if platform.machine().lower() not in target.machines:
+        job.ctx.reporter.warn(f"this host ({platform.machine()}) is not a {target.name}: its milliseconds may mislead")
+    with scratch(job, "candidates") as folder:
+        found = [_tried(job, name, made, yardstick, bound, target, folder) for name, made in _makers(job, target)]
+        if all(one.refused or one.made.precision is Precision.FP32 for one in found):
+            found += _mixed(job, yardstick, bound, target, folder)
+        candidates = _timed(job, found, yardstick)
+        best, why = choose(candidates, bound)
+    report = {"target": target.name, "bound": str(bound), "judged_on": yardstick.what, "host": host()}
+    rows = [candidate.as_json() for candidate in candidates]
+    write_json(job.ctx.stage_dir / PLAN_NAME, {**report, "candidates": rows, "chosen": best.name, "why": why})
+    job.ctx.reporter.info(f"chosen: {why}")
+    made = next(one.made for one in found if one.name == best.name)
+    return made, {"chosen": best.name, "p50_ms": best.p50_ms, "fp32_p50_ms": _fp32_ms(candidates)}
+
+
+def _fp32_ms(candidates: list[Candidate]) -> float | None:
+    return next((candidate.p50_ms for candidate in candidates if candidate.name == _FP32), None)
+
+
+def _makers(job: Job, target: Target) -> Iterator[tuple[str, Callable[[], Made]]]:
+    """Yield names and makers of the candidates that the target can run."""
+    if not target.integer_ends:
+        yield _FP32, lambda: Made(job.model, Precision.FP32)
+    for name, mode in modes_of(job.model, target):
+        yield name, lambda mode=mode: finished(job, make_static(job, hard_swish=mode))  # type: ignore[misc]
+    if target.runs is Format.ONNX:
+        yield "dynamic (int8 weights)", lambda: Made(quantize_dynamically(job.model), Precision.DYNAMIC)
+
+
+def modes_of(model: onnx.ModelProto, target: Target) -> list[tuple[str, HardSwish]]:
+    """Return name and way of each way to compute hard-swish that the target allows; one where there is none."""
+    if not hard_swishes(model):
+        return [("int8", "float")]
+    modes: list[tuple[str, HardSwish]] = [("int8, hard-swish gate", "gate"), ("int8, all hard-swish ReLU6", "relu6")]
+    if early_hard_swishes(model):
+        modes.append(("int8, early hard-swish ReLU6", "relu6_early"))
+    if target.float_ops is None or "HardSwish" in target.float_ops:
+        modes.insert(0, ("int8, hard-swish float", "float"))
+    return modes
+
+
+def _tried(
+    job: Job, name: str, make: Callable[[], Made], yardstick: Yardstick, bound: Bound, target: Target, folder: Path
+) -> _Tried:
+    """Make a candidate, write its file for the target and judge that."""
+    job.ctx.reporter.info(f"candidate: {name}")
+    made = make()
+    path = folder / f"{len(list(folder.iterdir()))}.onnx"
+    spec = save(job, made, path)
+    refused = ""
+    if made.precision is Precision.INT8:
+        refused = _outside(made.model, target)
+    if target.runs is Format.TFLITE:
+        source, path = path, path.with_suffix(".tflite")
+        path.write_bytes(
+            embed_spec(lower(onnx.load(source)).data, spec.model_copy(update={"layout": "NHWC", "layers": ()}))
+        )
+    predictor = open_predictor(path)
+    metrics = yardstick.measure(predictor, job.ctx.reporter)
+    return _Tried(name, made, predictor, metrics, refused or bound.broken_by(metrics))
+
+
+def _outside(model: onnx.ModelProto, target: Target) -> str:
+    try:
+        check_target(model, replace(target, activation_fixed=False), "it")
+    except CheckError as error:
+        return error.message
+    return ""
+
+
+def _mixed(job: Job, yardstick: Yardstick, bound: Bound, target: Target, folder: Path) -> list[_Tried]:
+    """Return the candidate whose worst layers are float, or none where even that breaks the bound."""
+    try:
+        graph, _ = within_bound(job, make_static(job), yardstick, bound)
+    except StageError as error:
+        job.ctx.reporter.info(error.message)
+        return []
+    return [_tried(job, "int8, worst layers float", lambda: finished(job, graph), yardstick, bound, target, folder)]
+
+
+def _timed(job: Job, found: list[_Tried], yardstick: Yardstick) -> list[Candidate]:
+    """Return the candidates with their times, measured in turns."""
+    image = normalize(yardstick.pixels_NHWC[:1], job.spec.preprocess)
+    predictors = {one.name: one.predictor for one in found}
+    times = measure_latency(predictors, dict.fromkeys(predictors, image), TIMING, job.ctx.reporter)
+    return [
+        Candidate(
+            name=one.name,
+            metrics=one.metrics,
+            p50_ms=times[one.name].p50_ms,
+            size_bytes=one.predictor.path.stat().st_size,
+            partitions=getattr(one.predictor, "delegate_partitions", None),
+            refused=one.refused,
+        )
+        for one in found
+    ]

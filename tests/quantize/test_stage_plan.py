@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from compress.core.targets import TARGETS
+from compress.quantize.rewrites import relu6_for_hard_swish
+from compress.quantize.stage_plan import modes_of
+
+
+def test_every_way_to_compute_hard_swish_is_a_candidate(float_model):
+    assert [mode for _, mode in modes_of(float_model, TARGETS["cpu-xnnpack"])] == [
+        "float",
+        "gate",
+        "relu6",
+        "relu6_early",
+    ]
+
+
+def test_strict_integers_have_no_float_island(float_model):
+    assert "float" not in [mode for _, mode in modes_of(float_model, TARGETS["mcu"])]
+
+
+def test_a_network_without_hard_swish_has_one_way(float_model):
+    plain, _ = relu6_for_hard_swish(float_model, ["swish"])
+    assert modes_of(plain, TARGETS["ort-x86"]) == [("int8", "float")]
