@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
 from compress.core.stage import StageConfig
-from compress.core.targets import TARGETS, Activation, HardSwish, TargetName
+from compress.core.targets import TARGETS, Activation, HardSwish, Target, TargetName
 from compress.engine.options import Epochs, FitOptions, Share
 from compress.models.arch_names import known_arch, known_weights, weight_files
 
@@ -43,6 +45,12 @@ class ReconstructOptions(BaseModel):
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
     lr: Annotated[float, Field(gt=0.0, le=1.0)] = 5e-5
     lr_scale: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+
+
+def _preset(given: Mapping[str, Any]) -> Target:
+    """Return the target whose defaults apply: the one that was given, else what suits ONNX Runtime and LiteRT alike."""
+    name = given.get("target")
+    return TARGETS[name] if name else replace(TARGETS["ort-x86"], hard_swish="float")
 
 
 class QuantizeConfig(StageConfig):
@@ -103,33 +111,23 @@ class QuantizeConfig(StageConfig):
     calibration: Path | None = None
     on_bad_image: Literal["error", "skip"] = "error"
     calibration_count: Annotated[int, Field(ge=8, le=10_000)] = 256
-    target: TargetName | None = None
+    target: TargetName | None = Field(
+        default_factory=lambda given: "cpu-xnnpack" if given.get("scheme") == "auto" else None
+    )
     range_rule: Literal["mse", "minmax", "percentile", "entropy"] = "mse"
     percentile: Annotated[float, Field(ge=50.0, le=100.0)] = 99.99
-    hard_swish: HardSwish = "float"
+    hard_swish: HardSwish = Field(default_factory=lambda given: _preset(given).hard_swish)
     exclude: tuple[str, ...] = ()
     sensitivity: bool = False
     max_drop_pp: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     min_agreement_pct: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     correct_biases: bool = True
     reconstruct: ReconstructOptions = ReconstructOptions()
-    activation: Activation = "uint8"
+    activation: Activation = Field(default_factory=lambda given: _preset(given).activation)
     alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
     temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 2.0
     freeze_ranges_at: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     fit: QatOptions = QatOptions()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _take_defaults_of_the_target(cls, values: Any) -> Any:  # noqa: ANN401 - not validated yet
-        if not isinstance(values, dict):
-            return values
-        if values.get("scheme") == "auto":
-            values = {"target": "cpu-xnnpack", **values}
-        if values.get("target") not in TARGETS:
-            return values
-        target = TARGETS[values["target"]]
-        return {"activation": target.activation, "hard_swish": target.hard_swish, **values}
 
     @field_validator("arch")
     @classmethod
