@@ -67,7 +67,7 @@ def _why(best: Candidate, candidates: Sequence[Candidate], equal: Sequence[Candi
         texts.append(f"is as fast as {others} to within {100 * (SAME_SPEED - 1):.0f} %, and smaller")
     else:
         texts.append("is the fastest of those that do")
-    faster = [one.name for one in candidates if one.refused and one.p50_ms and one.p50_ms < _ms(best)]
+    faster = [one.name for one in candidates if one.refused and one.p50_ms and one.p50_ms * SAME_SPEED < _ms(best)]
     if faster:
         texts.append(f"{', '.join(faster)} would be faster, but may not be shipped")
     return "; ".join(texts)
