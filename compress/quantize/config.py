@@ -78,8 +78,8 @@ class QuantizeConfig(StageConfig):
         percentile: share of the values inside a range, in percent, for the rule of that name.
         hard_swish: `float` computes it in float inside the int8 model; `gate` as an addition and a product of integers
             with equal float outputs: a little less accurate, faster in ONNX Runtime. `relu6` puts ReLU6 in its place
-            and `relu6_early` in the first layers only (`gate` in the others): faster still, but another network, that
-            int8_qat has to teach anew, by distillation from the float model.
+            and `relu6_early` in the first layers only (`gate` in the others): another network, that int8_qat has to
+            teach anew, by distillation from the float model.
         exclude: layers that stay float, by name or pattern with `*`; `imgc quantize --sensitivity` ranks them.
         sensitivity: whether each layer's cost is measured as well: one layer int8, all else float, on 64 pictures;
             written as `sensitivity.json` and `sensitivity.svg`.

@@ -138,9 +138,7 @@ def sensitivity_of(job: Job, graph: StaticGraph, yardstick: Yardstick) -> Sensit
     return found
 
 
-def within_bound(
-    job: Job, graph: StaticGraph, yardstick: Yardstick, bound: Bound, hard_swish: HardSwish | None = None
-) -> tuple[StaticGraph, Metrics]:
+def within_bound(job: Job, graph: StaticGraph, yardstick: Yardstick, bound: Bound) -> tuple[StaticGraph, Metrics]:
     """Return the graph if it keeps the bound, else one with the worst layers float, and what that costs.
 
     Raises:
@@ -160,7 +158,7 @@ def within_bound(
 
         def attempt(floats: tuple[str, ...]) -> Metrics:
             steps = job.config.reconstruct.steps // _SHARE_OF_STEPS
-            last[:] = [make_static(job, hard_swish=hard_swish, floats=floats, steps=steps)]
+            last[:] = [make_static(job, floats=floats, steps=steps)]
             save(job, finished(job, last[0]), folder / "mixed.onnx")
             return yardstick.measure(open_predictor(folder / "mixed.onnx"), reporter)
 

@@ -107,10 +107,9 @@ def _tried(
     if made.precision is Precision.INT8:
         refused = _outside(made.model, target)
     if target.runs is Format.TFLITE:
-        source, path = path, path.with_suffix(".tflite")
-        path.write_bytes(
-            embed_spec(lower(onnx.load(source)).data, spec.model_copy(update={"layout": "NHWC", "layers": ()}))
-        )
+        path = path.with_suffix(".tflite")
+        described = spec.model_copy(update={"layout": "NHWC", "layers": ()})
+        path.write_bytes(embed_spec(lower(made.model).data, described))
     predictor = open_predictor(path)
     metrics = yardstick.measure(predictor, job.ctx.reporter)
     return _Tried(name, made, predictor, metrics, refused or bound.broken_by(metrics))

@@ -61,7 +61,8 @@ def _rows(arch: str) -> Iterator[tuple[str, ...]]:
 def _normalised(model: nn.Module, pictures: Pictures) -> nn.Module:
     """Return the network with BN statistics of its own: else random weights fade to nothing, layer by layer.
 
-    Then scales differ by more than XNNPACK's kernels allow (2**-10 for an addition), which no trained network's do.
+    Faded, the scales that meet in an addition or product lay up to five decades apart, and LiteRT's delegate cut
+    MobileNetV3-Large in 20 pieces instead of 1.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -251,9 +251,9 @@ def test_a_bound_that_holds_costs_nothing(trained, photos, tmp_path):
 
 
 def test_a_bound_that_cannot_hold_fails_with_numbers(pictures, tmp_path):
-    options = {**ROUGH, "percentile": 50.0, "exclude": ("conv_stem",)}
+    options = {**ROUGH, "percentile": 50.0}
     given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": pictures, "target": "mcu"}
-    config = QuantizeConfig(**{**options, "exclude": ()}, **given, min_agreement_pct=100.0)
+    config = QuantizeConfig(**options, **given, min_agreement_pct=100.0)
     with pytest.raises(StageError, match=r"agreement is .*target mcu allows no float layer"):
         run(config, {}, _without_data(tmp_path / "out"))
 
