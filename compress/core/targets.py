@@ -10,6 +10,7 @@ from compress.core.formats import Format
 TargetName = Literal["cpu-xnnpack", "ort-x86", "ort-arm", "mcu"]
 Activation = Literal["uint8", "int8"]
 HardSwish = Literal["float", "gate", "relu6_early", "relu6"]
+Stem = Literal["float", "int8"]
 
 _XNNPACK_FLOATS = frozenset(
     {

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
 from compress.core.stage import StageConfig
-from compress.core.targets import TARGETS, Activation, HardSwish, Target, TargetName
+from compress.core.targets import TARGETS, Activation, HardSwish, Stem, Target, TargetName
 from compress.engine.options import Epochs, FitOptions, Share
 from compress.models.arch_names import known_arch, known_weights, weight_files
 
@@ -53,6 +53,12 @@ def _preset(given: Mapping[str, Any]) -> Target:
     return TARGETS[name] if name else replace(TARGETS["ort-x86"], hard_swish="float")
 
 
+def _stem(given: Mapping[str, Any]) -> Stem:
+    """Return `int8` where the target allows no floats, or where the stem's hard-swish is to be another function."""
+    swaps = given.get("hard_swish") in ("relu6", "relu6_early")
+    return "int8" if swaps or _preset(given).float_ops == frozenset() else "float"
+
+
 class QuantizeConfig(StageConfig):
     """Make an int8 model from a float one: from a stage or a file, or from an architecture and its weights.
 
@@ -80,6 +86,9 @@ class QuantizeConfig(StageConfig):
             with equal float outputs: a little less accurate, faster in ONNX Runtime. `relu6` puts ReLU6 in its place
             and `relu6_early` in the first layers only (`gate` in the others): another network, that int8_qat has to
             teach anew, by distillation from the float model.
+        stem: `float` leaves the first convolution, the hard-swish behind it and a depthwise convolution behind that in
+            float, which costs no time on x86 and saves most of the accuracy that int8 loses; a stem without hard-swish
+            is int8 anyway. Default `float`, but `int8` where the target allows no floats or a swap is wanted there.
         exclude: layers that stay float, by name or pattern with `*`; `imgc quantize --sensitivity` ranks them.
         sensitivity: whether each layer's cost is measured as well: one layer int8, all else float, on 64 pictures;
             written as `sensitivity.json` and `sensitivity.svg`.
@@ -99,7 +108,7 @@ class QuantizeConfig(StageConfig):
 
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH, Format.ONNX})
     entry_point: ClassVar[str] = "compress.quantize.stage:run"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime")
 
     kind: Literal["quantize"] = "quantize"
@@ -117,6 +126,7 @@ class QuantizeConfig(StageConfig):
     range_rule: Literal["mse", "minmax", "percentile", "entropy"] = "mse"
     percentile: Annotated[float, Field(ge=50.0, le=100.0)] = 99.99
     hard_swish: HardSwish = Field(default_factory=lambda given: _preset(given).hard_swish)
+    stem: Stem = Field(default_factory=lambda given: _stem(given))
     exclude: tuple[str, ...] = ()
     sensitivity: bool = False
     max_drop_pp: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
@@ -162,6 +172,14 @@ class QuantizeConfig(StageConfig):
             )
         if self.scheme == "dynamic" and target.runs is Format.TFLITE:
             raise ValueError(f"scheme dynamic runs in ONNX Runtime only, target {target.name} is TFLite's")
+        return self
+
+    @model_validator(mode="after")
+    def _swaps_what_is_int8(self) -> QuantizeConfig:
+        if self.stem == "float" and self.hard_swish in ("relu6", "relu6_early"):
+            raise ValueError(
+                f"hard_swish {self.hard_swish} swaps that of the stem too, found stem float; leave `stem` out for int8"
+            )
         return self
 
     @model_validator(mode="after")

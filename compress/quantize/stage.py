@@ -20,12 +20,12 @@ from compress.quantize.bound import Bound
 from compress.quantize.config import QuantizeConfig
 from compress.quantize.dynamic import quantize_dynamically
 from compress.quantize.judge import Yardstick, judge
-from compress.quantize.points import matching_nodes
 from compress.quantize.stage_inputs import Job, read_float_model, read_job
 from compress.quantize.stage_make import (
     FIT_DIR,
     Made,
     finished,
+    float_names,
     make_qat,
     make_static,
     save,
@@ -77,4 +77,4 @@ def _check_target(config: QuantizeConfig, model: onnx.ModelProto) -> None:
     if config.scheme == "auto" or config.target is None or config.scheme == "dynamic":
         return
     target = replace(TARGETS[config.target], activation_fixed=False)  # the config has seen to that
-    check_target(sketched(model, config.hard_swish, matching_nodes(model, config.exclude)), target, "the int8 model")
+    check_target(sketched(model, config.hard_swish, float_names(model, config)), target, "the int8 model")

@@ -14,18 +14,19 @@ from compress.core.artifact import Metrics
 from compress.core.formats import Precision
 from compress.core.spec import ModelSpec
 from compress.core.storage import atomic_path, write_json, write_text
-from compress.core.targets import TARGETS, HardSwish
+from compress.core.targets import TARGETS
 from compress.data.transforms import normalize
 from compress.engine.sets import training_sets
 from compress.errors import StageError, UsageError
 from compress.models.onnx_meta import embed_spec
 from compress.quantize.bound import Bound
 from compress.quantize.chart import bars_svg
+from compress.quantize.config import QuantizeConfig
 from compress.quantize.judge import Yardstick, told
 from compress.quantize.layers import layers_of
 from compress.quantize.mixed import float_worst
 from compress.quantize.pictures import embed_calibration, write_manifest
-from compress.quantize.points import matching_nodes
+from compress.quantize.points import matching_nodes, swish_stem
 from compress.quantize.qat import train_quantized
 from compress.quantize.reconstruct import Reconstruction
 from compress.quantize.sensitivity import MAX_PICTURES, Sensitivity, measure_sensitivity
@@ -48,24 +49,30 @@ class Made:
         model: ONNX.
         precision: of it.
         rewrites: those it took since the float model.
+        graph: the rounded graph that it was written from, if any.
     """
 
     model: onnx.ModelProto
     precision: Precision
     rewrites: tuple[str, ...] = ()
+    graph: StaticGraph | None = None
 
 
-def make_static(
-    job: Job, *, hard_swish: HardSwish | None = None, floats: tuple[str, ...] = (), steps: int | None = None
-) -> StaticGraph:
-    """Return the model with calibrated ranges; the arguments take the place of the config's, `floats` adds to it."""
+def float_names(model: onnx.ModelProto, config: QuantizeConfig) -> tuple[str, ...]:
+    """Return the names of the nodes that the config leaves float: excluded ones, and those of a float stem."""
+    excluded = matching_nodes(model, config.exclude)
+    return (*excluded, *(swish_stem(model) if config.stem == "float" else ()))
+
+
+def make_static(job: Job, *, floats: tuple[str, ...] = (), steps: int | None = None) -> StaticGraph:
+    """Return the model with calibrated ranges; `floats` adds to the config's, `steps` takes the place of its."""
     config, trains = job.config, job.config.scheme == "int8_qat"
     wanted = config.reconstruct.steps if steps is None else steps
     options = StaticOptions(
         rule=config.range_rule,
         percentile=config.percentile,
-        hard_swish=hard_swish or config.hard_swish,
-        floats=tuple(dict.fromkeys((*matching_nodes(job.model, config.exclude), *floats))),
+        hard_swish=config.hard_swish,
+        floats=tuple(dict.fromkeys((*float_names(job.model, config), *floats))),
         correct_biases=config.correct_biases and not trains,
         reconstruction=Reconstruction(
             steps=0 if trains else wanted,  # training needs none before it
@@ -105,7 +112,7 @@ def make_qat(job: Job) -> StaticGraph:
 
 def finished(job: Job, graph: StaticGraph) -> Made:
     """Return a rounded graph as the QDQ model."""
-    return Made(graph.to_qdq(job.config.activation), Precision.INT8, graph.rewrites)
+    return Made(graph.to_qdq(job.config.activation), Precision.INT8, graph.rewrites, graph)
 
 
 def save(job: Job, made: Made, path: Path) -> ModelSpec:
@@ -122,7 +129,7 @@ def save(job: Job, made: Made, path: Path) -> ModelSpec:
 
 def sensitivity_of(job: Job, graph: StaticGraph, yardstick: Yardstick) -> Sensitivity:
     """Return what each layer costs, and write it as `sensitivity.json` and `sensitivity.svg`."""
-    floats = set(matching_nodes(job.model, job.config.exclude))
+    floats = set(float_names(job.model, job.config))
     layers = [layer for layer in layers_of(job.model) if not floats.intersection(layer.nodes)]
     chosen = spread(len(yardstick.float_NK), MAX_PICTURES)
     pictures = Pictures(yardstick.pixels_NHWC[chosen], job.spec.preprocess)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -12,7 +13,7 @@ import onnx
 from compress.core.artifact import Metrics
 from compress.core.formats import Format, Precision
 from compress.core.storage import write_json
-from compress.core.targets import TARGETS, HardSwish, Target
+from compress.core.targets import TARGETS, HardSwish, Stem, Target
 from compress.data.transforms import normalize
 from compress.errors import CheckError, StageError
 from compress.lower.walk import lower
@@ -21,6 +22,7 @@ from compress.quantize.bound import Bound
 from compress.quantize.dynamic import quantize_dynamically
 from compress.quantize.judge import Yardstick
 from compress.quantize.plan import Candidate, choose
+from compress.quantize.points import swish_stem
 from compress.quantize.rewrites import early_hard_swishes, hard_swishes
 from compress.quantize.stage_inputs import Job
 from compress.quantize.stage_make import TIMING, Made, finished, make_static, save, scratch, within_bound
@@ -32,6 +34,14 @@ from compress.runtime.tflite_meta import embed_spec
 PLAN_NAME = "plan.json"
 DEFAULT_BOUND = {True: Bound(1.0, None), False: Bound(None, 95.0)}  # by whether there are labels
 _FP32 = "fp32"
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to make the network int8; the fields are options of the config."""
+
+    hard_swish: HardSwish
+    stem: Stem
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ def make_planned(job: Job, yardstick: Yardstick, bound: Bound) -> tuple[Made, Me
     with scratch(job, "candidates") as folder:
         found = [_tried(job, name, made, yardstick, bound, target, folder) for name, made in _makers(job, target)]
         if all(one.refused or one.made.precision is Precision.FP32 for one in found):
-            found += _mixed(job, yardstick, bound, target, folder)
+            found += _mixed(job, found, yardstick, bound, target, folder)
         candidates = _timed(job, found, yardstick)
         best, why = choose(candidates, bound)
     report = {"target": target.name, "bound": str(bound), "judged_on": yardstick.what, "host": host()}
@@ -78,20 +88,31 @@ def _makers(job: Job, target: Target) -> Iterator[tuple[str, Callable[[], Made]]
     if not target.integer_ends:
         yield _FP32, lambda: Made(job.model, Precision.FP32)
     for name, mode in modes_of(job.model, target):
-        yield name, lambda mode=mode: finished(job, make_static(job, hard_swish=mode))  # type: ignore[misc]
+        yield name, partial(_made_in, job, mode)
     if target.runs is Format.ONNX:
         yield "dynamic (int8 weights)", lambda: Made(quantize_dynamically(job.model), Precision.DYNAMIC)
 
 
-def modes_of(model: onnx.ModelProto, target: Target) -> list[tuple[str, HardSwish]]:
-    """Return name and way of each way to compute hard-swish that the target allows; one where there is none."""
+def _made_in(job: Job, mode: Mode) -> Made:
+    return finished(job, make_static(replace(job, config=job.config.model_copy(update=asdict(mode)))))
+
+
+def modes_of(model: onnx.ModelProto, target: Target) -> list[tuple[str, Mode]]:
+    """Return names and ways to compute stem and hard-swish that the target allows; one where there is none."""
+    floats = target.float_ops
+    stem: Stem = "int8" if floats == frozenset() else "float"
     if not hard_swishes(model):
-        return [("int8", "float")]
-    modes: list[tuple[str, HardSwish]] = [("int8, hard-swish gate", "gate"), ("int8, all hard-swish ReLU6", "relu6")]
+        return [("int8", Mode(target.hard_swish, stem))]
+    modes: list[tuple[str, Mode]] = []
+    if floats is None or "HardSwish" in floats:
+        modes.append(("int8, hard-swish float", Mode("float", stem)))
+    if stem == "float":
+        modes.append(("int8, hard-swish gate", Mode("gate", stem)))
+    if stem == "int8" or swish_stem(model):
+        modes.append(("int8 everywhere", Mode("gate", "int8")))
+    modes.append(("int8, all hard-swish ReLU6", Mode("relu6", "int8")))
     if early_hard_swishes(model):
-        modes.append(("int8, early hard-swish ReLU6", "relu6_early"))
-    if target.float_ops is None or "HardSwish" in target.float_ops:
-        modes.insert(0, ("int8, hard-swish float", "float"))
+        modes.append(("int8, early hard-swish ReLU6", Mode("relu6_early", "int8")))
     return modes
 
 
@@ -123,10 +144,19 @@ def _outside(model: onnx.ModelProto, target: Target) -> str:
     return ""
 
 
-def _mixed(job: Job, yardstick: Yardstick, bound: Bound, target: Target, folder: Path) -> list[_Tried]:
-    """Return the candidate whose worst layers are float, or none where even that breaks the bound."""
+def _mixed(
+    job: Job, found: list[_Tried], yardstick: Yardstick, bound: Bound, target: Target, folder: Path
+) -> list[_Tried]:
+    """Return the candidate whose worst layers are float, or none where even that breaks the bound.
+
+    It starts from the candidate that is the config's, which the modes have been through unless the user asked for
+    another.
+    """
+    wanted = Mode(job.config.hard_swish, job.config.stem)
+    names = [name for name, mode in modes_of(job.model, target) if mode == wanted]
+    graph = next((one.made.graph for one in found if one.name in names), None) or make_static(job)
     try:
-        graph, _ = within_bound(job, make_static(job), yardstick, bound)
+        graph, _ = within_bound(job, graph, yardstick, bound)
     except StageError as error:
         job.ctx.reporter.info(error.message)
         return []

@@ -72,6 +72,13 @@ def test_options_that_contradict_each_other_say_which(options, words):
         QuantizeConfig.model_validate(options)
 
 
+def test_the_stem_is_float_unless_the_target_or_a_swap_wants_integers():
+    assert QuantizeConfig().stem == QuantizeConfig(target="ort-x86").stem == "float"
+    assert QuantizeConfig(target="mcu").stem == QuantizeConfig(hard_swish="relu6_early").stem == "int8"
+    with pytest.raises(ValidationError, match="hard_swish relu6 swaps that of the stem too, found stem float"):
+        QuantizeConfig(hard_swish="relu6", stem="float")
+
+
 def test_a_target_sets_what_is_not_given():
     x86 = QuantizeConfig(target="ort-x86")
     assert (x86.activation, x86.hard_swish) == ("uint8", "gate")

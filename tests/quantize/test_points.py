@@ -3,8 +3,8 @@ import math
 import pytest
 
 from compress.errors import UsageError
-from compress.quantize.points import GATED, block_ends, matching_nodes, range_groups, with_activations
-from compress.quantize.rewrites import GATE_TOP, gate_hard_swish
+from compress.quantize.points import GATED, block_ends, matching_nodes, range_groups, swish_stem, with_activations
+from compress.quantize.rewrites import GATE_TOP, gate_hard_swish, relu6_for_hard_swish
 
 
 def _by_tensor(model):
@@ -67,3 +67,14 @@ def test_patterns_choose_nodes_by_name(float_model):
     with pytest.raises(UsageError, match="no layer of the model matches 'sten'") as error:
         matching_nodes(float_model, ["sten"])
     assert "stem" in error.value.hint
+
+
+def test_the_stem_is_conv_and_hard_swish_and_a_depthwise_behind_that_alone_reads_them(float_model):
+    assert swish_stem(float_model) == ("stem", "swish")  # the residual reads the hard-swish too
+    float_model.graph.node[9].input[1] = "cp"
+    assert swish_stem(float_model) == ("stem", "swish", "depthwise")
+
+
+def test_a_stem_without_hard_swish_is_none(float_model):
+    plain, _ = relu6_for_hard_swish(float_model, ["swish"])
+    assert swish_stem(plain) == ()

@@ -245,6 +245,17 @@ def test_a_bound_that_does_not_hold_leaves_layers_float(trained, photos, tmp_pat
     assert not (tmp_path / "bound/tries").exists()
 
 
+def test_a_stem_with_hard_swish_stays_float_unless_integers_are_wanted(pictures, tmp_path):
+    given = {"arch": "tf_mobilenetv3_small_100", "weights": "none", "input_px": 32, "calibration": pictures}
+    stem = {"conv_stem", "hardswish_0", "blocks.0.0.conv_dw"}
+    kept = {}
+    for way in ("float", "int8"):
+        folder = tmp_path / way
+        output = run(QuantizeConfig(**given, reconstruct={"steps": 0}, stem=way), {}, _without_data(folder))
+        kept[way] = stem & {node.name for node in float_nodes(onnx.load(folder / output.file_name))}
+    assert kept == {"float": stem, "int8": {"hardswish_0"}}
+
+
 def test_a_bound_that_holds_costs_nothing(trained, photos, tmp_path):
     config = QuantizeConfig(calibration_count=12, min_agreement_pct=10.0)
     assert run(config, {"from": trained}, _context(tmp_path, photos)).metrics["float_layers"] == 0
