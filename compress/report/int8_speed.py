@@ -15,12 +15,14 @@ from torch import nn
 from compress.core.formats import Format, Precision
 from compress.core.spec import ModelSpec
 from compress.core.stage import SilentReporter
-from compress.core.targets import HardSwish
+from compress.core.targets import HardSwish, Stem
 from compress.lower.walk import lower
 from compress.models.build import build_model, new_spec
 from compress.models.onnx_meta import embed_spec as embed_in_onnx
 from compress.models.to_onnx import to_onnx
+from compress.quantize.points import swish_stem
 from compress.quantize.reconstruct import Reconstruction
+from compress.quantize.rewrites import hard_swishes
 from compress.quantize.static import Pictures, StaticOptions, quantize_statically
 from compress.report.int8_compare import latency_ratio
 from compress.report.int8_files import ratio_text, write_float_files
@@ -31,15 +33,27 @@ from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 
 ARCHS = ("tf_mobilenetv3_small_100", "mobilenet_v3_large", "squeezenet1_1", "tf_efficientnet_lite0", "mobilenetv2_100")
 _INPUT_PX, _CLASSES = 224, 1000
-_COLUMNS = ("network", "hard-swish", "LiteRT ms", "of float", "partitions", "ONNX Runtime ms", "of float", "lowering s")
+_COLUMNS = (
+    "network",
+    "stem",
+    "hard-swish",
+    "LiteRT ms",
+    "of float",
+    "partitions",
+    "ONNX Runtime ms",
+    "of float",
+    "lowering s",
+)
+_WAYS: tuple[tuple[Stem, HardSwish], ...] = (("float", "float"), ("float", "gate"), ("int8", "float"), ("int8", "gate"))
+_ONE_WAY: tuple[tuple[Stem, HardSwish], ...] = (("int8", "float"),)
 _NO_LEARNING = Reconstruction(steps=0, batch_size=1, lr=1e-4, lr_scale=1e-3)
 
 
 def speed_markdown() -> list[str]:
-    """Return a line about the setting and the table: a row for each network and way to compute hard-swish."""
+    """Return a line about the setting and the table: a row for each network and way to compute stem and hard-swish."""
     rows: list[tuple[str, ...]] = [row for arch in ARCHS for row in _rows(arch)]
     text = f"**Speed at {_INPUT_PX} px**: random weights, 1 thread, batch 1, calls in turns, quartiles of 15 rounds."
-    return [f"{text} Machine: {host_text(host())}.", markdown_table(_COLUMNS, rows, 2)]
+    return [f"{text} Machine: {host_text(host())}.", markdown_table(_COLUMNS, rows, 3)]
 
 
 def _rows(arch: str) -> Iterator[tuple[str, ...]]:
@@ -47,15 +61,18 @@ def _rows(arch: str) -> Iterator[tuple[str, ...]]:
     pixels_NHWC = np.random.default_rng(0).integers(0, 256, (8, _INPUT_PX, _INPUT_PX, 3), dtype=np.uint8)
     pictures = Pictures(pixels_NHWC, spec.preprocess)
     graph = to_onnx(_normalised(build_model(spec, seed=0), pictures), spec)
-    swishes = any(node.op_type == "HardSwish" for node in graph.graph.node)
-    modes: tuple[HardSwish, ...] = ("float", "gate") if swishes else ("float",)
+    swishes = bool(hard_swishes(graph))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         floats = write_float_files(graph, spec, folder)
-        for mode in modes:
-            files, seconds = _int8_files(graph, spec, pictures, mode, folder)
+        for stem, hard_swish in _WAYS if swishes else _ONE_WAY:
+            stem_nodes = swish_stem(graph) if stem == "float" else ()
+            options = StaticOptions(
+                "minmax", 100.0, hard_swish, stem_nodes, correct_biases=False, reconstruction=_NO_LEARNING
+            )
+            files, seconds = _int8_files(graph, spec, pictures, options, folder)
             image_NCHW = np.ascontiguousarray(pictures.sample(np.array([0])).numpy())
-            yield (arch, mode if swishes else "none", *_times(files, floats, image_NCHW), f"{seconds:.2f}")
+            yield (arch, stem, hard_swish if swishes else "none", *_times(files, floats, image_NCHW), f"{seconds:.2f}")
 
 
 def _normalised(model: nn.Module, pictures: Pictures) -> nn.Module:
@@ -75,12 +92,11 @@ def _normalised(model: nn.Module, pictures: Pictures) -> nn.Module:
 
 
 def _int8_files(
-    graph: onnx.ModelProto, spec: ModelSpec, pictures: Pictures, mode: HardSwish, folder: Path
+    graph: onnx.ModelProto, spec: ModelSpec, pictures: Pictures, options: StaticOptions, folder: Path
 ) -> tuple[dict[Format, Path], float]:
     """Return the int8 files by format, and the seconds that the lowering took."""
-    options = StaticOptions("minmax", 100.0, mode, (), correct_biases=False, reconstruction=_NO_LEARNING)
     made = quantize_statically(graph, pictures, options, seed=0, reporter=SilentReporter()).to_qdq("uint8")
-    files = {Format.ONNX: folder / f"int8-{mode}.onnx", Format.TFLITE: folder / f"int8-{mode}.tflite"}
+    files = {Format.ONNX: folder / "int8.onnx", Format.TFLITE: folder / "int8.tflite"}
     described = spec.model_copy(update={"precision": Precision.INT8})
     embed_in_onnx(made, described)
     onnx.save(made, files[Format.ONNX])
