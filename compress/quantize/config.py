@@ -35,7 +35,7 @@ class ReconstructOptions(BaseModel):
     Attributes:
         steps: optimizer steps; 0 is off.
         batch_size: pictures a step.
-        lr: highest learning rate of the weights.
+        lr: highest learning rate of the weights, in steps of their own grids.
         lr_scale: highest learning rate of the logarithms of the scales.
     """
 
@@ -43,7 +43,7 @@ class ReconstructOptions(BaseModel):
 
     steps: Annotated[int, Field(ge=0, le=100_000)] = 300
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
-    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 5e-5
+    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 0.05
     lr_scale: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
 
 

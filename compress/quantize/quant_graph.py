@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import onnx
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from compress.quantize.fake_quant import ActivationQuantizer, Grid, quantize_weight
 from compress.quantize.points import RangeGroup
 from compress.quantize.qdq import write_qdq
-from compress.quantize.torch_graph import TorchGraph
+from compress.quantize.torch_graph import WEIGHTED_OPS, TorchGraph
 
 
 class QuantGraph(TorchGraph):
@@ -57,6 +57,16 @@ class QuantGraph(TorchGraph):
     def quantize_weight(self, name: str, weight: Tensor) -> Tensor:
         """Return a layer's weight rounded to its grid; as it is where the layer stays float."""
         return weight if name in self._float_weights else quantize_weight(weight)
+
+    def rounded_layers(self) -> Iterator[tuple[nn.Parameter, nn.Parameter | None]]:
+        """Yield weight [O, ...] and bias [O] of every layer that is rounded; each weight once."""
+        seen: set[str] = set()
+        for node in self.nodes:
+            if node.op_type in WEIGHTED_OPS and node.name not in self._floats and node.input[1] not in seen:
+                seen.add(node.input[1])
+                keys = [self._key[name] for name in node.input[1:3] if name]
+                weight, bias = (*(self.weights[key] for key in keys), None)[:2]
+                yield weight, bias
 
     def bias(self, name: str) -> Tensor:
         """Return the bias [O] of this initializer's name."""

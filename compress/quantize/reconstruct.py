@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from compress.core.stage import Reporter
 from compress.errors import StageError
+from compress.quantize.fake_quant import weight_scales
 from compress.quantize.quant_graph import QuantGraph
 from compress.quantize.torch_graph import TorchGraph
 
@@ -34,7 +35,7 @@ class Reconstruction:
     Attributes:
         steps: number of optimizer steps, of at most `MAX_PASSES` over the pictures; 0 leaves the graph as calibrated.
         batch_size: pictures a step.
-        lr: highest learning rate of weights and biases (Adam, cosine to 0).
+        lr: highest learning rate of weights and biases (Adam, cosine to 0), in steps of the weight's own grid.
         lr_scale: highest learning rate of the logarithms of the scales.
     """
 
@@ -71,7 +72,8 @@ def reconstruct(
         StageError: the loss is not finite.
     """
     teacher.eval().requires_grad_(False)
-    optimizer = _optimizer(quantized, options)
+    grids = WeightGrids(quantized)
+    optimizer = _optimizer(quantized, grids, options)
     draw = np.random.default_rng((seed, 0xB10C))
     size = min(options.batch_size, count)
     steps = min(options.steps, MAX_PASSES * math.ceil(count / size))
@@ -82,18 +84,56 @@ def reconstruct(
                 order = np.concatenate([order, draw.permutation(count)])
             chosen, order = order[:size], order[size:]
             loss = _step(quantized, teacher, blocks, _moved(sample(chosen), draw), optimizer, step / steps)
+            grids.hold()
             if not math.isfinite(loss):
                 raise StageError(f"reconstruction diverged: the loss is {loss}", hint="lower reconstruct.lr")
             advance(1, f"loss {loss:.4f}")
     quantized.requires_grad_(True).eval()
 
 
-def _optimizer(quantized: QuantGraph, options: Reconstruction) -> torch.optim.Optimizer:
+class WeightGrids:
+    """Keeps the grids of the weights where they are while the weights move, in steps of these grids.
+
+    The scale of a channel is its largest weight / 127 (`fake_quant.weight_scales`): that weight is held, no other may
+    pass it, as AdaRound (Nagel et al. 2020) and BRECQ hold scales. A grid that moved would round all of its weights
+    anew, and undo that a network's weights lay on a grid from the start. Layers that stay float are not learned.
+    """
+
+    def __init__(self, quantized: QuantGraph) -> None:
+        """Note where the weights of a rounded graph are."""
+        self._limits: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
+        self._steps: dict[nn.Parameter, Tensor] = {}
+        for weight, bias in quantized.rounded_layers():
+            scales_O = weight_scales(weight)
+            start = weight.detach().clone()
+            limit = start.abs().amax(dim=tuple(range(1, start.ndim)), keepdim=True)
+            self._limits[weight] = start, limit
+            self._steps[weight] = scales_O.reshape(-1, *[1] * (weight.ndim - 1))
+            if bias is not None:
+                self._steps[bias] = scales_O
+        self._before = {parameter: parameter.detach().clone() for parameter in self._steps}
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return the weights and biases."""
+        return list(self._steps)
+
+    @torch.no_grad()
+    def hold(self) -> None:
+        """Read what the optimizer has just moved as moves in grid steps, and put the largest weights back."""
+        for parameter, step in self._steps.items():
+            before = self._before[parameter]
+            parameter.copy_(before + (parameter - before) * step)
+        for weight, (start, limit) in self._limits.items():
+            weight.copy_(torch.where(start.abs() == limit, start, weight.clamp(-limit, limit)))
+        for parameter, before in self._before.items():
+            before.copy_(parameter)
+
+
+def _optimizer(quantized: QuantGraph, grids: WeightGrids, options: Reconstruction) -> torch.optim.Optimizer:
     scales = list(quantized.quantizers.parameters())
-    weights = list(quantized.weights.parameters())
     return torch.optim.Adam(
         [
-            {"params": weights, "lr": options.lr, "highest": options.lr},
+            {"params": grids.parameters(), "lr": options.lr, "highest": options.lr},
             {"params": scales, "lr": options.lr_scale, "highest": options.lr_scale},
         ]
     )

@@ -7,6 +7,7 @@ import torch
 from compress.core.stage import SilentReporter
 from compress.errors import StageError
 from compress.quantize.calibrate import calibrate
+from compress.quantize.fake_quant import weight_scales
 from compress.quantize.points import block_ends, range_groups
 from compress.quantize.quant_graph import QuantGraph
 from compress.quantize.reconstruct import Reconstruction, reconstruct
@@ -20,7 +21,7 @@ def _parts(float_model, images_NCHW):
     return QuantGraph(float_model, grids), teacher, images
 
 
-def _run(parts, float_model, *, steps=60, lr=1e-3, seed=0):
+def _run(parts, float_model, *, steps=60, lr=0.05, seed=0):
     quantized, teacher, images = parts
     options = Reconstruction(steps=steps, batch_size=8, lr=lr, lr_scale=1e-2)
     sample = lambda indices: images[torch.from_numpy(indices)]  # noqa: E731
@@ -65,3 +66,26 @@ def test_a_loss_that_is_not_finite_is_an_error(float_model, images_NCHW):
     parts[0].bias("b0").data[0] = float("nan")
     with pytest.raises(StageError, match="diverged"):
         _run(parts, float_model, steps=1)
+
+
+def test_the_grids_of_the_weights_stay_where_they_are(float_model, images_NCHW):
+    parts = _parts(float_model, images_NCHW)
+    before = {name: value for name, value in parts[0].learned().items() if value.ndim > 1}
+    after = _run(parts, float_model, steps=20, lr=0.2).learned()
+    for name, weight in before.items():
+        scales = weight_scales(torch.from_numpy(weight))
+        assert torch.equal(weight_scales(torch.from_numpy(after[name])), scales)
+        moved = np.abs(after[name] - weight).reshape(len(weight), -1).max(axis=1) / scales.numpy()
+        assert moved.max() <= 20 * 0.2 + 1e-3
+    assert any(not np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_layers_that_stay_float_are_not_learned(float_model, images_NCHW):
+    images = torch.from_numpy(images_NCHW)
+    teacher, floats = TorchGraph(float_model), {"stem", "swish"}
+    grids = calibrate(teacher, range_groups(float_model, floats), lambda: [images], "minmax")
+    quantized = QuantGraph(float_model, grids, floats)
+    before = quantized.learned()
+    after = _run((quantized, teacher, images), float_model, steps=5).learned()
+    assert np.array_equal(before["w0"], after["w0"])
+    assert not np.array_equal(before["wd"], after["wd"])
