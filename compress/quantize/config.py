@@ -79,6 +79,7 @@ class QuantizeConfig(StageConfig):
         target: what the model is to run on, see `compress.core.targets`; it sets `activation` and `hard_swish` where
             they are not given, and the model has to keep to its profile.
         range_rule: how a range is picked from what was seen: `mse` clips where rounding gains more than clipping loses,
+            each channel's error counted by what the layers behind make of it,
             `percentile` where too few values lie beyond, `entropy` where the distribution stays most alike, `minmax`
             nowhere.
         percentile: share of the values inside a range, in percent, for the rule of that name.

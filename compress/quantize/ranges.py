@@ -22,7 +22,7 @@ RangeRule = Literal["mse", "minmax", "percentile", "entropy"]
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often values fell into equal bins between low and high."""
+    """How often values fell into equal bins between low and high, or how much those that did matter together."""
 
     low: float
     high: float

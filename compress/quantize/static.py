@@ -156,7 +156,7 @@ def quantize_statically(
     groups = range_groups(model, floats)
     teacher = TorchGraph(equal)
     reporter.info(f"calibrating {len(groups)} ranges on {len(pictures)} pictures ({options.rule})")
-    grids = calibrate(TorchGraph(model), groups, pictures.batches, options.rule, options.percentile)
+    grids = calibrate(model, groups, pictures.batches, options.rule, options.percentile)
     quantized = QuantGraph(model, grids, floats)
     if options.correct_biases:
         correct_biases(quantized, teacher, pictures.sample(spread(len(pictures), BIAS_PICTURES)))

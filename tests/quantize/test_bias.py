@@ -30,7 +30,7 @@ def _channel_errors(quantized: QuantGraph, teacher: TorchGraph, images_NCHW: tor
 def test_the_mean_output_of_every_channel_becomes_the_float_graphs(float_model, images_NCHW):
     images = torch.from_numpy(images_NCHW)
     teacher = TorchGraph(float_model)
-    grids = calibrate(teacher, range_groups(float_model), lambda: [images])
+    grids = calibrate(float_model, range_groups(float_model), lambda: [images])
     quantized = QuantGraph(float_model, grids)
     weight = quantized.weights[quantized._key["wp"]]
     weight.data += 0.05  # weights whose rounding was biased

@@ -46,7 +46,7 @@ def _train(float_model, grids, tmp_path, *, alpha=1.0, epochs=3, lr=5e-3, freeze
 def test_training_brings_a_badly_ranged_graph_back_to_its_teacher(float_model, images_NCHW, tmp_path):
     images = torch.from_numpy(images_NCHW)
     groups = range_groups(float_model)
-    good = calibrate(TorchGraph(float_model), groups, lambda: [images], "minmax")
+    good = calibrate(float_model, groups, lambda: [images], "minmax")
     # Ranges sixteen times too wide: four of eight bits are lost, which learned scales win back.
     wide = {g: grid if g.unit else Grid(grid.scale * 16, grid.zero_point) for g, grid in good.items()}
     with torch.no_grad():
@@ -65,7 +65,7 @@ def test_training_brings_a_badly_ranged_graph_back_to_its_teacher(float_model, i
 
 def test_the_same_training_twice_gives_the_same_bytes(float_model, images_NCHW, tmp_path):
     images = torch.from_numpy(images_NCHW)
-    grids = calibrate(TorchGraph(float_model), range_groups(float_model), lambda: [images])
+    grids = calibrate(float_model, range_groups(float_model), lambda: [images])
     files = [
         _train(float_model, grids, tmp_path / name, alpha=0.5)[0].to_qdq(float_model, "uint8").SerializeToString()
         for name in ("first", "second")
@@ -75,7 +75,7 @@ def test_the_same_training_twice_gives_the_same_bytes(float_model, images_NCHW, 
 
 def test_frozen_ranges_stay_while_weights_learn(float_model, images_NCHW, tmp_path):
     images = torch.from_numpy(images_NCHW)
-    grids = calibrate(TorchGraph(float_model), range_groups(float_model), lambda: [images])
+    grids = calibrate(float_model, range_groups(float_model), lambda: [images])
     frozen, _ = _train(float_model, grids, tmp_path / "frozen", freeze_ranges_at=0.0)
     half, _ = _train(float_model, grids, tmp_path / "half", epochs=2, freeze_ranges_at=0.5)
     wanted = {name: grid.scale for group, grid in grids.items() for name in group.tensors}

@@ -17,7 +17,7 @@ from compress.quantize.torch_graph import TorchGraph
 @pytest.fixture
 def quantized(float_model, images_NCHW):
     batch = torch.from_numpy(images_NCHW)
-    grids = calibrate(TorchGraph(float_model), range_groups(float_model), lambda: [batch])
+    grids = calibrate(float_model, range_groups(float_model), lambda: [batch])
     return QuantGraph(float_model, grids)
 
 
@@ -85,7 +85,7 @@ def test_a_nearly_dead_channel_cannot_overflow_the_bias():
 
 def _written(model, images_NCHW, floats=()):
     groups = range_groups(model, floats)
-    grids = calibrate(TorchGraph(model), groups, lambda: [torch.from_numpy(images_NCHW)])
+    grids = calibrate(model, groups, lambda: [torch.from_numpy(images_NCHW)])
     quantized = QuantGraph(model, grids, floats)
     return quantized, quantized.to_qdq(model, "uint8")
 
@@ -115,7 +115,7 @@ def test_a_clip_stays_where_the_grid_reaches_beyond_it(float_model, images_NCHW)
 
 
 def _grids(model, images_NCHW):
-    return calibrate(TorchGraph(model), range_groups(model), lambda: [torch.from_numpy(images_NCHW)])
+    return calibrate(model, range_groups(model), lambda: [torch.from_numpy(images_NCHW)])
 
 
 def test_layers_that_stay_float_keep_float_weights_and_are_simulated_so(float_model, images_NCHW):

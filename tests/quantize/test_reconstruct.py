@@ -17,7 +17,7 @@ from compress.quantize.torch_graph import TorchGraph
 def _parts(float_model, images_NCHW):
     images = torch.from_numpy(images_NCHW)
     teacher = TorchGraph(float_model)
-    grids = calibrate(teacher, range_groups(float_model), lambda: [images], "minmax")
+    grids = calibrate(float_model, range_groups(float_model), lambda: [images], "minmax")
     return QuantGraph(float_model, grids), teacher, images
 
 
@@ -83,7 +83,7 @@ def test_the_grids_of_the_weights_stay_where_they_are(float_model, images_NCHW):
 def test_layers_that_stay_float_are_not_learned(float_model, images_NCHW):
     images = torch.from_numpy(images_NCHW)
     teacher, floats = TorchGraph(float_model), {"stem", "swish"}
-    grids = calibrate(teacher, range_groups(float_model, floats), lambda: [images], "minmax")
+    grids = calibrate(float_model, range_groups(float_model, floats), lambda: [images], "minmax")
     quantized = QuantGraph(float_model, grids, floats)
     before = quantized.learned()
     after = _run((quantized, teacher, images), float_model, steps=5).learned()

@@ -17,7 +17,7 @@ from compress.quantize.torch_graph import TorchGraph
 def _measured(model, images_NCHW, labels_N=None, spoil=None):
     model, _ = rewritten(original := model, "gate")
     groups, images = range_groups(model), torch.from_numpy(images_NCHW)
-    grids = calibrate(TorchGraph(model), groups, lambda: [images])
+    grids = calibrate(model, groups, lambda: [images])
     if spoil:
         group = next(group for group in groups if spoil in group.tensors)
         grids[group] = type(grids[group])(grids[group].scale * 30, grids[group].zero_point)
