@@ -53,6 +53,11 @@ def _preset(given: Mapping[str, Any]) -> Target:
     return TARGETS[name] if name else replace(TARGETS["ort-x86"], hard_swish="float")
 
 
+def _learns_nothing(given: Mapping[str, Any]) -> bool:
+    options = given.get("reconstruct")
+    return isinstance(options, ReconstructOptions) and options.steps == 0
+
+
 def _stem(given: Mapping[str, Any]) -> Stem:
     """Return `int8` where the target allows no floats, or where the stem's hard-swish is to be another function."""
     swaps = given.get("hard_swish") in ("relu6", "relu6_early")
@@ -97,9 +102,10 @@ class QuantizeConfig(StageConfig):
             it loses more, the layers that cost most stay float, as few as it takes, at most half. auto takes 1.0, or
             without labels min_agreement_pct 95, where neither is given.
         min_agreement_pct: the same for the share of answers equal to the float model's, which needs no labels.
-        correct_biases: whether each layer's mean output is brought back to the float model's (int8_static).
         reconstruct: how the int8 model learns, from the calibration pictures alone and without labels, to repeat what
             the float model computes (int8_static); `steps: 0` is quick, and less accurate.
+        correct_biases: whether each layer's mean output is brought back to the float model's at the start
+            (int8_static). Default only where no step is learned: learning from there ends worse.
         activation: type of the activations in ONNX; uint8 is fast on x86, int8 on ARM. The grids are the same.
         alpha: share of the float model's soft labels in the training loss, 0..1 (int8_qat).
         temperature: softens both distributions (int8_qat).
@@ -132,8 +138,8 @@ class QuantizeConfig(StageConfig):
     sensitivity: bool = False
     max_drop_pp: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     min_agreement_pct: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
-    correct_biases: bool = True
     reconstruct: ReconstructOptions = ReconstructOptions()
+    correct_biases: bool = Field(default_factory=lambda given: _learns_nothing(given))
     activation: Activation = Field(default_factory=lambda given: _preset(given).activation)
     alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
     temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 2.0

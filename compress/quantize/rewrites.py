@@ -23,8 +23,17 @@ GATE_SHIFT = 3.0 / math.sqrt(6.0)
 
 
 @dataclass
-class _Graph:
-    """A copy of a model, its constants, and the nodes it is going to have."""
+class Rewriting:
+    """A copy of a model, its constants, and the nodes it is going to have.
+
+    Attributes:
+        model: the copy.
+        constants: by name.
+        makers: the node that makes each tensor.
+        reads: how often each tensor is read, as the graph's output too.
+        nodes: those that `finish` writes.
+        rewritten: how many places a rewrite has changed.
+    """
 
     model: onnx.ModelProto
     constants: dict[str, np.ndarray]
@@ -34,13 +43,14 @@ class _Graph:
     rewritten: int = 0
 
     @staticmethod
-    def of(model: onnx.ModelProto) -> _Graph:
+    def of(model: onnx.ModelProto) -> Rewriting:
+        """Return the start of a rewrite."""
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
         makers = {node.output[0]: node for node in copy.graph.node}
         reads = Counter(name for node in copy.graph.node for name in node.input)
         reads.update(output.name for output in copy.graph.output)
-        return _Graph(copy, initializers_of(copy), makers, reads)
+        return Rewriting(copy, initializers_of(copy), makers, reads)
 
     def layer_before(self, name: str) -> onnx.NodeProto | None:
         """Return the Conv or Gemm that makes a tensor which nothing else reads, whose weights nothing else uses."""
@@ -56,10 +66,12 @@ class _Graph:
         self.constants[bias] = (self.constants[bias] * np.float64(factor) + shift).astype(np.float32)
 
     def constant(self, name: str, value: float) -> str:
+        """Add a number; return its name."""
         self.constants[name] = np.array(value, np.float32)
         return name
 
     def finish(self) -> onnx.ModelProto:
+        """Return the copy with the new nodes and the constants that they read."""
         graph = self.model.graph
         nodes = [
             onnx.NodeProto.FromString(node.SerializeToString()) for node in self.nodes if node.op_type != "Constant"
@@ -77,7 +89,7 @@ def fold_hard_sigmoid(model: onnx.ModelProto, keep: Collection[str] = ()) -> tup
     On a grid of 0..1 the clip costs nothing: integers saturate there. HardSigmoid after anything but a layer of its
     own stays.
     """
-    graph = _Graph.of(model)
+    graph = Rewriting.of(model)
     for node in graph.model.graph.node:
         layer = graph.layer_before(node.input[0]) if node.op_type == "HardSigmoid" and node.name not in keep else None
         if layer is None:
@@ -96,7 +108,7 @@ def gate_hard_swish(model: onnx.ModelProto, keep: Collection[str] = ()) -> tuple
 
     HardSwish after anything but a layer of its own stays, and so do the nodes named in `keep`.
     """
-    graph = _Graph.of(model)
+    graph = Rewriting.of(model)
     for node in graph.model.graph.node:
         layer = graph.layer_before(node.input[0]) if node.op_type == "HardSwish" and node.name not in keep else None
         if layer is None:
@@ -138,7 +150,7 @@ def relu6_for_hard_swish(model: onnx.ModelProto, names: Collection[str]) -> tupl
 
     Its outputs are others: it has to be trained again, best by distillation from the model as it was.
     """
-    graph = _Graph.of(model)
+    graph = Rewriting.of(model)
     for node in graph.model.graph.node:
         if node.op_type == "HardSwish" and node.name in names:
             bounds = [graph.constant("relu6_low", 0.0), graph.constant("relu6_high", 6.0)]

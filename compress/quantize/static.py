@@ -17,6 +17,7 @@ from compress.core.targets import HardSwish
 from compress.data.transforms import normalize
 from compress.quantize.bias import correct_biases
 from compress.quantize.calibrate import calibrate
+from compress.quantize.equalize import equalize
 from compress.quantize.fake_quant import Grid
 from compress.quantize.points import RangeGroup, block_ends, range_groups, with_activations
 from compress.quantize.quant_graph import QuantGraph
@@ -111,6 +112,9 @@ def rewritten(
     Hard-swishes that are going to be swapped are still there, see `swapped`.
     """
     names: list[str] = []
+    model, count = equalize(model, floats)
+    if count:
+        names.append("equalize")
     floats = (*floats, *_to_swap(model, hard_swish))
     model, count = fold_hard_sigmoid(model, floats)
     if count:
