@@ -123,14 +123,6 @@ def test_output_scale(build):
     assert output_scale(b.model(b.node("DequantizeLinear", [made, *values]))) == 0.5
 
 
-def test_agreement_is_held_in_whole_pictures():
-    source = [[1.0, 2.0]] * 80
-    one, two = [[2.0, 1.0], *source[1:]], [[2.0, 1.0]] * 2 + source[2:]
-    assert _parity(source, one, precision=Precision.INT8)["parity_images"] == 80
-    with pytest.raises(CheckError, match=r"97\.50 % of 80 pictures"):
-        _parity(source, two, precision=Precision.INT8)
-
-
 def test_agreement_is_not_held_against_noise():
     assert _parity([[1, 2]], [[2, 1]], precision=Precision.INT8, photographs=False)["parity_on"] == "noise"
 
