@@ -27,14 +27,22 @@ _LEAST_PX, _MOST_PX = 16, 2048  # what a Preprocess may say
 def photographs(
     data: DataConfig, preprocess: Preprocess, count: int, seed: int, reporter: Reporter
 ) -> npt.NDArray[np.uint8] | None:
-    """Return up to `count` validation (else test) pictures, evenly spaced, as pixels_NHWC; None if there are none."""
+    """Return up to `count` validation and test pictures, evenly spaced, as pixels_NHWC; None if there are none.
+
+    Both sets, since the share that is wanted means little on few pictures: of 80, one near tie is 1.25 %.
+    """
     dataset = load_dataset(data, seed=seed, reporter=reporter)
-    split = next((dataset.splits[name] for name in ("val", "test") if dataset.splits[name].paths), None)
-    if split is None:
+    splits = [dataset.splits[name] for name in ("val", "test") if dataset.splits[name].paths]
+    if not splits:
         return None
-    pixels_NHWC = evaluation_pixels(split, preprocess, reporter)
-    chosen = np.linspace(0, len(pixels_NHWC) - 1, min(count, len(pixels_NHWC))).round().astype(int)
-    return np.asarray(pixels_NHWC[chosen])
+    total = sum(len(split.paths) for split in splits)
+    chosen = np.linspace(0, total - 1, min(count, total)).round().astype(int)
+    parts, start = [], 0
+    for split in splits:
+        inside = chosen[(chosen >= start) & (chosen < start + len(split.paths))]
+        parts.append(np.asarray(evaluation_pixels(split, preprocess, reporter)[inside - start]))
+        start += len(split.paths)
+    return np.concatenate(parts)
 
 
 def noise(input_chw: tuple[int, int, int], count: int, seed: int) -> Floats:

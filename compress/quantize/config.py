@@ -55,7 +55,7 @@ def _preset(given: Mapping[str, Any]) -> Target:
 
 def _learns_nothing(given: Mapping[str, Any]) -> bool:
     options = given.get("reconstruct")
-    return isinstance(options, ReconstructOptions) and options.steps == 0
+    return given.get("scheme") != "int8_qat" and isinstance(options, ReconstructOptions) and options.steps == 0
 
 
 def _stem(given: Mapping[str, Any]) -> Stem:
@@ -103,9 +103,9 @@ class QuantizeConfig(StageConfig):
             without labels min_agreement_pct 95, where neither is given.
         min_agreement_pct: the same for the share of answers equal to the float model's, which needs no labels.
         reconstruct: how the int8 model learns, from the calibration pictures alone and without labels, to repeat what
-            the float model computes (int8_static); `steps: 0` is quick, and less accurate.
-        correct_biases: whether each layer's mean output is brought back to the float model's at the start
-            (int8_static). Default only where no step is learned: learning from there ends worse.
+            the float model computes; `steps: 0` is quick, and less accurate. int8_qat trains from where this ends.
+        correct_biases: whether each layer's mean output is brought back to the float model's at the start. Default
+            only where nothing is learned: learning from there ends worse.
         activation: type of the activations in ONNX; uint8 is fast on x86, int8 on ARM. The grids are the same.
         alpha: share of the float model's soft labels in the training loss, 0..1 (int8_qat).
         temperature: softens both distributions (int8_qat).
@@ -115,7 +115,7 @@ class QuantizeConfig(StageConfig):
 
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH, Format.ONNX})
     entry_point: ClassVar[str] = "compress.quantize.stage:run"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime")
 
     kind: Literal["quantize"] = "quantize"
@@ -126,7 +126,7 @@ class QuantizeConfig(StageConfig):
     preprocess: Preprocess | None = None
     calibration: Path | None = None
     on_bad_image: Literal["error", "skip"] = "error"
-    calibration_count: Annotated[int, Field(ge=8, le=10_000)] = 256
+    calibration_count: Annotated[int, Field(ge=8, le=10_000)] = 512
     target: TargetName | None = Field(
         default_factory=lambda given: "cpu-xnnpack" if given.get("scheme") == "auto" else None
     )

@@ -21,6 +21,8 @@ from compress.quantize.torch_graph import TorchGraph
 from compress.runtime.evaluate import agreement_pct, evaluate, predict_pixels
 from compress.runtime.predictor import Predictor, open_predictor
 
+WANTED_AGREEMENT_PCT = 95.0  # below it the user is told what helps
+UNSURE_PCT = 50.0  # a float model less sure than this answers near ties, which any rounding tips
 MAX_SQNR_DB = 120.0  # equal answers: no noise, but JSON has no infinity
 
 
@@ -53,6 +55,7 @@ class Yardstick:
         return metrics | {
             "agreement_pct": agreement_pct(self.float_NK, answers_NK),
             "sqnr_db": sqnr_db(self.float_NK, answers_NK),
+            "float_confidence_pct": confidence_pct(self.float_NK),
             "judged_images": len(self.float_NK),
             "judged_on": self.what,
         }
@@ -70,12 +73,29 @@ def yardstick_of(
 def judge(path: Path, yardstick: Yardstick, reporter: Reporter) -> Metrics:
     """Return the metrics of the written file, which is what will be shipped.
 
-    Always: agreement_pct and sqnr_db against the float model, judged_images, judged_on. Where the pictures are
-    labelled: top1_pct and float_top1_pct.
+    Always: agreement_pct and sqnr_db against the float model, float_confidence_pct, judged_images, judged_on. Where
+    the pictures are labelled: top1_pct and float_top1_pct.
     """
     metrics = yardstick.measure(open_predictor(path), reporter)
     reporter.info(f"the file: {told(metrics)}")
+    if advice := advice_on(metrics):
+        reporter.warn(advice)
     return metrics
+
+
+def advice_on(metrics: Metrics) -> str:
+    """Return what helps a file that answers unlike the float model too often; empty where it does not."""
+    agreement, confidence = float(metrics["agreement_pct"] or 0.0), float(metrics["float_confidence_pct"] or 0.0)
+    if agreement >= WANTED_AGREEMENT_PCT:
+        return ""
+    text = f"the file and the float model answer alike on {agreement:.2f} % of the pictures, fewer than "
+    text += f"{WANTED_AGREEMENT_PCT:g} %"
+    if confidence < UNSURE_PCT:
+        text += (
+            f"; the float model is not sure of them (half of its answers are at most {confidence:.0f} % likely): "
+            "pictures like those it was trained on say more, and calibrate better"
+        )
+    return text + "\n  `--min-agreement-pct 95` leaves the layers float that cost most; `--scheme int8_qat` trains"
 
 
 def told(metrics: Metrics) -> str:
@@ -87,6 +107,12 @@ def told(metrics: Metrics) -> str:
         f"{top1}same answer as the float model on {metrics['agreement_pct']:.2f} % of {metrics['judged_images']} "
         f"{metrics['judged_on']}, SQNR of the logits {metrics['sqnr_db']:.1f} dB"
     )
+
+
+def confidence_pct(logits_NK: NDArray[np.float32]) -> float:
+    """Return the median over pictures of the likeliest class's softmax, 0..100."""
+    shifted_NK = logits_NK - logits_NK.max(axis=1, keepdims=True)
+    return float(np.median(100.0 / np.exp(shifted_NK, dtype=np.float64).sum(axis=1)))
 
 
 def sqnr_db(float_NK: NDArray[np.float32], answers_NK: NDArray[np.float32]) -> float:

@@ -66,16 +66,15 @@ def float_names(model: onnx.ModelProto, config: QuantizeConfig) -> tuple[str, ..
 
 def make_static(job: Job, *, floats: tuple[str, ...] = (), steps: int | None = None) -> StaticGraph:
     """Return the model with calibrated ranges; `floats` adds to the config's, `steps` takes the place of its."""
-    config, trains = job.config, job.config.scheme == "int8_qat"
-    wanted = config.reconstruct.steps if steps is None else steps
+    config = job.config
     options = StaticOptions(
         rule=config.range_rule,
         percentile=config.percentile,
         hard_swish=config.hard_swish,
         floats=tuple(dict.fromkeys((*float_names(job.model, config), *floats))),
-        correct_biases=config.correct_biases and not trains,
+        correct_biases=config.correct_biases,
         reconstruction=Reconstruction(
-            steps=0 if trains else wanted,  # training needs none before it
+            steps=config.reconstruct.steps if steps is None else steps,
             batch_size=config.reconstruct.batch_size,
             lr=config.reconstruct.lr,
             lr_scale=config.reconstruct.lr_scale,
@@ -85,7 +84,7 @@ def make_static(job: Job, *, floats: tuple[str, ...] = (), steps: int | None = N
 
 
 def make_qat(job: Job) -> StaticGraph:
-    """Return the model with learned ranges and weights."""
+    """Return the model with learned ranges and weights; training starts where reconstruction ends."""
     if job.dataset is None:
         raise UsageError("int8_qat trains, which needs photographs", hint="give --data DIR, or use int8_static")
     config, ctx = job.config, job.ctx

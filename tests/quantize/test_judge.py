@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.quantize.judge import MAX_SQNR_DB, sqnr_db
+from compress.quantize.judge import MAX_SQNR_DB, advice_on, confidence_pct, sqnr_db
 
 
 def test_sqnr_is_the_mean_over_pictures():
@@ -16,3 +16,23 @@ def test_equal_answers_are_finite():
     logits_NK = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
     assert sqnr_db(logits_NK[:1], logits_NK[:1]) == pytest.approx(MAX_SQNR_DB)
     assert np.isfinite(sqnr_db(logits_NK, logits_NK))
+
+
+def test_confidence_is_the_median_of_the_likeliest_class():
+    logits_NK = np.log(np.array([[0.2, 0.8], [0.6, 0.4], [0.01, 0.99]], np.float32)) + 300.0
+    assert confidence_pct(logits_NK) == pytest.approx(80.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "confidence", "advice"),
+    [
+        (95.0, 20.0, ()),
+        (94.9, 90.0, ("94.90 %", "--min-agreement-pct", "int8_qat")),
+        (85.0, 36.0, ("85.00 %", "at most 36 % likely", "like those it was trained on", "--min-agreement-pct")),
+    ],
+)
+def test_a_file_that_answers_otherwise_comes_with_advice(agreement, confidence, advice):
+    text = advice_on({"agreement_pct": agreement, "float_confidence_pct": confidence})
+    assert all(part in text for part in advice)
+    assert bool(text) == bool(advice)
+    assert ("not sure" in text) == (len(advice) == 4)
