@@ -21,6 +21,8 @@ _OPSETS = range(13, 22)
 _TARGET_OPSET = 18
 _IR_VERSION = 10
 _REWRITTEN = ("Reshape", "Squeeze")
+_WINDOWED = ("Conv", "MaxPool", "AveragePool")
+Shapes = dict[str, list[int]]
 
 
 def plain(model: ModelProto, path: Path) -> ModelProto:
@@ -39,7 +41,9 @@ def plain(model: ModelProto, path: Path) -> ModelProto:
         initializers_from_constants(copy.graph)
         _compute_constants(copy)
         _set_batch(copy, 1)  # shapes that a graph computes from its input are then known
-        _flatten_to_rank_two(copy)
+        shapes = _shapes(copy)
+        _flatten_to_rank_two(copy.graph, shapes)
+        _explicit_pads(copy.graph, shapes)
         _set_batch(copy, "batch")
         _drop_dead_nodes(copy.graph)
         _fold_batch_norms(copy.graph)
@@ -111,16 +115,43 @@ def _set_batch(model: ModelProto, batch: int | str) -> None:
     del model.graph.value_info[:]
 
 
-def _flatten_to_rank_two(model: ModelProto) -> None:
-    """Turn what only drops the 1x1 of a pooled map, or lays a map flat, into Flatten, whatever made its shape."""
+def _shapes(model: ModelProto) -> Shapes:
+    """Return the sizes of all tensors by name, 0 where one is not known."""
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = {
         value.name: [d.dim_value for d in _dims(value)]
         for value in (*inferred.value_info, *inferred.output, *inferred.input)
         if value.type.tensor_type.HasField("shape")
     }
-    shapes |= {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
-    for node in model.graph.node:
+    return shapes | {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+
+
+def _explicit_pads(graph: GraphProto, shapes: Shapes) -> None:
+    """Write `auto_pad`, which TensorFlow's exporters use, as `pads`; the sizes of images are fixed."""
+    for node in graph.node:
+        given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+        auto = given.get("auto_pad", b"NOTSET").decode()
+        if node.op_type not in _WINDOWED or auto == "NOTSET":
+            continue
+        kernel = given.get("kernel_shape") or shapes[node.input[1]][2:]
+        ones = [1] * len(kernel)
+        strides, dilations = given.get("strides", ones), given.get("dilations", ones)
+        before, after = list[int](), list[int]()
+        sizes = zip(shapes[node.input[0]][2:], kernel, strides, dilations, strict=True)
+        for size, side, stride, dilation in sizes:
+            reach = (-(-size // stride) - 1) * stride + (side - 1) * dilation + 1
+            total = max(reach - size, 0) if auto != "VALID" else 0
+            first = total // 2 if auto == "SAME_UPPER" else total - total // 2
+            before.append(first)
+            after.append(total - first)
+        kept = [entry for entry in node.attribute if entry.name not in ("auto_pad", "pads")]
+        del node.attribute[:]
+        node.attribute.extend([*kept, helper.make_attribute("pads", before + after)])
+
+
+def _flatten_to_rank_two(graph: GraphProto, shapes: Shapes) -> None:
+    """Turn what only drops the 1x1 of a pooled map, or lays a map flat, into Flatten, whatever made its shape."""
+    for node in graph.node:
         if node.op_type == "Reshape":  # the rank is the length of the shape, also where its values are not known
             rank = next(iter(shapes.get(node.input[1], ())), 0)
         else:

@@ -144,3 +144,28 @@ def test_sizes_that_are_free_or_no_image_are_refused(shape: list[int | str]):
     model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, shape))
     with pytest.raises(ModelFileError, match=r"found x \['n', 3, .*allowed are one input"):
         interface_of(model, FILE)
+
+
+@pytest.mark.parametrize(
+    ("auto_pad", "stride", "pads"),
+    [
+        ("SAME_UPPER", 2, [0, 0, 1, 1]),
+        ("SAME_LOWER", 2, [1, 1, 0, 0]),
+        ("SAME_UPPER", 1, [1, 1, 1, 1]),
+        ("VALID", 1, [0, 0, 0, 0]),
+    ],
+)
+def test_automatic_pads_are_written_out(auto_pad: str, stride: int, pads: list[int]):
+    window = {"auto_pad": auto_pad, "strides": [stride, stride]}
+    nodes = [
+        node("Conv", ["x", "w"], ["c"], **window),
+        node("MaxPool", ["c"], ["m"], auto_pad="SAME_UPPER", kernel_shape=[2, 2], strides=[2, 2]),
+        node("GlobalAveragePool", ["m"], ["p"]),
+        node("Flatten", ["p"], ["y"]),
+    ]
+    model = graph(nodes, {"w": floats(5, 3, 3, 3)})
+    cleaned = plain(model, FILE)
+    found = {entry.name: helper.get_attribute_value(entry) for entry in cleaned.graph.node[0].attribute}
+    assert found["pads"] == pads
+    assert "auto_pad" not in found
+    assert answers(cleaned) == pytest.approx(answers(model), abs=1e-5)
