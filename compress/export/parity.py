@@ -21,6 +21,7 @@ from compress.runtime.predictor import Predictor, open_predictor
 
 Floats = npt.NDArray[np.float32]
 _BATCH = 32
+_MOST_NOISE = 256  # images: their answers are near ties, and no share is held against them
 _LEAST_PX, _MOST_PX = 16, 2048  # what a Preprocess may say
 
 
@@ -46,8 +47,8 @@ def photographs(
 
 
 def noise(input_chw: tuple[int, int, int], count: int, seed: int) -> Floats:
-    """Return seeded standard-normal images_NCHW, for a model whose photographs or preprocessing are not known."""
-    return np.random.default_rng(seed).standard_normal((count, *input_chw), dtype=np.float32)
+    """Return up to `count` seeded normal images_NCHW, for a model whose photographs or preprocessing are not known."""
+    return np.random.default_rng(seed).standard_normal((min(count, _MOST_NOISE), *input_chw), dtype=np.float32)
 
 
 def logits(predictor: Predictor, images: npt.NDArray[np.uint8] | Floats) -> Floats:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from compress.core.artifact import Metrics, StageOutput
 from compress.core.formats import Format, Precision
-from compress.core.spec import ModelSpec
+from compress.core.spec import CALIBRATION_KEY, ModelSpec
 from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import write_bytes
 from compress.core.targets import TARGETS
@@ -93,7 +93,8 @@ def _write_tflite(
         data = tf_road.convert(source.model, half=half, select_tf_ops=config.select_tf_ops)
     spec = _spec(source, precision, "NHWC")
     if spec is not None:
-        data = embed_in_tflite(data, spec)
+        calibration = {one.key: one.value for one in source.model.metadata_props if one.key == CALIBRATION_KEY}
+        data = embed_in_tflite(data, spec, calibration)
     builtins_only = config.road == "lower"
     metrics = tflite_checks.check_tflite(data, path, builtins_only=builtins_only, select_tf_ops=config.select_tf_ops)
     if spec is not None:

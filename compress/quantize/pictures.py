@@ -17,6 +17,7 @@ import onnx
 
 from compress.core.digest import sha256_file
 from compress.core.preprocess import Preprocess
+from compress.core.spec import CALIBRATION_KEY
 from compress.core.stage import Reporter
 from compress.core.storage import write_json
 from compress.data.calibration import calibration_split, held_out_split, manifest
@@ -27,7 +28,7 @@ from compress.data.pictures import groups_of, list_pictures
 from compress.data.pixel_cache import evaluation_pixels
 from compress.errors import DataError
 
-CALIBRATION_KEY = "imgc.calibration"  # of the ONNX metadata
+_HASH_DIGITS = 16  # of a picture inside the model; the manifest beside it has them whole
 FILE_NAME = "calibration.json"
 MIN_PICTURES = 8
 MIN_TO_HOLD_OUT = 16  # below, keeping some back would leave too few to calibrate on
@@ -118,12 +119,12 @@ def write_manifest(chosen: CalibrationSet, folder: Path) -> Path:
 
 
 def embed_calibration(model: onnx.ModelProto, manifest_file: Path) -> None:
-    """Put the number of pictures, the manifest's hash and each picture's hash into the model's metadata."""
+    """Put the number of pictures, the manifest's hash and the start of each picture's into the model's metadata."""
     rows = json.loads(manifest_file.read_text())
     digest = {
         "count": len(rows),
         "manifest_sha256": sha256_file(manifest_file),
-        "sha256": [row["sha256"] for row in rows],
+        "sha256_starts": [row["sha256"][:_HASH_DIGITS] for row in rows],
     }
     model.metadata_props.add(key=CALIBRATION_KEY, value=json.dumps(digest, separators=(",", ":")))
 

@@ -1,4 +1,4 @@
-"""The model's spec inside a TFLite file: a metadata buffer named `imgc.spec`, and labels.txt as TFLite keeps it.
+"""What a TFLite file says of itself: metadata buffers such as `imgc.spec`, and labels.txt as TFLite keeps it.
 
 TFLite's own convention appends a zip archive with `labels.txt` to the flatbuffer (readers ignore what follows the
 flatbuffer), so `unzip model.tflite labels.txt` works too. Reading needs only flatbuffers and the schema.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -78,22 +79,22 @@ def pack(model: Any) -> bytes:  # noqa: ANN401 - ModelT has no types
     return bytes(builder.Output())
 
 
-def embed_spec(data: bytes, spec: ModelSpec) -> bytes:
-    """Return the same model with the spec in its metadata and labels.txt appended.
+def embed_spec(data: bytes, spec: ModelSpec, others: Mapping[str, str] | None = None) -> bytes:
+    """Return the same model with the spec and other texts, by key, in its metadata, and labels.txt appended.
 
     Raises:
         ModelFileError: the bytes are not a TFLite flatbuffer.
     """
     tfl = schema()
     model = unpack(data)
-    kept = [entry for entry in model.metadata or [] if _text(entry.name) != SPEC_KEY]
-    entry = tfl.MetadataT()
-    entry.name = SPEC_KEY
-    entry.buffer = len(model.buffers)
-    buffer = tfl.BufferT()
-    buffer.data = np.frombuffer(spec.model_dump_json().encode(), np.uint8)
-    model.buffers.append(buffer)
-    model.metadata = [*kept, entry]
+    texts = {SPEC_KEY: spec.model_dump_json(), **(others or {})}
+    model.metadata = [entry for entry in model.metadata or [] if _text(entry.name) not in texts]
+    for key, text in texts.items():
+        entry, buffer = tfl.MetadataT(), tfl.BufferT()
+        entry.name, entry.buffer = key, len(model.buffers)
+        buffer.data = np.frombuffer(text.encode(), np.uint8)
+        model.buffers.append(buffer)
+        model.metadata.append(entry)
     return pack(model) + _labels_zip(spec.labels)
 
 

@@ -13,14 +13,14 @@ from compress.core.dataset import FolderData
 from compress.core.digest import sha256_file
 from compress.core.formats import Format, Precision, format_of
 from compress.core.preprocess import Preprocess
-from compress.core.spec import ModelSpec
+from compress.core.spec import CALIBRATION_KEY, ModelSpec
 from compress.core.stage import RunContext, SilentReporter
 from compress.errors import CheckError, ModelFileError, UsageError
 from compress.export.config import ExportConfig, ParityBounds
 from compress.export.stage import run
 from compress.models.onnx_meta import embed_spec, spec_of
 from compress.runtime.predictor import open_predictor
-from compress.runtime.tflite_meta import read_spec
+from compress.runtime.tflite_meta import read_spec, unpack
 
 PREPROCESS = Preprocess(resize_px=36, crop_px=32)
 LABELS = ("blue", "green", "red")
@@ -104,6 +104,17 @@ def test_int8_onnx_becomes_int8_tflite(onnx_model, ctx):
         output.metrics["parity_max_abs_logit_diff"] / float(np.float32(8 / 255))
     )
     assert read_spec((ctx.stage_dir / "model.tflite").read_bytes()) == output.spec
+
+
+def test_the_tflite_file_says_what_the_ranges_were_found_on(onnx_model, ctx):
+    source = onnx_model(quantized=True)
+    model = onnx.load(source.path)
+    model.metadata_props.add(key=CALIBRATION_KEY, value='{"count": 8}')
+    onnx.save(model, source.path)
+    _export(source, ctx, format="tflite")
+    found = unpack((ctx.stage_dir / "model.tflite").read_bytes())
+    texts = {entry.name.decode(): bytes(found.buffers[entry.buffer].data).decode() for entry in found.metadata}
+    assert texts[CALIBRATION_KEY] == '{"count": 8}'
 
 
 def test_int8_onnx_stays_int8_onnx(onnx_model, ctx):

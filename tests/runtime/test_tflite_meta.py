@@ -61,6 +61,12 @@ def test_embedding_again_replaces(tflite):
     assert len(unpack(data).metadata) == 1
 
 
+def test_other_texts_go_in_beside_the_spec(tflite):
+    model = unpack(embed_spec(embed_spec(tflite, SPEC, {"imgc.calibration": "old"}), SPEC, {"imgc.calibration": "new"}))
+    texts = {entry.name.decode(): bytes(model.buffers[entry.buffer].data).decode() for entry in model.metadata}
+    assert texts == {"imgc.spec": SPEC.model_dump_json(), "imgc.calibration": "new"}
+
+
 def test_labels_come_out_with_unzip(tflite):
     with zipfile.ZipFile(io.BytesIO(embed_spec(tflite, SPEC))) as archive:
         assert archive.read("labels.txt").decode() == "blå\ngreen\nred\n"
