@@ -43,7 +43,7 @@ class ReconstructOptions(BaseModel):
 
     steps: Annotated[int, Field(ge=0, le=100_000)] = 300
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
-    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 0.05
+    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
     lr_scale: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
 
 
