@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float32]
 ONNX_DOMAINS = frozenset({"", "ai.onnx"})
 MIN_INT8_WEIGHT_PCT = 50.0  # below it, a file called int8 is a float file
 _NAMES_SHOWN = 20
+_ROUNDED_APART = "quantize with `stem: int8` (fewer floats that runtimes round apart), or see parity.min_agreement_pct"
 _RELATIVE_BOUND = {Precision.FP32: 1e-3, Precision.FP16: 5e-2}  # of the largest logit
 _FLOAT_TYPES = (
     onnx.TensorProto.FLOAT,
@@ -185,7 +186,7 @@ def check_parity(
         raise CheckError(
             f"{path}: same top-1 answer as the source model on {agreement:.2f} % of {len(source_NK)} pictures, "
             f"at least {min_agreement_pct:g} % are wanted",
-            hint="quantize with `stem: int8` (fewer floats that runtimes round apart), or see parity.min_agreement_pct",
+            hint=_ROUNDED_APART if precision is Precision.INT8 else "see parity.min_agreement_pct",
         )
     in_steps: Metrics = {} if output_scale is None else {"parity_max_lsb": diff / output_scale}
     return in_steps | {

@@ -22,7 +22,7 @@ class ParityBounds(BaseModel):
         max_abs_logit_diff: greatest |difference| of any logit; None takes what the precision allows: 1e-3 (fp32) or
             5e-2 (fp16) of the largest logit, no bound for int8, whose grid is checked integer by integer instead.
         min_agreement_pct: least share of pictures with the same top-1 answer, 0..100.
-        images: number of pictures.
+        images: most pictures; without photographs, noise of at most 256 images takes their place.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -43,9 +43,9 @@ def plain(model: ModelProto, path: Path) -> ModelProto:
         _set_batch(copy, 1)  # shapes that a graph computes from its input are then known
         shapes = _shapes(copy)
         _flatten_to_rank_two(copy.graph, shapes)
+        _drop_dead_nodes(copy.graph)
         _explicit_pads(copy.graph, shapes)
         _set_batch(copy, "batch")
-        _drop_dead_nodes(copy.graph)
         _fold_batch_norms(copy.graph)
         _heads_as_gemm(copy.graph)
         _drop_dead_nodes(copy.graph)
@@ -133,11 +133,14 @@ def _explicit_pads(graph: GraphProto, shapes: Shapes) -> None:
         auto = given.get("auto_pad", b"NOTSET").decode()
         if node.op_type not in _WINDOWED or auto == "NOTSET":
             continue
+        image_HW = shapes.get(node.input[0], [])[2:]
+        if len(image_HW) != 2 or 0 in image_HW:
+            raise ValueError(f"node '{node.name}': auto_pad needs an image of known size, found {image_HW or 'none'}")
         kernel = given.get("kernel_shape") or shapes[node.input[1]][2:]
         ones = [1] * len(kernel)
         strides, dilations = given.get("strides", ones), given.get("dilations", ones)
         before, after = list[int](), list[int]()
-        sizes = zip(shapes[node.input[0]][2:], kernel, strides, dilations, strict=True)
+        sizes = zip(image_HW, kernel, strides, dilations, strict=True)
         for size, side, stride, dilation in sizes:
             reach = (-(-size // stride) - 1) * stride + (side - 1) * dilation + 1
             total = max(reach - size, 0) if auto != "VALID" else 0

@@ -33,7 +33,7 @@ class ReconstructOptions(BaseModel):
     """Block reconstruction, see `compress.quantize.reconstruct`.
 
     Attributes:
-        steps: optimizer steps; 0 is off.
+        steps: optimizer steps, at most so many that each picture is seen 40 times; 0 is off.
         batch_size: pictures a step.
         lr: highest learning rate of the weights, in steps of their own grids.
         lr_scale: highest learning rate of the logarithms of the scales.
@@ -68,10 +68,10 @@ class QuantizeConfig(StageConfig):
     """Make an int8 model from a float one: from a stage or a file, or from an architecture and its weights.
 
     Attributes:
-        scheme: int8_static calibrates ranges, int8_qat also trains with them, dynamic stores int8 weights only;
-            auto makes fp32, int8 with each way to compute hard-swish, and where none of those keeps the bound int8 with
-            the worst layers float, measures each in the target's runtime on this host, and keeps the fastest that keeps
-            the bound; the table is written as `plan.json`.
+        scheme: int8_static calibrates ranges and reconstructs (no labels), int8_qat trains from there, dynamic stores
+            int8 weights only; auto makes fp32, int8 with each way to compute stem and hard-swish, and where none of
+            those keeps the bound int8 with the worst layers float, measures each in the target's runtime on this host,
+            and keeps the fastest that keeps the bound; the table is written as `plan.json`.
         arch: one of `compress.models.arch_names.ARCH_NAMES`; the stage then reads no model.
         weights: of `arch`: `imagenet` (downloaded; the default), `none` (random), or a .safetensors or .pth file, whose
             head says how many classes there are. 1000 classes are ImageNet's.

@@ -15,6 +15,7 @@ from compress.quantize.rewrites import Rewriting
 from compress.quantize.torch_graph import attributes_of
 
 _ROUNDS = 20  # a layer between two pairs is in both; the factors settle within a few rounds
+_DEAD = 1e-3  # of the median channel's largest weight
 _SETTLED = 1e-3  # largest change of a factor, as a share of it
 
 
@@ -54,11 +55,11 @@ def _pairs(
 
 
 def _takes_factors(graph: Rewriting, node: onnx.NodeProto) -> bool:
-    """Return whether a node is a Conv of its own weights, dense or depthwise."""
+    """Return whether a node is a Conv of its own weights, dense or depthwise with one filter a channel."""
     if node.op_type != "Conv" or graph.reads[node.input[1]] != 1 or node.input[1] not in graph.constants:
         return False
     weight = graph.constants[node.input[1]]
-    return _groups(node) == 1 or weight.shape[1] == 1
+    return _groups(node) == 1 or _groups(node) == len(weight)
 
 
 def _balance(graph: Rewriting, first: onnx.NodeProto, seconds: list[onnx.NodeProto]) -> float:
@@ -66,7 +67,7 @@ def _balance(graph: Rewriting, first: onnx.NodeProto, seconds: list[onnx.NodePro
     weight, bias = first.input[1], first.input[2]
     range1_C = _largest(graph.constants[weight])
     range2_C = np.max([_largest(_by_input(graph, second)) for second in seconds], axis=0)
-    alive_C = (range1_C > 0) & (range2_C > 0)
+    alive_C = _alive(range1_C) & _alive(range2_C)
     factor_C = np.ones_like(range1_C)
     factor_C[alive_C] = np.sqrt(range1_C[alive_C] / range2_C[alive_C])  # sqrt(r1 r2) / r2
     graph.constants[weight] = _times(graph.constants[weight], 1.0 / factor_C)
@@ -76,6 +77,12 @@ def _balance(graph: Rewriting, first: onnx.NodeProto, seconds: list[onnx.NodePro
         depthwise = _groups(second) > 1
         graph.constants[second.input[1]] = scaled if depthwise else np.ascontiguousarray(scaled.swapaxes(0, 1))
     return float(np.abs(factor_C - 1.0).max())
+
+
+def _alive(range_C: np.ndarray) -> np.ndarray:
+    """Return which channels take part: one of almost no weights may have an ordinary bias, which would be blown up."""
+    alive_C: np.ndarray = range_C > _DEAD * np.median(range_C)
+    return alive_C
 
 
 def _by_input(graph: Rewriting, node: onnx.NodeProto) -> np.ndarray:

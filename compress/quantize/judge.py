@@ -5,6 +5,7 @@ Shape suffixes: N pictures, H and W pixels, C channels, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,32 +71,31 @@ def yardstick_of(
     return Yardstick(pixels_NHWC, float_NK, split.labels_N if labelled else None, what)
 
 
-def judge(path: Path, yardstick: Yardstick, reporter: Reporter) -> Metrics:
-    """Return the metrics of the written file, which is what will be shipped.
+def judge(path: Path, yardstick: Yardstick, remedies: Sequence[str], reporter: Reporter) -> Metrics:
+    """Return the metrics of the written file, which is what will be shipped; `remedies` are told where it is bad.
 
     Always: agreement_pct and sqnr_db against the float model, float_confidence_pct, judged_images, judged_on. Where
     the pictures are labelled: top1_pct and float_top1_pct.
     """
     metrics = yardstick.measure(open_predictor(path), reporter)
     reporter.info(f"the file: {told(metrics)}")
-    if advice := advice_on(metrics):
+    if advice := advice_on(metrics, remedies):
         reporter.warn(advice)
     return metrics
 
 
-def advice_on(metrics: Metrics) -> str:
-    """Return what helps a file that answers unlike the float model too often; empty where it does not."""
+def advice_on(metrics: Metrics, remedies: Sequence[str]) -> str:
+    """Return what helps a file that answers unlike the float model too often; empty where it does not, or none does."""
     agreement, confidence = float(metrics["agreement_pct"] or 0.0), float(metrics["float_confidence_pct"] or 0.0)
-    if agreement >= WANTED_AGREEMENT_PCT:
+    if agreement >= WANTED_AGREEMENT_PCT or not remedies:
         return ""
-    text = f"the file and the float model answer alike on {agreement:.2f} % of the pictures, fewer than "
-    text += f"{WANTED_AGREEMENT_PCT:g} %"
-    if confidence < UNSURE_PCT:
+    text = f"the file and the float model answer alike on fewer than {WANTED_AGREEMENT_PCT:g} % of the pictures"
+    if confidence < UNSURE_PCT and "top1_pct" not in metrics:
         text += (
             f"; the float model is not sure of them (half of its answers are at most {confidence:.0f} % likely): "
             "pictures like those it was trained on say more, and calibrate better"
         )
-    return text + "\n  `--min-agreement-pct 95` leaves the layers float that cost most; `--scheme int8_qat` trains"
+    return text + "\n  " + "; ".join(remedies)
 
 
 def told(metrics: Metrics) -> str:
@@ -110,7 +110,9 @@ def told(metrics: Metrics) -> str:
 
 
 def confidence_pct(logits_NK: NDArray[np.float32]) -> float:
-    """Return the median over pictures of the likeliest class's softmax, 0..100."""
+    """Return the median over pictures of the likeliest class's probability, 0..100; logits may be probabilities."""
+    if logits_NK.min() >= 0.0 and np.allclose(logits_NK.sum(axis=1), 1.0, atol=1e-3):
+        return float(100.0 * np.median(logits_NK.max(axis=1)))
     shifted_NK = logits_NK - logits_NK.max(axis=1, keepdims=True)
     return float(np.median(100.0 / np.exp(shifted_NK, dtype=np.float64).sum(axis=1)))
 

@@ -126,6 +126,9 @@ def embed_calibration(model: onnx.ModelProto, manifest_file: Path) -> None:
         "manifest_sha256": sha256_file(manifest_file),
         "sha256_starts": [row["sha256"][:_HASH_DIGITS] for row in rows],
     }
+    kept = [entry for entry in model.metadata_props if entry.key != CALIBRATION_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
     model.metadata_props.add(key=CALIBRATION_KEY, value=json.dumps(digest, separators=(",", ":")))
 
 

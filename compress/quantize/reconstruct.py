@@ -33,7 +33,7 @@ class Reconstruction:
     """How the rounded graph learns.
 
     Attributes:
-        steps: number of optimizer steps, of at most `MAX_PASSES` over the pictures; 0 leaves the graph as calibrated.
+        steps: number of optimizer steps, see also `capped`.
         batch_size: pictures a step.
         lr: highest learning rate of weights and biases (Adam, cosine to 0), in steps of the weight's own grid.
         lr_scale: highest learning rate of the logarithms of the scales.
@@ -43,6 +43,10 @@ class Reconstruction:
     batch_size: int
     lr: float
     lr_scale: float
+
+    def capped(self, count: int) -> int:
+        """Return the number of steps with `count` pictures, of at most `MAX_PASSES` over them."""
+        return min(self.steps, MAX_PASSES * max(1, count // self.batch_size))
 
 
 def reconstruct(
@@ -75,8 +79,8 @@ def reconstruct(
     grids = WeightGrids(quantized)
     optimizer = _optimizer(quantized, grids, options)
     draw = np.random.default_rng((seed, 0xB10C))
-    size = min(options.batch_size, count)
-    steps = min(options.steps, MAX_PASSES * math.ceil(count / size))
+    size, steps = min(options.batch_size, count), options.capped(count)
+    reporter.info(f"reconstructing {len(blocks)} blocks in {steps} steps")
     order = np.empty(0, dtype=np.int64)
     with reporter.progress("reconstruct", steps) as advance:
         for step in range(steps):

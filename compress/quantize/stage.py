@@ -49,7 +49,9 @@ def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOu
     yardstick = job.yardstick()
     made, found = _make(job, yardstick)
     spec = save(job, made, ctx.stage_dir / FILE_NAME)
-    metrics = judge(ctx.stage_dir / FILE_NAME, yardstick, ctx.reporter) | {"scheme": config.scheme} | found
+    metrics = (
+        judge(ctx.stage_dir / FILE_NAME, yardstick, _remedies(job), ctx.reporter) | {"scheme": config.scheme} | found
+    )
     remove_checkpoint(ctx.stage_dir / FIT_DIR)  # last, so that a kill until here loses no epoch
     return StageOutput(file_name=FILE_NAME, format=Format.ONNX, spec=spec, metrics=metrics)
 
@@ -70,6 +72,16 @@ def _make(job: Job, yardstick: Yardstick) -> tuple[Made, Metrics]:
         graph, found = within_bound(job, graph, yardstick, bound)
         metrics |= found
     return finished(job, graph), metrics
+
+
+def _remedies(job: Job) -> list[str]:
+    """Return what the user may do where the file is bad; what a bound already does is not told again."""
+    config = job.config
+    if config.scheme != "int8_static" or Bound(config.max_drop_pp, config.min_agreement_pct):
+        return []
+    floats = config.target is None or TARGETS[config.target].float_ops != frozenset()
+    found = ["`--min-agreement-pct 95` leaves the layers float that cost most"] if floats else []
+    return found + (["`--scheme int8_qat` trains"] if job.dataset is not None else [])
 
 
 def _check_target(config: QuantizeConfig, model: onnx.ModelProto) -> None:

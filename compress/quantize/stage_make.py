@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ from compress.runtime.predictor import open_predictor
 FIT_DIR = "fit"
 SENSITIVITY_NAME = "sensitivity"
 TIMING = Timing(warmup=5, repeats=200, budget_s=2.0)
-_SHARE_OF_STEPS = 3  # an attempt of the loop reconstructs in a third of the steps
+_SHARE_OF_STEPS = 3  # an attempt of the loop reconstructs in a third of the steps, what is chosen in all of them
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def save(job: Job, made: Made, path: Path) -> ModelSpec:
     rewrites = tuple(dict.fromkeys((*job.spec.rewrites, *made.rewrites)))
     spec = job.spec.model_copy(update={"precision": made.precision, "rewrites": rewrites})
     if made.precision is Precision.INT8 and job.chosen is not None:
-        embed_calibration(made.model, write_manifest(job.chosen, job.ctx.stage_dir))
+        embed_calibration(made.model, write_manifest(job.chosen, path.parent))
     embed_spec(made.model, spec)
     with atomic_path(path) as temporary:
         onnx.save(made.model, temporary)
@@ -160,22 +161,27 @@ def within_bound(job: Job, graph: StaticGraph, yardstick: Yardstick, bound: Boun
         _refuse_where_floats_are(job, bound, full)
         reporter.info(f"all int8 breaks the bound: {bound.broken_by(full)}; looking for the layers that cost most")
         ranked = [loss.layer for loss in sensitivity_of(job, graph, yardstick).ranked]
-        last: list[StaticGraph] = []
+        mixed = graph
 
-        def attempt(floats: tuple[str, ...]) -> Metrics:
-            steps = job.config.reconstruct.steps // _SHARE_OF_STEPS
-            last[:] = [make_static(job, floats=floats, steps=steps)]
-            save(job, finished(job, last[0]), folder / "mixed.onnx")
+        def attempt(floats: tuple[str, ...], share: int = _SHARE_OF_STEPS) -> Metrics:
+            nonlocal mixed
+            mixed = make_static(job, floats=floats, steps=math.ceil(job.config.reconstruct.steps / share))
+            save(job, finished(job, mixed), folder / "mixed.onnx")
             return yardstick.measure(open_predictor(folder / "mixed.onnx"), reporter)
 
         chosen, _ = float_worst(ranked, attempt, bound, full, reporter)
+        if job.config.reconstruct.steps > 1:
+            tried = mixed
+            if bound.broken_by(attempt(tuple(name for layer in chosen for name in layer.nodes), share=1)):
+                mixed = tried
+                save(job, finished(job, mixed), folder / "mixed.onnx")
         costs = _cost(job, folder, yardstick)
     names = ", ".join(layer.name for layer in chosen)
     reporter.info(
         f"{len(chosen)} of {len(ranked)} layers stay float: {names}\n  ONNX Runtime p50 on this host: all int8 "
         f"{costs['full_int8_p50_ms']:.3f} ms, mixed {costs['mixed_p50_ms']:.3f} ms"
     )
-    return last[0], {"float_layers": len(chosen), "float_layer_names": names, **costs}
+    return mixed, {"float_layers": len(chosen), "float_layer_names": names, **costs}
 
 
 def _refuse_where_floats_are(job: Job, bound: Bound, full: Metrics) -> None:

@@ -166,7 +166,6 @@ def quantize_statically(
         correct_biases(quantized, teacher, pictures.sample(spread(len(pictures), BIAS_PICTURES)))
     if options.reconstruction.steps:
         blocks = block_ends(model)
-        reporter.info(f"reconstructing {len(blocks)} blocks in {options.reconstruction.steps} steps")
         reconstruct(
             quantized,
             teacher,

@@ -68,7 +68,7 @@ def _max_pool(inputs: list[Tensor], a: Attributes) -> Tensor:
 def _average_pool(inputs: list[Tensor], a: Attributes) -> Tensor:
     pads = a.get("pads", [0, 0, 0, 0])
     if pads[:2] != pads[2:]:
-        raise StageError(f"AveragePool with unequal pads {pads} is not supported")
+        return _average_pool_of_padded(inputs[0], a)
     return F.avg_pool2d(
         inputs[0],
         tuple(a["kernel_shape"]),
@@ -77,6 +77,16 @@ def _average_pool(inputs: list[Tensor], a: Attributes) -> Tensor:
         bool(a.get("ceil_mode", 0)),
         bool(a.get("count_include_pad", 0)),
     )
+
+
+def _average_pool_of_padded(x_NCHW: Tensor, a: Attributes) -> Tensor:
+    """Return the average pool with pads that differ between sides, which torch's own does not know."""
+    pads = a["pads"]
+    unpadded = {**a, "pads": [0, 0, 0, 0]}
+    mean_NCHW = _average_pool([_pad(x_NCHW, pads)], unpadded)
+    if a.get("count_include_pad", 0):
+        return mean_NCHW
+    return mean_NCHW / _average_pool([_pad(torch.ones_like(x_NCHW[:1, :1]), pads)], unpadded)
 
 
 def _reshape(inputs: list[Tensor], a: Attributes) -> Tensor:

@@ -123,6 +123,13 @@ def test_output_scale(build):
     assert output_scale(b.model(b.node("DequantizeLinear", [made, *values]))) == 0.5
 
 
+@pytest.mark.parametrize(("precision", "advised"), [(Precision.INT8, True), (Precision.FP16, False)])
+def test_only_who_ships_int8_is_told_of_the_stem(precision, advised):
+    with pytest.raises(CheckError, match="same top-1 answer") as caught:
+        _parity([[1, 1.01]], [[1.01, 1]], precision=precision)
+    assert ("stem: int8" in caught.value.hint) == advised
+
+
 def test_agreement_is_not_held_against_noise():
     assert _parity([[1, 2]], [[2, 1]], precision=Precision.INT8, photographs=False)["parity_on"] == "noise"
 

@@ -8,10 +8,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.errors import ModelFileError
 from compress.models.onnx_foreign import interface_of, plain
+from compress.quantize.torch_graph import TorchGraph
 
 FILE = Path("foreign.onnx")
 node = helper.make_node
@@ -159,13 +161,28 @@ def test_automatic_pads_are_written_out(auto_pad: str, stride: int, pads: list[i
     window = {"auto_pad": auto_pad, "strides": [stride, stride]}
     nodes = [
         node("Conv", ["x", "w"], ["c"], **window),
-        node("MaxPool", ["c"], ["m"], auto_pad="SAME_UPPER", kernel_shape=[2, 2], strides=[2, 2]),
-        node("GlobalAveragePool", ["m"], ["p"]),
+        node("MaxPool", ["c"], ["m"], auto_pad="SAME_UPPER", kernel_shape=[3, 3], strides=[2, 2]),
+        node("AveragePool", ["m"], ["a"], auto_pad="SAME_LOWER", kernel_shape=[2, 2], strides=[1, 1]),
+        node("GlobalAveragePool", ["a"], ["p"]),
         node("Flatten", ["p"], ["y"]),
     ]
     model = graph(nodes, {"w": floats(5, 3, 3, 3)})
     cleaned = plain(model, FILE)
     found = {entry.name: helper.get_attribute_value(entry) for entry in cleaned.graph.node[0].attribute}
     assert found["pads"] == pads
-    assert "auto_pad" not in found
-    assert answers(cleaned) == pytest.approx(answers(model), abs=1e-5)
+    assert "auto_pad" not in {entry.name for one in cleaned.graph.node for entry in one.attribute}
+    ours = TorchGraph(cleaned)(torch.from_numpy(floats(1, 3, 8, 8, seed=9))).detach().numpy()
+    assert ours == pytest.approx(answers(model), abs=1e-5)
+
+
+def test_automatic_pads_of_an_image_of_unknown_size_are_refused():
+    nodes = [
+        node("Resize", ["x", "", "scales"], ["r"]),
+        node("Conv", ["r", "w"], ["c"], "first", auto_pad="SAME_UPPER", strides=[2, 2]),
+        node("GlobalAveragePool", ["c"], ["p"]),
+        node("Flatten", ["p"], ["y"]),
+    ]
+    model = graph(nodes, {"w": floats(5, 3, 3, 3), "scales": np.array([1, 1, 1, 1], np.float32)})
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "H"
+    with pytest.raises(ModelFileError, match="node 'first': auto_pad needs an image of known size"):
+        plain(model, FILE)

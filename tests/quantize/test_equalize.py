@@ -71,6 +71,27 @@ def test_a_tensor_that_something_else_reads_lets_no_factor_through(uneven):
     assert count == 1
 
 
+def test_a_channel_of_almost_no_weights_does_not_blow_up_its_bias(uneven):
+    arrays = {tensor.name: tensor for tensor in uneven.graph.initializer}
+    faint, biases = numpy_helper.to_array(arrays["v1"]).copy(), numpy_helper.to_array(arrays["u1"]).copy()
+    faint[4], biases[4] = 1e-6, 1.0
+    arrays["v1"].CopyFrom(numpy_helper.from_array(faint, "v1"))
+    arrays["u1"].CopyFrom(numpy_helper.from_array(biases, "u1"))
+    equal, _ = equalize(uneven)
+    assert initializers_of(equal)["u1"][4] == 1.0
+
+
+def test_several_filters_a_channel_let_no_factor_through(uneven, images_NCHW):
+    rng = np.random.default_rng(4)
+    arrays = {tensor.name: tensor for tensor in uneven.graph.initializer}
+    for name, shape in {"v2": (16, 1, 3, 3), "u2": (16,), "v3": (4, 16, 1, 1)}.items():
+        arrays[name].CopyFrom(numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name))
+    wanted = _logits(uneven, images_NCHW)
+    equal, count = equalize(uneven)
+    assert count == 1
+    np.testing.assert_allclose(_logits(equal, images_NCHW), wanted, atol=1e-5 * np.abs(wanted).max())
+
+
 def test_a_dead_channel_keeps_its_size(uneven, images_NCHW):
     arrays = {tensor.name: tensor for tensor in uneven.graph.initializer}
     dead = numpy_helper.to_array(arrays["v1"]).copy()

@@ -23,16 +23,25 @@ def test_confidence_is_the_median_of_the_likeliest_class():
     assert confidence_pct(logits_NK) == pytest.approx(80.0, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("agreement", "confidence", "advice"),
-    [
-        (95.0, 20.0, ()),
-        (94.9, 90.0, ("94.90 %", "--min-agreement-pct", "int8_qat")),
-        (85.0, 36.0, ("85.00 %", "at most 36 % likely", "like those it was trained on", "--min-agreement-pct")),
-    ],
-)
-def test_a_file_that_answers_otherwise_comes_with_advice(agreement, confidence, advice):
-    text = advice_on({"agreement_pct": agreement, "float_confidence_pct": confidence})
-    assert all(part in text for part in advice)
-    assert bool(text) == bool(advice)
-    assert ("not sure" in text) == (len(advice) == 4)
+def test_answers_that_are_probabilities_are_not_made_probabilities_again():
+    assert confidence_pct(np.array([[0.2, 0.8], [0.6, 0.4]], np.float32)) == pytest.approx(70.0)
+
+
+REMEDIES = ["`--one`", "`--other`"]
+
+
+def _advice(agreement: float, confidence: float, remedies=REMEDIES, **labelled: float) -> str:
+    return advice_on({"agreement_pct": agreement, "float_confidence_pct": confidence, **labelled}, remedies)
+
+
+def test_a_file_that_answers_otherwise_comes_with_what_helps():
+    assert _advice(95.0, 20.0) == ""
+    assert _advice(85.0, 90.0, []) == "", "nothing helps"
+    assert "fewer than 95 %" in _advice(94.9, 90.0)
+    assert _advice(94.9, 90.0).endswith("`--one`; `--other`")
+
+
+def test_pictures_that_the_model_is_not_sure_of_are_said_to_be_so_unless_they_are_its_own():
+    assert "at most 36 % likely" in _advice(85.0, 36.0)
+    assert "likely" not in _advice(85.0, 90.0)
+    assert "likely" not in _advice(85.0, 36.0, top1_pct=40.0)

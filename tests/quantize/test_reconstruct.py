@@ -53,6 +53,12 @@ def test_no_step_changes_nothing(float_model, images_NCHW):
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize(("steps", "count", "done"), [(300, 512, 300), (300, 48, 240), (300, 5, 40), (0, 512, 0)])
+def test_few_pictures_are_seen_at_most_so_often(steps, count, done):
+    options = Reconstruction(steps=steps, batch_size=8, lr=0.05, lr_scale=1e-2)
+    assert options.capped(count) == done
+
+
 def test_the_same_seed_gives_the_same_weights(float_model, images_NCHW):
     first, second, other = (
         _run(_parts(float_model, images_NCHW), float_model, steps=5, seed=seed).learned() for seed in (3, 3, 4)

@@ -289,6 +289,7 @@ def test_auto_keeps_the_fastest_within_the_bound_and_writes_the_table(target, tr
     allowed = [row for row in rows.values() if not row["refused"]]
     assert rows[plan["chosen"]]["p50_ms"] <= 1.031 * min(row["p50_ms"] for row in allowed)
     assert (output.spec.precision is Precision.FP32) == (plan["chosen"] == "fp32")
+    assert (tmp_path / "calibration.json").exists() == (output.spec.precision is Precision.INT8)
     assert not (tmp_path / "candidates").exists()
 
 

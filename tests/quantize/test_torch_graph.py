@@ -36,3 +36,21 @@ def test_two_inputs_are_refused(float_model):
     float_model.graph.input.append(onnx.helper.make_tensor_value_info("more", 1, [1]))
     with pytest.raises(StageError, match="one input and one output"):
         TorchGraph(float_model)
+
+
+@pytest.mark.parametrize("include", [0, 1])
+@pytest.mark.parametrize("pads", [[0, 0, 1, 1], [1, 1, 1, 1]])
+def test_average_pool_counts_the_padding_as_onnx_does(include, pads):
+    helper = onnx.helper
+    window = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": pads, "count_include_pad": include}
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["a"], "pool", **window),
+        helper.make_node("Flatten", ["a"], ["y"], "flat"),
+    ]
+    ends = [helper.make_tensor_value_info(name, 1, ["N", *sizes]) for name, sizes in (("x", (3, 8, 8)), ("y", ("K",)))]
+    graph = helper.make_graph(nodes, "pool", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    images_NCHW = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    (wanted_NK,) = ort.InferenceSession(model.SerializeToString()).run(None, {"x": images_NCHW})
+    found_NK = TorchGraph(model)(torch.from_numpy(images_NCHW)).numpy()
+    np.testing.assert_allclose(found_NK, wanted_NK, atol=1e-6)
