@@ -115,7 +115,7 @@ class QuantizeConfig(StageConfig):
 
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH, Format.ONNX})
     entry_point: ClassVar[str] = "compress.quantize.stage:run"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime")
 
     kind: Literal["quantize"] = "quantize"
