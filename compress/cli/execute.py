@@ -20,7 +20,9 @@ from compress.core.stage import StageConfig
 from compress.core.storage import atomic_path
 from compress.pipeline.gates import require_gates
 from compress.pipeline.lock import artifact_at
+from compress.pipeline.run_dir import run_path
 from compress.pipeline.runner import RunResult, run_recipe
+from compress.pipeline.undo import undone_on_failure
 from compress.report.write import write_report
 
 
@@ -39,7 +41,8 @@ def add_stage(ctx: typer.Context, request: StageRequest, *, as_json: bool, out: 
 
 def _carry_out(ctx: typer.Context, draft: Draft, device: str, *, as_json: bool, out: Path | None = None) -> None:
     reporter = reporter_of(ctx)
-    result = run_recipe(draft.loaded, runs_dir=draft.runs_dir, name=draft.name, reporter=reporter, device=device)
+    with undone_on_failure(run_path(draft.runs_dir, draft.name)):
+        result = run_recipe(draft.loaded, runs_dir=draft.runs_dir, name=draft.name, reporter=reporter, device=device)
     made = [_made(result, stage.id) for stage in draft.new]
     if out:
         with atomic_path(out) as temporary:

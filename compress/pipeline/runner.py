@@ -214,10 +214,12 @@ class _Runner:
         self._artifacts[sealed.id] = artifact_at(self._run_dir, sealed)
 
     def _record_only_the_plan(self) -> None:
-        """Drop stages that the recipe no longer has, and what earlier attempts left behind."""
+        """Drop stages that the recipe no longer has nor reads, and what earlier attempts left behind."""
         self._lock = self._lock.first(len(self._plan.stages))
         write_lock(self._run_dir, self._lock)
         current = {stage.folder_name for stage in self._plan.stages}
+        read = [source for stage in self._plan.stages for source in stage.inputs.values() if isinstance(source, Path)]
+        current |= {source.parent.name for source in read if source.parent.parent.resolve() == self._run_dir.resolve()}
         for folder in self._run_dir.glob("[0-9]*-*"):
             if folder.name not in current and not folder.is_symlink() and read_seal(folder) is not None:
                 shutil.rmtree(folder)

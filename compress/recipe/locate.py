@@ -17,11 +17,12 @@ MAX_SHOWN = 10
 _CHECK = "`imgc plan RECIPE` checks it without running anything"
 
 Loc = tuple[int | str, ...]
+_FOLLOWS = "default_factory_not_called"  # a default that hangs on a field which is wrong itself, and said to be
 
 
 def located(error: ValidationError, root: Node, schema: type[BaseModel]) -> RecipeError:
     """Return the recipe error for a failed validation: one line for each fault, the hint for the first."""
-    details = error.errors(include_url=False)
+    details = [one for one in error.errors(include_url=False) if one["type"] != _FOLLOWS]
     lines, hints = [], []
     for detail in details[:MAX_SHOWN]:
         at, message, nearest = _explain(detail, root, schema)

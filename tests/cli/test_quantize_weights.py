@@ -120,3 +120,39 @@ def test_an_unknown_label_is_told(imgc: Imgc, folder: Path, weights: Path):
         assert result.exit_code == 2
         assert label in result.output
         assert words in result.output
+
+
+FAULTS = [(("--exclude", "nosuchlayer"), "nosuchlayer"), (("--max-drop-pp", "1"), "labels")]
+
+
+@pytest.mark.parametrize(("fault", "words"), FAULTS)
+def test_a_failed_try_leaves_the_model_and_the_run_of_before(imgc: Imgc, folder: Path, weights: Path, fault, words):
+    quick = ("--set", "reconstruct.steps=0")
+    assert quantized(imgc, *quick).exit_code == 0
+    made = folder / "runs/tiny/01-quantize/model.onnx"
+    content, recipe = made.read_bytes(), (folder / "runs/tiny/recipe.resolved.yaml").read_bytes()
+    result = quantized(imgc, *quick, *fault)
+    assert result.exit_code == 2
+    assert words in result.output
+    assert (folder / "runs/tiny/recipe.resolved.yaml").read_bytes() == recipe
+    assert imgc("export", "--format", "tflite").exit_code == 0
+    assert made.read_bytes() == content
+    result = quantized(imgc, *quick, *fault)  # the run has grown, so that another one begins
+    assert result.exit_code == 2
+    assert (folder / "runs/latest").resolve().name == "tiny"
+    assert imgc("report").exit_code == 0
+
+
+def test_a_model_that_an_export_reads_is_never_tidied_away(imgc: Imgc, folder: Path, weights: Path):
+    assert quantized(imgc, "--set", "reconstruct.steps=0").exit_code == 0
+    made = folder / "runs/tiny/01-quantize/model.onnx"
+    (folder / "runs/tiny/run.lock.json").unlink()
+    assert imgc("export", "--format", "tflite", "--from", str(made)).exit_code == 0
+    assert made.is_file()
+
+
+def test_a_wrong_value_is_told_once(imgc: Imgc, folder: Path, weights: Path):
+    result = quantized(imgc, "--target", "mcuu")
+    assert result.exit_code == 2
+    assert "mcuu" in result.output
+    assert "default factory" not in result.output
