@@ -99,7 +99,8 @@ class QuantizeConfig(StageConfig):
         sensitivity: whether each layer's cost is measured as well: one layer int8, all else float, on 64 pictures;
             written as `sensitivity.json` and `sensitivity.svg`.
         max_drop_pp: most points of top-1 that the file may lose on the validation pictures (int8_static, auto); where
-            it loses more, the layers that cost most stay float, as few as it takes, at most half. auto takes 1.0, or
+            it loses more, the layers that cost most stay float, as few as it takes, at most half, and none that hold
+            more than a fifth of the weights together. auto takes 1.0, or
             without labels min_agreement_pct 95, where neither is given.
         min_agreement_pct: the same for the share of answers equal to the float model's, which needs no labels.
         reconstruct: how the int8 model learns, from the calibration pictures alone and without labels, to repeat what

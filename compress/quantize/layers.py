@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from compress.quantize.points import CURVES, FUSED_ACTIVATIONS, MOVING_OPS, cons
 
 _ACTIVATIONS = (*FUSED_ACTIVATIONS, *CURVES, "Sigmoid")
 _TAKES_ACTIVATION = ("Conv", "Gemm", "Add")
+_FLOAT_SHARE = 5  # one of so many weights may be float
 _MADE_BY_REWRITES = ("_shifted", "_gate")  # of `rewrites.gate_hard_swish`
 
 
@@ -45,6 +47,24 @@ def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
         claimed.update(names)
         found.append(Layer(node.name, "+".join(one.op_type for one in nodes), names))
     return tuple(found)
+
+
+def light_enough(layers: Sequence[Layer], model: onnx.ModelProto) -> list[Layer]:
+    """Return the layers that may stay float, in order, while most bytes of the weights are int8.
+
+    A float weight takes four bytes, so that a fifth of the weights is half of the bytes. A layer that would pass that
+    is left out, lighter ones behind it are not.
+    """
+    sizes = {tensor.name: math.prod(tensor.dims) for tensor in model.graph.initializer}
+    of_node = {node.name: sizes.get(node.input[1], 0) for node in model.graph.node if node.op_type in ("Conv", "Gemm")}
+    left = sum(of_node.values()) // _FLOAT_SHARE
+    found = []
+    for layer in layers:
+        size = sum(of_node.get(name, 0) for name in layer.nodes)
+        if size <= left:
+            found.append(layer)
+            left -= size
+    return found
 
 
 def parts_of(layers: Sequence[Layer], rewritten: onnx.ModelProto) -> dict[Layer, tuple[frozenset[str], frozenset[str]]]:

@@ -24,7 +24,7 @@ from compress.quantize.bound import Bound
 from compress.quantize.chart import bars_svg
 from compress.quantize.config import QuantizeConfig
 from compress.quantize.judge import Yardstick, told
-from compress.quantize.layers import layers_of
+from compress.quantize.layers import layers_of, light_enough
 from compress.quantize.mixed import float_worst
 from compress.quantize.pictures import embed_calibration, write_manifest
 from compress.quantize.points import matching_nodes, swish_stem
@@ -160,7 +160,7 @@ def within_bound(job: Job, graph: StaticGraph, yardstick: Yardstick, bound: Boun
             return graph, {"float_layers": 0}
         _refuse_where_floats_are(job, bound, full)
         reporter.info(f"all int8 breaks the bound: {bound.broken_by(full)}; looking for the layers that cost most")
-        ranked = [loss.layer for loss in sensitivity_of(job, graph, yardstick).ranked]
+        ranked = light_enough([loss.layer for loss in sensitivity_of(job, graph, yardstick).ranked], job.model)
         mixed = graph
 
         def attempt(floats: tuple[str, ...], share: int = _SHARE_OF_STEPS) -> Metrics:

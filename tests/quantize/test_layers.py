@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from compress.quantize.layers import layers_of, parts_of
+from compress.quantize.layers import layers_of, light_enough, parts_of
 from compress.quantize.static import rewritten
+from compress.quantize.torch_graph import initializers_of
 
 
 def test_a_layer_is_a_node_and_its_activation(float_model):
@@ -27,3 +28,17 @@ def test_parts_are_found_in_the_rewritten_graph(float_model):
     every = [name for tensors, _ in parts.values() for name in tensors]
     assert len(every) == len(set(every)), "each tensor belongs to one layer"
     assert {name for _, weights in parts.values() for name in weights} == {"w0", "wd", "ws", "wp", "wa", "wb", "wh"}
+
+
+def test_layers_stay_float_while_most_bytes_are_int8(float_model):
+    layers = layers_of(float_model)
+    _, weights = zip(*parts_of(layers, float_model).values(), strict=True)
+    arrays = initializers_of(float_model)
+    sizes = {layer.name: sum(arrays[name].size for name in names) for layer, names in zip(layers, weights, strict=True)}
+    light = [layer.name for layer in light_enough(layers, float_model)]
+    assert light == [layer.name for layer in layers if layer.name in light], "in order"
+    floats = 4 * sum(sizes[name] for name in light)
+    assert 0 < floats <= sum(sizes.values()) - floats // 4, "float bytes are the smaller part"
+    heavy = max(sizes, key=lambda name: sizes[name])
+    assert heavy not in light
+    assert {name for name, size in sizes.items() if not size} <= set(light)
