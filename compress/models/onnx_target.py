@@ -23,8 +23,8 @@ _NAMES_SHOWN = 8
 _HELP = {
     "HardSwish": "set `hard_swish: gate`: an addition and a product of integers",
     "HardSigmoid": "let it follow a Conv or Gemm that nothing else reads: `imgc quantize` then folds it into a Clip",
-    "Conv": "take it out of `exclude`",
-    "Gemm": "take it out of `exclude`",
+    "Conv": "take it out of `exclude`, or quantize with `stem: int8`",
+    "Gemm": "take it out of `exclude`, or quantize with `stem: int8`",
     "MatMul": "export it as Gemm, whose weights are quantized",
     "ReduceMean": "`imgc quantize` turns a mean over height and width into GlobalAveragePool, which has an int8 kernel",
 }

@@ -102,6 +102,7 @@ def float_graph(
     if found is not None and preprocess is not None:
         reporter.warn(f"{artifact.path}: says itself how pictures are prepared; `preprocess` is not used")
     if found is not None and found.arch != "foreign":
+        interface_of(model, artifact.path)  # another tool may have freed the sizes since
         return model, found
     spec = found or _foreign_spec(model, artifact, preprocess)
     if found is None:
@@ -170,12 +171,11 @@ def _require_parity(cleaned: onnx.ModelProto, spec: ModelSpec, artifact: Artifac
     """Run the cleaned graph as it will be calibrated, and the file as it is, on the same noise."""
     noise = np.random.default_rng(0).standard_normal((_PARITY_IMAGES, *spec.input_chw), dtype=np.float32)
     wanted_NK = open_predictor(artifact.path, spec=spec).predict(noise)
-    graph = TorchGraph(cleaned)
     try:
         with torch.inference_mode():
-            found_NK = graph(torch.from_numpy(noise)).numpy()
-    except StageError:
-        raise
+            found_NK = TorchGraph(cleaned)(torch.from_numpy(noise)).numpy()
+    except StageError as error:
+        raise ModelFileError(f"{artifact.path}: {error.message}", hint=error.hint) from error
     except Exception as error:  # an operator in a form that the graph runner does not know
         raise ModelFileError(
             f"{artifact.path}: uses an operator in a form that is not supported: {type(error).__name__}: {error}",

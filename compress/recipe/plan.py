@@ -172,7 +172,9 @@ class _Planner:
         raise self._error(
             f"stage '{stage_id}' takes {_words(wanted)} as its {_role(role)}, but '{reference}' is {found}",
             *loc,
-            hint=f"stages above that would do: {', '.join(fitting)}" if fitting else "no stage above makes that",
+            hint=f"stages above that would do: {', '.join(fitting)}"
+            if fitting
+            else f"name a model file of {_words(wanted)}, such as the one it was made from",
         )
 
     def _unknown(self, loc: tuple[str | int, ...], number: int, reference: str) -> RecipeError:

@@ -146,3 +146,11 @@ def test_channels_of_zeros_stay_finite(tmp_path: Path):
     save_file(module.state_dict(), path)
     model, _ = graph_of_arch("tiny", str(path), 32, None, QUIET)
     assert all(np.isfinite(numpy_helper.to_array(t)).all() for t in model.graph.initializer)
+
+
+def test_our_own_file_whose_height_was_freed_is_refused(tmp_path: Path):
+    spec = new_spec("tiny", ("a", "b"), 32)
+    model = to_onnx(build_model(spec).eval(), spec)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "h"
+    with pytest.raises(ModelFileError, match=r"m\.onnx: not an image classifier with fixed sizes"):
+        float_graph(saved(model, tmp_path))
