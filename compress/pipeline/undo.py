@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from compress.core.storage import write_bytes
-from compress.errors import ImgcError, StageError, UsageError
+from compress.errors import DataError, ImgcError, RecipeError, StageError, UsageError
 from compress.pipeline.lock import LOCK_NAME, RunLock, read_lock
 from compress.pipeline.run_dir import LATEST, RECIPE_NAME, RESOLVED_NAME, point_latest
 from compress.pipeline.seal import read_seal
 
+_REFUSED = (UsageError, RecipeError, DataError)  # what was asked for cannot be: there is nothing to resume
 _FILES = (RECIPE_NAME, RESOLVED_NAME, LOCK_NAME)
 
 
@@ -32,7 +33,7 @@ def undone_on_failure(run_dir: Path) -> Iterator[None]:
         if lock.stages and _lock_of(run_dir) != lock and _stands(run_dir, lock):
             for name, content in before.items():
                 write_bytes(run_dir / name, content)
-        if not lock.stages and isinstance(error, UsageError) and pointed and pointed.is_dir():
+        if not lock.stages and isinstance(error, _REFUSED) and pointed and pointed.is_dir():
             point_latest(pointed)
         raise
 

@@ -143,6 +143,16 @@ def test_a_failed_try_leaves_the_model_and_the_run_of_before(imgc: Imgc, folder:
     assert imgc("report").exit_code == 0
 
 
+def test_a_new_run_whose_pictures_are_refused_does_not_become_the_latest(imgc: Imgc, folder: Path, weights: Path):
+    quick = ("--set", "reconstruct.steps=0")
+    assert quantized(imgc, *quick).exit_code == 0
+    (folder / "few").mkdir()
+    (folder / "pictures/a/00.png").rename(folder / "few/00.png")
+    result = quantized(imgc, *quick, "--run", "other", "--calibration", "few")
+    assert result.exit_code == 2, result.output
+    assert (folder / "runs/latest").resolve().name == "tiny"
+
+
 def test_a_model_that_an_export_reads_is_never_tidied_away(imgc: Imgc, folder: Path, weights: Path):
     assert quantized(imgc, "--set", "reconstruct.steps=0").exit_code == 0
     made = folder / "runs/tiny/01-quantize/model.onnx"

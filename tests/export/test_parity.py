@@ -8,7 +8,7 @@ from compress.core.preprocess import Preprocess
 from compress.core.stage import SilentReporter
 from compress.data.dataset import load_dataset
 from compress.data.pixel_cache import evaluation_pixels
-from compress.export.parity import photographs
+from compress.export.parity import noise, photographs
 
 PREPROCESS = Preprocess(resize_px=32, crop_px=32)
 
@@ -23,3 +23,8 @@ def test_validation_pictures_come_first_then_those_of_the_test(photos, count, ch
     found = photographs(data, PREPROCESS, count, 0, SilentReporter())
     assert found is not None
     np.testing.assert_array_equal(found, np.stack([every[index] for index in chosen]))
+
+
+@pytest.mark.parametrize(("count", "made"), [(1000, 256), (3, 3)])
+def test_noise_is_at_most_so_many_images(count, made):
+    assert noise((3, 8, 8), count, 0).shape == (made, 3, 8, 8)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from compress.core.dataset import FolderData
 from compress.core.digest import sha256_file
 from compress.core.formats import Format, Precision
 from compress.core.preprocess import Preprocess
-from compress.core.stage import RunContext
+from compress.core.stage import RunContext, SilentReporter
 from compress.engine.options import FitOptions
 from compress.errors import CheckError, StageError, UsageError
 from compress.models.build import build_model, describe, new_spec
@@ -300,3 +301,24 @@ def test_auto_for_integers_only_never_falls_back_to_floats(pictures, tmp_path):
     with pytest.raises(StageError, match=r"no candidate keeps the bound \(agreement >= 100 %\)"):
         run(config, {}, _without_data(tmp_path / "out"))
     assert not (tmp_path / "out/model.onnx").exists()
+
+
+class _Warned(SilentReporter):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.texts.append(message)
+
+
+@pytest.mark.parametrize(("bound", "warned"), [({}, True), ({"min_agreement_pct": 0.0}, False)])
+def test_a_bad_file_comes_with_what_helps_unless_a_bound_was_given(bound, warned, pictures, tmp_path):
+    given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": pictures}
+    config = QuantizeConfig(**given, **(ROUGH | {"percentile": 50.0}), **bound)
+    reporter = _Warned()
+    output = run(config, {}, replace(_without_data(tmp_path / "out"), reporter=reporter))
+    assert output.metrics["agreement_pct"] < 95
+    assert any("--min-agreement-pct 95" in text for text in reporter.texts) == warned
+    assert not any("int8_qat" in text for text in reporter.texts), "there are no labels to train with"
