@@ -14,6 +14,7 @@ from compress.data.dataset import Dataset, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.distill.config import DistillConfig
 from compress.distill.teacher import Teacher
+from compress.engine.batches import Batch
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.evaluate import top1_pct, torch_logits
 from compress.engine.fit import Loss, fit
@@ -82,11 +83,11 @@ def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOut
 def _loss(config: DistillConfig, teacher: Teacher) -> Loss:
     """Return the distillation loss against this teacher, which sees each augmented batch itself."""
 
-    def loss(logits_NK: torch.Tensor, targets_NK: torch.Tensor, images_NCHW: torch.Tensor) -> torch.Tensor:
+    def loss(logits_NK: torch.Tensor, batch: Batch) -> torch.Tensor:
         return kd_loss(
             logits_NK,
-            teacher.logits(images_NCHW),
-            targets_NK,
+            teacher.logits(batch.images_NCHW),
+            batch.targets_NK,
             temperature=config.temperature,
             alpha=config.alpha,
             label_smoothing=config.fit.label_smoothing,

@@ -32,6 +32,21 @@ class ValSet:
     labels_N: np.ndarray
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from.
+
+    Attributes:
+        images_NCHW: float32, normalised, channels_last.
+        targets_NK: class probabilities.
+        index_N: int64, the pictures' places in the training set.
+    """
+
+    images_NCHW: torch.Tensor
+    targets_NK: torch.Tensor
+    index_N: np.ndarray
+
+
 def steps_per_epoch(n_images: int, batch_size: int) -> int:
     """Return the batches of an epoch; a last batch of a single picture is dropped.
 
@@ -50,8 +65,8 @@ def train_batches(
     seed: int,
     epoch: int,
     device: torch.device,
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield images_NCHW (float32, normalised, channels_last) and targets_NK (class probabilities) of one epoch.
+) -> Iterator[Batch]:
+    """Yield the batches of one epoch.
 
     Args:
         train: the pictures; a memory map is read batch by batch.
@@ -70,4 +85,5 @@ def train_batches(
         pixels_NSSC = torch.from_numpy(train.pixels_NSSC[index]).to(device, non_blocking=True)
         images_NCHW = augment(pixels_NSSC, train.aspect_N[index], preprocess, options, rng)
         labels_N = torch.from_numpy(train.labels_N[index].astype(np.int64)).to(device)
-        yield mix(images_NCHW, F.one_hot(labels_N, num_classes).float(), options, rng)
+        images_NCHW, targets_NK = mix(images_NCHW, F.one_hot(labels_N, num_classes).float(), options, rng)
+        yield Batch(images_NCHW, targets_NK, index)

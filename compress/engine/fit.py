@@ -21,7 +21,7 @@ from compress.core.digest import sha256_bytes, sha256_json
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Advance, Reporter, SilentReporter
 from compress.engine.allocator import keep_freed_memory
-from compress.engine.batches import TrainSet, ValSet, steps_per_epoch, train_batches
+from compress.engine.batches import Batch, TrainSet, ValSet, steps_per_epoch, train_batches
 from compress.engine.ema import Ema
 from compress.engine.evaluate import top1_pct, torch_logits
 from compress.engine.freeze import freeze_all_but, trainable_names, unfreeze
@@ -33,7 +33,7 @@ from compress.engine.schedule import learning_rate
 from compress.engine.state import EpochRow, FitState, Parts, resume, save
 from compress.errors import StageError
 
-Loss = Callable[[Any, torch.Tensor, torch.Tensor], torch.Tensor]
+Loss = Callable[[Any, Batch], torch.Tensor]
 EpochHook = Callable[[int, nn.Module], None]
 
 
@@ -104,7 +104,7 @@ def fit(
         num_classes: K.
         preprocess: crop side, mean and standard deviation of this model.
         options: the recipe's `fit:` block.
-        loss: (outputs, targets_NK as probabilities, images_NCHW) -> scalar.
+        loss: (outputs of the model, batch) -> scalar.
         work_dir: checkpoint and `tensorboard/`; a checkpoint of the same fit found there is continued.
         seed: of all randomness.
         device: "cpu" or "cuda".
@@ -182,15 +182,15 @@ def _run_epoch(run: _Fit, epoch: int, advance: Advance) -> EpochRow:
         batches = train_batches(
             run.train, run.num_classes, run.preprocess, run.options, seed=run.seed, epoch=epoch, device=run.device
         )
-        for batch, (images_NCHW, targets_NK) in enumerate(batches):
-            lr = learning_rate(epoch * run.steps + batch, run.steps, run.options)
-            value = _step(run, images_NCHW, targets_NK, lr)
+        for step, batch in enumerate(batches):
+            lr = learning_rate(epoch * run.steps + step, run.steps, run.options)
+            value = _step(run, batch, lr)
             if not math.isfinite(value):
-                raise _diverged(f"the loss is {value}", epoch, batch, lr, run)
+                raise _diverged(f"the loss is {value}", epoch, step, lr, run)
             if run.ema:
-                run.ema.update(run.model, epoch * run.steps + batch)
-            seen += len(images_NCHW)
-            total += value * len(images_NCHW)
+                run.ema.update(run.model, epoch * run.steps + step)
+            seen += len(batch.index_N)
+            total += value * len(batch.index_N)
             speed = seen / (time.perf_counter() - started)
             advance(1, f"epoch {epoch + 1}/{run.options.epochs} loss {total / seen:.3f} {speed:.0f} img/s")
     speed = seen / (time.perf_counter() - started)
@@ -206,11 +206,11 @@ def _run_epoch(run: _Fit, epoch: int, advance: Advance) -> EpochRow:
     }
 
 
-def _step(run: _Fit, images_NCHW: torch.Tensor, targets_NK: torch.Tensor, lr: float) -> float:
+def _step(run: _Fit, batch: Batch, lr: float) -> float:
     """Do one optimizer step and return the loss; a loss that is not finite leaves the weights alone."""
     set_learning_rate(run.optimizer, lr)
     run.optimizer.zero_grad(set_to_none=True)
-    loss = run.loss(run.model(images_NCHW), targets_NK, images_NCHW)
+    loss = run.loss(run.model(batch.images_NCHW), batch)
     value = float(loss.detach())
     if math.isfinite(value):
         loss.backward()  # type: ignore[no-untyped-call]
@@ -220,9 +220,9 @@ def _step(run: _Fit, images_NCHW: torch.Tensor, targets_NK: torch.Tensor, lr: fl
     return value
 
 
-def _diverged(what: str, epoch: int, batch: int, lr: float, run: _Fit) -> StageError:
+def _diverged(what: str, epoch: int, step: int, lr: float, run: _Fit) -> StageError:
     return StageError(
-        f"training diverged: {what} in epoch {epoch + 1} of {run.options.epochs}, batch {batch + 1} of {run.steps}, "
+        f"training diverged: {what} in epoch {epoch + 1} of {run.options.epochs}, batch {step + 1} of {run.steps}, "
         f"lr {lr:.3g}",
         hint=f"lower fit.lr (now {run.options.lr:g}), lengthen fit.warmup_epochs, or set fit.clip_norm to 1.0",
     )

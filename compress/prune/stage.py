@@ -15,6 +15,7 @@ from compress.data.calibration import calibration_split
 from compress.data.dataset import Dataset, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
+from compress.engine.batches import Batch
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.evaluate import top1_pct, torch_logits
 from compress.engine.fit import fit
@@ -125,8 +126,8 @@ def _recover(model: nn.Module, spec: ModelSpec, dataset: Dataset, options: FitOp
     """Train in place; return the best validation top-1 in percent."""
     train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
 
-    def loss(logits_NK: Tensor, targets_NK: Tensor, images_NCHW: Tensor) -> Tensor:
-        return cross_entropy(logits_NK, targets_NK, options.label_smoothing)
+    def loss(logits_NK: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy(logits_NK, batch.targets_NK, options.label_smoothing)
 
     result = fit(
         model,

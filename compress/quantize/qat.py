@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
-from compress.engine.batches import TrainSet, ValSet
+from compress.engine.batches import Batch, TrainSet, ValSet
 from compress.engine.fit import FitResult, fit
 from compress.engine.losses import kd_loss
 from compress.engine.options import FitOptions
@@ -42,13 +42,13 @@ def train_quantized(
     """
     teacher.to(device).eval().requires_grad_(False)
 
-    def loss(student_NK: Tensor, targets_NK: Tensor, images_NCHW: Tensor) -> Tensor:
+    def loss(student_NK: Tensor, batch: Batch) -> Tensor:
         with torch.no_grad():
-            teacher_NK = teacher(images_NCHW)
+            teacher_NK = teacher(batch.images_NCHW)
         return kd_loss(
             student_NK,
             teacher_NK,
-            targets_NK,
+            batch.targets_NK,
             temperature=temperature,
             alpha=alpha,
             label_smoothing=options.label_smoothing,

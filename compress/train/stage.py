@@ -9,6 +9,7 @@ from compress.core.artifact import StageOutput
 from compress.core.formats import Format
 from compress.core.stage import RunContext, StageInputs
 from compress.data.dataset import load_dataset
+from compress.engine.batches import Batch
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.fit import fit
 from compress.engine.losses import cross_entropy
@@ -53,8 +54,8 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         _calm_head(model.get_submodule(head), ctx.seed)
     train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
 
-    def loss(logits_NK: torch.Tensor, targets_NK: torch.Tensor, images_NCHW: torch.Tensor) -> torch.Tensor:
-        return cross_entropy(logits_NK, targets_NK, config.fit.label_smoothing)
+    def loss(logits_NK: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return cross_entropy(logits_NK, batch.targets_NK, config.fit.label_smoothing)
 
     result = fit(
         model,

@@ -24,20 +24,28 @@ def test_a_single_left_over_picture_makes_no_batch(n, batch, steps):
 
 
 def test_an_epoch_shows_every_picture_once():
-    labels = [int(label) for _, targets in _epoch() for label in targets.argmax(1)]
+    labels = [int(label) for batch in _epoch() for label in batch.targets_NK.argmax(1)]
     assert sorted(labels) == list(range(20))
+
+
+def test_a_batch_says_which_pictures_it_holds():
+    for batch in _epoch():
+        assert batch.targets_NK.argmax(1).tolist() == batch.index_N.tolist()  # picture n has the label n here
 
 
 def test_batches_depend_on_seed_and_epoch_alone():
     first, again, later, other = _epoch(), _epoch(), _epoch(epoch=1), _epoch(seed=1)
-    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(first, again, strict=True))
-    assert not torch.equal(first[0][1], later[0][1])
-    assert not torch.equal(first[0][1], other[0][1])
+    assert all(
+        torch.equal(a.images_NCHW, b.images_NCHW) and torch.equal(a.targets_NK, b.targets_NK)
+        for a, b in zip(first, again, strict=True)
+    )
+    assert not torch.equal(first[0].targets_NK, later[0].targets_NK)
+    assert not torch.equal(first[0].targets_NK, other[0].targets_NK)
 
 
 def test_which_picture_is_left_out_changes_with_the_epoch():
     left_out = set()
     for epoch in range(8):
-        seen = {int(label) for _, targets in _epoch(n=17, epoch=epoch) for label in targets.argmax(1)}
+        seen = {int(label) for batch in _epoch(n=17, epoch=epoch) for label in batch.targets_NK.argmax(1)}
         left_out |= set(range(17)) - seen
     assert len(left_out) > 2

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from compress.core.preprocess import Preprocess
-from compress.engine.batches import TrainSet, ValSet
+from compress.engine.batches import Batch, TrainSet, ValSet
 from compress.engine.checkpoint import CHECKPOINT_FILE
 from compress.engine.fit import FitResult, fit
 from compress.engine.losses import cross_entropy
@@ -47,8 +47,8 @@ def _train_set(n: int = 42) -> TrainSet:
     return TrainSet(pixels, np.ones(n), labels)
 
 
-def _loss(logits_NK: torch.Tensor, targets_NK: torch.Tensor, images_NCHW: torch.Tensor) -> torch.Tensor:
-    return cross_entropy(logits_NK, targets_NK, 0.1)
+def _loss(logits_NK: torch.Tensor, batch: Batch) -> torch.Tensor:
+    return cross_entropy(logits_NK, batch.targets_NK, 0.1)
 
 
 def _fit(model: nn.Module, work_dir: Path, options: FitOptions = OPTIONS, **changes) -> FitResult:
@@ -163,7 +163,7 @@ def test_freezing_without_a_head_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_stops_with_place_and_hint(tmp_path, bad):
-    def loss(logits_NK, targets_NK, images_NCHW):
+    def loss(logits_NK, batch):
         return logits_NK.sum() * bad
 
     with pytest.raises(StageError, match=r"epoch 1 of 3, batch 1 of 6, lr ") as caught:
@@ -175,9 +175,9 @@ def test_a_loss_that_is_not_finite_stops_with_place_and_hint(tmp_path, bad):
 def test_a_last_batch_of_one_picture_is_left_out(tmp_path):
     sizes: list[int] = []
 
-    def loss(logits_NK, targets_NK, images_NCHW):
-        sizes.append(len(images_NCHW))
-        return _loss(logits_NK, targets_NK, images_NCHW)
+    def loss(logits_NK, batch):
+        sizes.append(len(batch.images_NCHW))
+        return _loss(logits_NK, batch)
 
     _fit(_net(), tmp_path, FitOptions(epochs=1, batch_size=8), train=_train_set(17), loss=loss)
     assert sizes == [8, 8]
