@@ -2,46 +2,110 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from compress.core.formats import Format
 from compress.core.stage import StageConfig
 from compress.engine.options import FitOptions
+from compress.models.arch_names import known_weights, weight_files
+
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+DEFAULT_KEEP = 0.7
+BUDGETS = ("keep", "target_macs", "target_params", "target_latency_ms", "like")
 
 
 class PruneConfig(StageConfig):
-    """Take channels out of a trained network.
+    """Take channels out of a trained network, until it fits one budget.
 
     Attributes:
-        keep: share of the channels kept in each group of coupled layers (scope local) or over all (global), before
-            rounding. Keeping 0.7 of the channels leaves about half of the multiply-accumulates.
+        keep: share of the channels kept in each group of coupled layers (scope local) or over all, before rounding.
+            Keeping 0.7 of the channels leaves about half of the multiply-accumulates. Without any budget, 0.7.
+        target_macs: largest share of the multiply-accumulates left; the keep that fits is found by bisection.
+        target_params: largest share of the parameters left, likewise.
+        target_latency_ms: largest median latency of one picture on one thread, of the exported model in `runtime`,
+            likewise; measured on this machine.
+        like: id of a pruned stage or model file. This stage is then its sibling, the baseline a sceptic would ask for:
+            the stock network of the input's architecture, from `weights` instead of the input's, cut to the same share
+            of every width (the width multiplier of Howard 2017, section 3.3) so that its MACs are nearest to the
+            other's, and trained by `recovery`.
+        weights: what that stock network starts from: `imagenet` (downloaded), `none`, or a .safetensors or .pth file.
+        runtime: where latency is measured.
         importance: what makes a channel worth keeping: `l1` or `l2` norm of its weights with batch norm folded in,
-            `bn_scale` (its batch-norm gamma), or `taylor` (estimated change of the loss, on training pictures). At
-            keep 0.9 and without recovery, MobileNets agreed with themselves on 25-31 % of held-out photographs after
-            `taylor` and on 0-1 % after `l2`, at equal MACs (n = 80): hence the default.
-        scope: `local` keeps the same share in each group; `global` compares all channels of the network.
+            `bn_scale` (its batch-norm gamma), `taylor` (estimated change of the loss, on training pictures) or `fisher`
+            (its second-order term). At keep 0.9 and without recovery, MobileNets agreed with themselves on 25-31 % of
+            held-out photographs after `taylor` and on 0-1 % after `l2`, at equal MACs (n = 80): hence the default.
+        scope: `local` keeps the same share in each group; `global` compares all channels of the network,
+            `isomorphic` those of groups that are built alike.
+        allocation: `uniform` leaves the widths to `keep` and `scope`; `sensitivity` measures what each group can spare
+            and takes the cheapest cuts first.
+        sensitivity: measure it anyway, and write `sensitivity.json` and `sensitivity.svg`.
+        rounds: cut in so many steps, each followed by `recovery`; the budget is approached geometrically.
         round_to: widths are rounded to a multiple of this, as MobileNet's widths are.
+        min_width: no group is cut below this width.
         protect: patterns (as in file names) of layers that keep all their output channels; the first convolution and
             the classifier always do.
-        recovery: trains the pruned network with cross entropy; None leaves that to a later stage.
+        recovery: trains the pruned network after each round; None leaves that to a later stage.
+        alpha: share of the unpruned network's answers in the recovery's loss, 0..1; the labels have the rest.
+        temperature: softens both distributions of answers.
+        sibling: let the recipe train the sibling of this stage too, and of what is distilled from it.
     """
 
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH})
     entry_point: ClassVar[str] = "compress.prune.stage:run"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "torch-pruning")
 
     kind: Literal["prune"] = "prune"
-    keep: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
-    importance: Literal["l1", "l2", "bn_scale", "taylor"] = "taylor"
-    scope: Literal["local", "global"] = "local"
+    keep: Share | None = None
+    target_macs: Share | None = None
+    target_params: Share | None = None
+    target_latency_ms: Annotated[float, Field(gt=0.0)] | None = None
+    like: str | None = None
+    weights: str | None = None
+    runtime: Literal["onnx", "tflite"] = "onnx"
+    importance: Literal["l1", "l2", "bn_scale", "taylor", "fisher"] = "taylor"
+    scope: Literal["local", "global", "isomorphic"] = "local"
+    allocation: Literal["uniform", "sensitivity"] = "uniform"
+    sensitivity: bool = False
+    rounds: Annotated[int, Field(ge=1, le=20)] = 1
     round_to: Annotated[int, Field(ge=1, le=64)] = 8
+    min_width: Annotated[int, Field(ge=1, le=1024)] = 8
     protect: tuple[str, ...] = ()
     recovery: FitOptions | None = None
+    alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
+    temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 4.0
+    sibling: bool = True
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_are_known(cls, value: str | None) -> str | None:
+        return None if value is None else known_weights(value)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> PruneConfig:
+        given = [name for name in BUDGETS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one budget, found {' and '.join(given)} (allowed: one of {', '.join(BUDGETS)})")
+        if (self.like is None) != (self.weights is None):
+            raise ValueError("like and weights go together: the sibling of a stage starts from the stock weights")
+        if self.rounds > 1 and self.recovery is None:
+            raise ValueError(f"rounds: {self.rounds} needs recovery: rounds without training between them are one")
+        if self.allocation == "sensitivity" and self.scope != "local":
+            raise ValueError(f"allocation: sensitivity decides every width by itself; found scope: {self.scope}")
+        return self
 
     @property
     def produces(self) -> Format:
         """Return TORCH."""
         return Format.TORCH
+
+    def references(self) -> dict[str, str | None]:
+        """Return the model to prune and, for a sibling, the model whose MACs it shall have."""
+        return {"from": self.from_} | ({} if self.like is None else {"like": self.like})
+
+    def files(self) -> dict[str, Path]:
+        """Return the stock network's weights file, where one is given."""
+        return weight_files(self.weights)

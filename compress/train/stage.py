@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from compress.core.artifact import StageOutput
 from compress.core.formats import Format
@@ -13,15 +12,14 @@ from compress.engine.batches import Batch
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.fit import fit
 from compress.engine.losses import cross_entropy
-from compress.engine.randomness import Purpose, seeded_torch
 from compress.engine.sets import training_sets
+from compress.engine.start import start_model
 from compress.errors import UsageError
-from compress.models.build import arch_info, build_model, new_spec
-from compress.models.weights import NO_WEIGHTS, load_pretrained, save_model
+from compress.models.build import arch_info, new_spec
+from compress.models.weights import save_model
 from compress.train.config import TrainConfig
 
 FILE_NAME = "model.safetensors"
-_HEAD_STD = 0.01
 
 
 def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
@@ -48,10 +46,7 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         mean=config.mean,
         std=config.std,
     )
-    model = build_model(spec, seed=ctx.seed)
-    head = arch_info(spec.arch).head
-    if config.weights != NO_WEIGHTS and not load_pretrained(model, spec, config.weights):
-        _calm_head(model.get_submodule(head), ctx.seed)
+    model = start_model(spec, config.weights, ctx.seed)
     train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
 
     def loss(logits_NK: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -69,7 +64,7 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         seed=ctx.seed,
         device=ctx.device,
         reporter=ctx.reporter,
-        head=(head,),
+        head=(arch_info(spec.arch).head,),
     )
     spec = save_model(ctx.stage_dir / FILE_NAME, model, spec)
     remove_checkpoint(ctx.stage_dir)
@@ -85,14 +80,3 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
             "macs": spec.macs,
         },
     )
-
-
-def _calm_head(head: nn.Module, seed: int) -> None:
-    """Draw a fresh classifier on pretrained features from N(0, 0.01), bias 0: it starts near the uniform guess.
-
-    timm draws it from +-1/sqrt(classes), which for ten classes gives a first loss above chance, and gradients that
-    damage the features before the head has learned anything.
-    """
-    with torch.no_grad(), seeded_torch(seed, Purpose.HEAD):
-        for name, parameter in head.named_parameters():
-            parameter.zero_() if name == "bias" else parameter.normal_(std=_HEAD_STD)
