@@ -23,6 +23,7 @@ from compress.pipeline.lock import artifact_at
 from compress.pipeline.run_dir import run_path
 from compress.pipeline.runner import RunResult, run_recipe
 from compress.pipeline.undo import undone_on_failure
+from compress.report.siblings import sibling_line
 from compress.report.write import write_report
 
 
@@ -47,7 +48,7 @@ def _carry_out(ctx: typer.Context, draft: Draft, device: str, *, as_json: bool, 
     if out:
         with atomic_path(out) as temporary:
             shutil.copyfile(made[0].path, temporary)
-    write_report(result.run_dir)
+    report = write_report(result.run_dir)
     if as_json:
         print_json(_as_json(draft, result, made, out))
         require_gates(result.gates)
@@ -59,6 +60,9 @@ def _carry_out(ctx: typer.Context, draft: Draft, device: str, *, as_json: bool, 
         if stage.config.kind == "quantize":
             show_sensitivity(artifact.path.parent)
             show_plan(artifact.path.parent)
+    for row in report.siblings:
+        if row.stage in (stage.id for stage in draft.new):
+            typer.echo(sibling_line(row))
     if out:
         typer.echo(f"copied to {out}")
     if made[0].format is Format.BENCH:

@@ -17,6 +17,7 @@ from compress.errors import RecipeError, UsageError
 from compress.pipeline.current import current_run, load_run
 from compress.pipeline.lock import LockedStage, read_lock
 from compress.pipeline.run_dir import LATEST, RESOLVED_NAME, run_path
+from compress.prune.config import BUDGETS
 from compress.recipe.ids import free_id
 from compress.recipe.load import LoadedRecipe, is_model_file, load_recipe, recipe_from_dict
 from compress.recipe.plan import PlannedStage, plan
@@ -161,7 +162,10 @@ def _draft_from_arch(request: StageRequest, local: Tree, arch: str) -> Draft:
 def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree, runs_dir: Path) -> Draft:
     """Put the new stage below the sealed ones and plan it."""
     ids = {stage["id"] for stage in sealed}
-    stage = {**_defaults(local, sealed, request.kind), "kind": request.kind, "id": free_id(request.kind, ids)}
+    defaults = _defaults(local, sealed, request.kind)
+    if any(request.knobs.get(budget) is not None for budget in BUDGETS):  # one budget replaces another
+        defaults = {key: value for key, value in defaults.items() if key not in BUDGETS}
+    stage = {**defaults, "kind": request.kind, "id": free_id(request.kind, ids)}
     for key, value in request.knobs.items():
         if value is not None:
             _put(stage, key, value)

@@ -25,6 +25,7 @@ def show_report(run_dir: Path, *, as_json: bool) -> None:
     """Write a run's reports and print them: the table and the gates, or the JSON of report.json."""
     from compress.cli.output import print_json, print_table
     from compress.cli.run_files import shown
+    from compress.report.siblings import sibling_line
     from compress.report.table import COLUMNS, TEXT_COLUMNS, host_text, setting_text, table_rows
     from compress.report.write import MARKDOWN_NAME, write_report
 
@@ -36,6 +37,8 @@ def show_report(run_dir: Path, *, as_json: bool) -> None:
     if setting := setting_text(found):
         typer.echo(setting)
         typer.echo(host_text(found.host))
+    for sibling in found.siblings:
+        typer.echo(sibling_line(sibling))
     for gate in found.gates:
         value = "not measured" if gate.value is None else f"{gate.value:.10g}"
         verdict = "holds" if gate.passed else "BROKEN"

@@ -29,6 +29,7 @@ class StageConfig(BaseModel):
         uses_data: whether the photographs are read (their fingerprint is then part of the stage key).
         needs_data: whether it cannot do without them, whatever its options (see `must_have_data`).
         backends: distributions whose versions are part of the stage key.
+        unkeyed: options that change nothing of what the stage makes, and are not part of its key.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -39,6 +40,7 @@ class StageConfig(BaseModel):
     uses_data: ClassVar[bool] = True
     needs_data: ClassVar[bool] = True
     backends: ClassVar[tuple[str, ...]] = ()
+    unkeyed: ClassVar[frozenset[str]] = frozenset()
 
     kind: str
     id: str = ""

@@ -82,7 +82,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "
 
 def _options(config: StageConfig, inputs: Mapping[str, str], reporter: Reporter) -> dict[str, Any]:
     options = config.model_dump(mode="json", by_alias=True)
-    for name in {"id", "from", *config.references()}:
+    for name in {"id", "from", *config.references(), *config.unkeyed}:
         options.pop(name, None)
     for name, path in config.files().items():
         _replace(options, name.split("."), f"sha256:{sha256_file(path)}")

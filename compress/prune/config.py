@@ -57,6 +57,7 @@ class PruneConfig(StageConfig):
     entry_point: ClassVar[str] = "compress.prune.stage:run"
     version: ClassVar[int] = 2
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "torch-pruning")
+    unkeyed: ClassVar[frozenset[str]] = frozenset({"sibling"})
 
     kind: Literal["prune"] = "prune"
     keep: Share | None = None

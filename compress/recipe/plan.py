@@ -12,11 +12,14 @@ from compress.benchmark.config import ROLE_PREFIX, BenchmarkConfig
 from compress.core.dataset import CsvData, DataConfig, FolderData
 from compress.core.formats import Format, format_of
 from compress.core.stage import StageConfig
+from compress.distill.config import DistillConfig
 from compress.errors import RecipeError
+from compress.prune.config import PruneConfig
 from compress.recipe.ids import EXPORT_FORMATS, with_default_ids
 from compress.recipe.load import LoadedRecipe, is_model_file
 from compress.recipe.locate import nearest_word
 from compress.recipe.schema import STAGE_METRICS, Gate
+from compress.recipe.siblings import SUFFIX, sibling_of_pruned
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class _Planner:
         self._recipe = loaded.recipe
         self._ids = with_default_ids([(stage.kind, stage.id) for stage in self._recipe.stages])
         self._stages: list[PlannedStage] = []
+        self._beside: dict[str, str] = {}  # id of a pruned stage, or of one trained from it -> id of its sibling
 
     def plan(self) -> Plan:
         self._check_data_exists()
@@ -104,7 +108,37 @@ class _Planner:
         for expanded in stages:
             if any(stage.id == expanded.id for stage in self._stages):
                 raise self._error(f"there are two stages with the id '{expanded.id}'", "stages", number, "id")
-            self._stages.append(PlannedStage(len(self._stages) + 1, expanded, inputs))
+            self._append(expanded, inputs)
+
+    def _append(self, config: StageConfig, inputs: dict[str, str | Path]) -> None:
+        """Plan a stage, and the sibling that belongs beside it."""
+        self._stages.append(PlannedStage(len(self._stages) + 1, config, inputs))
+        twin = getattr(config, "like", None) or config.id.removesuffix(SUFFIX)
+        if twin != config.id and any(stage.id == twin for stage in self._stages):
+            self._beside[twin] = config.id
+        elif isinstance(config, PruneConfig | DistillConfig) and config.id + SUFFIX not in self._ids:
+            self._append_sibling(config, inputs)
+
+    def _append_sibling(self, config: PruneConfig | DistillConfig, inputs: dict[str, str | Path]) -> None:
+        if isinstance(config, PruneConfig):
+            written = any(isinstance(stage, PruneConfig) and stage.like == config.id for stage in self._recipe.stages)
+            options = sibling_of_pruned(config, self._lineage(config.id)) if config.sibling and not written else None
+            if options is not None:
+                sibling = PruneConfig.model_validate(options)
+                self._append(sibling, {"from": str(options["from"]), "like": config.id})
+        elif source := self._beside.get(str(inputs["from"])):
+            sibling_id = config.id + SUFFIX
+            self._append(_changed(config, {"id": sibling_id, "from": source}), {**inputs, "from": source})
+
+    def _lineage(self, stage_id: str) -> list[StageConfig]:
+        """Return the stages that a stage comes from, the first one first, itself last."""
+        above = {stage.id: stage for stage in self._stages}
+        found: list[StageConfig] = []
+        name: str | Path | None = stage_id
+        while isinstance(name, str) and name in above:
+            found.insert(0, above[name].config)
+            name = above[name].inputs.get("from")
+        return found
 
     def _inputs(self, number: int, config: StageConfig) -> dict[str, str | Path]:
         if config.must_have_data and self._recipe.data is None:
@@ -149,8 +183,13 @@ class _Planner:
 
     def _newest(self, number: int, role: str, wanted: frozenset[Format]) -> str:
         """Return the newest stage above that fits; a teacher is the newest trained one, which students follow."""
+        siblings = set(self._beside.values())
         for stage in reversed(self._stages):
-            if stage.config.produces in wanted and (role != "teacher" or stage.config.kind == "train"):
+            if (
+                stage.id not in siblings
+                and stage.config.produces in wanted
+                and (role != "teacher" or stage.config.kind == "train")
+            ):
                 return stage.id
         kind_of_stage = self._recipe.stages[number].kind
         kind = "train stage" if role == "teacher" else "stage"

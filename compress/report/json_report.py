@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from compress.benchmark.schema import Row
 from compress.pipeline.gates import GateResult
 from compress.report.rows import read_run
+from compress.report.siblings import SiblingRow
 
 
 class GateRow(BaseModel):
@@ -41,6 +42,7 @@ class Report(BaseModel):
         baseline: id of the stage that drops and agreement count from; None before a benchmark.
         host: the machine that measured.
         rows: one for each model of the run, in run order; what was not measured is None.
+        siblings: one for each pruned model that was compared with the stock network of its MACs.
         gates: one for each bound of the recipe.
     """
 
@@ -51,6 +53,7 @@ class Report(BaseModel):
     baseline: str | None
     host: dict[str, Any]
     rows: tuple[Row, ...]
+    siblings: tuple[SiblingRow, ...] = ()
     gates: tuple[GateRow, ...] = ()
 
 
@@ -71,5 +74,6 @@ def build_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Re
         baseline=run.baseline,
         host=run.host,
         rows=run.rows,
+        siblings=run.siblings,
         gates=tuple(GateRow.model_validate(result) for result in results),
     )

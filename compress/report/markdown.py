@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compress.report.json_report import GateRow, Report
+from compress.report.siblings import sibling_line
 from compress.report.table import (
     COLUMNS,
     NOT_MEASURED,
@@ -20,6 +21,9 @@ def to_markdown(report: Report) -> str:
     """Return the report as Markdown: title, verdict, machine, table, gates, how to repeat it."""
     parts = [f"# imgc run `{report.run}`", _verdict(report.gates), _setting(report)]
     parts.append(markdown_table(COLUMNS, table_rows(report), TEXT_COLUMNS))
+    if report.siblings:
+        lines = [f"- {sibling_line(row)}" for row in report.siblings]
+        parts += ["## Against the stock narrower network", "\n".join(lines)]
     if report.gates:
         rows = [_gate_cells(gate) for gate in report.gates]
         parts += ["## Gates", markdown_table(_GATE_COLUMNS, rows, 2)]

@@ -16,6 +16,7 @@ from compress.errors import StageError
 from compress.pipeline.gates import GATES_NAME
 from compress.pipeline.lock import LockedStage, RunLock, read_lock
 from compress.pipeline.run_dir import ENVIRONMENT_NAME
+from compress.report.siblings import SiblingRow, sibling_rows
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class RunFacts:
         baseline: the newest benchmark's baseline; None before one.
         host: the machine that measured, else the one that ran.
         rows: one for each model, in run order; then model files from elsewhere that were measured beside them.
+        siblings: each pruned model against its stock narrower sibling.
         gates: the gate results that the run wrote; empty when it did not come so far.
     """
 
@@ -34,6 +36,7 @@ class RunFacts:
     baseline: str | None
     host: dict[str, Any]
     rows: tuple[Row, ...]
+    siblings: tuple[SiblingRow, ...]
     gates: tuple[dict[str, Any], ...]
 
 
@@ -48,11 +51,13 @@ def read_run(run_dir: Path) -> RunFacts:
         raise StageError(f"{run_dir}: nothing to report, no stage is done", hint="`imgc run RECIPE` makes a run")
     benches = _benches(run_dir, lock)
     newest = benches[-1] if benches else None
+    rows = tuple(_rows(lock, _measured(benches)))
     return RunFacts(
         name=lock.name,
         baseline=newest.baseline if newest else None,
         host=newest.host if newest else _json(run_dir / ENVIRONMENT_NAME, {}),
-        rows=tuple(_rows(lock, _measured(benches))),
+        rows=rows,
+        siblings=sibling_rows(lock, rows),
         gates=tuple(_json(run_dir / GATES_NAME, [])),
     )
 

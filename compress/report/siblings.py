@@ -1,0 +1,89 @@
+"""Pruned against its stock narrower sibling: which of the two answers better at the same MACs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from compress.benchmark.schema import Row
+from compress.pipeline.lock import LockedStage, RunLock
+from compress.recipe.siblings import SUFFIX
+
+
+class SiblingRow(BaseModel):
+    """One pruned model and its sibling.
+
+    Attributes:
+        stage: id of the pruned stage, or of one that trained it further.
+        sibling: id of the sibling at the same point.
+        macs: of the pruned model.
+        sibling_macs: of the sibling.
+        top1_pct: of the pruned model.
+        sibling_top1_pct: of the sibling.
+        judged_on: `test` after a benchmark of both, else `val`, as the stages report themselves.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    stage: str
+    sibling: str
+    macs: int
+    sibling_macs: int
+    top1_pct: float
+    sibling_top1_pct: float
+    judged_on: Literal["test", "val"]
+
+
+def sibling_rows(lock: RunLock, rows: Sequence[Row]) -> tuple[SiblingRow, ...]:
+    """Return one row for each sealed stage that has a sibling.
+
+    Args:
+        lock: the run's sealed stages.
+        rows: what was measured of them.
+    """
+    measured = {row.stage: row for row in rows}
+    pairs = [(_twin(stage, lock), stage) for stage in lock.stages]
+    found = [_compared(twin, sibling, measured) for twin, sibling in pairs if twin is not None]
+    return tuple(row for row in found if row is not None)
+
+
+def sibling_line(row: SiblingRow) -> str:
+    """Return one sentence that says who wins, by how much, and at which MACs."""
+    lead_pp = row.top1_pct - row.sibling_top1_pct
+    if lead_pp > 0:
+        verdict = f"pruning wins by {lead_pp:.2f} pp"
+    elif lead_pp < 0:
+        verdict = f"THE SIBLING WINS by {-lead_pp:.2f} pp: train the narrower network instead"
+    else:
+        verdict = "they are equal: the narrower network does as well"
+    pruned = f"{row.top1_pct:.2f} % at {row.macs / 1e6:.2f} M MACs"
+    sibling = f"{row.sibling_top1_pct:.2f} % at {row.sibling_macs / 1e6:.2f} M"
+    return f"{row.stage}: {pruned}; stock sibling, same data and epochs: {sibling} ({row.judged_on}): {verdict}"
+
+
+def _twin(sibling: LockedStage, lock: RunLock) -> LockedStage | None:
+    """Return the stage that this one is the sibling of; None for every other stage."""
+    if like := sibling.inputs.get("like"):
+        return lock.find(like)
+    return lock.find(sibling.id.removesuffix(SUFFIX)) if sibling.id.endswith(SUFFIX) else None
+
+
+def _compared(pruned: LockedStage, sibling: LockedStage, measured: Mapping[str, Row]) -> SiblingRow | None:
+    rows = [measured[stage.id] for stage in (pruned, sibling)]
+    tested = [row.top1_pct for row in rows if row.top1_pct is not None]
+    validated = [stage.artifact.metrics.get("top1_pct") for stage in (pruned, sibling)]
+    own, other = tested if len(tested) == len(rows) else validated
+    macs = [row.macs for row in rows]
+    if not isinstance(own, int | float) or not isinstance(other, int | float) or macs[0] is None or macs[1] is None:
+        return None
+    return SiblingRow(
+        stage=pruned.id,
+        sibling=sibling.id,
+        macs=macs[0],
+        sibling_macs=macs[1],
+        top1_pct=own,
+        sibling_top1_pct=other,
+        judged_on="test" if len(tested) == len(rows) else "val",
+    )
