@@ -225,8 +225,14 @@ def _defaults(local: Tree, sealed: list[Tree], kind: str) -> Tree:
     done = sum(stage["kind"] == kind for stage in sealed)
     ids = {stage["id"] for stage in sealed}
     block = {key: value for key, value in blocks[min(done, len(blocks) - 1)].items() if key not in ("id", "from")}
-    absent = [key for key in ("teacher", "baseline") if key in block and not _is_known(str(block[key]), ids)]
+    absent = [key for key in ("teacher", "baseline") if not all(_is_known(name, ids) for name in _names(block, key))]
     return {key: value for key, value in block.items() if key not in (*absent, "models")}
+
+
+def _names(block: Tree, key: str) -> list[str]:
+    """Return the references of an option that holds one, a list, or nothing."""
+    value = block.get(key) or []
+    return [str(name) for name in value] if isinstance(value, list) else [str(value)]
 
 
 def _is_known(reference: str, ids: set[str]) -> bool:

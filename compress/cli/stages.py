@@ -129,7 +129,19 @@ def prune(
 
 def distill(
     ctx: typer.Context,
-    teacher: Annotated[str | None, typer.Option(metavar="STAGE|FILE", help="Default: the run's train stage.")] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STAGE|FILE",
+            help="A stage, .safetensors or .onnx; repeated, their mean counts. Default: the run's train stage.",
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None, typer.Option(metavar="kd|dkd", help="Hinton's loss, or target and other classes decoupled.")
+    ] = None,
+    hints: Annotated[
+        float | None, typer.Option(help="Weight of the teacher's feature maps (FitNets); 0 is off.")
+    ] = None,
     temperature: Annotated[float | None, typer.Option(help="Softens both distributions.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Share of the teacher's answers in the loss, 0..1.")] = None,
     epochs: Epochs = None,
@@ -141,11 +153,18 @@ def distill(
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Learn from a teacher's answers, to recover what pruning cost."""
+    """Learn from the answers of one or more teachers, to recover what pruning cost."""
     from compress.cli.execute import add_stage
     from compress.cli.one_stage import StageRequest
 
-    knobs = {"teacher": teacher, "temperature": temperature, "alpha": alpha, "fit.epochs": epochs}
+    knobs = {
+        "teacher": teacher or None,
+        "loss": loss,
+        "hints": hints,
+        "temperature": temperature,
+        "alpha": alpha,
+        "fit.epochs": epochs,
+    }
     add_stage(ctx, StageRequest("distill", knobs, from_, sets or [], run, data, runs_dir, device), as_json=as_json)
 
 

@@ -1,6 +1,9 @@
-"""The distill stage: a student and a teacher in, the taught student out as `model.safetensors`."""
+"""The distill stage: a student and its teachers in, the taught student out as `model.safetensors`."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,20 +12,23 @@ from torch import nn
 from compress.core.artifact import StageOutput
 from compress.core.formats import Format
 from compress.core.spec import ModelSpec
-from compress.core.stage import RunContext, StageInputs
+from compress.core.stage import Reporter, RunContext, StageInputs
 from compress.data.dataset import Dataset, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
-from compress.distill.config import DistillConfig
-from compress.distill.teacher import Teacher
-from compress.engine.batches import Batch
+from compress.distill.config import TEACHER, DistillConfig
+from compress.distill.hints import REGRESSORS, STUDENT, HintedStudent, hint_pairs
+from compress.distill.objective import Hints, Objective, Ramp, answers
+from compress.distill.source import Member, built_member, open_member
+from compress.distill.teacher import Teacher, mean_answer
+from compress.engine.batches import TrainSet, shows_the_same_every_epoch
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.evaluate import top1_pct, torch_logits
-from compress.engine.fit import Loss, fit
-from compress.engine.losses import kd_loss
+from compress.engine.fit import fit
+from compress.engine.losses import dkd_loss, kd_loss
 from compress.engine.sets import require_same_labels, training_sets
-from compress.errors import StageError, UsageError
-from compress.models.build import arch_info, build_model, new_spec
-from compress.models.weights import load_model, load_pretrained, save_model
+from compress.errors import UsageError
+from compress.models.build import arch_info
+from compress.models.weights import load_model, save_model
 
 FILE_NAME = "model.safetensors"
 
@@ -30,38 +36,40 @@ FILE_NAME = "model.safetensors"
 def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
     """Teach the student of role "from" and return it with its best validation accuracy.
 
-    Metrics: top1_pct, student_before_top1_pct, teacher_top1_pct (all on validation), best_epoch, params, macs.
+    Metrics: top1_pct, student_before_top1_pct, teacher_top1_pct (all on validation; of several teachers their mean
+    answer's), best_epoch, params, macs.
 
     Raises:
-        UsageError: the recipe has no data.
-        StageError: classes differ, the teacher gives no finite logits, or training diverged.
+        UsageError: the recipe has no data; a teacher that does not say what it is; hints without a torch teacher.
+        StageError: classes differ, a teacher gives no finite logits, or training diverged.
     """
     if ctx.data is None:
         raise UsageError("distillation needs photographs, and the recipe has no `data:` block")
     student, spec = load_model(inputs["from"].path)
-    teacher, teacher_spec = _teacher(config, inputs, spec)
+    members = _members(config, inputs, spec, ctx)
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
-    require_same_labels(dataset.labels, spec.labels, wanted_by="the photographs", found_in="the student")
-    require_same_labels(spec.labels, teacher_spec.labels, wanted_by="the student", found_in="the teacher")
+    _require_same_classes(dataset, spec, members)
     train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
     before_pct = top1_pct(torch_logits(student, val.pixels_NHWC, spec.preprocess), val.labels_N)
-    teacher_pct = _teacher_top1_pct(teacher, teacher_spec, dataset, ctx)
-    ctx.reporter.info(f"validation top-1: teacher {teacher_pct:.2f} %, student before {before_pct:.2f} %")
-    guide = Teacher(teacher, teacher_spec.preprocess, spec.preprocess, ctx.device)
-
+    teacher_pct = _teacher_top1_pct(members, dataset, config.temperature, ctx)
+    _say_who_is_better(teacher_pct, before_pct, ctx.reporter)
+    learner, hints = _learner(config, student, spec, members, ctx)
+    objective = _objective(config, members, hints, _answers(config, members, train, spec, ctx))
+    head = arch_info(spec.arch).head
     result = fit(
-        student,
+        learner,
         train=train,
         val=val,
         num_classes=spec.num_classes,
         preprocess=spec.preprocess,
         options=config.fit,
-        loss=_loss(config, guide),
+        loss=objective.loss,
         work_dir=ctx.stage_dir,
         seed=ctx.seed,
         device=ctx.device,
         reporter=ctx.reporter,
-        head=(arch_info(spec.arch).head,),
+        head=(f"{STUDENT}.{head}", REGRESSORS) if hints else (head,),
+        on_epoch=objective.on_epoch,
     )
     spec = save_model(ctx.stage_dir / FILE_NAME, student, spec)
     remove_checkpoint(ctx.stage_dir)
@@ -80,39 +88,84 @@ def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOut
     )
 
 
-def _loss(config: DistillConfig, teacher: Teacher) -> Loss:
-    """Return the distillation loss against this teacher, which sees each augmented batch itself."""
-
-    def loss(logits_NK: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return kd_loss(
-            logits_NK,
-            teacher.logits(batch.images_NCHW),
-            batch.targets_NK,
-            temperature=config.temperature,
-            alpha=config.alpha,
-            label_smoothing=config.fit.label_smoothing,
-        )
-
-    return loss
+def _members(config: DistillConfig, inputs: StageInputs, student: ModelSpec, ctx: RunContext) -> list[Member]:
+    """Return the teachers: the inputs in that role, or an architecture with weights of the student's classes."""
+    preprocess, device, bf16 = student.preprocess, ctx.device, config.teacher_bf16
+    if config.teacher_arch is not None and config.teacher_weights is not None:
+        given = (config.teacher_arch, config.teacher_weights, config.teacher_input_px)
+        return [built_member(*given, student.labels, preprocess, device, bf16=bf16)]
+    roles = [role for role in config.references() if role.partition(":")[0] == TEACHER]
+    return [open_member(inputs[role], preprocess, device, bf16=bf16) for role in roles]
 
 
-def _teacher(config: DistillConfig, inputs: StageInputs, student: ModelSpec) -> tuple[nn.Module, ModelSpec]:
-    """Return the teacher and its spec: the input in that role, or an architecture with weights of these classes."""
-    if config.teacher_arch is None or config.teacher_weights is None:
-        return load_model(inputs["teacher"].path)
-    spec = new_spec(config.teacher_arch, student.labels, config.teacher_input_px)
-    model = build_model(spec)
-    if not load_pretrained(model, spec, config.teacher_weights):
-        raise StageError(
-            f"{config.teacher_weights}: the classifier in this file is not for the student's "
-            f"{student.num_classes} classes ({', '.join(student.labels)})",
-            hint="a teacher must know the student's classes: fine-tune it on these photographs first",
-        )
-    return model, spec
+def _require_same_classes(dataset: Dataset, spec: ModelSpec, members: Sequence[Member]) -> None:
+    require_same_labels(dataset.labels, spec.labels, wanted_by="the photographs", found_in="the student")
+    for member in members:
+        who = "the teacher" if len(members) == 1 else f"the teacher {member.name}"
+        require_same_labels(spec.labels, member.spec.labels, wanted_by="the student", found_in=who)
 
 
-def _teacher_top1_pct(teacher: nn.Module, spec: ModelSpec, dataset: Dataset, ctx: RunContext) -> float:
-    """Return the teacher's validation accuracy, seen through its own preprocessing."""
+def _teacher_top1_pct(members: Sequence[Member], dataset: Dataset, temperature: float, ctx: RunContext) -> float:
+    """Return the validation accuracy of the teachers' mean answer, each seeing through its own preprocessing."""
     val = dataset.splits["val"]
-    pixels_NHWC = evaluation_pixels(val, spec.preprocess, ctx.reporter)
-    return top1_pct(torch_logits(teacher, pixels_NHWC, spec.preprocess), np.asarray(val.labels_N))
+    labels_N = np.asarray(val.labels_N)
+    logits = []
+    for member in members:
+        pixels_NHWC = evaluation_pixels(val, member.spec.preprocess, ctx.reporter)
+        logits.append(torch.from_numpy(member.teacher.evaluate(pixels_NHWC)))
+        if len(members) > 1:
+            ctx.reporter.info(f"teacher {member.name}: {top1_pct(logits[-1].numpy(), labels_N):.2f} %")
+    return top1_pct(mean_answer(torch.stack(logits), temperature).numpy(), labels_N)
+
+
+def _say_who_is_better(teacher_pct: float, student_pct: float, reporter: Reporter) -> None:
+    reporter.info(f"validation top-1: teacher {teacher_pct:.2f} %, student before {student_pct:.2f} %")
+    if teacher_pct < student_pct:
+        reporter.warn(
+            f"the teacher is worse than the student it is to teach, {teacher_pct:.2f} % against {student_pct:.2f} % of "
+            "the validation pictures: name a better teacher, or lower alpha"
+        )
+
+
+def _learner(
+    config: DistillConfig, student: nn.Module, spec: ModelSpec, members: Sequence[Member], ctx: RunContext
+) -> tuple[nn.Module, Hints | None]:
+    """Return what is trained: the student, or the student with the regressors of its hints."""
+    if not config.hints:
+        return student, None
+    for place, member in enumerate(members):
+        if isinstance(member.teacher, Teacher):
+            px = (spec.preprocess.crop_px, member.spec.preprocess.crop_px)
+            pairs = hint_pairs(student, px[0], member.teacher.model, px[1])
+            shown = ", ".join(f"{pair.student.name} -> {pair.teacher.name}" for pair in pairs)
+            ctx.reporter.info(f"hints from {member.name}: {shown}")
+            names = tuple(pair.teacher.name for pair in pairs)
+            return HintedStudent(student, pairs, ctx.seed), Hints(config.hints, place, names)
+    raise UsageError(
+        "hints compare feature maps, which an ONNX file does not show: no teacher is a torch model",
+        hint="set hints to 0, or add the torch model that the file was exported from to the teachers",
+    )
+
+
+def _answers(
+    config: DistillConfig, members: Sequence[Member], train: TrainSet, spec: ModelSpec, ctx: RunContext
+) -> torch.Tensor | None:
+    """Return the teachers' answers to all training pictures where they are the same in every epoch, else None."""
+    if config.hints or config.fit.epochs == 0 or not shows_the_same_every_epoch(train, config.fit):
+        return None
+    ctx.reporter.info("the augmentation draws nothing, so the teacher answers once a picture")
+    return answers([member.teacher for member in members], train, spec.preprocess, config.fit, ctx.device)
+
+
+def _objective(
+    config: DistillConfig, members: Sequence[Member], hints: Hints | None, answers_MNK: torch.Tensor | None
+) -> Objective:
+    return Objective(
+        [member.teacher for member in members],
+        partial(dkd_loss, beta=config.dkd_beta) if config.loss == "dkd" else kd_loss,
+        alpha=Ramp(config.alpha, config.alpha_final),
+        temperature=Ramp(config.temperature, config.temperature_final),
+        options=config.fit,
+        hints=hints,
+        answers_MNK=answers_MNK,
+    )

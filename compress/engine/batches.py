@@ -56,6 +56,29 @@ def steps_per_epoch(n_images: int, batch_size: int) -> int:
     return full + (rest > 1)
 
 
+def shows_the_same_every_epoch(train: TrainSet, options: FitOptions) -> bool:
+    """Return whether each picture comes out of the augmentation the same in every epoch."""
+    return options.is_deterministic and bool((train.aspect_N == 1.0).all())
+
+
+def plain_images(
+    train: TrainSet, preprocess: Preprocess, options: FitOptions, *, device: torch.device
+) -> Iterator[torch.Tensor]:
+    """Yield all pictures in the order of the set as `train_batches` shows them, where that is the same every epoch.
+
+    Args:
+        train: for which, with these options, `shows_the_same_every_epoch`.
+        preprocess: crop side, mean, standard deviation.
+        options: batch size.
+        device: where the pictures are prepared and end.
+    """
+    rng = generator(0, Purpose.AUGMENT)  # what is drawn makes no difference
+    for start in range(0, len(train.labels_N), options.batch_size):
+        chosen = slice(start, start + options.batch_size)
+        pixels_NSSC = torch.from_numpy(np.array(train.pixels_NSSC[chosen])).to(device)
+        yield augment(pixels_NSSC, train.aspect_N[chosen], preprocess, options, rng)
+
+
 def train_batches(
     train: TrainSet,
     num_classes: int,

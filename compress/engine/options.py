@@ -69,3 +69,12 @@ class FitOptions(BaseModel):
         if self.freeze_epochs > self.epochs:
             raise ValueError(f"freeze_epochs must be at most epochs ({self.epochs}), found {self.freeze_epochs}")
         return self
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Return whether the augmentation draws nothing, for a square photograph.
+
+        Of any other the largest square is cut at a random place, whatever `crop_scale_min` and `crop_ratio` are.
+        """
+        drawn = (self.color_jitter, self.randaugment, self.mixup, self.cutmix)
+        return (self.crop_scale_min, self.crop_ratio, self.flip) == (1.0, 1.0, "none") and not any(drawn)

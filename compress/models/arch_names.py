@@ -20,6 +20,7 @@ ARCH_NAMES: tuple[str, ...] = (
     "tf_efficientnet_lite4",
     "tiny",
 )
+LIBRARY_PREFIXES = ("timm:", "torchvision:")  # any classifier of these libraries, where one may only answer
 PUBLISHED_OR_FRESH = ("imagenet", "none")
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -35,6 +36,20 @@ def known_arch(value: str) -> str:
     near = difflib.get_close_matches(value, ARCH_NAMES, n=1, cutoff=0.4)
     did_you_mean = f"; did you mean '{near[0]}'?" if near else ""
     raise ValueError(f"no architecture is called '{value}' (allowed: {', '.join(ARCH_NAMES)}){did_you_mean}")
+
+
+def known_or_library_arch(value: str) -> str:
+    """Return the name; behind a library's prefix any name is taken, since only the library can say what it has.
+
+    Raises:
+        ValueError: no architecture has it, or a library's prefix stands alone.
+    """
+    if any(value.startswith(prefix) and value != prefix for prefix in LIBRARY_PREFIXES):
+        return value
+    try:
+        return known_arch(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; also timm:NAME and torchvision:NAME") from None
 
 
 def known_weights(value: str) -> str:

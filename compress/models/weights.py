@@ -98,6 +98,22 @@ def load_pretrained(model: nn.Module, spec: ModelSpec, weights: str | Path) -> b
     return same_head
 
 
+def load_strictly(model: nn.Module, path: Path, arch: str) -> None:
+    """Load a file's tensors into a network in place; each must be there and fit, the classifier's too.
+
+    Raises:
+        ModelFileError: the file is damaged or its tensors do not fit `arch`; the message names them.
+    """
+    tensors, own = read_weights(path), model.state_dict()
+    if problems := _misfits(own, tensors):
+        raise ModelFileError(
+            f"{path}: does not fit the architecture '{arch}': {_listing(problems)}",
+            hint="give weights of the same architecture, fine-tuned on the photographs of this run: "
+            "its classifier must have their classes",
+        )
+    model.load_state_dict({**{name: own[name] for name in own if name.endswith(_COUNTER)}, **tensors})
+
+
 def classes_of_weights(arch: str, weights: str | Path) -> int:
     """Return the number of classes of published or saved weights; published ones, and fresh ones, have 1000.
 

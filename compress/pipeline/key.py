@@ -83,7 +83,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "
 def _options(config: StageConfig, inputs: Mapping[str, str], reporter: Reporter) -> dict[str, Any]:
     options = config.model_dump(mode="json", by_alias=True)
     for name in {"id", "from", *config.references(), *config.unkeyed}:
-        options.pop(name, None)
+        options.pop(name.partition(":")[0], None)  # "teacher:2" is the second of the option `teacher`
     for name, path in config.files().items():
         _replace(options, name.split("."), f"sha256:{sha256_file(path)}")
     for name, path in config.folders().items():

@@ -15,7 +15,8 @@ from compress.core.stage import StageConfig
 from compress.distill.config import DistillConfig
 from compress.errors import RecipeError
 from compress.prune.config import PruneConfig
-from compress.recipe.ids import EXPORT_FORMATS, with_default_ids
+from compress.recipe.expand import changed, expanded
+from compress.recipe.ids import with_default_ids
 from compress.recipe.load import LoadedRecipe, is_model_file
 from compress.recipe.locate import nearest_word
 from compress.recipe.schema import STAGE_METRICS, Gate
@@ -102,13 +103,13 @@ class _Planner:
         self._check_files(number, config)
         inputs = self._inputs(number, config)
         try:
-            stages = _expanded(config, self._ids[number], inputs.get("from"))
+            stages = expanded(config, self._ids[number], inputs.get("from"))
         except ValidationError as error:  # an id that is too long once a format's name is added
             raise self._error(error.errors()[0]["msg"], "stages", number, "id") from None
-        for expanded in stages:
-            if any(stage.id == expanded.id for stage in self._stages):
-                raise self._error(f"there are two stages with the id '{expanded.id}'", "stages", number, "id")
-            self._append(expanded, inputs)
+        for one in stages:
+            if any(stage.id == one.id for stage in self._stages):
+                raise self._error(f"there are two stages with the id '{one.id}'", "stages", number, "id")
+            self._append(one, inputs)
 
     def _append(self, config: StageConfig, inputs: dict[str, str | Path]) -> None:
         """Plan a stage, and the sibling that belongs beside it."""
@@ -128,7 +129,7 @@ class _Planner:
                 self._append(sibling, {"from": str(options["from"]), "like": config.id})
         elif source := self._beside.get(str(inputs["from"])):
             sibling_id = config.id + SUFFIX
-            self._append(_changed(config, {"id": sibling_id, "from": source}), {**inputs, "from": source})
+            self._append(changed(config, {"id": sibling_id, "from": source}), {**inputs, "from": source})
 
     def _lineage(self, stage_id: str) -> list[StageConfig]:
         """Return the stages that a stage comes from, the first one first, itself last."""
@@ -290,20 +291,6 @@ class _Planner:
 
     def _error(self, message: str, *loc: int | str, hint: str = "") -> RecipeError:
         return RecipeError(f"{self._loaded.position(*loc)}: {message}", hint=hint)
-
-
-def _expanded(config: StageConfig, stage_id: str, source: str | Path | None) -> list[StageConfig]:
-    """Return the stage with its id and input written in; an export of `all` as one stage for each format."""
-    changes: dict[str, Any] = {"id": stage_id}
-    if source is not None:
-        changes["from"] = str(source)
-    if getattr(config, "format", None) != "all":
-        return [_changed(config, changes)]
-    return [_changed(config, {**changes, "id": f"{stage_id}-{fmt}", "format": fmt}) for fmt in EXPORT_FORMATS]
-
-
-def _changed(config: StageConfig, changes: dict[str, Any]) -> StageConfig:
-    return type(config).model_validate({**config.model_dump(by_alias=True), **changes})
 
 
 def _words(formats: frozenset[Format]) -> str:

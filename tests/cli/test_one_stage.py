@@ -96,6 +96,23 @@ def test_a_teacher_that_this_run_lacks_is_left_to_the_planner(local: Path, make_
     assert draft_stage(request("distill")).new[0].inputs == {"from": "prune", "teacher": "base"}
 
 
+def test_several_teachers_of_which_this_run_lacks_one_are_left_to_the_planner(local: Path, make_run: MakeRun):
+    text = (local / "imgc.yaml").read_text()
+    (local / "imgc.yaml").write_text(text.replace("teacher: train", "teacher: [train, again]"))
+    make_run("r", CHAIN[:2])
+    assert draft_stage(request("distill")).new[0].inputs == {"from": "prune", "teacher": "train"}
+    make_run("s", [*CHAIN[:2], {"kind": "prune", "id": "again"}])
+    inputs = {"from": "again", "teacher:1": "train", "teacher:2": "again"}
+    assert draft_stage(request("distill")).new[0].inputs == inputs
+
+
+def test_several_teachers_may_be_given_by_name(folder: Path, make_run: MakeRun):
+    make_run("r", CHAIN[:2])
+    (folder / "big.onnx").write_bytes(b"x")
+    new = draft_stage(request("distill", {"teacher": ["train", "big.onnx"]})).new[0]
+    assert new.inputs == {"from": "prune", "teacher:1": "train", "teacher:2": folder / "big.onnx"}
+
+
 def test_a_stage_that_failed_is_forgotten(folder: Path, make_run: MakeRun):
     make_run("r", CHAIN, sealed=1)
     draft = draft_stage(request("prune", {"keep": 0.9}))

@@ -13,7 +13,8 @@ def test_reads_the_student_and_a_teacher_by_default():
     config = DistillConfig.model_validate({"teacher": "train", "from": "prune"})
     assert config.references() == {"from": "prune", "teacher": "train"}
     assert DistillConfig().references() == {"from": None, "teacher": None}
-    assert config.wants("teacher") == {Format.TORCH}
+    assert config.wants("from") == {Format.TORCH}
+    assert config.wants("teacher") == {Format.TORCH, Format.ONNX}
     assert config.files() == {}
 
 
@@ -21,6 +22,18 @@ def test_an_architecture_with_weights_takes_the_place_of_a_teacher_stage():
     config = DistillConfig(teacher_arch="tiny", teacher_weights=Path("t.safetensors"))
     assert config.references() == {"from": None}
     assert config.files() == {"teacher_weights": Path("t.safetensors")}
+
+
+def test_several_teachers_have_a_role_each():
+    config = DistillConfig.model_validate({"teacher": ["train", "big.onnx"], "from": "prune"})
+    assert config.references() == {"from": "prune", "teacher:1": "train", "teacher:2": "big.onnx"}
+    assert config.wants("teacher:2") == {Format.TORCH, Format.ONNX}
+    assert DistillConfig.model_validate({"teacher": ["train"]}) == DistillConfig.model_validate({"teacher": "train"})
+
+
+def test_a_teachers_architecture_may_be_a_librarys():
+    config = DistillConfig(teacher_arch="timm:resnet18", teacher_weights=Path("t.pth"))
+    assert config.teacher_arch == "timm:resnet18"
 
 
 @pytest.mark.parametrize(
@@ -32,6 +45,15 @@ def test_an_architecture_with_weights_takes_the_place_of_a_teacher_stage():
         ({"teacher_arch": "tinny", "teacher_weights": "t.pth"}, "did you mean 'tiny'"),
         ({"teacher_arch": "tiny", "teacher_weights": "t.onnx"}, "safetensors or .pth"),
         ({"teacher_input_px": 96}, "belongs to teacher_arch"),
+        ({"teacher_arch": "timm:", "teacher_weights": "t.pth"}, "also timm:NAME and torchvision:NAME"),
+        ({"teacher_arch": "keras:vgg16", "teacher_weights": "t.pth"}, "no architecture is called 'keras:vgg16'"),
+        ({"teacher": ["train", "train"]}, "a teacher counts once"),
+        ({"teacher": []}, "at least 1 item"),
+        ({"teacher": 3}, "valid tuple"),
+        ({"loss": "hinton"}, "'kd' or 'dkd'"),
+        ({"hints": -1.0}, "greater than or equal to 0"),
+        ({"alpha_final": 1.5}, "less than or equal to 1"),
+        ({"temperature_final": 0.1}, "greater than or equal to 0.5"),
         ({"alpha": 1.5}, "less than or equal to 1"),
         ({"temperature": 0.0}, "greater than or equal to 0.5"),
     ],

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from compress.core.preprocess import Preprocess
-from compress.engine.batches import TrainSet, steps_per_epoch, train_batches
+from compress.engine.batches import (
+    TrainSet,
+    plain_images,
+    shows_the_same_every_epoch,
+    steps_per_epoch,
+    train_batches,
+)
 from compress.engine.options import FitOptions
 
 PREPROCESS = Preprocess(resize_px=16, crop_px=16)
@@ -49,3 +55,37 @@ def test_which_picture_is_left_out_changes_with_the_epoch():
         seen = {int(label) for batch in _epoch(n=17, epoch=epoch) for label in batch.targets_NK.argmax(1)}
         left_out |= set(range(17)) - seen
     assert len(left_out) > 2
+
+
+def _plain_set(n: int, aspect: float) -> tuple[TrainSet, FitOptions]:
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 18, 18, 3), dtype=np.uint8)
+    pixels.flags.writeable = False  # as a memory map is
+    train = TrainSet(pixels, np.full(n, aspect, dtype=np.float32), np.arange(n))
+    return train, FitOptions(batch_size=8, crop_scale_min=1.0, crop_ratio=1.0, flip="none")
+
+
+def _by_place(train: TrainSet, options: FitOptions, seed: int, epoch: int) -> torch.Tensor:
+    n = len(train.labels_N)
+    shown = torch.zeros(n, 3, 16, 16)
+    for batch in train_batches(train, n, PREPROCESS, options, seed=seed, epoch=epoch, device=torch.device("cpu")):
+        shown[batch.index_N] = batch.images_NCHW
+    return shown
+
+
+def test_plain_images_are_what_every_epoch_shows_when_nothing_is_drawn():
+    train, options = _plain_set(20, aspect=1.0)
+    assert shows_the_same_every_epoch(train, options)
+    plain = torch.cat(list(plain_images(train, PREPROCESS, options, device=torch.device("cpu"))))
+    for seed, epoch in ((0, 0), (0, 1), (7, 3)):
+        assert torch.equal(_by_place(train, options, seed, epoch), plain)
+
+
+def test_a_photograph_that_is_not_square_is_cut_elsewhere_every_epoch():
+    train, options = _plain_set(20, aspect=1.25)
+    assert not shows_the_same_every_epoch(train, options)
+    assert not torch.equal(_by_place(train, options, 0, 0), _by_place(train, options, 0, 1))
+
+
+def test_a_random_augmentation_is_not_taken_for_plain():
+    train, options = _plain_set(20, aspect=1.0)
+    assert not shows_the_same_every_epoch(train, options.model_copy(update={"color_jitter": 0.1}))

@@ -22,6 +22,22 @@ def test_more_frozen_epochs_than_epochs_is_refused():
         FitOptions(epochs=2, freeze_epochs=3)
 
 
+PLAIN = FitOptions(crop_scale_min=1.0, crop_ratio=1.0, flip="none")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("crop_scale_min", 0.9), ("crop_ratio", 1.1), ("flip", "horizontal"), ("flip", "both"), ("color_jitter", 0.1),
+        ("randaugment", 1), ("mixup", 0.1), ("cutmix", 0.1),
+    ],
+)  # fmt: skip
+def test_each_augmentation_alone_makes_it_random(option, value):
+    assert PLAIN.is_deterministic
+    assert not PLAIN.model_copy(update={option: value}).is_deterministic
+    assert not FitOptions().is_deterministic
+
+
 def test_importing_the_options_loads_no_backend():
     code = "import sys, compress.engine.options; print(sorted({'torch', 'numpy', 'PIL'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

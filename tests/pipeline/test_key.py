@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from toy_stages import ToyDistill, ToyLook, ToyPrune, ToyTrain
 
+from compress.distill.config import DistillConfig
 from compress.errors import DataError
 from compress.pipeline.key import ALWAYS, changes, key_of, key_parts
 from compress.train.config import TrainConfig
@@ -28,6 +29,16 @@ def test_a_key_is_64_hex_digits_and_names_do_not_count():
     assert re.fullmatch(r"[0-9a-f]{64}", _key(BASE, {"from": "1"}))
     assert _key(BASE, {"from": "1"}) == _key(ToyPrune(id="b", from_="y", keep=0.5), {"from": "1"})
     assert _key(ToyDistill(teacher="t"), {"teacher": "1"}) == _key(ToyDistill(teacher="u"), {"teacher": "1"})
+
+
+def test_the_names_of_several_teachers_do_not_count_but_their_places_do():
+    inputs = {"from": "0", "teacher:1": "1", "teacher:2": "2"}
+
+    def key(names: list[str], **changes: str) -> str:
+        return _key(DistillConfig.model_validate({"teacher": names}), inputs | changes, fingerprint=lambda: "f")
+
+    assert key(["a", "b"]) == key(["c", "d.onnx"])
+    assert key(["a", "b"]) != key(["a", "b"], **{"teacher:2": "3"})
 
 
 @pytest.mark.parametrize(

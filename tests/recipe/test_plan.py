@@ -56,6 +56,26 @@ def test_files_may_stand_for_stages(write, folder):
     assert planned.stages[1].inputs == {"from": folder / "old.onnx"}
 
 
+ENSEMBLE = """\
+  - {kind: train, weights: none}
+  - {kind: export, format: onnx}
+  - {kind: distill, from: train, teacher: [export, old.safetensors, train]}
+"""
+
+
+def test_each_of_several_teachers_is_resolved(write, folder):
+    planned = plan(load_recipe(write(ENSEMBLE)))
+    assert planned.stages[2].inputs == {
+        "from": "train",
+        "teacher:1": "export",
+        "teacher:2": folder / "old.safetensors",
+        "teacher:3": "train",
+    }
+    path = folder.parent / "resolved.yaml"
+    path.write_text(dump_yaml(planned.resolved()))
+    assert plan(load_recipe(path)) == planned
+
+
 @pytest.mark.parametrize(
     ("stages", "where", "words", "hint"),
     [
@@ -89,9 +109,27 @@ def test_files_may_stand_for_stages(write, folder):
         ("  - {kind: train}\n  - {kind: benchmark, models: [train, prune]}\n", "6:39", "reads 'prune'", ""),
         ("  - {kind: train}\n  - {kind: benchmark, baseline: teach}\n", "6:33", "reads 'teach'", ""),
         (
+            "  - {kind: train}\n  - {kind: distill, teacher: [train, trian]}\n",
+            "6:38",
+            "reads 'trian'",
+            "'train'?",
+        ),
+        (
+            "  - {kind: train}\n  - {kind: export, format: tflite}\n  - {kind: distill, teacher: [train, export]}\n",
+            "7:38",
+            "stage 'distill' takes onnx or torch as its teacher, but 'export' is tflite",
+            "stages above that would do: train",
+        ),
+        (
+            "  - {kind: train}\n  - {kind: export, format: onnx}\n  - {kind: distill, from: export}\n",
+            "7:27",
+            "takes torch as its input, but 'export' is onnx",
+            "stages above that would do: train",
+        ),
+        (
             "  - {kind: distill, from: old.safetensors}\n",
             "5:5",
-            "needs torch as its teacher, and no train stage above",
+            "needs onnx or torch as its teacher, and no train stage above",
             "`teacher: model.safetensors`",
         ),
         (
