@@ -125,8 +125,7 @@ class _Planner:
             written = any(isinstance(stage, PruneConfig) and stage.like == config.id for stage in self._recipe.stages)
             options = sibling_of_pruned(config, self._lineage(config.id)) if config.sibling and not written else None
             if options is not None:
-                sibling = PruneConfig.model_validate(options)
-                self._append(sibling, {"from": str(options["from"]), "like": config.id})
+                self._append(PruneConfig.model_validate(options), {"from": str(options["from"]), "like": config.id})
         elif source := self._beside.get(str(inputs["from"])):
             sibling_id = config.id + SUFFIX
             self._append(changed(config, {"id": sibling_id, "from": source}), {**inputs, "from": source})
