@@ -55,9 +55,9 @@ def sibling_line(row: SiblingRow) -> str:
     if lead_pp > 0:
         verdict = f"pruning wins by {lead_pp:.2f} pp"
     elif lead_pp < 0:
-        verdict = f"THE SIBLING WINS by {-lead_pp:.2f} pp: train the narrower network instead"
+        verdict = f"THE SIBLING WINS by {-lead_pp:.2f} pp"
     else:
-        verdict = "they are equal: the narrower network does as well"
+        verdict = "they are equal"
     pruned = f"{row.top1_pct:.2f} % at {row.macs / 1e6:.2f} M MACs"
     sibling = f"{row.sibling_top1_pct:.2f} % at {row.sibling_macs / 1e6:.2f} M"
     return f"{row.stage}: {pruned}; stock sibling, same data and epochs: {sibling} ({row.judged_on}): {verdict}"
