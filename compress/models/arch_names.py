@@ -10,6 +10,7 @@ ARCH_NAMES: tuple[str, ...] = (
     "mobilenet_v3_large",
     "squeezenet1_0",
     "squeezenet1_1",
+    "tf_mobilenetv3_small_075",
     "tf_mobilenetv3_small_100",
     "mobilenetv2_100",
     "mobilenetv2_100_same",

@@ -140,6 +140,21 @@ def _lite(size: int, input_px: int, crop_pct: float) -> ArchInfo:
     )
 
 
+def _tf_mobilenet_v3(name: str) -> ArchInfo:
+    return ArchInfo(
+        build=partial(_timm_net, name),
+        mean=HALF,
+        std=HALF,
+        input_px=224,
+        interpolation="bilinear",
+        crop_pct=0.875,
+        head="classifier",
+        stem="conv_stem",
+        family="mobilenet_v3",
+        imagenet="timm",
+    )
+
+
 def _mobilenet_v2(build: Callable[[int], nn.Module], mean: Channels, std: Channels, *, published: bool) -> ArchInfo:
     return ArchInfo(
         build=build,
@@ -160,18 +175,8 @@ ARCHS: dict[str, ArchInfo] = {
     "mobilenet_v3_large": _torchvision_arch("mobilenet_v3_large", "mobilenet_v3", "classifier.3"),
     "squeezenet1_0": _torchvision_arch("squeezenet1_0", "squeezenet", "classifier.1"),
     "squeezenet1_1": _torchvision_arch("squeezenet1_1", "squeezenet", "classifier.1"),
-    "tf_mobilenetv3_small_100": ArchInfo(
-        build=partial(_timm_net, "tf_mobilenetv3_small_100"),
-        mean=HALF,
-        std=HALF,
-        input_px=224,
-        interpolation="bilinear",
-        crop_pct=0.875,
-        head="classifier",
-        stem="conv_stem",
-        family="mobilenet_v3",
-        imagenet="timm",
-    ),
+    "tf_mobilenetv3_small_075": _tf_mobilenet_v3("tf_mobilenetv3_small_075"),
+    "tf_mobilenetv3_small_100": _tf_mobilenet_v3("tf_mobilenetv3_small_100"),
     # timm's own weights: symmetric padding, ImageNet mean and standard deviation
     "mobilenetv2_100": _mobilenet_v2(
         partial(_timm_net, "mobilenetv2_100"), IMAGENET_MEAN, IMAGENET_STD, published=True
