@@ -17,6 +17,7 @@ from compress.distill.hints import (
     hint_pairs,
     stage_ends,
 )
+from compress.engine.freeze import freeze_all_but
 from compress.errors import StageError
 from compress.models.build import build_model, new_spec
 
@@ -116,6 +117,12 @@ def test_a_hinted_student_in_eval_mode_is_the_student():
     hinted.eval()
     images = torch.rand(2, 3, 16, 16)
     assert torch.equal(hinted(images), hinted.student(images))
+
+
+def test_the_regressors_learn_while_the_rest_is_frozen():
+    hinted, _, _ = _hinted()
+    freeze_all_but(hinted, ("student.head", "regressors"))
+    assert isinstance(hinted(torch.rand(2, 3, 16, 16)), Hinted)
 
 
 def test_a_copy_reads_its_own_features():

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
 import timm
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -15,15 +13,12 @@ from compress.core.artifact import Artifact
 from compress.core.dataset import FolderData
 from compress.core.digest import sha256_file
 from compress.core.formats import Format
-from compress.core.preprocess import Preprocess
-from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, SilentReporter
 from compress.distill import source, stage
 from compress.distill.config import DistillConfig
 from compress.engine.checkpoint import CHECKPOINT_FILE
 from compress.errors import ModelFileError, StageError, UsageError
 from compress.models.build import build_model, new_spec
-from compress.models.onnx_meta import embed_spec
 from compress.models.weights import load_model, save_model
 from compress.pipeline.inputs import file_artifact
 
@@ -50,29 +45,6 @@ def _artifact(path: Path, stage_id: str, labels=LABELS, seed: int = 0, input_px:
         stage_id=stage_id, kind="train", format=Format.TORCH, path=path, sha256=sha256_file(path),
         size_bytes=path.stat().st_size, spec=spec, metrics={},
     )  # fmt: skip
-
-
-def _onnx_artifact(path: Path, labels=LABELS, px: int = 40) -> Artifact:
-    """Write the colour teacher as an ONNX file, with ImageNet's mean and std and another size than the student."""
-    weight = 10.0 * np.eye(3, dtype=np.float32)[[2, 1, 0]]  # blue, green, red
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["images"], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "weight"], ["logits"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, px, px])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3])],
-        [numpy_helper.from_array(weight, "weight")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    if labels:
-        preprocess = Preprocess(resize_px=px, crop_px=px)
-        embed_spec(model, ModelSpec(arch="foreign", labels=labels, input_chw=(3, px, px), preprocess=preprocess))
-    onnx.save(model, path)
-    return file_artifact(path)
 
 
 class Heard(SilentReporter):
@@ -153,15 +125,15 @@ def test_without_data_it_says_so(tmp_path):
         stage.run(DistillConfig(), _inputs(tmp_path), RunContext(stage_dir=tmp_path, seed=0, data=None))
 
 
-def test_an_onnx_file_can_teach(photos, tmp_path):
-    inputs = {**_inputs(tmp_path), "teacher": _onnx_artifact(tmp_path / "teacher.onnx")}
+def test_an_onnx_file_can_teach(photos, tmp_path, colour_onnx):
+    inputs = {**_inputs(tmp_path), "teacher": colour_onnx(tmp_path / "teacher.onnx")}
     output = _run(inputs, photos, tmp_path / "out", alpha=1.0, fit=FIT | {"epochs": 6})
     assert output.metrics["teacher_top1_pct"] == 100.0
     assert output.metrics["top1_pct"] > output.metrics["student_before_top1_pct"]
 
 
-def test_an_onnx_file_of_another_tool_is_told_what_it_lacks(photos, tmp_path):
-    inputs = {**_inputs(tmp_path), "teacher": _onnx_artifact(tmp_path / "foreign.onnx", labels=())}
+def test_an_onnx_file_of_another_tool_is_told_what_it_lacks(photos, tmp_path, colour_onnx):
+    inputs = {**_inputs(tmp_path), "teacher": colour_onnx(tmp_path / "foreign.onnx", labels=())}
     with pytest.raises(
         UsageError, match=r"foreign\.onnx: made by another tool; it does not say which classes"
     ) as error:
@@ -169,8 +141,8 @@ def test_an_onnx_file_of_another_tool_is_told_what_it_lacks(photos, tmp_path):
     assert "imgc export" in error.value.hint
 
 
-def test_several_teachers_teach_together(photos, tmp_path):
-    two = {"teacher:1": _onnx_artifact(tmp_path / "a.onnx"), "teacher:2": _inputs(tmp_path)["teacher"]}
+def test_several_teachers_teach_together(photos, tmp_path, colour_onnx):
+    two = {"teacher:1": colour_onnx(tmp_path / "a.onnx"), "teacher:2": _inputs(tmp_path)["teacher"]}
     inputs, heard = {"from": _inputs(tmp_path)["from"], **two}, Heard()
     output = _run(inputs, photos, tmp_path / "out", heard, teacher=["a.onnx", "train"], loss="dkd")
     assert any(text.startswith(f"teacher {tmp_path / 'a.onnx'}: 100.00 %") for text in heard.said)
@@ -205,8 +177,8 @@ def test_a_teacher_without_finite_logits_stops_the_stage_before_it_trains(photos
     assert not any("epoch" in text for text in heard.said)
 
 
-def test_a_teacher_worse_than_the_student_is_a_warning(photos, tmp_path):
-    taught = _run({**_inputs(tmp_path), "teacher": _onnx_artifact(tmp_path / "t.onnx")}, photos, tmp_path / "a",
+def test_a_teacher_worse_than_the_student_is_a_warning(photos, tmp_path, colour_onnx):
+    taught = _run({**_inputs(tmp_path), "teacher": colour_onnx(tmp_path / "t.onnx")}, photos, tmp_path / "a",
                   fit=FIT | {"epochs": 6})  # fmt: skip
     assert taught.metrics["top1_pct"] > 50.0
     inputs = {**_inputs(tmp_path), "from": file_artifact(tmp_path / "a" / taught.file_name)}
@@ -214,7 +186,8 @@ def test_a_teacher_worse_than_the_student_is_a_warning(photos, tmp_path):
     _run(inputs, photos, tmp_path / "b", heard, fit=FIT | {"epochs": 1})
     assert any("the teacher is worse than the student" in text for text in heard.warned)
     calm = Heard()
-    _run({**_inputs(tmp_path), "teacher": inputs["from"]}, photos, tmp_path / "c", calm, fit=FIT | {"epochs": 1})
+    equal = {"from": inputs["from"], "teacher": inputs["from"]}
+    _run(equal, photos, tmp_path / "c", calm, fit=FIT | {"epochs": 1})
     assert calm.warned == []
 
 
@@ -250,8 +223,8 @@ def test_hints_change_the_student_and_leave_nothing_else_in_it(photos, tmp_path)
     assert not _same(before, after)
 
 
-def test_hints_need_a_teacher_that_shows_its_features(photos, tmp_path):
-    student, file = _inputs(tmp_path)["from"], _onnx_artifact(tmp_path / "t.onnx")
+def test_hints_need_a_teacher_that_shows_its_features(photos, tmp_path, colour_onnx):
+    student, file = _inputs(tmp_path)["from"], colour_onnx(tmp_path / "t.onnx")
     with pytest.raises(UsageError, match="no teacher is a torch model") as error:
         _run({"from": student, "teacher": file}, photos, tmp_path / "out", hints=1.0)
     assert "set hints to 0" in error.value.hint
@@ -292,6 +265,16 @@ def test_a_killed_distillation_goes_on_with_its_schedules_and_hints(photos, tmp_
     assert not _same(_tensors(tmp_path / "straight"), _tensors(tmp_path / "constant"))
 
 
+def test_each_knob_of_the_loss_reaches_it(photos, tmp_path):
+    inputs, fit = _inputs(tmp_path), FIT | {"epochs": 1, "keep": "last"}
+    knobs = [{}, {"loss": "dkd"}, {"loss": "dkd", "dkd_beta": 9.0}, {"alpha": 0.1}, {"temperature": 9.0}]
+    found = []
+    for number, options in enumerate(knobs):
+        _run(inputs, photos, tmp_path / str(number), fit=fit, **options)
+        found.append(_tensors(tmp_path / str(number)))
+    assert not any(_same(a, b) for a, b in combinations(found, 2))
+
+
 @pytest.fixture
 def square_photos(photos, tmp_path):
     """Return the pictures cut to squares, of which a full crop has one place."""
@@ -325,6 +308,9 @@ def test_without_random_augmentation_the_teacher_answers_once_a_picture(photos, 
         torch.testing.assert_close(tensor, always[name], atol=1e-3, rtol=1e-3)  # logits differ in their last bits
     monkeypatch.undo()
     monkeypatch.setattr(stage.Teacher, "logits", counted)
+    shown = 0
+    _run(_inputs(tmp_path), square_photos, tmp_path / "hints", fit=plain, hints=1.0)  # features are not kept
+    assert shown == 3 * 24
     shown = 0
     _run(_inputs(tmp_path), photos, tmp_path / "cut", fit=plain)  # not square: cut elsewhere every epoch
     assert shown == 3 * 24
