@@ -15,7 +15,8 @@ class FitOptions(BaseModel):
 
     Attributes:
         epochs: passes over the training split, the frozen ones included.
-        batch_size: pictures a step; a last batch of one picture is dropped (BatchNorm has no variance of one value).
+        batch_size: pictures a step, of all processes together; a last batch of one picture is dropped (BatchNorm has no
+            variance of one value).
         optimizer: `adamw`, or `sgd` with Nesterov momentum.
         lr: the highest learning rate, at the end of the warm-up.
         lr_final: learning rate of the last step as a fraction of `lr`.

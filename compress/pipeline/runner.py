@@ -14,6 +14,7 @@ from compress.core.artifact import Artifact, StageOutput
 from compress.core.stage import Reporter, RunContext, SilentReporter
 from compress.core.storage import write_json, write_text
 from compress.errors import ImgcError, StageError
+from compress.pipeline.crew import leading, shared
 from compress.pipeline.environment import environment
 from compress.pipeline.failure import expected_failure, named
 from compress.pipeline.gates import GATES_NAME, GateResult, check_gates
@@ -82,7 +83,7 @@ def run_recipe(
     if name is not None:
         planned = replace(planned, name=name)
     run_dir = run_path(runs_dir, planned.name)
-    with writing(run_dir):
+    with writing(run_dir), leading():
         write_text(run_dir / RECIPE_NAME, loaded.text or dump_yaml(planned.resolved()))
         write_text(run_dir / RESOLVED_NAME, dump_yaml(planned.resolved()))
         write_json(run_dir / ENVIRONMENT_NAME, environment(device))
@@ -185,7 +186,8 @@ class _Runner:
         context = RunContext(folder, self._plan.seed, self._plan.data, self._device, self._reporter)
         try:
             module, function = stage.config.entry_point.split(":")
-            output: StageOutput = getattr(import_module(module), function)(stage.config, inputs, context)
+            with shared(stage.config, inputs, context) as own:
+                output: StageOutput = getattr(import_module(module), function)(stage.config, inputs, own)
         except KeyboardInterrupt:
             self._reporter.warn(
                 f"stopped in stage '{stage.id}'; `imgc run --resume --name {self._plan.name}` goes on from here"

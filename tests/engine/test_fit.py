@@ -148,6 +148,13 @@ def test_frozen_epochs_change_the_head_alone(tmp_path):
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
+def test_sgd_takes_up_the_backbone_after_the_frozen_epochs(tmp_path):
+    model, start = _net(), _net()
+    options = FitOptions(epochs=3, batch_size=8, freeze_epochs=1, keep="last", optimizer="sgd", lr=0.01)
+    _fit(model, tmp_path, options, head=("6",))
+    assert not torch.equal(model[0].weight, start[0].weight)
+
+
 def test_after_the_frozen_epochs_everything_learns_but_what_was_frozen_before(tmp_path):
     model, start = _net(), _net()
     model[0].bias.requires_grad_(False)
