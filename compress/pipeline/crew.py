@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from compress.core.dataset import DataConfig
 from compress.core.place import place
 from compress.core.stage import RunContext, StageConfig
 from compress.errors import StageError
+from compress.pipeline.call import call_stage
 from compress.recipe.schema import AnyStage
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Work(BaseModel):
     seed: int
     data: DataConfig | None
     device: str
+    deterministic: bool
 
 
 @contextmanager
@@ -83,10 +85,10 @@ def shared(config: StageConfig, inputs: Mapping[str, Artifact], context: RunCont
         seed=context.seed,
         data=context.data,
         device=context.device,
+        deterministic=context.deterministic,
     )
     orders.send(orders.Order.STAGE, work.model_dump(mode="json"))
-    device = distributed.own_device(context.device, place())
-    yield RunContext(context.stage_dir, context.seed, context.data, device, context.reporter)
+    yield replace(context, device=distributed.own_device(context.device, place()))
     orders.send(orders.Order.OVER)
 
 
@@ -138,11 +140,11 @@ def _take_part(work: Work) -> None:
     from compress.engine.orders import StageOver
 
     config: StageConfig = TypeAdapter[StageConfig](AnyStage).validate_python(work.config)
-    module, function = config.entry_point.split(":")
+    device = own_device(work.device, place())
     with tempfile.TemporaryDirectory(prefix="imgc-") as folder:
-        context = RunContext(Path(folder), work.seed, work.data, own_device(work.device, place()))
+        context = RunContext(Path(folder), work.seed, work.data, device, deterministic=work.deterministic)
         try:
-            getattr(import_module(module), function)(config, work.inputs, context)
+            call_stage(config, work.inputs, context)
         except StageOver:
             return
     raise StageError(f"the processes of this run disagree: stage '{config.id}' trains in some of them only")
