@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lint test demo results results-int8 clean
+.PHONY: help setup lock lint test demo results results-int8 results-train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,11 @@ INT8_RECIPES := $(wildcard recipes/clothing_int8_*.yaml)
 results-int8: setup ## make the int8 runs (needs ../shared/data), compare with other tools, write README's int8 tables
 	for recipe in $(INT8_RECIPES); do $(BIN)/imgc run $$recipe --runs-dir $(RUNS) || exit 1; done
 	$(BIN)/python -m compress.report.int8_table README.md $(RUNS)
+
+SHARED := ../shared/data
+results-train: setup ## train by turns with a plain loop (needs ../shared/data), write README's training table
+	$(BIN)/python -m compress.report.train_speed README.md $(SHARED)/clothing \
+		$(SHARED)/weights/tf_mobilenetv3_small_100.timm.imagenet.safetensors
 
 clean: ## remove the runs and the tools' caches; the environment stays
 	rm -rf $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

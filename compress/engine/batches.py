@@ -15,6 +15,7 @@ from compress.engine.distributed import share_of, world_size
 from compress.engine.draws import draw
 from compress.engine.options import FitOptions
 from compress.engine.randomness import Purpose, generator
+from compress.engine.schedule import training_side
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,13 @@ def train_batches(
         epoch: which permutation and draws.
         device: where the batch is augmented and ends.
     """
+    side_px = training_side(epoch, preprocess.crop_px, options)
     order = generator(seed, Purpose.ORDER, epoch).permutation(len(train.labels_N))
     for step in range(steps_per_epoch(len(order), options.batch_size)):
         # ascending indices read the memory map forwards; the order inside a batch has no meaning
         index = np.sort(order[step * options.batch_size : (step + 1) * options.batch_size])
         rng = generator(seed, Purpose.AUGMENT, epoch, step)
-        yield _batch(train, index, num_classes, preprocess, options, rng, device)
+        yield _batch(train, index, num_classes, preprocess, options, rng, device, side_px)
 
 
 def _batch(
@@ -100,16 +102,19 @@ def _batch(
     options: FitOptions,
     rng: np.random.Generator,
     device: torch.device,
+    side_px: int,
 ) -> Batch:
     """Return this process's share of the batch of the pictures at `index`, augmented as the whole batch would be."""
-    draws, mixing = draw(rng, train.aspect_N[index], options, preprocess.crop_px)
+    draws, mixing = draw(rng, train.aspect_N[index], options, side_px)
     own = share_of(len(index))
     needed = own if mixing is None else np.union1d(own, mixing.partner_N[own])
     taken = index[needed]
     labels_N = torch.from_numpy(train.labels_N[taken].astype(np.int64)).to(device)
     targets_NK = F.one_hot(labels_N, num_classes).float()
-    pixels_NSSC = torch.from_numpy(train.pixels_NSSC[taken]).to(device, non_blocking=True)
-    images_NCHW = augment(pixels_NSSC, draws.of(needed), preprocess, options, preprocess.crop_px)
+    pixels_NSSC = torch.from_numpy(train.pixels_NSSC[taken])
+    if device.type == "cuda":  # from pinned memory the copy runs beside the computation
+        pixels_NSSC = pixels_NSSC.pin_memory().to(device, non_blocking=True)
+    images_NCHW = augment(pixels_NSSC, draws.of(needed), preprocess, options, side_px)
     if mixing is not None:
         mine, partner = (np.searchsorted(needed, rows) for rows in (own, mixing.partner_N[own]))
         images_NCHW, targets_NK = mix(images_NCHW, targets_NK, mine, partner, mixing)

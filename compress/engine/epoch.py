@@ -44,6 +44,7 @@ class Loop:
     device: torch.device
     optimizer: torch.optim.Optimizer
     ema: Ema | None
+    amp: bool
 
     @property
     def steps(self) -> int:
@@ -105,7 +106,8 @@ def _step(run: Loop, batch: Batch, lr: float, n: int) -> float:
     """
     set_learning_rate(run.optimizer, lr)
     run.optimizer.zero_grad(set_to_none=True)
-    with WholeBatch(n) if world_size() > 1 else nullcontext():
+    autocast = torch.autocast("cuda", torch.bfloat16, enabled=run.amp and run.device.type == "cuda")
+    with WholeBatch(n) if world_size() > 1 else nullcontext(), autocast:
         loss = run.loss(run.model(batch.images_NCHW), batch) * (len(batch.index_N) / n)
     loss.backward()  # type: ignore[no-untyped-call]
     value = add_gradients(run.model, float(loss.detach()), run.device)

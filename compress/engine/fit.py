@@ -69,6 +69,7 @@ def fit(
     reporter: Reporter | None = None,
     head: Sequence[str] = (),
     on_epoch: EpochHook | None = None,
+    amp: bool = True,
 ) -> FitResult:
     """Train the model in place; it ends on the CPU, in eval mode, with the kept (averaged) weights.
 
@@ -88,6 +89,8 @@ def fit(
         on_epoch: called as (epoch from 0, model) before each epoch, in training mode; it must depend on its arguments
             alone, since a resumed run does not call it for the epochs done before.
 
+        amp: whether a GPU computes in bfloat16 where that is safe (on the CPU it was slower); weights stay float32.
+
     Raises:
         StageError: too few pictures for one batch, or a loss or an output that is not finite.
     """
@@ -101,7 +104,7 @@ def fit(
         optimizer = build_optimizer(model, options)
         ema = Ema(model, options.ema_decay) if options.ema_decay else None
         own = torch.device(device)
-        run = Loop(model, train, val, num_classes, preprocess, options, loss, seed, own, optimizer, ema)
+        run = Loop(model, train, val, num_classes, preprocess, options, loss, seed, own, optimizer, ema, amp)
         state = resume(run.parts, work_dir, start_id, said)
         _run_epochs(run, state, _Keeper(work_dir, start_id, said), head, on_epoch)
         return _finish(run, state)

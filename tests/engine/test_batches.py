@@ -49,3 +49,14 @@ def test_which_picture_is_left_out_changes_with_the_epoch():
         seen = {int(label) for batch in _epoch(n=17, epoch=epoch) for label in batch.targets_NK.argmax(1)}
         left_out |= set(range(17)) - seen
     assert len(left_out) > 2
+
+
+def test_progressive_pictures_have_the_side_of_their_epoch():
+    pixels = np.zeros((4, 80, 80, 3), np.uint8)
+    train, preprocess = TrainSet(pixels, np.ones(4), np.arange(4)), Preprocess(resize_px=64, crop_px=64)
+    options = FitOptions(batch_size=4, epochs=3, progressive_px=32, cutmix=1.0)
+    sides = []
+    for epoch in (0, 1, 2):
+        (batch,) = train_batches(train, 4, preprocess, options, seed=0, epoch=epoch, device=torch.device("cpu"))
+        sides.append(tuple(batch.images_NCHW.shape))
+    assert sides == [(4, 3, 32, 32), (4, 3, 32, 32), (4, 3, 64, 64)]

@@ -221,3 +221,12 @@ def test_tensorboard_reads_the_scalars_of_all_epochs_after_a_resume(tmp_path):
     seen = [(event.step, value.tag) for event in events for value in event.summary.value]
     assert [step for step, tag in seen if tag == "train_loss"] == [1, 2, 3]
     assert {tag for _, tag in seen} == set(result.history[0]) - {"epoch"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_learns_on_a_gpu_in_mixed_precision_and_ends_on_the_cpu(tmp_path):
+    model = _net()
+    result = _fit(model, tmp_path, FitOptions(epochs=12, batch_size=8, lr=0.03), device="cuda")
+    assert result.best_val_top1_pct == 100.0
+    assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"cpu"}
