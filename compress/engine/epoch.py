@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import nn
 
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Advance
+from compress.engine.ahead import ahead
 from compress.engine.batches import Batch, TrainSet, ValSet, batch_images, steps_per_epoch, train_batches
 from compress.engine.distributed import add_gradients, world_size
 from compress.engine.ema import Ema
@@ -70,11 +71,11 @@ def run_epoch(run: Loop, epoch: int, advance: Advance) -> EpochRow:
     """
     started, seen, total = time.perf_counter(), 0, 0.0
     lr = 0.0
-    with seeded_torch(run.seed, Purpose.TORCH, epoch, device=run.device):
-        batches = train_batches(
-            run.train, run.num_classes, run.preprocess, run.options, seed=run.seed, epoch=epoch, device=run.device
-        )
-        for step, batch in enumerate(batches):
+    batches = train_batches(
+        run.train, run.num_classes, run.preprocess, run.options, seed=run.seed, epoch=epoch, device=run.device
+    )
+    with seeded_torch(run.seed, Purpose.TORCH, epoch, device=run.device), closing(ahead(batches)) as prepared:
+        for step, batch in enumerate(prepared):
             n = batch_images(len(run.train.labels_N), run.options.batch_size, step)
             lr = learning_rate(epoch * run.steps + step, run.steps, run.options)
             value = _step(run, batch, lr, n)
