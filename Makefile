@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lint test demo results results-int8 results-shrink clean
+.PHONY: help setup lock lint test demo results results-int8 results-shrink results-train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,11 @@ SHRINK_RECIPES := $(wildcard recipes/clothing_shrink_*.yaml)
 results-shrink: setup ## make the pruning runs (needs ../shared/data), compare with torch-pruning, write README's table
 	for recipe in $(SHRINK_RECIPES); do $(BIN)/imgc run $$recipe --runs-dir $(RUNS) || exit 1; done
 	$(BIN)/python -m compress.report.shrink_table README.md $(RUNS)
+
+SHARED := ../shared/data
+results-train: setup ## train by turns with a plain loop (needs ../shared/data), write README's training table
+	$(BIN)/python -m compress.report.train_speed README.md $(SHARED)/clothing \
+		$(SHARED)/weights/tf_mobilenetv3_small_100.timm.imagenet.safetensors
 
 clean: ## remove the runs and the tools' caches; the environment stays
 	rm -rf $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

@@ -29,7 +29,7 @@ from compress.report.write import write_report
 
 def start_run(ctx: typer.Context, request: StageRequest, *, name: str | None, seed: int | None, as_json: bool) -> None:
     """Start a run with one stage and say what it made."""
-    _carry_out(ctx, draft_run(request, name, seed), request.device, as_json=as_json)
+    _carry_out(ctx, draft_run(request, name, seed), request, as_json=as_json)
 
 
 def add_stage(ctx: typer.Context, request: StageRequest, *, as_json: bool, out: Path | None = None) -> None:
@@ -37,13 +37,22 @@ def add_stage(ctx: typer.Context, request: StageRequest, *, as_json: bool, out: 
     draft = draft_stage(request)
     if out:
         check_out(out, draft.new)
-    _carry_out(ctx, draft, request.device, as_json=as_json, out=out)
+    _carry_out(ctx, draft, request, as_json=as_json, out=out)
 
 
-def _carry_out(ctx: typer.Context, draft: Draft, device: str, *, as_json: bool, out: Path | None = None) -> None:
+def _carry_out(
+    ctx: typer.Context, draft: Draft, request: StageRequest, *, as_json: bool, out: Path | None = None
+) -> None:
     reporter = reporter_of(ctx)
     with undone_on_failure(run_path(draft.runs_dir, draft.name)):
-        result = run_recipe(draft.loaded, runs_dir=draft.runs_dir, name=draft.name, reporter=reporter, device=device)
+        result = run_recipe(
+            draft.loaded,
+            runs_dir=draft.runs_dir,
+            name=draft.name,
+            reporter=reporter,
+            device=request.device,
+            deterministic=request.deterministic,
+        )
     made = [_made(result, stage.id) for stage in draft.new]
     if out:
         with atomic_path(out) as temporary:

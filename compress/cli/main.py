@@ -9,6 +9,7 @@ import typer
 
 from compress.cli import data, doctor, init, models, recipes, report, serve, stages
 from compress.cli.errors import ImgcGroup
+from compress.cli.follow import leave_to_first
 from compress.cli.options import Settings
 
 # torch's OpenMP threads spin for milliseconds before they sleep. On a machine that does anything else they then wait
@@ -47,6 +48,7 @@ def root(
     Start with: imgc init PHOTOS, then imgc run imgc.yaml (or verb by verb: imgc train, imgc prune, ...).
     """
     ctx.obj = Settings(quiet=quiet, debug=debug)
+    leave_to_first(ctx.invoked_subcommand)
 
 
 app.command("init")(init.init)

@@ -40,6 +40,7 @@ class StageRequest:
         data: photographs for a run that has none yet.
         runs_dir: folder of all runs.
         device: where torch computes.
+        deterministic: whether torch refuses what may give other bits each time.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class StageRequest:
     data: Path | None
     runs_dir: Path
     device: str
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)

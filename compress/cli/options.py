@@ -40,6 +40,14 @@ def _known_device(value: str) -> str:
 Device = Annotated[
     str, typer.Option("--device", callback=_known_device, help="Where torch computes: cpu, cuda or cuda:N.")
 ]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        help="Refuse operations whose result may differ from run to run. On one CPU host runs are equal without it; "
+        "on CUDA it also chooses reproducible kernels, which are slower.",
+    ),
+]
 Threads = Annotated[int, typer.Option("--threads", min=1, max=256, help="Threads of the runtime.")]
 PreprocessText = Annotated[
     str | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, Device, RunsDir, reporter_of
+from compress.cli.options import RUNS, AsJson, Deterministic, Device, RunsDir, reporter_of
 from compress.cli.report import show_report
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run as it was begun.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say first why each stage will run or be reused.")] = False,
     device: Device = "cpu",
+    deterministic: Deterministic = False,
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
@@ -83,7 +84,9 @@ def run(
     if explain:
         for stage in explain_run(loaded, runs_dir=runs_dir, name=name, reporter=reporter_of(ctx)):
             typer.echo(f"{stage.stage_id}: {stage.action}, {'; '.join(stage.reasons)}", err=as_json)
-    result = run_recipe(loaded, runs_dir=runs_dir, name=name, reporter=reporter_of(ctx), device=device)
+    result = run_recipe(
+        loaded, runs_dir=runs_dir, name=name, reporter=reporter_of(ctx), device=device, deterministic=deterministic
+    )
     show_report(result.run_dir, as_json=as_json)
     require_gates(result.gates)
 

@@ -11,7 +11,19 @@ from typing import Annotated
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, Data, Device, From, PreprocessText, Run, RunsDir, Set, parse_preprocess
+from compress.cli.options import (
+    RUNS,
+    AsJson,
+    Data,
+    Deterministic,
+    Device,
+    From,
+    PreprocessText,
+    Run,
+    RunsDir,
+    Set,
+    parse_preprocess,
+)
 
 Target = Annotated[
     str | None,
@@ -34,6 +46,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Same seed, same result.")] = None,
     sets: Set = None,
     device: Device = "cpu",
+    deterministic: Deterministic = False,
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +58,7 @@ def train(
     from compress.cli.one_stage import StageRequest
 
     knobs = {"arch": arch, "weights": weights, "fit.epochs": epochs, "input_px": input_px, "fit.lr": lr}
-    request = StageRequest("train", knobs, None, sets or [], None, data, runs_dir, device)
+    request = StageRequest("train", knobs, None, sets or [], None, data, runs_dir, device, deterministic)
     start_run(ctx, request, name=name, seed=seed, as_json=as_json)
 
 
@@ -98,6 +111,7 @@ def prune(
     data: Data = None,
     sets: Set = None,
     device: Device = "cpu",
+    deterministic: Deterministic = False,
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
@@ -124,7 +138,11 @@ def prune(
         "protect": protect or None,
         "sibling": sibling,
     }
-    add_stage(ctx, StageRequest("prune", knobs, from_, sets or [], run, data, runs_dir, device), as_json=as_json)
+    add_stage(
+        ctx,
+        StageRequest("prune", knobs, from_, sets or [], run, data, runs_dir, device, deterministic),
+        as_json=as_json,
+    )
 
 
 def distill(
@@ -150,6 +168,7 @@ def distill(
     data: Data = None,
     sets: Set = None,
     device: Device = "cpu",
+    deterministic: Deterministic = False,
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
@@ -165,7 +184,11 @@ def distill(
         "alpha": alpha,
         "fit.epochs": epochs,
     }
-    add_stage(ctx, StageRequest("distill", knobs, from_, sets or [], run, data, runs_dir, device), as_json=as_json)
+    add_stage(
+        ctx,
+        StageRequest("distill", knobs, from_, sets or [], run, data, runs_dir, device, deterministic),
+        as_json=as_json,
+    )
 
 
 def quantize(
@@ -204,6 +227,7 @@ def quantize(
     data: Data = None,
     sets: Set = None,
     device: Device = "cpu",
+    deterministic: Deterministic = False,
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
@@ -230,7 +254,11 @@ def quantize(
         "preprocess": prepare.model_dump(mode="json") if prepare else None,
         "fit.epochs": epochs,
     }
-    add_stage(ctx, StageRequest("quantize", knobs, from_, sets or [], run, data, runs_dir, device), as_json=as_json)
+    add_stage(
+        ctx,
+        StageRequest("quantize", knobs, from_, sets or [], run, data, runs_dir, device, deterministic),
+        as_json=as_json,
+    )
 
 
 def export(

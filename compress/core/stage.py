@@ -128,6 +128,8 @@ def _no_advance(done: int = 1, note: str = "") -> None:
 class RunContext:
     """What a stage may touch: one folder, one seed, one device, one reporter, the data block.
 
+    `deterministic` says that torch refuses operations that may give other bits each time; a stage need not ask.
+
     `stage_dir` is the only place a stage may write. It survives a kill, so that a checkpoint in it is found again
     by the next attempt with the same key.
     """
@@ -137,6 +139,7 @@ class RunContext:
     data: DataConfig | None
     device: str = "cpu"
     reporter: Reporter = field(default_factory=SilentReporter)
+    deterministic: bool = False
 
 
 StageInputs = Mapping[str, Artifact]  # role -> sealed artifact

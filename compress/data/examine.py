@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compress.core.cache import cache_dir
+from compress.core.cores import usable_cores
 from compress.core.digest import sha256_bytes, sha256_file
 from compress.core.stage import Reporter
 from compress.core.storage import write_json
@@ -35,7 +36,7 @@ _seen: dict[Path, Exam] = {}
 
 def workers() -> int:
     """Return how many threads may decode at once."""
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(8, usable_cores())
 
 
 def examine(paths: Sequence[Path], root: Path, reporter: Reporter) -> list[Exam]:

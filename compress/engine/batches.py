@@ -11,8 +11,11 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from compress.core.preprocess import Preprocess
 from compress.engine.augment import augment, mix
+from compress.engine.distributed import share_of, world_size
+from compress.engine.draws import draw
 from compress.engine.options import FitOptions
 from compress.engine.randomness import Purpose, generator
+from compress.engine.schedule import training_side
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,17 @@ class Batch:
 
 
 def steps_per_epoch(n_images: int, batch_size: int) -> int:
-    """Return the batches of an epoch; a last batch of a single picture is dropped.
+    """Return the batches of an epoch; a last batch of a single picture is dropped, or of less than one a process.
 
     BatchNorm cannot take the variance of one value a channel. Which picture is left out changes every epoch.
     """
     full, rest = divmod(n_images, batch_size)
-    return full + (rest > 1)
+    return full + (rest >= max(2, world_size()))
+
+
+def batch_images(n_images: int, batch_size: int, step: int) -> int:
+    """Return the pictures of a batch of an epoch, over all processes."""
+    return min(batch_size, n_images - step * batch_size)
 
 
 def shows_the_same_every_epoch(train: TrainSet, options: FitOptions) -> bool:
@@ -76,7 +84,8 @@ def plain_images(
     for start in range(0, len(train.labels_N), options.batch_size):
         chosen = slice(start, start + options.batch_size)
         pixels_NSSC = torch.from_numpy(np.array(train.pixels_NSSC[chosen])).to(device)
-        yield augment(pixels_NSSC, train.aspect_N[chosen], preprocess, options, rng)
+        draws, _ = draw(rng, train.aspect_N[chosen], options, preprocess.crop_px)
+        yield augment(pixels_NSSC, draws, preprocess, options, preprocess.crop_px)
 
 
 def train_batches(
@@ -89,24 +98,48 @@ def train_batches(
     epoch: int,
     device: torch.device,
 ) -> Iterator[Batch]:
-    """Yield the batches of one epoch.
+    """Yield the batches of one epoch; among several processes, this one's share of each.
 
     Args:
         train: the pictures; a memory map is read batch by batch.
         num_classes: K.
         preprocess: crop side, mean, standard deviation.
-        options: batch size and augmentation.
+        options: batch size (of all processes together) and augmentation.
         seed: of the run.
         epoch: which permutation and draws.
         device: where the batch is augmented and ends.
     """
+    side_px = training_side(epoch, preprocess.crop_px, options)
     order = generator(seed, Purpose.ORDER, epoch).permutation(len(train.labels_N))
-    for batch in range(steps_per_epoch(len(order), options.batch_size)):
+    for step in range(steps_per_epoch(len(order), options.batch_size)):
         # ascending indices read the memory map forwards; the order inside a batch has no meaning
-        index = np.sort(order[batch * options.batch_size : (batch + 1) * options.batch_size])
-        rng = generator(seed, Purpose.AUGMENT, epoch, batch)
-        pixels_NSSC = torch.from_numpy(train.pixels_NSSC[index]).to(device, non_blocking=True)
-        images_NCHW = augment(pixels_NSSC, train.aspect_N[index], preprocess, options, rng)
-        labels_N = torch.from_numpy(train.labels_N[index].astype(np.int64)).to(device)
-        images_NCHW, targets_NK = mix(images_NCHW, F.one_hot(labels_N, num_classes).float(), options, rng)
-        yield Batch(images_NCHW, targets_NK, index)
+        index = np.sort(order[step * options.batch_size : (step + 1) * options.batch_size])
+        rng = generator(seed, Purpose.AUGMENT, epoch, step)
+        yield _batch(train, index, num_classes, preprocess, options, rng, device, side_px)
+
+
+def _batch(
+    train: TrainSet,
+    index: np.ndarray,
+    num_classes: int,
+    preprocess: Preprocess,
+    options: FitOptions,
+    rng: np.random.Generator,
+    device: torch.device,
+    side_px: int,
+) -> Batch:
+    """Return this process's share of the batch of the pictures at `index`, augmented as the whole batch would be."""
+    draws, mixing = draw(rng, train.aspect_N[index], options, side_px)
+    own = share_of(len(index))
+    needed = own if mixing is None else np.union1d(own, mixing.partner_N[own])
+    taken = index[needed]
+    labels_N = torch.from_numpy(train.labels_N[taken].astype(np.int64)).to(device)
+    targets_NK = F.one_hot(labels_N, num_classes).float()
+    pixels_NSSC = torch.from_numpy(train.pixels_NSSC[taken])
+    if device.type == "cuda":  # from pinned memory the copy runs beside the computation
+        pixels_NSSC = pixels_NSSC.pin_memory().to(device, non_blocking=True)
+    images_NCHW = augment(pixels_NSSC, draws.of(needed), preprocess, options, side_px)
+    if mixing is not None:
+        mine, partner = (np.searchsorted(needed, rows) for rows in (own, mixing.partner_N[own]))
+        images_NCHW, targets_NK = mix(images_NCHW, targets_NK, mine, partner, mixing)
+    return Batch(images_NCHW, targets_NK, index[own])

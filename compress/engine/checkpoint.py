@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
 from safetensors.torch import save_file
 
 from compress.core.storage import atomic_path
@@ -30,29 +32,47 @@ def save_checkpoint(path: Path, groups: Mapping[str, Tensors], meta: dict[str, A
         groups: state dicts by name.
         meta: any JSON value without NaN.
     """
-    tensors = {
-        f"{group}/{name}": tensor.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
-        for group, state in groups.items()
-        for name, tensor in state.items()
-    }
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={_META_KEY: json.dumps(meta, allow_nan=False)})
+        save_file(_joined(groups), temporary, metadata={_META_KEY: json.dumps(meta, allow_nan=False)})
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensors], dict[str, Any]] | None:
     """Return groups and meta as they were saved, or None where there is no checkpoint or it cannot be read."""
     if not path.is_file():
         return None
-    groups: dict[str, Tensors] = {}
     try:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {})[_META_KEY])
-            for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
-                group, name = key.split("/", 1)
-                groups.setdefault(group, {})[name] = file.get_tensor(key)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+        return _parted(tensors), meta
     except (SafetensorError, KeyError, ValueError):
         return None
-    return groups, meta
+
+
+def to_bytes(groups: Mapping[str, Tensors]) -> bytes:
+    """Return all tensors as bytes, for another process."""
+    return save_bytes(_joined(groups))
+
+
+def from_bytes(data: bytes) -> dict[str, Tensors]:
+    """Return the groups that `to_bytes` was given; an empty one is missing."""
+    return _parted(load_bytes(data))
+
+
+def _joined(groups: Mapping[str, Tensors]) -> Tensors:
+    return {
+        f"{group}/{name}": tensor.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
+        for group, state in groups.items()
+        for name, tensor in state.items()
+    }
+
+
+def _parted(tensors: Tensors) -> dict[str, Tensors]:
+    groups: dict[str, Tensors] = {}
+    for key, tensor in tensors.items():
+        group, name = key.split("/", 1)
+        groups.setdefault(group, {})[name] = tensor
+    return groups
 
 
 def remove_checkpoint(work_dir: Path) -> None:

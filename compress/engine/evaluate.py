@@ -10,6 +10,7 @@ from torch import nn
 
 from compress.core.preprocess import Preprocess
 from compress.data.transforms import normalize
+from compress.engine import distributed
 from compress.models.build import evaluating
 
 EVAL_BATCH = 64
@@ -34,6 +35,23 @@ def torch_logits(
             logits_NK = model(images_NCHW.contiguous(memory_format=torch.channels_last))
             parts.append(logits_NK.float().cpu().numpy())
     return np.concatenate(parts)
+
+
+def shared_top1_pct(
+    model: nn.Module, pixels_NHWC: np.ndarray, labels_N: np.ndarray, preprocess: Preprocess
+) -> float | None:
+    """Return the top-1 in percent of all pictures, each judged by one process; None where a logit is not finite.
+
+    Counts are added up as integers, so the result does not depend on how many processes there are.
+    """
+    own = slice(distributed.rank(), None, distributed.world_size())
+    right = bad = 0
+    if len(labels_N[own]):
+        logits_NK = torch_logits(model, pixels_NHWC[own], preprocess)
+        right = int((logits_NK.argmax(axis=1) == labels_N[own]).sum())
+        bad = int((~np.isfinite(logits_NK)).sum())
+    right, bad = distributed.add_up([right, bad])
+    return None if bad else 100.0 * (right / len(labels_N))
 
 
 def top1_pct(logits_NK: np.ndarray, labels_N: Sequence[int] | np.ndarray) -> float:

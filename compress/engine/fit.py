@@ -3,37 +3,39 @@
 Exactly resumable: weights, BatchNorm statistics, average, optimizer and best weights are one checkpoint file an epoch,
 the learning rate is a function of the step, and every draw is a function of (seed, epoch, batch). A run that is killed
 and started again with the same arguments ends with the same bits, on the same host and number of threads.
+
+Under torchrun all processes call `fit` with the same arguments and train one model (see `distributed`); the first one
+writes the checkpoint and the scalars.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from compress.core.digest import sha256_bytes, sha256_json
 from compress.core.preprocess import Preprocess
-from compress.core.stage import Advance, Reporter, SilentReporter
+from compress.core.stage import Reporter, SilentReporter
 from compress.engine.allocator import keep_freed_memory
-from compress.engine.batches import Batch, TrainSet, ValSet, steps_per_epoch, train_batches
+from compress.engine.batches import TrainSet, ValSet, steps_per_epoch
+from compress.engine.distributed import rank, require_equal, world_size
 from compress.engine.ema import Ema
-from compress.engine.evaluate import top1_pct, torch_logits
+from compress.engine.epoch import Loop, Loss, run_epoch
+from compress.engine.evaluate import shared_top1_pct
 from compress.engine.freeze import freeze_all_but, trainable_names, unfreeze
-from compress.engine.optim import build_optimizer, set_learning_rate
+from compress.engine.optim import build_optimizer
 from compress.engine.options import FitOptions
-from compress.engine.randomness import Purpose, seeded_torch
+from compress.engine.orders import taking_part
 from compress.engine.scalars import append_scalars, start_scalars
-from compress.engine.schedule import learning_rate
-from compress.engine.state import EpochRow, FitState, Parts, resume, save
+from compress.engine.state import EpochRow, FitState, resume, save
 from compress.errors import StageError
 
-Loss = Callable[[Any, Batch], torch.Tensor]
+__all__ = ["EpochHook", "FitResult", "Loss", "fit"]
+
 EpochHook = Callable[[int, nn.Module], None]
 
 
@@ -52,33 +54,6 @@ class FitResult:
     best_val_top1_pct: float
 
 
-@dataclass
-class _Fit:
-    """The moving parts of one fit."""
-
-    model: nn.Module
-    train: TrainSet
-    val: ValSet
-    num_classes: int
-    preprocess: Preprocess
-    options: FitOptions
-    loss: Loss
-    seed: int
-    device: torch.device
-    optimizer: torch.optim.Optimizer
-    ema: Ema | None
-
-    @property
-    def steps(self) -> int:
-        """Return the optimizer steps of an epoch."""
-        return steps_per_epoch(len(self.train.labels_N), self.options.batch_size)
-
-    @property
-    def judged(self) -> nn.Module:
-        """Return the model whose weights are validated and kept: the average where there is one."""
-        return self.ema.model if self.ema else self.model
-
-
 def fit(
     model: nn.Module,
     *,
@@ -94,6 +69,7 @@ def fit(
     reporter: Reporter | None = None,
     head: Sequence[str] = (),
     on_epoch: EpochHook | None = None,
+    amp: bool = True,
 ) -> FitResult:
     """Train the model in place; it ends on the CPU, in eval mode, with the kept (averaged) weights.
 
@@ -113,6 +89,8 @@ def fit(
         on_epoch: called as (epoch from 0, model) before each epoch, in training mode; it must depend on its arguments
             alone, since a resumed run does not call it for the epochs done before.
 
+        amp: whether a GPU computes in bfloat16 where that is safe (on the CPU it was slower); weights stay float32.
+
     Raises:
         StageError: too few pictures for one batch, or a loss or an output that is not finite.
     """
@@ -120,30 +98,58 @@ def fit(
     keep_freed_memory()
     _check_sizes(train, val, options)
     start_id = _identity(model, train, val, options, seed)
-    model.to(device).to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(model, options)
-    ema = Ema(model, options.ema_decay) if options.ema_decay else None
-    run = _Fit(model, train, val, num_classes, preprocess, options, loss, seed, torch.device(device), optimizer, ema)
-    parts = Parts(model, optimizer, ema.model if ema else None)
-    state = resume(parts, work_dir, start_id, said)
-    trainable = trainable_names(model)
-    start_scalars(work_dir / "tensorboard", state.history)
-    with said.progress("fit", options.epochs * run.steps) as advance:
+    with taking_part():
+        _require_same_fit(model, train, val, options, seed)
+        model.to(device).to(memory_format=torch.channels_last)
+        optimizer = build_optimizer(model, options)
+        ema = Ema(model, options.ema_decay) if options.ema_decay else None
+        own = torch.device(device)
+        run = Loop(model, train, val, num_classes, preprocess, options, loss, seed, own, optimizer, ema, amp)
+        state = resume(run.parts, work_dir, start_id, said)
+        _run_epochs(run, state, _Keeper(work_dir, start_id, said), head, on_epoch)
+        return _finish(run, state)
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """Who keeps what each epoch brought."""
+
+    work_dir: Path
+    start_id: str
+    reporter: Reporter
+
+    def begin(self, state: FitState) -> None:
+        """Write the scalars of the epochs done so far."""
+        if rank() == 0:
+            start_scalars(self.work_dir / "tensorboard", state.history)
+
+    def keep(self, run: Loop, state: FitState) -> None:
+        """Write the checkpoint and the last epoch's scalars, and say how it went."""
+        row = state.history[-1]
+        if rank() == 0:
+            save(run.parts, state, self.work_dir, self.start_id)
+            append_scalars(self.work_dir / "tensorboard", row)
+            self.reporter.info(_line(row, run.options.epochs))
+
+
+def _run_epochs(run: Loop, state: FitState, keeper: _Keeper, head: Sequence[str], on_epoch: EpochHook | None) -> None:
+    """Train the epochs that are left, until the last or until patience is out."""
+    options, trainable = run.options, trainable_names(run.model)
+    keeper.begin(state)
+    with keeper.reporter.progress("fit", options.epochs * run.steps) as advance:
         advance(len(state.history) * run.steps)
         for epoch in range(len(state.history), options.epochs):
             if state.out_of_patience(options.patience):
-                said.info(f"stopped early: no better validation accuracy for {options.patience} epochs")
+                keeper.reporter.info(f"stopped early: no better validation accuracy for {options.patience} epochs")
                 break
-            _set_mode(model, epoch, options, trainable, head)
+            _set_mode(run.model, epoch, options, trainable, head)
             if on_epoch:
-                on_epoch(epoch, model)
-            row = _run_epoch(run, epoch, advance)
+                on_epoch(epoch, run.model)
+            row = run_epoch(run, epoch, advance)
+            require_equal(_weights_digest(run.model), "their weights differ after an epoch")
             state.judge(row, run.judged, always=options.keep == "last")
-            save(parts, state, work_dir, start_id)
-            append_scalars(work_dir / "tensorboard", row)
-            said.info(_line(row, options.epochs))
-    unfreeze(model, trainable)
-    return _finish(run, state)
+            keeper.keep(run, state)
+    unfreeze(run.model, trainable)
 
 
 def _check_sizes(train: TrainSet, val: ValSet, options: FitOptions) -> None:
@@ -152,6 +158,11 @@ def _check_sizes(train: TrainSet, val: ValSet, options: FitOptions) -> None:
             f"training needs at least 2 training and 1 validation pictures, found {len(train.labels_N)} and "
             f"{len(val.labels_N)}",
             hint="add pictures, or raise data.split.val",
+        )
+    if options.batch_size < world_size():
+        raise StageError(
+            f"fit.batch_size {options.batch_size} is for all processes together, and there are {world_size()}",
+            hint=f"raise it to {world_size()} or more, or start fewer processes",
         )
 
 
@@ -165,6 +176,21 @@ def _identity(model: nn.Module, train: TrainSet, val: ValSet, options: FitOption
     return sha256_json([weights, labels, shapes, options.model_dump(mode="json"), seed])
 
 
+def _require_same_fit(model: nn.Module, train: TrainSet, val: ValSet, options: FitOptions, seed: int) -> None:
+    """Raise where the processes would train different things: what is not broadcast must agree."""
+    shapes = [(name, list(tensor.shape), str(tensor.dtype)) for name, tensor in model.state_dict().items()]
+    sets = [sha256_bytes(labels.tobytes()) for labels in (train.labels_N, val.labels_N)]
+    digest = sha256_json([shapes, sets, options.model_dump(mode="json"), seed])
+    require_equal(digest, "they were about to train different models, options or photographs")
+
+
+def _weights_digest(model: nn.Module) -> str:
+    """Return a digest of the weights, which several processes must have alike; nothing is computed for one alone."""
+    if world_size() == 1:
+        return ""
+    return sha256_json([sha256_bytes(p.detach().cpu().contiguous().numpy().tobytes()) for p in model.parameters()])
+
+
 def _set_mode(
     model: nn.Module, epoch: int, options: FitOptions, trainable: frozenset[str], head: Sequence[str]
 ) -> None:
@@ -174,66 +200,12 @@ def _set_mode(
         unfreeze(model, trainable)
 
 
-def _run_epoch(run: _Fit, epoch: int, advance: Advance) -> EpochRow:
-    """Train one epoch and return its row; randomness inside the model is seeded by the epoch."""
-    started, seen, total = time.perf_counter(), 0, 0.0
-    lr = 0.0
-    with seeded_torch(run.seed, Purpose.TORCH, epoch, device=run.device):
-        batches = train_batches(
-            run.train, run.num_classes, run.preprocess, run.options, seed=run.seed, epoch=epoch, device=run.device
-        )
-        for step, batch in enumerate(batches):
-            lr = learning_rate(epoch * run.steps + step, run.steps, run.options)
-            value = _step(run, batch, lr)
-            if not math.isfinite(value):
-                raise _diverged(f"the loss is {value}", epoch, step, lr, run)
-            if run.ema:
-                run.ema.update(run.model, epoch * run.steps + step)
-            seen += len(batch.index_N)
-            total += value * len(batch.index_N)
-            speed = seen / (time.perf_counter() - started)
-            advance(1, f"epoch {epoch + 1}/{run.options.epochs} loss {total / seen:.3f} {speed:.0f} img/s")
-    speed = seen / (time.perf_counter() - started)
-    logits_NK = torch_logits(run.judged, run.val.pixels_NHWC, run.preprocess)
-    if not torch.from_numpy(logits_NK).isfinite().all():
-        raise _diverged("the validation logits are not finite", epoch, run.steps - 1, lr, run)
-    return {
-        "epoch": epoch + 1,
-        "train_loss": total / seen,
-        "val_top1_pct": top1_pct(logits_NK, run.val.labels_N),
-        "lr": lr,
-        "images_per_s": speed,
-    }
-
-
-def _step(run: _Fit, batch: Batch, lr: float) -> float:
-    """Do one optimizer step and return the loss; a loss that is not finite leaves the weights alone."""
-    set_learning_rate(run.optimizer, lr)
-    run.optimizer.zero_grad(set_to_none=True)
-    loss = run.loss(run.model(batch.images_NCHW), batch)
-    value = float(loss.detach())
-    if math.isfinite(value):
-        loss.backward()  # type: ignore[no-untyped-call]
-        if run.options.clip_norm:
-            nn.utils.clip_grad_norm_(run.model.parameters(), run.options.clip_norm)
-        run.optimizer.step()
-    return value
-
-
-def _diverged(what: str, epoch: int, step: int, lr: float, run: _Fit) -> StageError:
-    return StageError(
-        f"training diverged: {what} in epoch {epoch + 1} of {run.options.epochs}, batch {step + 1} of {run.steps}, "
-        f"lr {lr:.3g}",
-        hint=f"lower fit.lr (now {run.options.lr:g}), lengthen fit.warmup_epochs, or set fit.clip_norm to 1.0",
-    )
-
-
-def _finish(run: _Fit, state: FitState) -> FitResult:
+def _finish(run: Loop, state: FitState) -> FitResult:
     if state.best:
         run.model.load_state_dict(state.best)
     else:
-        logits_NK = torch_logits(run.model, run.val.pixels_NHWC, run.preprocess)
-        state.best_val_top1_pct = top1_pct(logits_NK, run.val.labels_N)
+        top1_pct = shared_top1_pct(run.model, run.val.pixels_NHWC, run.val.labels_N, run.preprocess)
+        state.best_val_top1_pct = 0.0 if top1_pct is None else top1_pct
     run.model.to("cpu").to(memory_format=torch.contiguous_format)
     run.model.eval()
     return FitResult(tuple(state.history), state.best_epoch, state.best_val_top1_pct)

@@ -21,9 +21,15 @@ def build_optimizer(model: nn.Module, options: FitOptions) -> torch.optim.Optimi
     ]
     groups = [group for group in groups if group["params"]]
     if options.optimizer == "sgd":
-        return torch.optim.SGD(
+        sgd = torch.optim.SGD(
             groups, lr=options.lr, momentum=options.momentum, nesterov=options.momentum > 0, fused=True
         )
+        if options.momentum:
+            # The fused kernel takes momenta of all parameters or of none, and frozen ones begin later than the head.
+            # From 0 the first momentum is the gradient, as it is without.
+            for parameter in parameters:
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     return torch.optim.AdamW(groups, lr=options.lr, fused=True)
 
 

@@ -15,7 +15,8 @@ class FitOptions(BaseModel):
 
     Attributes:
         epochs: passes over the training split, the frozen ones included.
-        batch_size: pictures a step; a last batch of one picture is dropped (BatchNorm has no variance of one value).
+        batch_size: pictures a step, of all processes together; a last batch of one picture is dropped (BatchNorm has no
+            variance of one value).
         optimizer: `adamw`, or `sgd` with Nesterov momentum.
         lr: the highest learning rate, at the end of the warm-up.
         lr_final: learning rate of the last step as a fraction of `lr`.
@@ -30,6 +31,9 @@ class FitOptions(BaseModel):
         patience: epochs without a better validation accuracy before stopping; None never stops early.
         keep: `best` keeps the weights of the epoch with the best validation accuracy, `last` those of the last epoch.
         freeze_epochs: first epochs in which only the head learns, at `lr`; frozen BatchNorm keeps its statistics.
+        progressive_px: side of the training pictures in the first epoch; it grows in steps of 32 to the full side at
+            70 % of the epochs (Tan & Le 2021, EfficientNetV2, section 4.2: small pictures first are
+            faster). None: full.
         crop_scale_min: smallest share of the area a random crop has; 1 with `crop_ratio` 1: a full square.
         crop_ratio: random crops have a width/height between 1/crop_ratio and crop_ratio.
         flip: mirror images: `horizontal`, `both` (surfaces: all mirrors and quarter turns) or `none`.
@@ -56,6 +60,7 @@ class FitOptions(BaseModel):
     patience: Annotated[int, Field(ge=1)] | None = None
     keep: Literal["best", "last"] = "best"
     freeze_epochs: Epochs = 0
+    progressive_px: Annotated[int, Field(ge=32, le=2048)] | None = None
     crop_scale_min: Annotated[float, Field(gt=0.0, le=1.0)] = 0.35
     crop_ratio: Annotated[float, Field(ge=1.0, le=4.0)] = 4 / 3
     flip: Literal["none", "horizontal", "both"] = "horizontal"
@@ -72,9 +77,9 @@ class FitOptions(BaseModel):
 
     @property
     def is_deterministic(self) -> bool:
-        """Return whether the augmentation draws nothing, for a square photograph.
+        """Return whether every epoch shows the same: nothing is drawn, for a square photograph, and no size changes.
 
         Of any other the largest square is cut at a random place, whatever `crop_scale_min` and `crop_ratio` are.
         """
-        drawn = (self.color_jitter, self.randaugment, self.mixup, self.cutmix)
+        drawn = (self.color_jitter, self.randaugment, self.mixup, self.cutmix, self.progressive_px)
         return (self.crop_scale_min, self.crop_ratio, self.flip) == (1.0, 1.0, "none") and not any(drawn)

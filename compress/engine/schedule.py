@@ -1,10 +1,13 @@
-"""The learning rate as a pure function of the step, so that a resumed run needs no scheduler state."""
+"""Learning rate and picture size as pure functions of step and epoch: a resumed run needs no scheduler state."""
 
 from __future__ import annotations
 
 import math
 
 from compress.engine.options import FitOptions
+
+_GROWN_AT = 0.7  # of the epochs; the rest is trained at the size that is validated and shipped
+_SIDE_STEP = 32  # the stride of the networks
 
 
 def learning_rate(step: int, steps_per_epoch: int, options: FitOptions) -> float:
@@ -31,3 +34,12 @@ def learning_rate(step: int, steps_per_epoch: int, options: FitOptions) -> float
     progress = (done - warmup) / max(1, total - warmup - 1)
     cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
     return options.lr * (options.lr_final + (1.0 - options.lr_final) * cosine)
+
+
+def training_side(epoch: int, crop_px: int, options: FitOptions) -> int:
+    """Return the side of the training pictures of an epoch (from 0): a multiple of 32, or the full crop."""
+    start = options.progressive_px
+    grown = int(_GROWN_AT * options.epochs)
+    if start is None or start >= crop_px or epoch >= grown:
+        return crop_px
+    return (start + (crop_px - start) * epoch // grown) // _SIDE_STEP * _SIDE_STEP

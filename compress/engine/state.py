@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,11 +14,14 @@ from compress.core.stage import Reporter
 from compress.engine.checkpoint import (
     CHECKPOINT_FILE,
     Tensors,
+    from_bytes,
     load_checkpoint,
     load_optimizer,
     optimizer_tensors,
     save_checkpoint,
+    to_bytes,
 )
+from compress.engine.distributed import from_first, rank, world_size
 
 EpochRow = dict[str, float]
 
@@ -56,24 +61,25 @@ class FitState:
 
 
 def save(parts: Parts, state: FitState, work_dir: Path, start_id: str) -> None:
-    """Write the checkpoint; `start_id` says which fit it belongs to."""
-    groups = {
-        "model": parts.model.state_dict(),
-        "best": state.best,
-        "optimizer": optimizer_tensors(parts.optimizer),
-        "average": parts.average.state_dict() if parts.average else {},
-    }
-    meta = {
-        "start_id": start_id,
-        "history": state.history,
-        "best_epoch": state.best_epoch,
-        "best_val_top1_pct": state.best_val_top1_pct,
-    }
-    save_checkpoint(work_dir / CHECKPOINT_FILE, groups, meta)
+    """Write the checkpoint; `start_id` says which fit it belongs to. Of several processes the first one writes."""
+    if rank() == 0:
+        save_checkpoint(work_dir / CHECKPOINT_FILE, _groups(parts, state), {"start_id": start_id, **_facts(state)})
 
 
 def resume(parts: Parts, work_dir: Path, start_id: str, reporter: Reporter) -> FitState:
-    """Return the state to go on from and load `parts`: the checkpoint's if it is of this fit, else a fresh one."""
+    """Return the state to go on from and load `parts`: the checkpoint's if it is of this fit, else a fresh one.
+
+    Of several processes the first one reads; the others get its weights and all that belongs to them, fresh or not.
+    """
+    state = _from_file(parts, work_dir, start_id, reporter) if rank() == 0 else FitState()
+    if world_size() == 1:
+        return state
+    facts = json.loads(from_first(json.dumps(_facts(state)).encode()))
+    groups = from_bytes(from_first(to_bytes(_groups(parts, state)) if rank() == 0 else b""))
+    return state if rank() == 0 else _loaded(parts, groups, facts)
+
+
+def _from_file(parts: Parts, work_dir: Path, start_id: str, reporter: Reporter) -> FitState:
     path = work_dir / CHECKPOINT_FILE
     found = load_checkpoint(path)
     if found is None:
@@ -82,9 +88,30 @@ def resume(parts: Parts, work_dir: Path, start_id: str, reporter: Reporter) -> F
     if meta["start_id"] != start_id:
         reporter.warn(f"{path}: a checkpoint of another fit (other weights, options, data or seed); starting afresh")
         return FitState()
+    reporter.info(f"continuing after epoch {len(meta['history'])}")
+    return _loaded(parts, groups, meta)
+
+
+def _groups(parts: Parts, state: FitState) -> dict[str, Tensors]:
+    return {
+        "model": parts.model.state_dict(),
+        "best": state.best,
+        "optimizer": optimizer_tensors(parts.optimizer),
+        "average": parts.average.state_dict() if parts.average else {},
+    }
+
+
+def _facts(state: FitState) -> dict[str, Any]:
+    return {
+        "history": state.history,
+        "best_epoch": state.best_epoch,
+        "best_val_top1_pct": state.best_val_top1_pct,
+    }
+
+
+def _loaded(parts: Parts, groups: dict[str, Tensors], facts: dict[str, Any]) -> FitState:
     parts.model.load_state_dict(groups["model"])
     load_optimizer(parts.optimizer, groups.get("optimizer", {}))
     if parts.average:
         parts.average.load_state_dict(groups["average"])
-    reporter.info(f"continuing after epoch {len(meta['history'])}")
-    return FitState(meta["history"], meta["best_epoch"], meta["best_val_top1_pct"], groups["best"])
+    return FitState(facts["history"], facts["best_epoch"], facts["best_val_top1_pct"], groups.get("best", {}))

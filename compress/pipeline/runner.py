@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ from compress.core.artifact import Artifact, StageOutput
 from compress.core.stage import Reporter, RunContext, SilentReporter
 from compress.core.storage import write_json, write_text
 from compress.errors import ImgcError, StageError
+from compress.pipeline.call import call_stage
+from compress.pipeline.crew import leading, shared
 from compress.pipeline.environment import environment
 from compress.pipeline.failure import expected_failure, named
 from compress.pipeline.gates import GATES_NAME, GateResult, check_gates
@@ -61,6 +62,7 @@ def run_recipe(
     name: str | None = None,
     reporter: Reporter | None = None,
     device: str = "cpu",
+    deterministic: bool = False,
 ) -> RunResult:
     """Carry out a recipe in `runs_dir/name`; a stage whose work is already sealed is not done again.
 
@@ -72,6 +74,7 @@ def run_recipe(
         name: the run's name instead of the recipe's.
         reporter: where progress is told.
         device: where torch computes, such as "cpu" or "cuda".
+        deterministic: whether torch refuses what may give other bits each time.
 
     Raises:
         RecipeError: the recipe cannot be planned.
@@ -82,22 +85,23 @@ def run_recipe(
     if name is not None:
         planned = replace(planned, name=name)
     run_dir = run_path(runs_dir, planned.name)
-    with writing(run_dir):
+    with writing(run_dir), leading():
         write_text(run_dir / RECIPE_NAME, loaded.text or dump_yaml(planned.resolved()))
         write_text(run_dir / RESOLVED_NAME, dump_yaml(planned.resolved()))
         write_json(run_dir / ENVIRONMENT_NAME, environment(device))
         point_latest(run_dir)
-        return _Runner(planned, run_dir, reporter or SilentReporter(), device).run()
+        return _Runner(planned, run_dir, reporter or SilentReporter(), device, deterministic).run()
 
 
 class _Runner:
     """One attempt at one run."""
 
-    def __init__(self, planned: Plan, run_dir: Path, reporter: Reporter, device: str) -> None:
+    def __init__(self, planned: Plan, run_dir: Path, reporter: Reporter, device: str, deterministic: bool) -> None:
         self._plan = planned
         self._run_dir = run_dir
         self._reporter = reporter
         self._device = device
+        self._deterministic = deterministic
         self._fingerprint = lazy_fingerprint(planned.data, planned.seed, reporter)
         self._artifacts: dict[str, Artifact] = {}
         self._lock = self._lock_so_far()
@@ -182,10 +186,12 @@ class _Runner:
         self._reporter.info(f"{stage.id}: wrote {self._artifacts[stage.id].path} in {seconds:.1f} s")
 
     def _call(self, stage: PlannedStage, inputs: Mapping[str, Artifact], folder: Path) -> StageOutput:
-        context = RunContext(folder, self._plan.seed, self._plan.data, self._device, self._reporter)
+        context = RunContext(
+            folder, self._plan.seed, self._plan.data, self._device, self._reporter, self._deterministic
+        )
         try:
-            module, function = stage.config.entry_point.split(":")
-            output: StageOutput = getattr(import_module(module), function)(stage.config, inputs, context)
+            with shared(stage.config, inputs, context) as own:
+                output = call_stage(stage.config, inputs, own)
         except KeyboardInterrupt:
             self._reporter.warn(
                 f"stopped in stage '{stage.id}'; `imgc run --resume --name {self._plan.name}` goes on from here"

@@ -71,4 +71,5 @@ def train_quantized(
         device=device,
         reporter=reporter,
         on_epoch=freeze_ranges,
+        amp=False,  # bfloat16 has fewer steps than the int8 grids that are learned
     )

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from compress.core.cores import usable_cores
+
 FLAGS = ("sse4_2", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 DISTRIBUTIONS = (
     "imgc",
@@ -60,13 +62,6 @@ def saturates_u8s8() -> bool:
     return platform.machine().lower() in {"x86_64", "amd64"} and not cpu_flags() & _VNNI
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use: affinity bounded by the cgroup's CPU quota, at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota()
-    return max(1, min(cores, int(quota)) if quota is not None else cores)
-
-
 def cpu_model() -> str:
     """Return the CPU's name as the kernel gives it."""
     for key in ("model name", "Model", "Hardware"):
@@ -93,19 +88,3 @@ def _cpuinfo() -> dict[str, str]:
         key, _, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
     return found
-
-
-def _cgroup_quota() -> float | None:
-    """Return the cgroup's CPU quota in cores; None when there is none (v2, then v1)."""
-    root = Path("/sys/fs/cgroup")
-    try:
-        quota, period = (root / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        quota_us = int((root / "cpu/cpu.cfs_quota_us").read_text())
-        period_us = int((root / "cpu/cpu.cfs_period_us").read_text())
-        return quota_us / period_us if quota_us > 0 else None
-    except (OSError, ValueError):
-        return None

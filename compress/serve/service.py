@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from compress.runtime.host import usable_cores
+from compress.core.cores import usable_cores
 from compress.serve.admission import Admission
 from compress.serve.config import ServeConfig
 from compress.serve.deadline import Deadline

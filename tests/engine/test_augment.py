@@ -6,6 +6,7 @@ import torch
 
 from compress.core.preprocess import Preprocess
 from compress.engine.augment import augment, mix
+from compress.engine.draws import draw
 from compress.engine.options import FitOptions
 
 PREPROCESS = Preprocess(resize_px=32, crop_px=32)
@@ -18,7 +19,12 @@ def _pixels(n: int = 6, side: int = 32) -> torch.Tensor:
 
 
 def _augment(pixels: torch.Tensor, options: FitOptions, seed: int = 0) -> torch.Tensor:
-    return augment(pixels, np.ones(len(pixels)), PREPROCESS, options, np.random.default_rng(seed))
+    return _drawn(pixels, np.ones(len(pixels)), options, seed)
+
+
+def _drawn(pixels: torch.Tensor, aspect: np.ndarray, options: FitOptions, seed: int = 0) -> torch.Tensor:
+    draws, _ = draw(np.random.default_rng(seed), aspect, options, PREPROCESS.crop_px)
+    return augment(pixels, draws, PREPROCESS, options, PREPROCESS.crop_px)
 
 
 def test_without_augmentation_the_pictures_are_only_normalised():
@@ -49,7 +55,7 @@ def test_the_crop_of_a_wide_photograph_keeps_its_shape():
     y, x = np.mgrid[0:64, 0:64]
     disc = ((x - 31.5) * 2) ** 2 + (y - 31.5) ** 2 < 20**2  # the width was halved
     pixels = torch.from_numpy(np.repeat((disc * 255).astype(np.uint8)[None, :, :, None], 3, axis=3))
-    images = augment(pixels.repeat(64, 1, 1, 1), np.full(64, 2.0), PREPROCESS, PLAIN, np.random.default_rng(0))
+    images = _drawn(pixels.repeat(64, 1, 1, 1), np.full(64, 2.0), PLAIN)
     masks = (images > 0.5)[:, 0]
     whole = [mask for mask in masks if not (mask[:, 0].any() or mask[:, -1].any())]
     assert len(whole) > 10
@@ -74,13 +80,15 @@ def test_targets_are_mixed_by_the_share_of_pixels(kind):
     options = FitOptions.model_validate({kind: 1.0})
     for seed in range(10):
         images = torch.arange(n, dtype=torch.float32).reshape(n, 1, 1, 1).expand(n, 3, 16, 16).clone()
-        mixed, targets = mix(images, torch.eye(n), options, np.random.default_rng(seed))
+        _, mixing = draw(np.random.default_rng(seed), np.ones(n), options, 16)
+        mixed, targets = mix(images, torch.eye(n), np.arange(n), mixing.partner_N, mixing)
         torch.testing.assert_close(targets.sum(1), torch.ones(n))
         torch.testing.assert_close(mixed.mean(dim=(1, 2, 3)), targets @ torch.arange(n, dtype=torch.float32))
 
 
-def test_no_mixing_returns_the_very_arguments():
-    images, targets = torch.zeros(2, 3, 16, 16), torch.eye(2)
-    mixed, mixed_targets = mix(images, targets, FitOptions(), np.random.default_rng(0))
-    assert mixed is images
-    assert mixed_targets is targets
+def test_a_picture_comes_out_the_same_whoever_else_is_augmented_with_it():
+    pixels, rows = _pixels(8), np.array([1, 4, 6])
+    draws, _ = draw(np.random.default_rng(3), np.ones(8), FULL, 32)
+    whole = augment(pixels, draws, PREPROCESS, FULL, 32)
+    some = augment(pixels[rows], draws.of(rows), PREPROCESS, FULL, 32)
+    assert torch.equal(whole[rows], some)

@@ -89,3 +89,14 @@ def test_a_photograph_that_is_not_square_is_cut_elsewhere_every_epoch():
 def test_a_random_augmentation_is_not_taken_for_plain():
     train, options = _plain_set(20, aspect=1.0)
     assert not shows_the_same_every_epoch(train, options.model_copy(update={"color_jitter": 0.1}))
+
+
+def test_progressive_pictures_have_the_side_of_their_epoch():
+    pixels = np.zeros((4, 80, 80, 3), np.uint8)
+    train, preprocess = TrainSet(pixels, np.ones(4), np.arange(4)), Preprocess(resize_px=64, crop_px=64)
+    options = FitOptions(batch_size=4, epochs=3, progressive_px=32, cutmix=1.0)
+    sides = []
+    for epoch in (0, 1, 2):
+        (batch,) = train_batches(train, 4, preprocess, options, seed=0, epoch=epoch, device=torch.device("cpu"))
+        sides.append(tuple(batch.images_NCHW.shape))
+    assert sides == [(4, 3, 32, 32), (4, 3, 32, 32), (4, 3, 64, 64)]

@@ -148,6 +148,13 @@ def test_frozen_epochs_change_the_head_alone(tmp_path):
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
+def test_sgd_takes_up_the_backbone_after_the_frozen_epochs(tmp_path):
+    model, start = _net(), _net()
+    options = FitOptions(epochs=3, batch_size=8, freeze_epochs=1, keep="last", optimizer="sgd", lr=0.01)
+    _fit(model, tmp_path, options, head=("6",))
+    assert not torch.equal(model[0].weight, start[0].weight)
+
+
 def test_after_the_frozen_epochs_everything_learns_but_what_was_frozen_before(tmp_path):
     model, start = _net(), _net()
     model[0].bias.requires_grad_(False)
@@ -214,3 +221,12 @@ def test_tensorboard_reads_the_scalars_of_all_epochs_after_a_resume(tmp_path):
     seen = [(event.step, value.tag) for event in events for value in event.summary.value]
     assert [step for step, tag in seen if tag == "train_loss"] == [1, 2, 3]
     assert {tag for _, tag in seen} == set(result.history[0]) - {"epoch"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_learns_on_a_gpu_in_mixed_precision_and_ends_on_the_cpu(tmp_path):
+    model = _net()
+    result = _fit(model, tmp_path, FitOptions(epochs=12, batch_size=8, lr=0.03), device="cuda")
+    assert result.best_val_top1_pct == 100.0
+    assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"cpu"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import socket
 import subprocess
@@ -47,15 +46,6 @@ def test_only_x86_without_vnni_saturates(
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(module, "cpu_flags", lambda: frozenset(flags))
     assert module.saturates_u8s8() is saturates
-
-
-@pytest.mark.parametrize(("quota", "cores"), [(None, 4), (0.5, 1), (1.9, 1), (2.0, 2), (16.0, 4)])
-def test_cores_are_bounded_by_affinity_and_quota(
-    monkeypatch: pytest.MonkeyPatch, quota: float | None, cores: int
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(module, "_cgroup_quota", lambda: quota)
-    assert module.usable_cores() == cores
 
 
 def test_importing_the_light_modules_loads_no_backend() -> None:

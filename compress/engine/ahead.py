@@ -1,0 +1,23 @@
+"""`ahead`: the next item of an iterator is made in a second thread while the caller works on this one."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """Yield what `items` yields, in its order; one item at most is ready or in the making, so memory stays bounded.
+
+    torch and NumPy release the interpreter while they compute, so a batch is prepared where a step leaves cores idle.
+    An error of `items` is raised here. A caller that stops early (`close`) waits for the item in the making.
+    """
+    end = object()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead") as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item  # type: ignore[misc]

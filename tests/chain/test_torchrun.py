@@ -1,0 +1,125 @@
+"""Two processes carry out one recipe: what they make, what they say, and what is left when one of them is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RECIPE = """\
+imgc: 1
+name: pair
+seed: 3
+data: {{kind: folder, path: {photos}}}
+stages:
+  - {{kind: train, arch: tiny, weights: none, input_px: 32, fit: {{epochs: {epochs}, {calm}}}}}
+  - {{kind: distill, fit: {{epochs: 1, {calm}}}}}
+"""
+QUANTIZE = """\
+  - {{kind: quantize, scheme: int8_qat, calibration_count: 8, fit: {{epochs: 1, {calm}}}}}
+"""
+# AdamW's first steps divide noise by noise: from scratch, with 8 pictures a batch, the order of a sum shows at once.
+CALM = "batch_size: 8, optimizer: sgd, lr: 0.003, clip_norm: 1.0"
+pytestmark = pytest.mark.slow
+
+
+def _start(arguments: list[str], processes: int = 2) -> list[subprocess.Popen[str]]:
+    """Start the processes as torchrun does, so that each one's exit code and words can be told apart."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = []
+    for rank in range(processes):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
+        environment = os.environ | {name: str(value) for name, value in place.items()}
+        command = [sys.executable, "-m", "compress", "run", *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, text=True, env=environment, **pipes))
+    return started
+
+
+def _finish(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+    """Return exit code, stdout and stderr of each process."""
+    said = [process.communicate(timeout=120) for process in processes]
+    return [(process.returncode, *texts) for process, texts in zip(processes, said, strict=True)]
+
+
+def _recipe(photos: Path, folder: Path, text: str = RECIPE, epochs: int = 2) -> str:
+    path = folder / "pair.yaml"
+    path.write_text(text.format(photos=photos, epochs=epochs, calm=CALM))
+    return str(path)
+
+
+def _files(runs: Path) -> list[str]:
+    return sorted(str(path.relative_to(runs)) for path in runs.rglob("*"))
+
+
+def _losses(stderr: str) -> list[float]:
+    return [float(loss) for loss in re.findall(r"info: epoch \d+/\d+: loss ([0-9.]+)", stderr)]
+
+
+def test_two_processes_make_one_run_and_learn_what_one_learns(photos: Path, tmp_path: Path):
+    recipe = _recipe(photos, tmp_path, RECIPE + QUANTIZE)
+    [(code, _, alone)] = _finish(_start([recipe, "--runs-dir", str(tmp_path / "alone")], processes=1))
+    assert code == 0, alone
+    (code, out, first), second = _finish(_start([recipe, "--runs-dir", str(tmp_path / "pair")]))
+    assert code == 0, first
+    assert second == (0, "", ""), "the second process says nothing"
+    assert out
+    assert len(_losses(first)) == 4
+    assert _losses(first) == pytest.approx(_losses(alone), rel=0.02)
+    assert _files(tmp_path / "pair") == _files(tmp_path / "alone")
+    environment = json.loads((tmp_path / "pair" / "pair" / "environment.json").read_text())
+    assert environment["processes"] == 2
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_when_a_process_is_killed_the_other_says_so_and_the_run_goes_on(photos: Path, tmp_path: Path, victim: int):
+    runs = tmp_path / "runs"
+    processes = _start([_recipe(photos, tmp_path, epochs=25), "--runs-dir", str(runs)])
+    deadline = time.monotonic() + 60
+    while not list(runs.glob("pair/.partial/*/checkpoint.safetensors")):
+        assert time.monotonic() < deadline
+        assert [process.poll() for process in processes] == [None, None]
+        time.sleep(0.01)
+    processes[victim].send_signal(signal.SIGKILL)
+    code, _, said = _finish(processes)[1 - victim]
+    assert code == 4
+    assert said.count("error: ") == 1, said
+    assert "another process of this run ended" in said
+    assert "run --resume" in said
+    assert "Traceback" not in said
+
+    (code, _, first), (second_code, *_) = _finish(_start(["--resume", "--runs-dir", str(runs)]))
+    assert (code, second_code) == (0, 0), first
+    assert "info: continuing after epoch " in first
+    lock = json.loads((runs / "pair" / "run.lock.json").read_text())
+    assert [stage["id"] for stage in lock["stages"]] == ["train", "distill"]
+    assert not (runs / "pair" / ".partial").exists()
+
+
+def test_a_recipe_that_cannot_be_is_told_once(tmp_path: Path):
+    recipe = tmp_path / "bad.yaml"
+    recipe.write_text("imgc: 1\nname: bad\nstages: [{kind: trane}]\n")
+    first, second = _start([str(recipe), "--runs-dir", str(tmp_path / "runs")])
+    _, said = first.communicate(timeout=60)
+    assert first.returncode == 2, said
+    second.terminate()  # as torchrun does
+    _, also_said = second.communicate(timeout=60)
+    assert "Traceback" not in also_said
+
+
+def test_only_the_first_process_answers_other_commands(tmp_path: Path):
+    place = {"RANK": "1", "WORLD_SIZE": "2"}
+    command = [sys.executable, "-m", "compress", "doctor"]
+    done = subprocess.run(command, env=os.environ | place, capture_output=True, text=True, check=False, cwd=Path.cwd())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
