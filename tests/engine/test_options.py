@@ -29,7 +29,7 @@ PLAIN = FitOptions(crop_scale_min=1.0, crop_ratio=1.0, flip="none")
     ("option", "value"),
     [
         ("crop_scale_min", 0.9), ("crop_ratio", 1.1), ("flip", "horizontal"), ("flip", "both"), ("color_jitter", 0.1),
-        ("randaugment", 1), ("mixup", 0.1), ("cutmix", 0.1),
+        ("randaugment", 1), ("mixup", 0.1), ("cutmix", 0.1), ("progressive_px", 32),
     ],
 )  # fmt: skip
 def test_each_augmentation_alone_makes_it_random(option, value):
