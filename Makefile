@@ -54,7 +54,7 @@ results-shrink: setup ## make the pruning runs (needs ../shared/data), compare w
 
 SHARED := ../shared/data
 results-train: setup ## train by turns with a plain loop (needs ../shared/data), write README's training table
-	$(BIN)/python -m compress.report.train_speed README.md $(SHARED)/clothing \
+	GOMP_SPINCOUNT=2000 $(BIN)/python -m compress.report.train_speed README.md $(SHARED)/clothing \
 		$(SHARED)/weights/tf_mobilenetv3_small_100.timm.imagenet.safetensors
 
 clean: ## remove the runs and the tools' caches; the environment stays

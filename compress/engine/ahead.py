@@ -12,7 +12,8 @@ T = TypeVar("T")
 def ahead(items: Iterator[T]) -> Generator[T, None, None]:
     """Yield what `items` yields, in its order; one item at most is ready or in the making, so memory stays bounded.
 
-    torch and NumPy release the interpreter while they compute, so a batch is prepared where a step leaves cores idle.
+    For a GPU, whose step leaves the CPU idle. Where the CPU computes the step it loses: on 2 idle cores at 160 px,
+    batches made one after the other ran at 93 % of the bare step's speed, with this at 75-88 %.
     An error of `items` is raised here. A caller that stops early (`close`) waits for the item in the making.
     """
     end = object()

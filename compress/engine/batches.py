@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +97,7 @@ def train_batches(
     seed: int,
     epoch: int,
     device: torch.device,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yield the batches of one epoch; among several processes, this one's share of each.
 
     Args:

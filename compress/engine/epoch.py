@@ -74,7 +74,8 @@ def run_epoch(run: Loop, epoch: int, advance: Advance) -> EpochRow:
     batches = train_batches(
         run.train, run.num_classes, run.preprocess, run.options, seed=run.seed, epoch=epoch, device=run.device
     )
-    with seeded_torch(run.seed, Purpose.TORCH, epoch, device=run.device), closing(ahead(batches)) as prepared:
+    prepared = ahead(batches) if run.device.type == "cuda" else batches
+    with seeded_torch(run.seed, Purpose.TORCH, epoch, device=run.device), closing(prepared):
         for step, batch in enumerate(prepared):
             n = batch_images(len(run.train.labels_N), run.options.batch_size, step)
             lr = learning_rate(epoch * run.steps + step, run.steps, run.options)

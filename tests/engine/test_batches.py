@@ -100,3 +100,11 @@ def test_progressive_pictures_have_the_side_of_their_epoch():
         (batch,) = train_batches(train, 4, preprocess, options, seed=0, epoch=epoch, device=torch.device("cpu"))
         sides.append(tuple(batch.images_NCHW.shape))
     assert sides == [(4, 3, 32, 32), (4, 3, 32, 32), (4, 3, 64, 64)]
+
+
+def test_mixing_brings_in_the_partner_s_class():
+    pixels = np.zeros((8, 18, 18, 3), np.uint8)
+    train, options = TrainSet(pixels, np.ones(8), np.arange(8)), FitOptions(batch_size=8, mixup=1.0)
+    (batch,) = train_batches(train, 8, PREPROCESS, options, seed=0, epoch=0, device=torch.device("cpu"))
+    assert batch.targets_NK[range(8), batch.index_N].min() > 0
+    assert int((batch.targets_NK > 0).sum(1).max()) == 2
