@@ -13,10 +13,12 @@ from torch import nn
 from compress.errors import StageError, UsageError
 from compress.models.arch_names import ARCH_NAMES
 from compress.models.build import arch_info, describe
+from compress.models.fold import fold_batch_norm
 from compress.models.to_onnx import to_onnx
 from compress.models.weights import load_model, save_model
 from compress.prune.allocate import Ranking, Widths, allocate
 from compress.prune.channels import Anatomy
+from compress.prune.importance import bn_scale_scores, fisher_scores, group_scores, norm_scores, taylor_scores
 
 FAMILIES = ("tiny", "mobilenet_v3_small", "tf_mobilenetv3_small_100", "squeezenet1_1", "mobilenetv2_100")
 
@@ -110,6 +112,28 @@ def test_channels_that_do_nothing_go_first_and_cost_nothing(lively, importance):
         (("blocks.1.0.conv_pw", "blocks.1.0.conv_dw"), 64, 40)
     ]
     torch.testing.assert_close(_outputs(narrow, spec), _outputs(model, spec), atol=1e-4, rtol=1e-4)
+
+
+def test_each_importance_is_its_own_measure(lively):
+    model, spec = lively("mobilenet_v3_small", 64)
+    anatomy, batches = _anatomy(model, spec), _batches(spec, count=1)
+    folded = fold_batch_norm(model, spec.input_chw)
+    norms = norm_scores(folded, 1)
+    expected = {
+        "l1": (norms, True),
+        "l2": (norm_scores(folded, 2), True),
+        "bn_scale": (bn_scale_scores(model), True),
+        "taylor": (taylor_scores(folded, batches), False),
+        "fisher": (fisher_scores(folded, batches), False),
+    }
+    for importance, (layers, normalise) in expected.items():
+        found = anatomy.scores(importance, batches)
+        assert set(found) == set(anatomy.widths())
+        for group in anatomy.free:
+            own = group_scores(group, layers, normalise=normalise)
+            if own is None:  # no batch norm behind squeeze widths
+                own = group_scores(group, norms, normalise=True)
+            torch.testing.assert_close(found[group.root], own, msg=f"{importance} {group.root}")
 
 
 def test_squeeze_widths_fit_on_both_sides(lively):

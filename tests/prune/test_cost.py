@@ -43,6 +43,16 @@ def test_the_whole_network_costs_what_it_has(lively, arch):
     assert costs.count("params", {}) == count_params(model)
 
 
+def test_a_channel_that_is_many_inputs_of_a_flattened_layer_takes_them_all():
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 4, 5)).eval()
+    anatomy = Anatomy(model, (3, 4, 4), head="3")
+    kept = {"0": torch.tensor([0, 2, 3])}
+    narrow = anatomy.cut(kept)
+    assert narrow[3].in_features == 3 * 4
+    assert anatomy.costs.count("macs", kept) == count_macs(narrow, (3, 4, 4)) == 3 * 27 * 4 + 12 * 5
+    assert anatomy.costs.count("params", kept) == count_params(narrow) == 3 * 28 + 13 * 5
+
+
 def test_a_layer_that_runs_twice_counts_twice_and_the_mode_stays():
     class Twice(nn.Module):
         def __init__(self):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from compress.core.stage import SilentReporter
@@ -9,6 +10,7 @@ from compress.models.build import arch_info
 from compress.models.fold import fold_batch_norm
 from compress.prune.allocate import Widths, best_channels
 from compress.prune.channels import Anatomy
+from compress.prune.groups import ChannelGroup, Member
 from compress.prune.sensitivity import LEVELS, Point, Sensitivity, _switched_off, cheapest_cuts, measure_sensitivity
 
 ARCHS = ("tiny", "mobilenet_v3_small", "tf_mobilenetv3_small_100", "squeezenet1_1", "mobilenetv2_100")
@@ -52,6 +54,17 @@ def test_switching_off_is_cutting(lively, arch):
     assert moved > 0, "else nothing was switched off"
     after = folded.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_the_layers_own_channel_numbers_are_switched_off():
+    """Where a layer is added to a concatenation, its numbers are not the group's."""
+    net = nn.Sequential(nn.Conv2d(1, 4, 1))
+    before = net[0].weight.clone()
+    member = Member("0", "out", own=torch.tensor([2, 3]), root=torch.tensor([0, 1]), gate=False)
+    with _switched_off(net, ChannelGroup("0", 2, (member,)), torch.tensor([1])):
+        assert net[0].weight[2].item() == net[0].bias[2].item() == 0
+        assert torch.equal(net[0].weight[[0, 1, 3]], before[[0, 1, 3]])
+    assert torch.equal(net[0].weight, before)
 
 
 def test_weights_come_back_when_the_judging_fails(lively):
@@ -152,8 +165,8 @@ def test_a_bad_level_is_skipped_and_not_come_back_to():
 
 def test_a_cut_that_gains_is_as_good_as_free_and_never_pays_for_another():
     """Loss below the whole network's: the next level of that group still costs from what was reached before."""
-    found = _measured(a=[(75, 0.5), (50, 1.4)], b=[(50, 1.3)])
-    assert _path(found, _Areas(a=1, b=1), a=100, b=100)[:3] == [(100, 100), (75, 100), (75, 50)]
+    found = _measured(a=[(75, 0.5), (50, 1.4)], b=[(50, 2.25)])  # 0.4 nats for 25, and not 0.9; 1.25 for 50
+    assert _path(found, _Areas(a=1, b=1), a=100, b=100) == [(100, 100), (75, 100), (50, 100), (50, 50)]
 
 
 def test_a_group_that_cannot_be_cut_stays_whole():
