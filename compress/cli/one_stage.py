@@ -21,6 +21,8 @@ from compress.prune.config import BUDGETS
 from compress.recipe.ids import free_id
 from compress.recipe.load import LoadedRecipe, is_model_file, load_recipe, recipe_from_dict
 from compress.recipe.plan import PlannedStage, plan
+from compress.recipe.siblings import SUFFIX as SIBLING
+from compress.recipe.siblings import is_sibling
 
 LOCAL_RECIPE = Path("imgc.yaml")
 Tree = dict[str, Any]
@@ -187,7 +189,13 @@ def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree,
     except RecipeError as error:
         hint = error.hint.split("`imgc plan", 1)[0].strip()
         raise RecipeError(error.message, hint=hint or f"see: imgc {request.kind} --help") from error
-    return Draft(loaded, planned.stages[len(sealed) :], runs_dir, planned.name)
+    return Draft(loaded, _asked_for(planned.stages, ids), runs_dir, planned.name)
+
+
+def _asked_for(stages: tuple[PlannedStage, ...], sealed: set[str]) -> tuple[PlannedStage, ...]:
+    """Return the stages that are new, without the siblings of sealed ones that an interrupted run still lacks."""
+    new = (stage for stage in stages if stage.id not in sealed)
+    return tuple(stage for stage in new if stage.id.removesuffix(SIBLING) not in sealed)
 
 
 def check_out(out: Path, new: tuple[PlannedStage, ...]) -> None:
@@ -224,8 +232,8 @@ def _defaults(local: Tree, sealed: list[Tree], kind: str) -> Tree:
     blocks = [stage for stage in local.get("stages", ()) if stage["kind"] == kind]
     if not blocks:
         return {}
-    done = sum(stage["kind"] == kind for stage in sealed)
     ids = {stage["id"] for stage in sealed}
+    done = sum(stage["kind"] == kind and not is_sibling(stage["id"], stage.get("like"), ids) for stage in sealed)
     block = {key: value for key, value in blocks[min(done, len(blocks) - 1)].items() if key not in ("id", "from")}
     absent = [key for key in ("teacher", "baseline") if not all(_is_known(name, ids) for name in _names(block, key))]
     return {key: value for key, value in block.items() if key not in (*absent, "models")}
@@ -247,10 +255,16 @@ def _sealed_recipe(run_dir: Path) -> tuple[Tree, list[Tree]]:
     lock = read_lock(run_dir)
     done = {stage.id for stage in lock.stages} if lock else set()
     stages = tree.pop("stages")
-    sealed = [stage for stage in stages if stage["id"] in done]
+    sealed = [_as_it_was(stage, done) for stage in stages if stage["id"] in done]
     if len(sealed) < len(stages):
         tree.pop("gates", None)  # they may judge what is not there
     return tree, sealed
+
+
+def _as_it_was(stage: Tree, done: set[str]) -> Tree:
+    """Return a sealed stage; one that was pruned without a sibling gets none now, which nobody asked for."""
+    alone = stage["kind"] == "prune" and stage["id"] + SIBLING not in done
+    return {**stage, "sibling": False} if alone else stage
 
 
 def _has_run(request: StageRequest) -> bool:
@@ -271,5 +285,7 @@ def _check_source(source: str, ids: set[str]) -> None:
 def _put(tree: Tree, dotted_key: str, value: object) -> None:
     *parents, last = dotted_key.split(".")
     for part in parents:
-        tree = tree.setdefault(part, {})
+        if tree.get(part) is None:  # absent, or `recovery: null` in ./imgc.yaml
+            tree[part] = {}
+        tree = tree[part]
     tree[last] = value

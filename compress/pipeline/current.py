@@ -13,6 +13,7 @@ from compress.pipeline.run_dir import LATEST, RECIPE_NAME, RESOLVED_NAME, run_pa
 from compress.recipe.load import LoadedRecipe, load_recipe, read_text
 from compress.recipe.locate import nearest_word
 from compress.recipe.schema import Recipe
+from compress.recipe.siblings import is_sibling
 
 
 def current_run(runs_dir: Path, name: str | None = None) -> Path:
@@ -51,16 +52,19 @@ def load_run(run_dir: Path, *, schema: type[Recipe] = Recipe) -> LoadedRecipe:
 def find_artifact(run_dir: Path, stage_id: str | None = None, formats: Sequence[Format] = MODEL_FORMATS) -> Artifact:
     """Return a sealed artifact of a run, with its absolute path: the named stage's, else the newest of these formats.
 
+    Siblings of pruned stages are there to be compared with; they are returned by name alone.
+
     Raises:
         UsageError: the run has no such artifact.
         StageError: the run's lock is damaged.
     """
     lock = read_lock(run_dir)
     stages = () if lock is None else lock.stages
-    for stage in reversed(stages):
-        if stage.id == stage_id or (stage_id is None and stage.artifact.format in formats):
-            return artifact_at(run_dir, stage)
     sealed = [stage.id for stage in stages]
+    for stage in reversed(stages):
+        meant = stage.artifact.format in formats and not is_sibling(stage.id, stage.inputs.get("like"), sealed)
+        if stage.id == stage_id or (stage_id is None and meant):
+            return artifact_at(run_dir, stage)
     nearest = nearest_word(stage_id, sealed) if stage_id else ""
     what = f"stage '{stage_id}'" if stage_id else f"artifact of format {' or '.join(formats)}"
     raise UsageError(

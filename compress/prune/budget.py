@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compress.errors import StageError
-
 Cost = Callable[[float], float]  # share of channels kept -> what that costs; does not fall when the share grows
 ARITHMETIC_STEPS = 24
 MEASURED_STEPS = 8  # each costs an export and a measurement; the share is then known to 0.4 %
@@ -15,21 +13,13 @@ def largest_keep(cost: Cost, limit: float, steps: int) -> float:
     """Return the largest share of channels, 0..1, whose cost is at most `limit`, found by bisection.
 
     Args:
-        cost: of a share; of 0 it is the cost of the smallest network that the rules allow.
+        cost: of a share; of 0 it is the cost of the smallest network that the rules allow, which must be within the
+            limit.
         limit: in the units of the cost.
         steps: halvings; the share is known to 2^-steps.
-
-    Raises:
-        StageError: even the smallest network costs more.
     """
     if cost(1.0) <= limit:
         return 1.0
-    if (smallest := cost(0.0)) > limit:
-        raise StageError(
-            f"the budget of {limit:,.6g} cannot be met: the smallest network that min_width, round_to and protect "
-            f"allow costs {smallest:,.6g}",
-            hint="raise the target, lower min_width or round_to, protect fewer layers, or start from a smaller network",
-        )
     low, high = 0.0, 1.0
     for _ in range(steps):
         middle = (low + high) / 2

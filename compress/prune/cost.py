@@ -1,4 +1,4 @@
-"""What a cut would leave, by arithmetic: channels, multiply-accumulates and parameters, without making the network."""
+"""What a cut would leave, by arithmetic: multiply-accumulates and parameters, without making the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from compress.models.build import evaluating
 from compress.prune.groups import ChannelGroup
 
-Countable = Literal["channels", "macs", "params"]
+Countable = Literal["macs", "params"]
 Kept = Mapping[str, Tensor]  # root of a group -> its channels that stay, long [M]; a group that is absent stays whole
 
 
@@ -60,8 +60,6 @@ class Costs:
 
     def count(self, what: Countable, kept: Kept) -> int:
         """Return what is left when of each group only `kept` stays."""
-        if what == "channels":
-            return sum(len(kept.get(root, range(group.width))) for root, group in self._groups.items())
         outputs, inputs = self._widths(kept)
         total = 0
         for name, layer in self._layers.items():

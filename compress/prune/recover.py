@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import torch
@@ -36,7 +37,7 @@ def recover(
     Args:
         model: the pruned network.
         spec: its classes and preprocessing, which are the teacher's too.
-        teacher: frozen; in eval mode.
+        teacher: not changed; it answers in eval mode.
         alpha: share of its answers in the loss, 0..1; at 0 it is not asked.
         temperature: of the answers, see `kd_loss`.
         train: training pictures.
@@ -47,7 +48,7 @@ def recover(
         device: "cpu" or "cuda".
         reporter: hears a line an epoch.
     """
-    teacher = teacher.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    teacher = copy.deepcopy(teacher).to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
     def loss(logits_NK: Tensor, batch: Batch) -> Tensor:
         if alpha == 0.0:

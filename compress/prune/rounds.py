@@ -20,7 +20,7 @@ from compress.prune.config import PruneConfig
 from compress.prune.heat_map import heat_map_svg
 from compress.prune.latency import exported_latency_ms
 from compress.prune.photographs import Photographs
-from compress.prune.plan import Budget, Curve, Measure, choose, path_curve
+from compress.prune.plan import Budget, Curve, Measure, choose, cost_of, path_curve, require_reachable
 from compress.prune.recover import recover
 from compress.prune.sensitivity import Sensitivity, cheapest_cuts, measure_sensitivity
 
@@ -61,8 +61,11 @@ class Rounds:
         share, left = 1.0, dict(widths.full)
         for number in range(done + 1, self._config.rounds + 1):
             anatomy = self._anatomy(narrow)
-            step = budget.after(full, number / self._config.rounds)
-            share, kept = choose(step, self._curve(anatomy, widths, path), anatomy.costs, self._measure(anatomy))
+            curve = self._curve(anatomy, widths, path)
+            cost = cost_of(budget.unit, curve, anatomy.costs, self._measure(anatomy))
+            require_reachable(budget, cost)  # the last round's, before the first one trains
+            share = choose(budget.after(full, number / self._config.rounds), cost)
+            kept = curve(share)
             narrow, left = anatomy.cut(kept), {root: len(channels) for root, channels in kept.items()}
             self._recover(narrow, teacher, number)
         return narrow, whole.rows(left), share
@@ -74,7 +77,7 @@ class Rounds:
     def _curve(self, anatomy: Anatomy, widths: Widths, path: Sequence[Mapping[str, int]]) -> Curve:
         scores = self._scores(anatomy)
         if path:
-            return path_curve(path, scores, anatomy.costs)
+            return path_curve(path, scores)
         ranking = Ranking(self._config.scope, anatomy.structures())
 
         def curve(share: float) -> dict[str, Tensor]:

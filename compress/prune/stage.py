@@ -88,11 +88,11 @@ def _budget(config: PruneConfig, inputs: StageInputs, spec: ModelSpec) -> Budget
             raise UsageError(f"like: {inputs['like'].path} does not say its MACs", hint="name a stage that prunes")
         return Budget("macs", pruned.macs, nearest=True)
     if config.target_macs is not None:
-        return Budget("macs", config.target_macs * spec.macs)
+        return Budget("macs", config.target_macs * spec.macs, "target_macs", config.target_macs)
     if config.target_params is not None:
-        return Budget("params", config.target_params * spec.params)
+        return Budget("params", config.target_params * spec.params, "target_params", config.target_params)
     if config.target_latency_ms is not None:
-        return Budget("latency_ms", config.target_latency_ms)
+        return Budget("latency_ms", config.target_latency_ms, "target_latency_ms", config.target_latency_ms)
     return Budget("keep", config.keep or DEFAULT_KEEP)
 
 

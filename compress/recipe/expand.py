@@ -1,4 +1,4 @@
-"""One stage of a recipe as the stages that are run."""
+"""A stage of a recipe with its id and its input written in; `format: all` is two stages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from compress.recipe.ids import EXPORT_FORMATS
 
 
 def expanded(config: StageConfig, stage_id: str, source: str | Path | None) -> list[StageConfig]:
-    """Return the stage with its id and input written in; an export of `all` as one stage for each format."""
+    """Return the stage with its id and input written in; an export of `all` as one stage for each format.
+
+    Raises:
+        ValidationError: an id that is too long once a format's name is added.
+    """
     changes: dict[str, Any] = {"id": stage_id}
     if source is not None:
         changes["from"] = str(source)
@@ -20,9 +24,5 @@ def expanded(config: StageConfig, stage_id: str, source: str | Path | None) -> l
 
 
 def changed(config: StageConfig, changes: dict[str, Any]) -> StageConfig:
-    """Return the stage with these options changed, checked again.
-
-    Raises:
-        ValidationError: they do not fit.
-    """
+    """Return the stage with other values of some options."""
     return type(config).model_validate({**config.model_dump(by_alias=True), **changes})

@@ -20,7 +20,7 @@ from compress.recipe.ids import with_default_ids
 from compress.recipe.load import LoadedRecipe, is_model_file
 from compress.recipe.locate import nearest_word
 from compress.recipe.schema import STAGE_METRICS, Gate
-from compress.recipe.siblings import SUFFIX, sibling_of_pruned
+from compress.recipe.siblings import SUFFIX, is_sibling, sibling_of_pruned, twin_of
 
 
 @dataclass(frozen=True)
@@ -103,21 +103,21 @@ class _Planner:
         self._check_files(number, config)
         inputs = self._inputs(number, config)
         try:
-            stages = expanded(config, self._ids[number], inputs.get("from"))
-        except ValidationError as error:  # an id that is too long once a format's name is added
+            for stage in expanded(config, self._ids[number], inputs.get("from")):
+                if any(stage.id == above.id for above in self._stages):
+                    raise self._error(f"there are two stages with the id '{stage.id}'", "stages", number, "id")
+                self._append(stage, inputs)
+        except ValidationError as error:  # an id that is too long once a format's name or `-sibling` is added
             raise self._error(error.errors()[0]["msg"], "stages", number, "id") from None
-        for one in stages:
-            if any(stage.id == one.id for stage in self._stages):
-                raise self._error(f"there are two stages with the id '{one.id}'", "stages", number, "id")
-            self._append(one, inputs)
 
     def _append(self, config: StageConfig, inputs: dict[str, str | Path]) -> None:
         """Plan a stage, and the sibling that belongs beside it."""
+        like = getattr(config, "like", None)
+        twin = twin_of(config.id, like, [stage.id for stage in self._stages])
         self._stages.append(PlannedStage(len(self._stages) + 1, config, inputs))
-        twin = getattr(config, "like", None) or config.id.removesuffix(SUFFIX)
-        if twin != config.id and any(stage.id == twin for stage in self._stages):
+        if twin is not None:
             self._beside[twin] = config.id
-        elif isinstance(config, PruneConfig | DistillConfig) and config.id + SUFFIX not in self._ids:
+        elif like is None and isinstance(config, PruneConfig | DistillConfig) and config.id + SUFFIX not in self._ids:
             self._append_sibling(config, inputs)
 
     def _append_sibling(self, config: PruneConfig | DistillConfig, inputs: dict[str, str | Path]) -> None:
@@ -183,13 +183,10 @@ class _Planner:
 
     def _newest(self, number: int, role: str, wanted: frozenset[Format]) -> str:
         """Return the newest stage above that fits; a teacher is the newest trained one, which students follow."""
-        siblings = set(self._beside.values())
+        above = [stage.id for stage in self._stages]
         for stage in reversed(self._stages):
-            if (
-                stage.id not in siblings
-                and stage.config.produces in wanted
-                and (role != "teacher" or stage.config.kind == "train")
-            ):
+            fits = stage.config.produces in wanted and (role != "teacher" or stage.config.kind == "train")
+            if fits and not is_sibling(stage.id, getattr(stage.config, "like", None), above):
                 return stage.id
         kind_of_stage = self._recipe.stages[number].kind
         kind = "train stage" if role == "teacher" else "stage"

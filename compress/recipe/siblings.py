@@ -6,7 +6,7 @@ beside every stage that trains the pruned network further; nothing but a benchma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from compress.core.stage import StageConfig
@@ -16,6 +16,23 @@ from compress.train.config import TrainConfig
 
 SUFFIX = "-sibling"
 _HOW_TO_CUT = ("importance", "scope", "allocation", "sensitivity", "rounds")  # a width multiplier knows none of them
+
+
+def twin_of(stage_id: str, like: str | None, ids: Collection[str]) -> str | None:
+    """Return the id of the stage whose sibling a stage is; None for every other stage.
+
+    Args:
+        stage_id: of the stage in question.
+        like: what it names as `like`.
+        ids: of the stages that there are.
+    """
+    twin = like or stage_id.removesuffix(SUFFIX)
+    return twin if twin != stage_id and twin in ids else None
+
+
+def is_sibling(stage_id: str, like: str | None, ids: Collection[str]) -> bool:
+    """Return whether a stage is there to be compared with: never the model that someone means who names none."""
+    return like is not None or twin_of(stage_id, like, ids) is not None
 
 
 def sibling_of_pruned(pruned: PruneConfig, lineage: Sequence[StageConfig]) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from compress.benchmark.schema import Row
 from compress.pipeline.lock import LockedStage, RunLock
-from compress.recipe.siblings import SUFFIX
+from compress.recipe.siblings import twin_of
 
 
 class SiblingRow(BaseModel):
@@ -44,8 +44,9 @@ def sibling_rows(lock: RunLock, rows: Sequence[Row]) -> tuple[SiblingRow, ...]:
         rows: what was measured of them.
     """
     measured = {row.stage: row for row in rows}
-    pairs = [(_twin(stage, lock), stage) for stage in lock.stages]
-    found = [_compared(twin, sibling, measured) for twin, sibling in pairs if twin is not None]
+    known = {stage.id: stage for stage in lock.stages if stage.id in measured}
+    twins = [(twin_of(name, stage.inputs.get("like"), known), stage) for name, stage in known.items()]
+    found = [_compared(known[twin], sibling, measured) for twin, sibling in twins if twin is not None]
     return tuple(row for row in found if row is not None)
 
 
@@ -61,13 +62,6 @@ def sibling_line(row: SiblingRow) -> str:
     pruned = f"{row.top1_pct:.2f} % at {row.macs / 1e6:.2f} M MACs"
     sibling = f"{row.sibling_top1_pct:.2f} % at {row.sibling_macs / 1e6:.2f} M"
     return f"{row.stage}: {pruned}; stock sibling, same data and epochs: {sibling} ({row.judged_on}): {verdict}"
-
-
-def _twin(sibling: LockedStage, lock: RunLock) -> LockedStage | None:
-    """Return the stage that this one is the sibling of; None for every other stage."""
-    if like := sibling.inputs.get("like"):
-        return lock.find(like)
-    return lock.find(sibling.id.removesuffix(SUFFIX)) if sibling.id.endswith(SUFFIX) else None
 
 
 def _compared(pruned: LockedStage, sibling: LockedStage, measured: Mapping[str, Row]) -> SiblingRow | None:

@@ -38,18 +38,23 @@ def test_verb_by_verb(ok: Callable[..., str], imgc: Imgc, folder: Path, photos: 
     made.append(json.loads(ok("distill", "--epochs", "1", "--json")))
     made.append(json.loads(ok("quantize", "--epochs", "1", "--json")))
     text = ok("export", "--format", "tflite", "--out", "m.tflite")
-    assert "export: read quantize (runs/mine/04-quantize/model.onnx)" in text
-    assert "export: wrote runs/mine/05-export/model.tflite" in text
-    reads = [stage["reads"] for one in made for stage in one["stages"]]
-    assert reads == [{}, {"from": "train"}, {"from": "prune", "teacher": "train"}, {"from": "distill"}]
+    assert "export: read quantize (runs/mine/06-quantize/model.onnx)" in text
+    assert "export: wrote runs/mine/07-export/model.tflite" in text
+    reads = [[stage["reads"] for stage in one["stages"]] for one in made]
+    assert reads == [
+        [{}],
+        [{"from": "train"}, {"from": "train", "like": "prune"}],
+        [{"from": "prune", "teacher": "train"}, {"from": "prune-sibling", "teacher": "train"}],
+        [{"from": "distill"}],
+    ]
     for one in made:
         stage = one["stages"][0]
         assert hashlib.sha256(Path(stage["path"]).read_bytes()).hexdigest() == stage["sha256"]
-    assert Path("m.tflite").read_bytes() == (folder / "runs/mine/05-export/model.tflite").read_bytes()
+    assert Path("m.tflite").read_bytes() == (folder / "runs/mine/07-export/model.tflite").read_bytes()
 
     _check_evaluate(ok, photos)
     answers = json.loads(ok("predict", photos / "test/red/002.jpg", "--top-k", "2", "--json"))
-    assert answers["model"] == "runs/mine/05-export/model.tflite"
+    assert answers["model"] == "runs/mine/07-export/model.tflite"
     assert len(answers["images"][0]["predictions"]) == 2
     facts = json.loads(ok("inspect", "m.tflite", "--json"))
     assert facts["spec"]["precision"] == "int8"
@@ -60,7 +65,13 @@ def test_verb_by_verb(ok: Callable[..., str], imgc: Imgc, folder: Path, photos: 
     report = json.loads(ok("report", "--json"))
     measured = {row["stage"]: row["agreement_pct"] for row in report["rows"] if row["n_images"]}
     assert set(measured) == {"quantize", "export"}
-    assert "export" in ok("report", "mine")
+    assert [(row["stage"], row["sibling"]) for row in report["siblings"]] == [
+        ("prune", "prune-sibling"),
+        ("distill", "distill-sibling"),
+    ]
+    text = ok("report", "mine")
+    assert "export" in text
+    assert "stock sibling, same data and epochs" in text
     assert (folder / "runs/mine/report.md").is_file()
 
 
@@ -69,13 +80,13 @@ def _check_evaluate(ok: Callable[..., str], photos: Path) -> None:
     found: dict[str, Any] = {}
     for stage, file in (
         ("01-train", "model.safetensors"),
-        ("04-quantize", "model.onnx"),
-        ("05-export", "model.tflite"),
+        ("06-quantize", "model.onnx"),
+        ("07-export", "model.tflite"),
     ):
         found[stage] = json.loads(ok("evaluate", f"runs/mine/{stage}/{file}", "--data", photos, "--json"))
         assert set(found[stage]) == {"n_images", "top1_pct", "top1_ci95_pct", "top5_pct"}
         assert found[stage]["n_images"] == 12
-    assert found["04-quantize"] == found["05-export"]
+    assert found["06-quantize"] == found["07-export"]
     assert "top-1" in ok("evaluate", "m.tflite", "--data", photos)
 
 

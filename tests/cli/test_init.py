@@ -22,7 +22,9 @@ def test_the_recipe_is_the_whole_chain_and_plans(imgc: Imgc, folder: Path, photo
     assert [stage.id for stage in planned.stages] == [
         "train",
         "prune",
+        "prune-sibling",
         "distill",
+        "distill-sibling",
         "quantize",
         "export-onnx",
         "export-tflite",
@@ -31,7 +33,7 @@ def test_the_recipe_is_the_whole_chain_and_plans(imgc: Imgc, folder: Path, photo
     assert (planned.seed, planned.data.path) == (3, photos)
     assert planned.stages[0].config.weights == "none"
     assert planned.stages[1].config.keep == 0.7
-    assert planned.stages[3].config.scheme == "int8_qat"
+    assert planned.stages[5].config.scheme == "int8_qat"
 
 
 def test_paths_are_relative_to_the_recipe(imgc: Imgc, folder: Path, photos: Path):

@@ -69,7 +69,9 @@ def test_a_verb_reads_the_newest_fitting_stage(folder: Path, make_run: MakeRun):
     draft = draft_stage(request("quantize"))
     assert [stage.id for stage in draft.new] == ["quantize"]
     assert draft.new[0].inputs == {"from": "distill"}
-    assert [stage.kind for stage in draft.loaded.recipe.stages] == ["train", "prune", "distill", "quantize"]
+    assert [stage.id for stage in draft.loaded.recipe.stages] == [
+        *("train", "prune", "prune-sibling", "distill", "distill-sibling", "quantize")
+    ]
 
 
 def test_a_verb_reads_the_stage_it_is_told(folder: Path, make_run: MakeRun):
@@ -116,7 +118,10 @@ def test_several_teachers_may_be_given_by_name(folder: Path, make_run: MakeRun):
 def test_a_stage_that_failed_is_forgotten(folder: Path, make_run: MakeRun):
     make_run("r", CHAIN, sealed=1)
     draft = draft_stage(request("prune", {"keep": 0.9}))
-    assert [(stage.id, stage.inputs) for stage in draft.new] == [("prune", {"from": "train"})]
+    assert [(stage.id, stage.inputs) for stage in draft.new] == [
+        ("prune", {"from": "train"}),
+        ("prune-sibling", {"from": "train", "like": "prune"}),
+    ]
 
 
 def test_a_named_run_is_continued(folder: Path, make_run: MakeRun):
@@ -185,7 +190,9 @@ def test_a_new_train_stage_never_cuts_a_grown_run_back(local: Path, make_run: Ma
     assert draft_run(request("train"), None, None).name == "mine-2"
     make_run("mine-2", CHAIN)
     assert draft_run(request("train"), None, None).name == "mine-3"
-    with pytest.raises(UsageError, match="has the stages train, prune, distill") as raised:
+    with pytest.raises(
+        UsageError, match="has the stages train, prune, prune-sibling, distill, distill-sibling"
+    ) as raised:
         draft_run(request("train"), "mine", None)
     assert "--name" in raised.value.hint
 
@@ -236,3 +243,70 @@ def test_the_local_recipe_may_name_the_architecture(folder: Path):
     assert draft_stage(request("quantize")).new[0].config.arch == "tiny"
     config = draft_stage(request("quantize", source="m.onnx")).new[0].config
     assert (config.arch, config.weights, config.calibration) == (None, None, folder / "photos")
+
+
+def test_a_recovery_that_the_local_recipe_leaves_out_may_be_asked_for(local: Path, make_run: MakeRun):
+    """`recovery: null`, as a written-out recipe says it, is no block to write `epochs` into."""
+    (local / "imgc.yaml").write_text(LOCAL.replace("keep: 0.6", "keep: 0.6, recovery: null"))
+    make_run("r", CHAIN[:1])
+    config = draft_stage(request("prune", {"recovery.epochs": 2})).new[0].config
+    assert (config.keep, config.recovery.epochs) == (0.6, 2)
+    assert draft_stage(request("prune")).new[0].config.recovery is None
+
+
+def test_siblings_do_not_count_as_stages_of_a_kind(local: Path, make_run: MakeRun):
+    blocks = "  - {kind: prune, keep: 0.5, id: again}\n"
+    (local / "imgc.yaml").write_text(LOCAL.replace(blocks, blocks + "  - {kind: prune, keep: 0.4, id: third}\n"))
+    make_run("r", CHAIN[:2])
+    assert draft_stage(request("prune")).new[0].config.keep == 0.5
+    make_run("s", [*CHAIN[:2], {"kind": "prune", "id": "b"}])
+    assert draft_stage(request("prune")).new[0].config.keep == 0.4
+
+
+def test_one_budget_replaces_another(local: Path, make_run: MakeRun):
+    make_run("r", CHAIN[:1])
+    config = draft_stage(request("prune", {"target_macs": 0.5})).new[0].config
+    assert (config.keep, config.target_macs) == (None, 0.5)
+
+
+def test_pruning_brings_its_sibling_unless_it_is_not_wanted(folder: Path, make_run: MakeRun):
+    make_run("r", CHAIN[:1])
+    assert [stage.id for stage in draft_stage(request("prune")).new] == ["prune", "prune-sibling"]
+    assert [stage.id for stage in draft_stage(request("prune", {"sibling": False})).new] == ["prune"]
+    make_run("s", CHAIN)
+    assert [stage.id for stage in draft_stage(request("prune")).new] == ["prune-2", "prune-2-sibling"]
+    assert [stage.id for stage in draft_stage(request("distill")).new] == ["distill-2", "distill-2-sibling"]
+
+
+def test_a_run_that_was_pruned_without_a_sibling_gets_none_from_another_verb(folder: Path, make_run: MakeRun):
+    """Runs of before there were siblings: exporting such a model trains nothing."""
+    make_run("r", CHAIN[:2], sealed=2)
+    draft = draft_stage(request("export", {"format": "onnx"}))
+    assert [stage.id for stage in draft.new] == ["export"]
+    assert [stage.id for stage in draft.loaded.recipe.stages] == ["train", "prune", "export"]
+    assert draft.loaded.recipe.stages[1].sibling is False
+    assert [stage.id for stage in draft_stage(request("distill")).new] == ["distill"]
+
+
+def test_the_sibling_that_an_interrupted_run_lacks_is_not_what_the_next_verb_made(folder: Path, make_run: MakeRun):
+    make_run("r", CHAIN, sealed=4)
+    draft = draft_stage(request("export", {"format": "onnx"}))
+    assert [(stage.id, stage.inputs) for stage in draft.new] == [("export", {"from": "distill"})]
+    check_out(Path("m.onnx"), draft.new)
+
+
+def test_a_network_from_a_file_is_pruned_without_a_sibling(folder: Path):
+    (folder / "photos").mkdir()
+    (folder / "m.safetensors").write_bytes(b"x")
+    draft = draft_stage(request("prune", source="m.safetensors", data=Path("photos")))
+    assert [(stage.id, stage.inputs) for stage in draft.new] == [("prune", {"from": folder / "m.safetensors"})]
+
+
+def test_a_train_stage_of_another_run_counts_as_this_runs_own(folder: Path, make_run: MakeRun):
+    """A run whose train stage was taken from another run has it in its recipe: its sibling starts from there."""
+    make_run("first", CHAIN[:1])
+    make_run("second", CHAIN[:1])
+    draft = draft_stage(request("prune", {"keep": 0.5}, run="second"))
+    assert draft.name == "second"
+    assert draft.new[1].config.weights == "none"
+    assert draft.new[1].inputs == {"from": "train", "like": "prune"}

@@ -44,3 +44,13 @@ def test_the_newest_model_is_no_benchmark(make_run: Callable[..., Path]):
     make_run("r", [TRAIN, {"kind": "prune"}, {"kind": "benchmark"}])
     assert newest_model(None, RUNS) == RUNS / "r" / "02-prune" / "model.safetensors"
     assert newest_model("r", RUNS) == newest_model(None, RUNS)
+
+
+def test_the_newest_model_is_no_sibling(make_run: Callable[..., Path]):
+    prune = {"kind": "prune", "id": "p"}
+    make_run("distilled", [TRAIN, prune, {"kind": "distill"}])
+    assert newest_model(None, RUNS) == RUNS / "distilled" / "04-distill" / "model.safetensors"
+    make_run("by-hand", [TRAIN, prune, {"kind": "prune", "id": "mine", "like": "p", "weights": "none"}])
+    assert newest_model(None, RUNS) == RUNS / "by-hand" / "02-p" / "model.safetensors"
+    make_run("a-name-alone", [TRAIN, {"kind": "prune", "id": "p-sibling", "sibling": False}])
+    assert newest_model(None, RUNS) == RUNS / "a-name-alone" / "02-p-sibling" / "model.safetensors"

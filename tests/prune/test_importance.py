@@ -6,7 +6,7 @@ from torch import nn
 
 from compress.errors import StageError
 from compress.prune.groups import ChannelGroup, Member
-from compress.prune.importance import bn_scale_scores, group_scores, norm_scores, taylor_scores
+from compress.prune.importance import bn_scale_scores, fisher_scores, group_scores, norm_scores, taylor_scores
 
 
 def _net():
@@ -50,6 +50,44 @@ def test_taylor_is_the_squared_gradient_of_a_gate_on_the_channel():
     hidden = net[0](images_NCHW) * gate_C.view(1, -1, 1, 1)
     nn.functional.cross_entropy(net[1:](hidden), labels_N).backward()
     torch.testing.assert_close(scores["0", "out"], 2 * gate_C.grad.square())
+
+
+def _mask_gradients(net, cut, images_NCHW, labels_N):
+    """Return the gradient of each picture's own loss in a mask behind the first `cut` layers, [N, C]."""
+    found = []
+    for image_CHW, label in zip(images_NCHW, labels_N, strict=True):
+        hidden = net[:cut](image_CHW[None])
+        mask_C = torch.ones(hidden.shape[1], requires_grad=True)
+        masked = hidden * mask_C.view(1, -1, *[1] * (hidden.ndim - 2))
+        nn.functional.cross_entropy(net[cut:](masked), label[None]).backward()
+        found.append(mask_C.grad)
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize(("layer", "cut"), [("0", 1), ("2", 3), ("5", 6)])
+def test_fisher_is_the_sum_over_pictures_of_the_squared_gradient_in_a_mask(layer, cut):
+    net = _net()
+    images_NCHW, labels_N = torch.randn(6, 2, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
+    expected_C = _mask_gradients(net, cut, images_NCHW, labels_N).square().sum(0)
+    scores = fisher_scores(net, [(images_NCHW[:4], labels_N[:4]), (images_NCHW[4:], labels_N[4:])])
+    assert set(scores) == {("0", "out"), ("2", "out"), ("5", "out")}
+    torch.testing.assert_close(scores[layer, "out"], expected_C)
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_fisher_does_not_let_pictures_cancel_each_other_as_taylor_does():
+    """One channel, whose two pictures pull its mask in opposite directions with equal force."""
+    net = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2))
+    net[0].weight.data.fill_(1.0)
+    net[3].weight.data = torch.tensor([[1.0], [-1.0]])
+    net[3].bias.data.zero_()
+    batch = (torch.ones(2, 1, 2, 2), torch.tensor([0, 1]))
+    net[3].weight.requires_grad_(False)
+    pulls = _mask_gradients(net, 1, *batch)
+    assert pulls[0] < 0 < pulls[1]
+    net[3].weight.data *= 1e-4  # nearly uniform answers: the pulls are equal and opposite
+    assert taylor_scores(net, [batch])["0", "out"].item() < 1e-4 * fisher_scores(net, [batch])["0", "out"].item()
 
 
 def _member(layer, role, own=(0, 1), root=(0, 1), gate=False):

@@ -3,11 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from compress.core.artifact import Artifact
-from compress.core.dataset import FolderData
 from compress.core.digest import sha256_file
-from compress.core.formats import Format
-from compress.core.stage import RunContext, SilentReporter
+from compress.core.stage import RunContext
 from compress.engine.options import FitOptions
 from compress.errors import StageError, UsageError
 from compress.models.build import build_model, new_spec
@@ -16,42 +13,8 @@ from compress.prune.config import PruneConfig
 from compress.prune.stage import run
 
 
-class _Listening(SilentReporter):
-    def __init__(self):
-        self.lines = []
-
-    def info(self, text):
-        self.lines.append(text)
-
-
-@pytest.fixture
-def trained(tmp_path, lively):
-    model, spec = lively("tiny", 48)
-    path = tmp_path / "in.safetensors"
-    spec = save_model(path, model, spec)
-    return {
-        "from": Artifact(
-            stage_id="train",
-            kind="train",
-            format=Format.TORCH,
-            path=path,
-            sha256=sha256_file(path),
-            size_bytes=path.stat().st_size,
-            spec=spec,
-            metrics={},
-        )
-    }
-
-
-def _context(tmp_path, photos, name="out", reporter=None):
-    folder = tmp_path / name
-    folder.mkdir()
-    return RunContext(folder, seed=0, data=FolderData(path=photos), reporter=reporter or SilentReporter())
-
-
-def test_a_narrower_model_is_written_and_said(tmp_path, photos, trained):
-    reporter = _Listening()
-    ctx = _context(tmp_path, photos, reporter=reporter)
+def test_a_narrower_model_is_written_and_said(context, trained):
+    ctx = context()
     output = run(PruneConfig(keep=0.5), trained, ctx)
     model, spec = load_model(ctx.stage_dir / output.file_name)
     assert output.spec == spec
@@ -62,16 +25,21 @@ def test_a_narrower_model_is_written_and_said(tmp_path, photos, trained):
     assert metrics["keep"] == 0.5
     assert 45 < metrics["channels_kept_pct"] < 60
     assert 0 <= metrics["top1_pct"] <= 100
-    assert any("16 of    16  conv_stem" in line and "(protected)" in line for line in reporter.lines)
-    assert any("128 of   256  conv_head" in line for line in reporter.lines)
-    assert any(line.startswith(f"MACs: {before.macs:,} -> {spec.macs:,}") for line in reporter.lines)
+    assert any("16 of    16  conv_stem" in line and "(protected)" in line for line in ctx.reporter.lines)
+    assert any("128 of   256  conv_head" in line for line in ctx.reporter.lines)
+    assert any(line.startswith(f"MACs: {before.macs:,} -> {spec.macs:,}") for line in ctx.reporter.lines)
+    assert metrics["latency_ms"] > 0
+    assert metrics["latency_before_ms"] > 0
+    assert any(
+        line.startswith("latency of the float onnx file, one picture, one thread: ") for line in ctx.reporter.lines
+    )
     assert model(torch.zeros(1, *spec.input_chw)).shape == (1, 3)
 
 
-def test_taylor_and_recovery_are_repeatable_and_learn(tmp_path, photos, trained):
+def test_taylor_and_recovery_are_repeatable_and_learn(context, trained):
     recovery = FitOptions(epochs=6, batch_size=8, lr=5e-3, warmup_epochs=0, crop_scale_min=0.8)
-    config = PruneConfig(keep=0.6, importance="taylor", recovery=recovery)
-    first, again = _context(tmp_path, photos, "first"), _context(tmp_path, photos, "again")
+    config = PruneConfig(keep=0.6, importance="taylor", recovery=recovery, alpha=0.0)  # the network before knows little
+    first, again = context("first"), context("again")
     output = run(config, trained, first)
     run(config, trained, again)
     digests = [sha256_file(ctx.stage_dir / output.file_name) for ctx in (first, again)]
@@ -80,8 +48,8 @@ def test_taylor_and_recovery_are_repeatable_and_learn(tmp_path, photos, trained)
     assert not list(first.stage_dir.glob("*checkpoint*"))
 
 
-def test_pruning_needs_the_photographs_of_the_same_classes(tmp_path, photos, trained):
-    ctx = _context(tmp_path, photos)
+def test_pruning_needs_the_photographs_of_the_same_classes(context, trained):
+    ctx = context()
     with pytest.raises(UsageError, match="photographs"):
         run(PruneConfig(), trained, RunContext(ctx.stage_dir, seed=0, data=None))
     other = new_spec("tiny", ["blue", "green", "yellow"], 48)

@@ -26,11 +26,13 @@ def test_the_whole_chain(write):
     assert [stage.folder_name for stage in planned.stages] == [
         "01-train",
         "02-prune",
-        "03-distill",
-        "04-quantize",
-        "05-export-onnx",
-        "06-export-tflite",
-        "07-benchmark",
+        "03-prune-sibling",
+        "04-distill",
+        "05-distill-sibling",
+        "06-quantize",
+        "07-export-onnx",
+        "08-export-tflite",
+        "09-benchmark",
     ]
     inputs = {stage.id: stage.inputs for stage in planned.stages}
     assert inputs["train"] == {}
@@ -38,8 +40,8 @@ def test_the_whole_chain(write):
     assert inputs["distill"] == {"from": "prune", "teacher": "train"}
     assert inputs["quantize"] == {"from": "distill"}
     assert inputs["export-onnx"] == inputs["export-tflite"] == {"from": "quantize"}, "both read what stood above"
-    assert list(inputs["benchmark"].values()) == [*list(inputs)[:6]]
-    assert [stage.config.produces for stage in planned.stages[4:6]] == ["onnx", "tflite"]
+    assert list(inputs["benchmark"].values()) == [*list(inputs)[:8]]
+    assert [stage.config.produces for stage in planned.stages[6:8]] == ["onnx", "tflite"]
 
 
 def test_a_resolved_plan_plans_to_itself(write, folder):

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from compress.benchmark.schema import Row
 from compress.report.json_report import GateRow, Report, build_report
+from compress.report.siblings import SiblingRow
 
 ROW = {
     *("stage", "format", "precision", "path", "sha256", "size_bytes", "params", "macs", "n_images", "top1_pct"),
@@ -17,7 +18,10 @@ GATE = {"metric": "top1_drop_pp", "at": "quantize", "limit": 1.5, "value": 1.0, 
 
 
 def test_fields_are_those_of_the_contract() -> None:
-    assert list(Report.model_fields) == ["schema_version", "run", "baseline", "host", "rows", "gates"]
+    assert list(Report.model_fields) == ["schema_version", "run", "baseline", "host", "rows", "siblings", "gates"]
+    assert list(SiblingRow.model_fields) == [
+        *("stage", "sibling", "macs", "sibling_macs", "top1_pct", "sibling_top1_pct", "judged_on")
+    ]
     assert set(Row.model_fields) == ROW
     assert list(GateRow.model_fields) == ["metric", "at", "limit", "value", "passed"]
 
