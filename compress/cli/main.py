@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from compress.cli import data, doctor, init, models, recipes, report, serve, stages
+from compress.cli import data, doctor, init, models, recipes, report, serve, shrink_stages, stages
 from compress.cli.errors import ImgcGroup
 from compress.cli.follow import leave_to_first
 from compress.cli.options import Settings
@@ -56,8 +56,8 @@ app.command("run")(recipes.run)
 app.command("plan")(recipes.plan)
 
 app.command("train")(stages.train)
-app.command("prune")(stages.prune)
-app.command("distill")(stages.distill)
+app.command("prune")(shrink_stages.prune)
+app.command("distill")(shrink_stages.distill)
 app.command("quantize")(stages.quantize)
 app.command("export")(stages.export)
 app.command("benchmark")(stages.benchmark)

@@ -22,6 +22,7 @@ From = Annotated[
 Data = Annotated[
     Path | None, typer.Option("--data", help="Class folders, or a CSV manifest; for a run that has no photographs yet.")
 ]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the training pictures.")]
 Set = Annotated[
     list[str] | None,
     typer.Option(
