@@ -23,7 +23,9 @@ from compress.pipeline.lock import artifact_at
 from compress.pipeline.run_dir import run_path
 from compress.pipeline.runner import RunResult, run_recipe
 from compress.pipeline.undo import undone_on_failure
-from compress.report.siblings import sibling_line
+from compress.prune.config import PruneConfig
+from compress.report.json_report import Report
+from compress.report.siblings import SiblingRow, sibling_line
 from compress.report.write import write_report
 
 
@@ -59,7 +61,7 @@ def _carry_out(
             shutil.copyfile(made[0].path, temporary)
     report = write_report(result.run_dir)
     if as_json:
-        print_json(_as_json(draft, result, made, out))
+        print_json(_as_json(draft, result, made, out, report))
         require_gates(result.gates)
         return
     for stage, artifact in zip(draft.new, made, strict=True):
@@ -69,9 +71,11 @@ def _carry_out(
         if stage.config.kind == "quantize":
             show_sensitivity(artifact.path.parent)
             show_plan(artifact.path.parent)
-    for row in report.siblings:
-        if row.stage in (stage.id for stage in draft.new):
-            typer.echo(sibling_line(row))
+    for row in _new_siblings(draft, report):
+        typer.echo(sibling_line(row))
+    for stage in draft.new:
+        if isinstance(stage.config, PruneConfig) and stage.config.sibling and not _has_sibling(stage.id, result):
+            typer.echo(f"{stage.id}: no sibling to compare with: the run does not know how its input was trained")
     if out:
         typer.echo(f"copied to {out}")
     if made[0].format is Format.BENCH:
@@ -105,7 +109,7 @@ def _pictures_text(config: StageConfig) -> str:
     return f"the pictures of {', '.join(folders)}" if folders else "the photographs"
 
 
-def _as_json(draft: Draft, result: RunResult, made: list[Artifact], out: Path | None) -> dict[str, Any]:
+def _as_json(draft: Draft, result: RunResult, made: list[Artifact], out: Path | None, report: Report) -> dict[str, Any]:
     stages = [
         {
             "stage": artifact.stage_id,
@@ -118,4 +122,21 @@ def _as_json(draft: Draft, result: RunResult, made: list[Artifact], out: Path | 
         }
         for stage, artifact in zip(draft.new, made, strict=True)
     ]
-    return {"run": draft.name, "run_dir": str(result.run_dir), "out": str(out) if out else None, "stages": stages}
+    siblings = [row.model_dump(mode="json") for row in _new_siblings(draft, report)]
+    return {
+        "run": draft.name,
+        "run_dir": str(result.run_dir),
+        "out": str(out) if out else None,
+        "stages": stages,
+        "siblings": siblings,
+    }
+
+
+def _new_siblings(draft: Draft, report: Report) -> list[SiblingRow]:
+    """Return what was compared of the stages that were just made."""
+    new = {stage.id for stage in draft.new}
+    return [row for row in report.siblings if row.stage in new]
+
+
+def _has_sibling(stage_id: str, result: RunResult) -> bool:
+    return any(stage.inputs.get("like") == stage_id for stage in result.lock.stages)

@@ -79,7 +79,8 @@ def fisher_scores(folded: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -
 
     Liu 2021 (Group Fisher Pruning for Practical Network Compression, equations 5 and 6): the second-order term of the
     loss in the mask, with the Fisher information in place of the Hessian. Unlike Taylor's, each picture is squared
-    by itself, so changes of opposite sign do not cancel. Cross entropy, eval mode.
+    by itself, so changes of opposite sign do not cancel. Cross entropy, eval mode. Where an activation works in place,
+    as in all our architectures, the output is the activation's.
 
     Args:
         folded: from `fold_batch_norm`; its gradients are cleared.

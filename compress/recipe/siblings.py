@@ -39,7 +39,8 @@ def sibling_of_pruned(pruned: PruneConfig, lineage: Sequence[StageConfig]) -> di
     """Return the options of the stage that makes the sibling, None where nobody knows how the network was trained.
 
     It starts from the stock weights, cut by filter norm to equal shares of all widths, and trains for all the epochs
-    that the pruned network had by then, on one schedule, as the first stage did.
+    that the pruned network had by then, on one schedule, as the first stage did. Where some of those were taught by a
+    teacher, all of the sibling's are, by the network of the first stage: it is not to lose for want of a teacher.
 
     Args:
         pruned: the stage, with its id.
@@ -59,9 +60,16 @@ def sibling_of_pruned(pruned: PruneConfig, lineage: Sequence[StageConfig]) -> di
         "weights": start.weights,
         "importance": "l2",
         "recovery": start.fit.model_copy(update={"epochs": epochs}).model_dump(),
-        "alpha": 0.0,
+        "alpha": max(_alpha(stage) for stage in lineage),
         "sibling": False,
     }
+
+
+def _alpha(stage: StageConfig) -> float:
+    """Return the share of a teacher's answers in what a stage learns from."""
+    if isinstance(stage, PruneConfig):
+        return stage.alpha if stage.recovery else 0.0
+    return stage.alpha if isinstance(stage, DistillConfig) else 0.0
 
 
 def _epochs(stage: StageConfig) -> int:

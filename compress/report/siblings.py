@@ -22,6 +22,7 @@ class SiblingRow(BaseModel):
         sibling_macs: of the sibling.
         top1_pct: of the pruned model.
         sibling_top1_pct: of the sibling.
+        trained: whether the pruned model was trained after its cut; before that the two are no match.
         judged_on: `test` after a benchmark of both, else `val`, as the stages report themselves.
     """
 
@@ -33,6 +34,7 @@ class SiblingRow(BaseModel):
     sibling_macs: int
     top1_pct: float
     sibling_top1_pct: float
+    trained: bool
     judged_on: Literal["test", "val"]
 
 
@@ -53,7 +55,9 @@ def sibling_rows(lock: RunLock, rows: Sequence[Row]) -> tuple[SiblingRow, ...]:
 def sibling_line(row: SiblingRow) -> str:
     """Return one sentence that says who wins, by how much, and at which MACs."""
     lead_pp = row.top1_pct - row.sibling_top1_pct
-    if lead_pp > 0:
+    if not row.trained:
+        verdict = "not trained since it was cut, so no verdict yet"
+    elif lead_pp > 0:
         verdict = f"pruning wins by {lead_pp:.2f} pp"
     elif lead_pp < 0:
         verdict = f"THE SIBLING WINS by {-lead_pp:.2f} pp"
@@ -62,6 +66,11 @@ def sibling_line(row: SiblingRow) -> str:
     pruned = f"{row.top1_pct:.2f} % at {row.macs / 1e6:.2f} M MACs"
     sibling = f"{row.sibling_top1_pct:.2f} % at {row.sibling_macs / 1e6:.2f} M"
     return f"{row.stage}: {pruned}; stock sibling, same data and epochs: {sibling} ({row.judged_on}): {verdict}"
+
+
+def _is_trained(stage: LockedStage) -> bool:
+    """Return whether a stage trained its network after cutting it, or cut nothing."""
+    return stage.kind != "prune" or bool(stage.key_parts.get("config", {}).get("recovery"))
 
 
 def _compared(pruned: LockedStage, sibling: LockedStage, measured: Mapping[str, Row]) -> SiblingRow | None:
@@ -79,5 +88,6 @@ def _compared(pruned: LockedStage, sibling: LockedStage, measured: Mapping[str, 
         sibling_macs=macs[1],
         top1_pct=own,
         sibling_top1_pct=other,
+        trained=_is_trained(pruned),
         judged_on="test" if len(tested) == len(rows) else "val",
     )

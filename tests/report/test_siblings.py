@@ -9,11 +9,14 @@ from compress.report.markdown import to_markdown
 from compress.report.siblings import SiblingRow, sibling_line
 
 
-def _row(own, other, judged_on="test"):
-    macs = {"macs": 28_040_000, "sibling_macs": 28_310_000}
-    return SiblingRow(
-        stage="prune", sibling="prune-sibling", top1_pct=own, sibling_top1_pct=other, judged_on=judged_on, **macs
-    )
+def _row(own, other, judged_on="test", *, trained=True):
+    given = {"macs": 28_040_000, "sibling_macs": 28_310_000, "judged_on": judged_on, "trained": trained}
+    return SiblingRow(stage="prune", sibling="prune-sibling", top1_pct=own, sibling_top1_pct=other, **given)
+
+
+def test_a_network_straight_after_its_cut_gets_no_verdict():
+    line = sibling_line(_row(40.0, 80.0, trained=False))
+    assert line.endswith("not trained since it was cut, so no verdict yet")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,9 @@ def test_before_a_benchmark_the_stages_own_validation_counts(pruned):
     page = to_markdown(build_report(pruned.path))
     assert "## Against the stock narrower network" in page
     assert "- prune: 80.00 % at 56.00 M MACs" in page
-    assert "THE SIBLING WINS by 1.00 pp" in page
+    assert "no verdict yet" in page
+    _change(pruned, "prune", key_parts={"config": {"recovery": {"epochs": 2}}})
+    assert "THE SIBLING WINS by 1.00 pp" in to_markdown(build_report(pruned.path))
 
 
 def test_after_a_benchmark_of_both_the_test_pictures_count(pruned):
