@@ -49,6 +49,8 @@ class PruneConfig(StageConfig):
             the classifier always do.
         recovery: trains the pruned network after each round; None leaves that to a later stage.
         alpha: share of the unpruned network's answers in the recovery's loss, 0..1; the labels have the rest.
+            MobileNetV3-Small cut to 33 % of its MACs, 12 epochs on clothing: 86.5 % with the defaults, 85.6 at alpha 0,
+            83.9 at alpha 0.9 and temperature 4 (n = 713, fp32 88.1, one run each).
         temperature: softens both distributions of answers.
         sibling: let the recipe train the sibling of this stage too, and of what is distilled from it.
     """
@@ -76,8 +78,8 @@ class PruneConfig(StageConfig):
     min_width: Annotated[int, Field(ge=1, le=1024)] = 8
     protect: tuple[str, ...] = ()
     recovery: FitOptions | None = None
-    alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
-    temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 4.0
+    alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 1.0
     sibling: bool = True
 
     @field_validator("weights")

@@ -53,9 +53,9 @@ def test_it_trains_for_all_the_epochs_that_the_pruned_network_had(planned):
 
 
 def test_it_has_a_teacher_where_the_pruned_network_had_one(planned):
-    assert planned(TRAIN + IN_ROUNDS)["prune-sibling"].config.alpha == 0.9, "the recovery's"
-    stages = planned(TRAIN + "  - {kind: distill, alpha: 0.5, fit: {epochs: 4}}\n" + PRUNE)
-    assert stages["prune-sibling"].config.alpha == 0.5
+    assert planned(TRAIN + IN_ROUNDS)["prune-sibling"].config.alpha == 0.5, "the recovery's"
+    stages = planned(TRAIN + "  - {kind: distill, alpha: 0.7, fit: {epochs: 4}}\n" + PRUNE)
+    assert stages["prune-sibling"].config.alpha == 0.7
 
 
 def test_what_trains_the_pruned_network_further_trains_the_sibling_too(planned):
