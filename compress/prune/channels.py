@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from compress.errors import UsageError
+from compress.errors import StageError, UsageError
 from compress.models.fold import fold_batch_norm
 from compress.prune.cost import Costs, Kept
 from compress.prune.groups import ChannelGraph, ChannelGroup
@@ -57,8 +57,10 @@ class Anatomy:
 
         Raises:
             UsageError: a pattern names no layer.
+            StageError: a grouped convolution that is not depthwise, or one with a depth multiplier.
         """
         _check_patterns(protected, model)
+        _refuse_grouped(model)
         self._model, self._input_chw, self._head = model, input_chw, head
         self.groups: Sequence[ChannelGroup] = ChannelGraph(copy.deepcopy(model), input_chw).groups(head)
         self.free = [group for group in self.groups if not _is_protected(group, protected)]
@@ -139,6 +141,17 @@ def _structure(group: ChannelGroup, model: nn.Module) -> tuple[object, ...]:
 
 def _is_protected(group: ChannelGroup, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(layer, pattern) for layer in group.makes() for pattern in patterns)
+
+
+def _refuse_grouped(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        plain = not isinstance(module, nn.Conv2d) or module.groups == 1
+        if not (plain or module.groups == module.in_channels == module.out_channels):
+            raise StageError(
+                f"layer '{name}' is a convolution of {module.groups} groups from {module.in_channels} to "
+                f"{module.out_channels} channels: its channels cannot be cut",
+                hint="allowed are plain and depthwise convolutions, as all architectures of `imgc train` have",
+            )
 
 
 def _check_patterns(patterns: Sequence[str], model: nn.Module) -> None:

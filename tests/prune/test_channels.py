@@ -221,3 +221,10 @@ def test_the_stem_is_not_free_and_costs_its_full_width(lively):
     assert "conv_stem" in {group.root for group in anatomy.groups}
     assert "conv_stem" not in anatomy.widths()
     assert [row.protected for row in anatomy.rows({}) if row.root == "conv_stem"] == [True]
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "groups"), [(8, 8, 4), (4, 8, 4)])
+def test_grouped_convolutions_are_refused_by_name(inputs, outputs, groups):
+    net = nn.Sequential(nn.Conv2d(3, inputs, 1), nn.Conv2d(inputs, outputs, 1, groups=groups), nn.Conv2d(outputs, 2, 1))
+    with pytest.raises(StageError, match=f"layer '1' is a convolution of {groups} groups"):
+        Anatomy(net, (3, 8, 8), head="2")
