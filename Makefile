@@ -49,7 +49,9 @@ results-int8: setup ## make the int8 runs (needs ../shared/data), compare with o
 
 SHRINK_RECIPES := $(wildcard recipes/clothing_shrink_*.yaml)
 results-shrink: setup ## make the pruning runs (needs ../shared/data), compare with torch-pruning, write README's table
-	for recipe in $(SHRINK_RECIPES); do $(BIN)/imgc run $$recipe --runs-dir $(RUNS) || exit 1; done
+	for recipe in $(SHRINK_RECIPES); do for seed in 0 1; do \
+		$(BIN)/imgc run $$recipe --set seed=$$seed --name $$(basename $$recipe .yaml)_seed$$seed --runs-dir $(RUNS) || exit 1; \
+	done; done
 	$(BIN)/python -m compress.report.shrink_table README.md $(RUNS)
 
 SHARED := ../shared/data

@@ -144,11 +144,14 @@ def _rival_files(
         )
         if options is not None:
             tuned = folder / f"{stage.id}-tuned.safetensors"
-            save_model(tuned, _fine_tuned(narrow, spec, dataset, options, folder), describe(narrow, spec))
+            _fine_tuned(narrow, spec, dataset, options, folder, loaded.recipe.seed)
+            save_model(tuned, narrow, describe(narrow, spec))
             yield f"the same, {options.epochs} epochs of cross entropy", tuned
 
 
-def _fine_tuned(model: nn.Module, spec: ModelSpec, dataset: Dataset, options: FitOptions, folder: Path) -> nn.Module:
+def _fine_tuned(
+    model: nn.Module, spec: ModelSpec, dataset: Dataset, options: FitOptions, folder: Path, seed: int
+) -> nn.Module:
     """Train in place on the labels alone, as a user of a pruning library would, and return the network."""
     train, val = training_sets(dataset, spec.preprocess, SilentReporter())
 
@@ -164,7 +167,7 @@ def _fine_tuned(model: nn.Module, spec: ModelSpec, dataset: Dataset, options: Fi
         options=options,
         loss=loss,
         work_dir=folder,
-        seed=0,
+        seed=seed,
         head=(arch_info(spec.arch).head,),
     )
     return model
