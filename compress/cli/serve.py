@@ -1,48 +1,111 @@
-"""`imgc serve`: answer HTTP requests with a model file."""
+"""`imgc serve`: answer HTTP requests with model files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from compress.cli.options import RUNS, Run, RunsDir, reporter_of
+from compress.cli.options import RUNS, AsJson, Run, RunsDir, reporter_of
 
 
 def serve(
     ctx: typer.Context,
-    artifact: Annotated[
-        Path | None, typer.Argument(help="An .onnx or .tflite file. Default: the run's newest.")
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=]FILE|RUN...",
+            help="An .onnx or .tflite file, or a run's folder; several with names. Default: the run's newest.",
+        ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")] = 8000,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Pictures worked on at once. Default: cores / workers.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Server processes.")] = 1,
-    max_queue: Annotated[int, typer.Option(min=0, max=100_000, help="Requests that may wait; more are told 503.")] = 32,
-    timeout_ms: Annotated[int, typer.Option(min=1, max=3_600_000, help="Longest time to a reply.")] = 10_000,
-    max_body_mib: Annotated[int, typer.Option(min=1, max=256, help="Largest picture file taken, in MiB.")] = 10,
+    config: Annotated[Path | None, typer.Option("--config", help="YAML or TOML file with settings.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address; 0.0.0.0 lets other machines in. [127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [8000]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes. [1]")] = None,
+    threads: Annotated[int | None, typer.Option(help="Pictures at once in a process. [cores / workers]")] = None,
+    timeout_ms: Annotated[int | None, typer.Option(help="Longest time to a reply. [1000]")] = None,
+    max_queue: Annotated[int | None, typer.Option(help="Requests that may wait; more are told 503. [64]")] = None,
+    max_body_mib: Annotated[int | None, typer.Option(help="Largest picture file, in MiB. [10]")] = None,
+    max_batch: Annotated[int | None, typer.Option(help="Waiting pictures in one call, where it gains. [1]")] = None,
+    cache_mib: Annotated[int | None, typer.Option(help="Memory for known answers; 0: none. [16]")] = None,
+    degrade: Annotated[Path | None, typer.Option(help="A faster model of the same classes, used under load.")] = None,
+    memory_limit_mib: Annotated[int | None, typer.Option(help="Memory of a process. [the container's]")] = None,
+    drain_ms: Annotated[int | None, typer.Option(help="Time of 'not ready, but serving' after SIGTERM. [0]")] = None,
+    rate_limit: Annotated[float | None, typer.Option(help="Requests per second of one client. [any]")] = None,
+    cors_origin: Annotated[list[str] | None, typer.Option(help="Web origin whose pages may call. [none]")] = None,
+    log_requests: Annotated[float | None, typer.Option(help="Share of requests logged, 0..1. [0]")] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Show all settings and leave.")] = False,
+    as_json: AsJson = False,
     run: Run = None,
     runs_dir: RunsDir = RUNS,
 ) -> None:
-    """Serve a model over HTTP.
+    """Serve models over HTTP.
 
-    POST a picture to /v1/classify, or drop one on the page at /.
+    POST a picture to /v1/classify, drop one on the page at /, or speak the Open Inference Protocol at /v2. Settings
+    come from --config, then IMGC_SERVE_* (the API key only so: IMGC_SERVE_API_KEY), then these options.
     """
-    from compress.cli.run_files import given_model, servable_model
-    from compress.serve.config import MIB, ServeConfig
+    from compress.serve.config import MIB
     from compress.serve.run import serve as serve_until_stopped
+    from compress.serve.settings import gather
 
-    config = ServeConfig(
-        artifact=given_model(artifact) if artifact else servable_model(run, runs_dir),
-        host=host,
-        port=port,
-        threads=threads,
-        workers=workers,
-        max_queue=max_queue,
-        timeout_ms=timeout_ms,
-        max_body_bytes=max_body_mib * MIB,
-    )
-    serve_until_stopped(config, reporter=reporter_of(ctx))
+    flags: dict[str, Any] = {
+        "models": _sources(models, config, run, runs_dir),
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "threads": threads,
+        "timeout_ms": timeout_ms,
+        "max_queue": max_queue,
+        "max_body_bytes": None if max_body_mib is None else max_body_mib * MIB,
+        "max_batch": max_batch,
+        "cache_mib": cache_mib,
+        "degrade": degrade,
+        "memory_limit_mib": memory_limit_mib,
+        "drain_ms": drain_ms,
+        "rate_limit": rate_limit,
+        "cors_origins": cors_origin or None,
+        "log_requests": log_requests,
+    }
+    settings = gather(flags, config)
+    if print_config:
+        _print_settings(settings, as_json)
+        return
+    serve_until_stopped(settings.config, reporter=reporter_of(ctx))
+
+
+def _sources(
+    given: list[str] | None, config: Path | None, run: str | None, runs_dir: Path
+) -> list[dict[str, Any]] | None:
+    """Return the models of the command line; None where a file or a variable says them; else the run's newest."""
+    import os
+
+    from compress.cli.run_files import servable_model
+    from compress.serve.settings import PREFIX
+
+    if given:
+        return [_source(text) for text in given]
+    if config is not None or f"{PREFIX}MODELS" in os.environ:
+        return None
+    return [{"path": servable_model(run, runs_dir)}]
+
+
+def _source(text: str) -> dict[str, Any]:
+    from compress.cli.run_files import given_model, servable_model
+
+    name, equals, rest = text.partition("=")
+    named = bool(equals) and "/" not in name and not Path(text).exists()
+    path = Path(rest if named else text)
+    found = servable_model(path.resolve().name, path.resolve().parent) if path.is_dir() else given_model(path)
+    return {"path": found, "name": name if named else None}
+
+
+def _print_settings(settings: Any, as_json: bool) -> None:  # noqa: ANN401 - Settings, imported late
+    from compress.cli.output import print_json, print_table
+    from compress.serve.settings import shown
+
+    rows = shown(settings)
+    if as_json:
+        print_json({name: {"value": value, "from": origin} for name, value, origin in rows})
+    else:
+        print_table("", ("setting", "value", "from"), rows, left=3)

@@ -49,7 +49,7 @@ def read_pixels(source: Path | bytes, preprocess: Preprocess) -> NDArray[np.uint
 
 
 @lru_cache(maxsize=16)
-def _table(mean: tuple[float, float, float], std: tuple[float, float, float]) -> NDArray[np.float32]:
+def pixel_table(mean: tuple[float, float, float], std: tuple[float, float, float]) -> NDArray[np.float32]:
     """Return (v/255 - mean)/std for v in 0..255 and each channel, f32 [3,256], rounded once from f64."""
     values = np.arange(256, dtype=np.float64) / 255
     table: NDArray[np.float32] = ((values - np.array(mean)[:, None]) / np.array(std)[:, None]).astype(np.float32)
@@ -61,7 +61,7 @@ def normalize(pixels_NHWC: NDArray[np.uint8], preprocess: Preprocess) -> NDArray
 
     A look-up in a table of 256 values, so that the result cannot depend on the batch or on the processor.
     """
-    table = _table(preprocess.mean, preprocess.std)
+    table = pixel_table(preprocess.mean, preprocess.std)
     n, height, width, _ = pixels_NHWC.shape
     images_NCHW = np.empty((n, 3, height, width), dtype=np.float32)
     for channel in range(3):

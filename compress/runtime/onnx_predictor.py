@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from compress.core.formats import Format, Precision
 from compress.core.preprocess import Preprocess
 from compress.core.spec import SPEC_KEY, ModelSpec
+from compress.data.transforms import normalize
 from compress.errors import ModelFileError, missing_backend
 from compress.runtime.host import saturates_u8s8
-from compress.runtime.predictor import Floats, check_images, check_spec, damaged, foreign_spec, no_preprocess
+from compress.runtime.predictor import Floats, Pixels, check_images, check_spec, damaged, foreign_spec, no_preprocess
 
 _INPUT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -24,17 +25,23 @@ class OnnxPredictor:
     format = Format.ONNX
 
     def __init__(
-        self, path: Path, *, threads: int, spec: ModelSpec | None = None, preprocess: Preprocess | None = None
+        self,
+        path: Path,
+        *,
+        threads: int,
+        spec: ModelSpec | None = None,
+        preprocess: Preprocess | None = None,
+        content: bytes | None = None,
     ) -> None:
         """Load the file; see `open_predictor` for the errors."""
-        session, version = _session(path, threads)
+        session, version = _session(path, threads, content)
         self.path = path
         self.threads = threads
         self.runtime = f"onnxruntime {version}"
         self._session = session
         self._input, self._type, self._batch, chw = _input_of(session, path)
         self._output, classes = _output_of(session, path)
-        self.spec = spec or _spec_in(session, path) or _foreign(path, chw, classes, preprocess)
+        self.spec = spec or _spec_in(session, path) or _foreign(path, chw, classes, preprocess, content)
         check_spec(path, self.spec, chw, classes)
 
     def predict(self, images_NCHW: Floats) -> Floats:
@@ -45,6 +52,10 @@ class OnnxPredictor:
             return self._run(images)
         parts = [self._run_padded(images[at : at + self._batch]) for at in range(0, len(images), self._batch)]
         return np.concatenate(parts)
+
+    def predict_pixels(self, pixels_NHWC: Pixels) -> Floats:
+        """Return logits_NK; see `Predictor.predict_pixels`."""
+        return self.predict(normalize(pixels_NHWC, self.spec.preprocess))
 
     def _run(self, images_NCHW: np.ndarray[Any, Any]) -> Floats:
         logits_NK = self._session.run([self._output], {self._input: images_NCHW})[0]
@@ -57,7 +68,7 @@ class OnnxPredictor:
         return self._run(padded)[: len(images_NCHW)]
 
 
-def _session(path: Path, threads: int) -> tuple[Any, str]:
+def _session(path: Path, threads: int, content: bytes | None) -> tuple[Any, str]:
     try:
         import onnxruntime as ort
     except ImportError as error:
@@ -71,7 +82,8 @@ def _session(path: Path, threads: int) -> tuple[Any, str]:
         # Without it, two products are added in 16 bits and clipped: wrong sums where weights and activations are large.
         options.add_session_config_entry("session.x64quantprecision", "1")
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]), ort.__version__
+        model = str(path) if content is None else content
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]), ort.__version__
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         raise damaged(path, "ONNX", error) from error
 
@@ -109,19 +121,20 @@ def _spec_in(session: Any, path: Path) -> ModelSpec | None:  # noqa: ANN401 - on
         ) from error
 
 
-def _foreign(path: Path, chw: list[int | None], classes: int | None, preprocess: Preprocess | None) -> ModelSpec:
+def _foreign(
+    path: Path, chw: list[int | None], classes: int | None, preprocess: Preprocess | None, content: bytes | None
+) -> ModelSpec:
     if preprocess is None:
         raise no_preprocess(path)
     if classes is None:
         raise ModelFileError(f"{path}: the graph does not say how many classes its output has", hint="give its spec")
     free = (3, preprocess.crop_px, preprocess.crop_px)
     sizes = [found if found is not None else default for found, default in zip(chw, free, strict=True)]
-    return foreign_spec(path, sizes, classes, _precision(path), preprocess)
+    return foreign_spec(path, sizes, classes, _precision(content or path.read_bytes()), preprocess)
 
 
-def _precision(path: Path) -> Precision:
+def _precision(data: bytes) -> Precision:
     """Return the precision of another tool's file by the operators it names; op types are plain text in the file."""
-    data = path.read_bytes()
     if b"DynamicQuantizeLinear" in data:
         return Precision.DYNAMIC
     if b"QuantizeLinear" in data or b"QLinearConv" in data:

@@ -18,6 +18,7 @@ from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, StageError, UsageError
 
 Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
 
 
 class Predictor(Protocol):
@@ -58,6 +59,9 @@ class Predictor(Protocol):
             StageError: the images have not the shape or type that the model takes.
         """
 
+    def predict_pixels(self, pixels_NHWC: Pixels) -> Floats:
+        """Return logits_NK for pictures as `read_pixels` leaves them: `predict` of `normalize`, bit for bit."""
+
 
 def open_predictor(
     path: Path,
@@ -66,6 +70,7 @@ def open_predictor(
     device: str = "cpu",
     spec: ModelSpec | None = None,
     preprocess: Preprocess | None = None,
+    content: bytes | None = None,
 ) -> Predictor:
     """Open a model file of any format and return it ready to predict.
 
@@ -76,6 +81,8 @@ def open_predictor(
         spec: what the model is, for a file that does not say so itself; it wins over the file's own.
         preprocess: how images are prepared, for a file of another tool; the rest of the spec (arch "foreign", labels
             "0".."K-1") is then read from the graph. Ignored when the file or `spec` says it.
+        content: the bytes of an ONNX or TFLite file that was read already: no later change of the file can reach this
+            predictor (a runtime that maps the file would crash when it is overwritten in place).
 
     Raises:
         UsageError: `threads` is below 1.
@@ -86,7 +93,8 @@ def open_predictor(
         raise UsageError(f"threads must be at least 1, found {threads}")
     path = Path(path)
     fmt = format_of(path)
-    _check_file(path)
+    if content is None:
+        _check_file(path)
     if fmt is Format.TORCH:
         from compress.runtime.torch_predictor import TorchPredictor
 
@@ -94,10 +102,10 @@ def open_predictor(
     if fmt is Format.ONNX:
         from compress.runtime.onnx_predictor import OnnxPredictor
 
-        return OnnxPredictor(path, threads=threads, spec=spec, preprocess=preprocess)
+        return OnnxPredictor(path, threads=threads, spec=spec, preprocess=preprocess, content=content)
     from compress.runtime.tflite_predictor import TflitePredictor
 
-    return TflitePredictor(path, threads=threads, spec=spec, preprocess=preprocess)
+    return TflitePredictor(path, threads=threads, spec=spec, preprocess=preprocess, content=content)
 
 
 def _check_file(path: Path) -> None:
@@ -126,6 +134,17 @@ def check_images(images_NCHW: Floats, spec: ModelSpec, path: Path) -> None:
             f"{path}: takes float32 images of shape [N, {', '.join(map(str, spec.input_chw))}],"
             f" found {images_NCHW.dtype} {list(shape)}",
             hint="prepare the images with the model's own preprocessing",
+        )
+
+
+def check_pixels(pixels_NHWC: Pixels, hwc: Sequence[int], path: Path) -> None:
+    """Raise StageError unless the pixels are uint8 [N, H, W, C] with N >= 1 and H, W, C as the model takes them."""
+    shape = pixels_NHWC.shape
+    if pixels_NHWC.dtype != np.uint8 or len(shape) != 4 or shape[1:] != tuple(hwc) or shape[0] < 1:
+        raise StageError(
+            f"{path}: takes uint8 pixels of shape [N, {', '.join(map(str, hwc))}],"
+            f" found {pixels_NHWC.dtype} {list(shape)}",
+            hint="prepare the pictures with the model's own preprocessing",
         )
 
 

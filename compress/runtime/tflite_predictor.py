@@ -11,8 +11,18 @@ from numpy.typing import NDArray
 from compress.core.formats import Format, Precision
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
+from compress.data.transforms import pixel_table
 from compress.errors import ModelFileError, missing_backend
-from compress.runtime.predictor import Floats, check_images, check_spec, damaged, foreign_spec, no_preprocess
+from compress.runtime.predictor import (
+    Floats,
+    Pixels,
+    check_images,
+    check_pixels,
+    check_spec,
+    damaged,
+    foreign_spec,
+    no_preprocess,
+)
 
 _IDENTIFIER = b"TFL3"  # bytes 4..8 of every TFLite flatbuffer
 _QUANTIZED = (np.int8, np.uint8)
@@ -29,25 +39,47 @@ class TflitePredictor:
     format = Format.TFLITE
 
     def __init__(
-        self, path: Path, *, threads: int, spec: ModelSpec | None = None, preprocess: Preprocess | None = None
+        self,
+        path: Path,
+        *,
+        threads: int,
+        spec: ModelSpec | None = None,
+        preprocess: Preprocess | None = None,
+        content: bytes | None = None,
     ) -> None:
         """Load the file; see `open_predictor` for the errors."""
         self.path = path
         self.threads = threads
-        self._interpreter, self.runtime = _interpreter(path, threads)
+        self._interpreter, self.runtime = _interpreter(path, threads, content)
         self._input = _one(self._interpreter.get_input_details(), path, "input", rank=4)
         self._output = _one(self._interpreter.get_output_details(), path, "output", rank=2)
         self._batch, *hwc = (int(size) for size in self._input["shape"])
         chw = [hwc[2], hwc[0], hwc[1]]
         classes = int(self._output["shape"][1])
-        self.spec = spec or _spec_in(path) or self._foreign(chw, classes, preprocess)
+        self.spec = spec or _spec_in(path, content) or self._foreign(chw, classes, preprocess)
         check_spec(path, self.spec, chw, classes)
         self.delegate_partitions = _partitions(self._interpreter)
+        table = pixel_table(self.spec.preprocess.mean, self.spec.preprocess.std)
+        self._pixel_values = quantize_input(table, self._input)  # [3, 256]: what each pixel value becomes at the input
 
     def predict(self, images_NCHW: Floats) -> Floats:
         """Return logits_NK; the file's fixed batch is run as often as needed. See `Predictor.predict`."""
         check_images(images_NCHW, self.spec, self.path)
-        values = _channels_last(quantize_input(images_NCHW, self._input))
+        return self._answers(_channels_last(quantize_input(images_NCHW, self._input)))
+
+    def predict_pixels(self, pixels_NHWC: Pixels) -> Floats:
+        """Return logits_NK by one look-up a pixel, straight to the integers of the input.
+
+        See `Predictor.predict_pixels`. A third of the time of an int8 MobileNetV3-Small went into the floats between.
+        """
+        channels, height, width = self.spec.input_chw
+        check_pixels(pixels_NHWC, (height, width, channels), self.path)
+        values_NHWC = np.empty(pixels_NHWC.shape, self._pixel_values.dtype)
+        for channel, table in enumerate(self._pixel_values):
+            values_NHWC[..., channel] = np.take(table, pixels_NHWC[..., channel], mode="clip")
+        return self._answers(values_NHWC)
+
+    def _answers(self, values: NDArray[Any]) -> Floats:
         parts = [self._run(values[at : at + self._batch]) for at in range(0, len(values), self._batch)]
         return dequantize_output(parts[0] if len(parts) == 1 else np.concatenate(parts), self._output)
 
@@ -98,25 +130,30 @@ def dequantize_output(values: NDArray[Any], detail: dict[str, Any]) -> Floats:
     return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
 
 
-def _interpreter(path: Path, threads: int) -> tuple[Any, str]:
+def _interpreter(path: Path, threads: int, content: bytes | None) -> tuple[Any, str]:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise missing_backend("ai_edge_litert", "serve") from error
     from importlib.metadata import version
 
-    with path.open("rb") as file:
-        if file.read(8)[4:] != _IDENTIFIER:
-            raise ModelFileError(
-                f"{path}: not a TFLite file (the identifier 'TFL3' is missing at byte 4)",
-                hint="imgc export --format tflite makes one",
-            )
+    if (content or _start_of(path))[4:8] != _IDENTIFIER:
+        raise ModelFileError(
+            f"{path}: not a TFLite file (the identifier 'TFL3' is missing at byte 4)",
+            hint="imgc export --format tflite makes one",
+        )
+    model = {"model_path": str(path)} if content is None else {"model_content": content}
     try:
-        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter = Interpreter(**model, num_threads=threads)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise damaged(path, "TFLite", error) from error
     return interpreter, f"litert {version('ai-edge-litert')}"
+
+
+def _start_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(8)
 
 
 def _one(details: list[dict[str, Any]], path: Path, role: str, *, rank: int) -> dict[str, Any]:
@@ -130,10 +167,10 @@ def _one(details: list[dict[str, Any]], path: Path, role: str, *, rank: int) -> 
     return details[0]
 
 
-def _spec_in(path: Path) -> ModelSpec | None:
+def _spec_in(path: Path, content: bytes | None) -> ModelSpec | None:
     from compress.runtime.tflite_meta import read_spec
 
-    return read_spec(path.read_bytes(), str(path))
+    return read_spec(content or path.read_bytes(), str(path))
 
 
 def _partitions(interpreter: Any) -> int:  # noqa: ANN401 - LiteRT ships no types

@@ -10,8 +10,9 @@ import numpy as np
 
 from compress.core.formats import Format
 from compress.core.spec import ModelSpec
+from compress.data.transforms import normalize
 from compress.errors import missing_backend
-from compress.runtime.predictor import Floats, check_images
+from compress.runtime.predictor import Floats, Pixels, check_images
 
 
 class TorchPredictor:
@@ -35,6 +36,10 @@ class TorchPredictor:
         self._device = torch.device(device)
         # channels_last is 2-5x on the CPU for depthwise nets.
         self._model = model.eval().to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def predict_pixels(self, pixels_NHWC: Pixels) -> Floats:
+        """Return logits_NK; see `Predictor.predict_pixels`."""
+        return self.predict(normalize(pixels_NHWC, self.spec.preprocess))
 
     def predict(self, images_NCHW: Floats) -> Floats:
         """Return logits_NK; see `Predictor.predict`."""

@@ -2,52 +2,82 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from compress.serve.errors import overloaded
+from compress.serve.pool import Job
 
 
-@dataclass
+@dataclass(slots=True)
 class Slot:
-    """One admitted request; `work` is what a thread does for it, once handed over."""
+    """One admitted request; `jobs` are what threads do for it, once handed over."""
 
-    work: asyncio.Future[Any] | None = None
+    jobs: list[Job] = field(default_factory=list)
 
 
 class Admission:
-    """Counts requests from their headers until their work has left its thread, even when nobody waits for it any more.
+    """Counts requests from their headers until their work has left its threads, even when nobody waits any more.
 
     So a pool full of abandoned work still counts as full. Used from the event loop alone: needs no lock.
+
+    Attributes:
+        inside: requests admitted and not gone.
+        inside_bytes: bytes of bodies that they declared.
+        refusing: whether nobody is let in, because memory is short.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, limit_bytes: int) -> None:
         self.limit = limit
+        self.limit_bytes = limit_bytes
         self.inside = 0
+        self.inside_bytes = 0
+        self.refusing = False
 
     @contextmanager
-    def slot(self) -> Iterator[Slot]:
+    def slot(self, declared_bytes: int, wait_s: float, remaining_s: float) -> Iterator[Slot]:
         """Hold one place.
 
+        Args:
+            declared_bytes: of the body; 0 when the client did not say.
+            wait_s: predicted wait before a thread is free.
+            remaining_s: what the request has left.
+
         Raises:
-            RequestError: 503 when all places are taken.
+            RequestError: 503 when all places are taken, or the answer would come too late.
         """
-        if self.inside >= self.limit:
-            raise overloaded()
+        self._check(declared_bytes, wait_s, remaining_s)
         self.inside += 1
+        self.inside_bytes += declared_bytes
         slot = Slot()
         try:
             yield slot
         finally:
-            if slot.work is None:
-                self.inside -= 1
-            else:
-                slot.work.add_done_callback(self._leave)
+            running = [job.done for job in slot.jobs if not job.done.done()]
+            if not running:
+                self._leave(declared_bytes)
+            else:  # only a request that gave up waiting leaves work behind
+                left = set(running)
 
-    def _leave(self, work: asyncio.Future[Any]) -> None:
+                def on_done(done: object) -> None:
+                    left.discard(done)
+                    if not left:
+                        self._leave(declared_bytes)
+
+                for done in running:
+                    done.add_done_callback(on_done)
+
+    def _check(self, declared_bytes: int, wait_s: float, remaining_s: float) -> None:
+        if self.refusing:
+            raise overloaded("memory")
+        if self.inside >= self.limit:
+            raise overloaded("count")
+        if self.inside and self.inside_bytes + declared_bytes > self.limit_bytes:
+            raise overloaded("bytes")
+        if wait_s >= remaining_s:
+            raise overloaded("wait")
+
+    def _leave(self, declared_bytes: int) -> None:
         self.inside -= 1
-        if not work.cancelled():
-            work.exception()  # fetched, so that abandoned work does not end as a log line about a lost exception
+        self.inside_bytes -= declared_bytes

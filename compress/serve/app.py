@@ -1,96 +1,129 @@
-"""`create_app`: the HTTP face of one served model."""
+"""`create_app`: the HTTP face of the served models."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from compress.serve.classify import Classify
 from compress.serve.config import ServeConfig
-from compress.serve.errors import RequestError, bad_request
-from compress.serve.gateway import RequestIds, error_response
+from compress.serve.crew import Crew
+from compress.serve.errors import RequestError, bad_request, internal
+from compress.serve.gateway import Gateway, error_response
+from compress.serve.limits import ApiKey, RateLimit
+from compress.serve.metrics import CONTENT_TYPE, merged, prometheus_text
+from compress.serve.openapi import complete
 from compress.serve.page import page_routes
 from compress.serve.service import Service
+from compress.serve.status import gauges, health, model_facts
 
-MAX_TOP_K = 1000
+CREW_VARIABLE = "IMGC_SERVE_CREW"  # the folder in which the processes of one port find each other
+CLASSIFY = "/v1/classify"
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
-_IMAGE_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
 
-def create_app(config: ServeConfig) -> FastAPI:
-    """Return the application; the model is open and warm when this returns, and served once the app has started.
+def create_app(config: ServeConfig) -> ASGIApp:
+    """Return the application; the models are open and warm when this returns, and served once it has started.
 
     Raises:
-        UsageError: no such file, or a torch file.
+        UsageError: no such file, a torch file, two models of one name, a smaller model with other labels.
         ModelFileError: a file that cannot be run.
-        BackendMissingError: the runtime that the file needs is not installed.
+        BackendMissingError: the runtime that a file needs is not installed.
     """
-    service = Service(config)
+    return app_of(Service(config))
+
+
+def app_of(service: Service) -> ASGIApp:
+    """Return the application over a service."""
+    config = service.config
+    crew = Crew(_crew_folder(), lambda: service.metrics.snapshot(gauges(service)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.ready = True
+        await service.start()
+        await crew.join()
         yield
-        service.close()
+        await service.stop()
+        await crew.leave()
 
-    # docs pages would load their script from elsewhere, which the content policy forbids
-    app = FastAPI(title="imgc serve", lifespan=lifespan, docs_url=None, redoc_url=None, routes=page_routes())
-    app.add_middleware(RequestIds)
-    _add_error_handlers(app)
-    _add_routes(app, service)
-    return app
+    classify = Classify(service)
+    routes = [*page_routes(), Route(CLASSIFY, classify, methods=["POST"])]
+    # FastAPI's docs pages would load their script from elsewhere, which the content policy forbids
+    app = FastAPI(title="imgc serve", lifespan=lifespan, docs_url=None, redoc_url=None, routes=routes)
+    _add_error_handlers(app, service)
+    _add_routes(app, service, crew)
+    complete(app, config)
+    key, rate = config.api_key, config.rate_limit
+    gateway: ASGIApp = Gateway(
+        app,
+        hot={CLASSIFY: classify},
+        metrics=service.metrics,
+        key=ApiKey(key.get_secret_value()) if key else None,
+        rate=RateLimit(rate) if rate else None,
+        log_requests=config.log_requests,
+    )
+    if config.cors_origins:
+        gateway = CORSMiddleware(gateway, allow_origins=config.cors_origins, allow_methods=["*"], allow_headers=["*"])
+    return gateway
 
 
-def _add_routes(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/classify", openapi_extra=_IMAGE_BODY)
-    async def classify(request: Request, top_k: Annotated[int, Query(ge=1, le=MAX_TOP_K)] = 5) -> Response:
-        """Classify the image in the raw request body."""
-        return JSONResponse(await service.classify(request, top_k))
-
-    @app.get("/healthz")
-    @app.get("/readyz")
+def _add_routes(app: FastAPI, service: Service, crew: Crew) -> None:
+    @app.get("/healthz", summary="Which models answer, and how they are doing")
+    @app.get("/readyz", summary="The same, for a balancer: 503 while requests should go elsewhere")
     async def ready() -> Response:
-        """Say whether requests are answered, and by which model."""
-        return JSONResponse(service.health())
+        return JSONResponse(health(service))
 
-    @app.get("/livez")
+    @app.get("/livez", summary="Say that the process runs")
     async def live() -> Response:
-        """Say that the process runs."""
         return JSONResponse({"status": "alive"})
 
+    @app.get("/metrics", summary="Counts in Prometheus's text format, of all processes of this port")
+    async def metrics() -> Response:
+        total = merged(await crew.snapshots())
+        return Response(prometheus_text(total, model_facts(service)), media_type=CONTENT_TYPE)
 
-def _add_error_handlers(app: FastAPI) -> None:
+
+def _add_error_handlers(app: FastAPI, service: Service) -> None:
+    def reply(request: Request, fault: RequestError) -> ASGIApp:
+        service.metrics.rejections[fault.reason] += 1
+        return error_response(request.scope, fault)
+
     @app.exception_handler(RequestError)
-    async def on_fault(request: Request, fault: RequestError) -> Response:
-        return error_response(request, fault)
+    async def on_fault(request: Request, fault: RequestError) -> ASGIApp:
+        return reply(request, fault)
 
     @app.exception_handler(RequestValidationError)
-    async def on_bad_parameter(request: Request, error: RequestValidationError) -> Response:
-        return error_response(request, bad_request("; ".join(_complaint(item) for item in error.errors())))
+    async def on_bad_parameter(request: Request, error: RequestValidationError) -> ASGIApp:
+        return reply(request, bad_request("; ".join(_complaint(item) for item in error.errors())))
 
     @app.exception_handler(HTTPException)
-    async def on_http_error(request: Request, error: HTTPException) -> Response:
+    async def on_http_error(request: Request, error: HTTPException) -> ASGIApp:
         code = _HTTP_CODES.get(error.status_code, "http_error")
-        headers = dict(error.headers or {})
-        return error_response(request, RequestError(error.status_code, code, str(error.detail), headers=headers))
+        return reply(
+            request, RequestError(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
+        )
 
     @app.exception_handler(Exception)
-    async def on_bug(request: Request, _: Exception) -> Response:
-        # sent from outside the middleware, so it sets the id itself; the traceback goes to the log, not to the client
-        headers = {"X-Request-Id": request.state.request_id}
-        return error_response(request, RequestError(500, "internal", "the server failed", headers=headers))
+    async def on_bug(request: Request, _: Exception) -> ASGIApp:
+        return reply(request, internal())  # raised again behind it: the gateway writes the traceback to the log
 
 
 def _complaint(item: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in item["loc"][1:])
     return f"{name}: {item['msg']} (found {str(item.get('input'))[:40]!r})"
+
+
+def _crew_folder() -> Path | None:
+    folder = os.environ.get(CREW_VARIABLE)
+    return Path(folder) if folder else None

@@ -1,36 +1,116 @@
-"""`ServeConfig`: what `imgc serve` may be told."""
+"""`ServeConfig`: what `imgc serve` may be told. Where each value came from is in `compress.serve.settings`."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 MIB = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAX_MODELS = 16
 
 
-class ServeConfig(BaseModel):
-    """Which model is served, where, and how much work is let in at once.
+class ModelSource(BaseModel):
+    """One served file.
 
     Attributes:
-        artifact: an .onnx or .tflite file; its labels and preprocessing come from the file itself.
-        host: address to listen on.
-        port: port to listen on; 0 lets the system choose a free one.
-        threads: images worked on at once in one process, each by one thread; None: the usable cores over `workers`.
-        max_body_bytes: largest request body that is read.
-        max_queue: accepted requests that may wait beyond those being worked on; more are told 503.
-        timeout_ms: time from the request's headers to its reply; later is told 504.
-        workers: server processes sharing the port, each with its own model, threads and queue.
+        path: an .onnx or .tflite file.
+        name: how requests call it; None: the architecture, or the file's name where another tool made it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    artifact: Path
+    path: Path
+    name: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str | None) -> str | None:
+        if name is not None and not _NAME.fullmatch(name):
+            raise ValueError(f"a model's name is 1 to 64 of A-Z a-z 0-9 . _ -, found {name[:80]!r}")
+        return name
+
+
+class ServeConfig(BaseModel):
+    """Which models are served, where, and how much work is let in at once.
+
+    Attributes:
+        models: the served files; the first answers requests that name none. Also taken as `{name: path}`, and each
+            as `path` or `name=path`.
+        degrade: a smaller or faster file for the same labels, kept warm, that answers for the first under load.
+        host: address to listen on.
+        port: port to listen on; 0 lets the system choose a free one.
+        workers: server processes sharing the port, each with its own models, threads, queue and cache.
+        threads: pictures worked on at once in one process, each by one thread; None: the usable cores over `workers`.
+        timeout_ms: time from a request's headers to its reply; later is told 504. `X-Timeout-Ms` may lower it.
+        max_body_bytes: largest request body that is read.
+        max_files: most pictures in one multipart request, and most images in one tensor request.
+        max_queue: accepted requests that may wait beyond those being worked on; more are told 503.
+        max_queue_bytes: bytes of bodies that may be inside at once; more are told 503.
+        max_connections: open connections in one process; more are closed at once.
+        header_timeout_ms: time a connection has to send a request's headers, then it is closed.
+        max_batch: most waiting pictures that one model call takes, where the model gains by it; 1: never more than one.
+        cache_mib: memory for answers to pictures seen before; 0: none.
+        memory_limit_mib: memory of one process, over `workers` when it is the container's; None: the cgroup's limit.
+        stuck_ms: a worker thread that is this long in one piece of work is given up and replaced.
+        drain_ms: time after SIGTERM in which requests are still served while /readyz answers 503 (one process only).
+        api_key: what `X-API-Key` or `Authorization: Bearer` must carry; None: no key asked.
+        rate_limit: requests per second that one client address may make, in bursts of twice as many; None: any.
+        cors_origins: web origins whose pages may call the server.
+        log_requests: share of the answered requests that are logged, 0..1; failures of the server are always.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: Annotated[tuple[ModelSource, ...], Field(min_length=1, max_length=_MAX_MODELS)]
+    degrade: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
-    threads: Annotated[int, Field(ge=1, le=256)] | None = None
-    max_body_bytes: Annotated[int, Field(ge=1024, le=256 * MIB)] = 10 * MIB
-    max_queue: Annotated[int, Field(ge=0, le=100_000)] = 32
-    timeout_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 10_000
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    timeout_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 1000
+    max_body_bytes: Annotated[int, Field(ge=1024, le=256 * MIB)] = 10 * MIB
+    max_files: Annotated[int, Field(ge=1, le=256)] = 16
+    max_queue: Annotated[int, Field(ge=0, le=100_000)] = 64
+    max_queue_bytes: Annotated[int, Field(ge=1024, le=4096 * MIB)] = 64 * MIB
+    max_connections: Annotated[int, Field(ge=1, le=100_000)] = 2048
+    header_timeout_ms: Annotated[int, Field(ge=10, le=600_000)] = 10_000
+    max_batch: Annotated[int, Field(ge=1, le=64)] = 1
+    cache_mib: Annotated[int, Field(ge=0, le=65_536)] = 16
+    memory_limit_mib: Annotated[int, Field(ge=64, le=1 << 24)] | None = None
+    stuck_ms: Annotated[int, Field(ge=100, le=3_600_000)] = 30_000
+    drain_ms: Annotated[int, Field(ge=0, le=600_000)] = 0
+    api_key: SecretStr | None = None
+    rate_limit: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    cors_origins: tuple[str, ...] = ()
+    log_requests: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _read_models(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a file, a variable or a caller says
+        if isinstance(given, dict):
+            return [{"name": name, "path": path} for name, path in given.items()]
+        if isinstance(given, (list, tuple)):
+            return [_source(one) if isinstance(one, str | Path) else one for one in given]
+        return given
+
+    @model_validator(mode="after")
+    def _check(self) -> ServeConfig:
+        names = [source.name for source in self.models if source.name is not None]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two models are called {', '.join(twice)}")
+        if self.api_key is not None and not self.api_key.get_secret_value():
+            raise ValueError("the API key is empty")
+        if self.drain_ms and self.workers > 1:
+            raise ValueError("drain_ms needs workers: 1 (with more, the parent keeps the port while they restart)")
+        return self
+
+
+def _source(given: str | Path) -> dict[str, str]:
+    text = str(given)
+    name, equals, path = text.partition("=")
+    return {"name": name, "path": path} if equals and path and "/" not in name else {"path": text}

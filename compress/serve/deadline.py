@@ -10,13 +10,15 @@ from compress.serve.errors import deadline_passed
 class Deadline:
     """A point in time, `timeout_ms` after it was made. A thread cannot be stopped, so work asks before each step."""
 
+    __slots__ = ("end_s", "timeout_ms")
+
     def __init__(self, timeout_ms: int) -> None:
         self.timeout_ms = timeout_ms
-        self._end_s = monotonic() + timeout_ms / 1000
+        self.end_s = monotonic() + timeout_ms / 1000
 
     def remaining_s(self) -> float:
         """Return the seconds left, 0 when none are."""
-        return max(0.0, self._end_s - monotonic())
+        return max(0.0, self.end_s - monotonic())
 
     def check(self, before: str) -> None:
         """Do nothing while time is left.
@@ -24,5 +26,5 @@ class Deadline:
         Raises:
             RequestError: 504, naming the step that was not begun.
         """
-        if self.remaining_s() <= 0:
+        if monotonic() >= self.end_s:
             raise deadline_passed(self.timeout_ms, before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 RETRY_AFTER_S = 1
 
 
@@ -14,6 +16,7 @@ class RequestError(Exception):
         message: one sentence for people.
         headers: HTTP headers that belong to the status.
         body_unread: the client may still be sending, so the connection must not be reused.
+        reason: what is counted in the metrics: the code, or more exactly why.
     """
 
     def __init__(
@@ -24,6 +27,7 @@ class RequestError(Exception):
         *,
         headers: dict[str, str] | None = None,
         body_unread: bool = False,
+        reason: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -31,6 +35,7 @@ class RequestError(Exception):
         self.message = message
         self.headers = headers or {}
         self.body_unread = body_unread
+        self.reason = reason or code
 
 
 def bad_request(message: str) -> RequestError:
@@ -72,15 +77,48 @@ def bad_model_output(message: str) -> RequestError:
     return RequestError(500, "bad_model_output", message)
 
 
-def overloaded() -> RequestError:
-    """Return 503: as many requests as may wait are waiting."""
-    return RequestError(503, "overloaded", "too many requests are waiting", headers={"Retry-After": str(RETRY_AFTER_S)})
+def internal() -> RequestError:
+    """Return 500: a fault of ours; the log has the traceback, the client does not."""
+    return RequestError(500, "internal", "the server failed")
 
 
-def not_ready() -> RequestError:
-    """Return 503: the model is not warm yet, or the server is stopping."""
-    message = "the server is starting or stopping"
-    return RequestError(503, "not_ready", message, headers={"Retry-After": str(RETRY_AFTER_S)})
+def unauthorized() -> RequestError:
+    """Return 401: the server asks for a key and did not get it."""
+    message = "this server asks for its API key: send it as X-API-Key, or as Authorization: Bearer"
+    return RequestError(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
+
+
+def unknown_model(name: str, known: Sequence[str]) -> RequestError:
+    """Return 404: no such model here."""
+    return RequestError(404, "unknown_model", f"no model {name[:80]!r} is served here (served: {', '.join(known)})")
+
+
+def too_many_requests(per_s: float, wait_s: int) -> RequestError:
+    """Return 429: this client asks more often than it may."""
+    message = f"more than the {per_s:g} requests per second allowed to one client"
+    return RequestError(429, "too_many_requests", message, headers={"Retry-After": str(wait_s)})
+
+
+def overloaded(reason: str) -> RequestError:
+    """Return 503: what may be inside is inside; `reason` is one of count, bytes, wait, memory."""
+    words = {
+        "count": "too many requests are waiting",
+        "bytes": "the requests that are waiting are too large together",
+        "wait": "the wait would be longer than the time this request has",
+        "memory": "the server is short of memory",
+    }
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return RequestError(503, "overloaded", words[reason], headers=headers, reason=reason)
+
+
+def not_ready(why: str = "the server is starting or stopping") -> RequestError:
+    """Return 503: the model is not warm yet, a worker is being replaced, or the server is stopping."""
+    return RequestError(503, "not_ready", why, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def worker_lost() -> RequestError:
+    """Return 500: the thread that worked on this request died or hung, and was replaced."""
+    return RequestError(500, "worker_lost", "the worker thread of this request was lost and has been replaced")
 
 
 def deadline_passed(timeout_ms: int, before: str) -> RequestError:

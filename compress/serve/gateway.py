@@ -1,68 +1,137 @@
-"""What every request passes through: its id, the limits on its body, and the one shape of every error."""
+"""What every request passes through: id, key, the client's rate, counts, log, and the one shape of errors."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+import random
 import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
+from time import monotonic
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from compress.serve.deadline import Deadline
-from compress.serve.errors import (
-    BODY,
-    RequestError,
-    bad_request,
-    deadline_passed,
-    empty_body,
-    incomplete_body,
-    too_large,
-    unsupported_type,
-)
+from compress.serve.errors import RequestError, internal
+from compress.serve.limits import ApiKey, RateLimit
+from compress.serve.metrics import Metrics
 
+log = logging.getLogger("imgc.serve")
+access = logging.getLogger("imgc.access")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-_RAW_TYPES = ("", "application/octet-stream", "application/x-www-form-urlencoded")  # the last is curl's default
 _LINGER_S = 2.0
+_DROPPED_BYTES = 1 << 20  # an unread body of at most this size is read and dropped, and the connection lives on
+_WORK = ("/v1/", "/v2/models", "/v2/repository")  # what costs; the page, health and documentation stay open
+_KEYED = (*_WORK, "/metrics")
 
 
-class RequestIds:
-    """Pure ASGI middleware: gives each request an id, the client's own where it is safe to echo, and sends it back."""
+class Gateway:
+    """Pure ASGI, around the whole application (a `BaseHTTPMiddleware` would cost a quarter of a millisecond).
 
-    def __init__(self, app: ASGIApp) -> None:
+    Sets `state.request_id`: the client's own where it is safe to echo. Everything else that a client sends is answered
+    by the application or by an error of ours; nothing leaves without a status that is counted.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hot: Mapping[str, ASGIApp],
+        metrics: Metrics,
+        key: ApiKey | None,
+        rate: RateLimit | None,
+        log_requests: float,
+    ) -> None:
+        """Wrap an application; `hot` are POST routes that are reached without the framework's routing."""
         self.app = app
+        self.hot = hot
+        self.metrics = metrics
+        self.key = key
+        self.rate = rate
+        self.log_requests = log_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with `state.request_id` set."""
+        """Pass the request on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
-        extra = [(b"x-request-id", request_id), (b"x-content-type-options", b"nosniff")]
+        extra = ((b"x-request-id", request_id), (b"x-content-type-options", b"nosniff"))
+        status, begun_s = 0, monotonic()
 
         async def send_with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *extra]
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *extra]
             await send(message)
 
-        await self.app(scope, receive, send_with_id)
+        try:
+            await self._handle(scope, receive, send_with_id)
+        except Exception:
+            log.exception("request %s failed", request_id.decode())
+            if not status:
+                await error_response(scope, internal())(scope, receive, send_with_id)
+        finally:
+            self.metrics.see_status(status)
+            self._log(scope, status, begun_s)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._let_in(scope)
+            app = self.hot.get(scope["path"]) if scope["method"] == "POST" else None
+            await (app or self.app)(scope, receive, send)
+        except RequestError as fault:
+            self.metrics.rejections[fault.reason] += 1
+            await error_response(scope, fault)(scope, receive, send)
+
+    def _let_in(self, scope: Scope) -> None:
+        path = scope["path"]
+        if self.key is not None and path.startswith(_KEYED):
+            self.key.check(scope["headers"])
+        if self.rate is not None and path.startswith(_WORK):
+            client = scope.get("client")
+            self.rate.take(client[0] if client else "", monotonic())
+
+    def _log(self, scope: Scope, status: int, begun_s: float) -> None:
+        if status < 500 and random.random() >= self.log_requests:
+            return
+        took_ms = round((monotonic() - begun_s) * 1000, 3)
+        facts = {"id": scope["state"]["request_id"], "method": scope["method"], "path": scope["path"][:200]}
+        access.info("request", extra={"facts": {**facts, "status": status, "ms": took_ms}})
 
 
-class LingeringResponse(JSONResponse):
+class JsonReply:
+    """A small ASGI response: a status, JSON, headers."""
+
+    def __init__(self, content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        self.status = status
+        self.body = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        self.headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(self.body)).encode()),
+            *((name.lower().encode(), value.encode()) for name, value in (headers or {}).items()),
+        ]
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+class LingeringReply(JsonReply):
     """Answers, reads on for a moment, then closes the connection.
 
     Closing at once while the client still sends would reset the connection, and the answer would be lost with it.
     """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Send the whole answer, drop what else arrives (for at most 2 s), end."""
-        headers = [*self.raw_headers, (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        headers = [*self.headers, (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         with suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_S):
@@ -71,56 +140,19 @@ class LingeringResponse(JSONResponse):
         await send({"type": "http.response.body", "body": b""})
 
 
-def error_response(request: Request, fault: RequestError) -> Response:
+def error_response(scope: Scope, fault: RequestError) -> ASGIApp:
     """Return the answer that every error has: `{"error", "code", "request_id"}`."""
-    content = {"error": fault.message, "code": fault.code, "request_id": request.state.request_id}
-    kind = LingeringResponse if fault.body_unread else JSONResponse
-    return kind(content, status_code=fault.status, headers=fault.headers)
+    content = {"error": fault.message, "code": fault.code, "request_id": scope["state"]["request_id"]}
+    kind = LingeringReply if fault.body_unread or _is_long(scope) else JsonReply
+    return kind(content, fault.status, fault.headers)
 
 
-def check_headers(headers: Mapping[str, str], max_body_bytes: int) -> None:
-    """Let a request's headers pass.
-
-    Raises:
-        RequestError: 415 a declared type that is no image, 413 a declared length over the limit.
-    """
-    declared = headers.get("content-type", "").split(";")[0].strip().lower()
-    if declared not in _RAW_TYPES and not declared.startswith("image/"):
-        raise unsupported_type(f"the content type '{declared[:80]}'")
-    length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit() and len(length) < 20):
-        raise bad_request("Content-Length is not a length")
-    if int(length) > max_body_bytes:
-        raise too_large(max_body_bytes, body_unread=True)
+def _is_long(scope: Scope) -> bool:
+    """Return whether a body is declared that is too long to be read only to be dropped."""
+    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return not length.isdigit() or len(length) > 12 or int(length) > _DROPPED_BYTES
 
 
-async def read_body(receive: Receive, max_body_bytes: int, deadline: Deadline) -> bytes:
-    """Return the whole body.
-
-    Raises:
-        RequestError: 400 empty or cut short, 413 over the limit (as soon as it is), 504 too slow.
-    """
-    try:
-        async with asyncio.timeout(deadline.remaining_s()):
-            body = await _read(receive, max_body_bytes)
-    except TimeoutError:
-        raise deadline_passed(deadline.timeout_ms, BODY) from None
-    if not body:
-        raise empty_body()
-    return body
-
-
-async def _read(receive: Receive, max_body_bytes: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise incomplete_body()
-        chunk, more = message.get("body", b""), message.get("more_body", False)
-        size += len(chunk)
-        if size > max_body_bytes:
-            raise too_large(max_body_bytes, body_unread=more)
-        chunks.append(chunk)
-    return b"".join(chunks)
+def _request_id(scope: Scope) -> bytes:
+    given: bytes = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()

@@ -5,19 +5,25 @@ Legend: N images, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from statistics import median
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.core.digest import sha256_file
+from compress.core.digest import sha256_bytes
 from compress.core.formats import Format, format_of
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, UsageError
 from compress.runtime.predictor import Predictor, open_predictor
 
 _WARM_UP_RUNS = 2  # the first allocates, the second shows that it can be repeated
+_TRIALS = 7
+_GAIN = 0.95  # a batch must take less than this share of the time that its pictures take one by one
 
 
 class Inference:
@@ -25,52 +31,99 @@ class Inference:
 
     An ONNX Runtime session is safe to share, so it is lent to all threads at once; a LiteRT interpreter is not, so
     each thread's worth has its own. Every predictor runs single-threaded: N callers of one thread beat one of N.
+    The file is read once: whatever happens to it later cannot reach the model (mapped into memory, a file that is
+    overwritten in place would end the process with SIGBUS).
 
     Attributes:
+        name: how requests call it.
         spec: what the model is and expects.
-        name: the architecture, or the file's name where another tool made the file.
-        version: first 12 hex digits of the file's SHA-256.
+        format: of the file.
+        size_bytes: of the file.
+        sha256: of the file, 64 hex digits.
         runtime: name and version of what runs the model.
+        max_batch: pictures that one call takes at most; 1 where a batch is no faster than its pictures one by one.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, *, name: str | None = None, max_batch: int = 1) -> None:
         """Open and warm the model for `threads` callers at once.
 
         Raises:
             UsageError: there is no such file, or it is a torch file, which is for training and not for serving.
             ModelFileError: the file is damaged, or its answers do not have the shape its labels ask for.
         """
-        fmt = check_servable(path)
-        self.version = sha256_file(path)[:12]
-        first = open_predictor(path, threads=1)
+        self.format = check_servable(path)
+        self._path = path
+        self._content = path.read_bytes()
+        self.size_bytes = len(self._content)
+        self.sha256 = sha256_bytes(self._content)
+        first = self._open()
         self.spec: ModelSpec = first.spec
         self.runtime: str = first.runtime
-        self.name = path.stem if self.spec.arch == "foreign" else self.spec.arch
-        shared = fmt is Format.ONNX
-        rest = [first if shared else open_predictor(path, threads=1) for _ in range(threads - 1)]
+        self.name = name or (path.stem if self.spec.arch == "foreign" else self.spec.arch)
+        self._shared = first if self.format is Format.ONNX else None
         self._idle: SimpleQueue[Predictor] = SimpleQueue()
-        for predictor in [first] if shared else [first, *rest]:
-            self._warm_up(predictor, path)
-        for predictor in [first, *rest]:
-            self._idle.put(predictor)
+        self._warm_up(first)
+        self._idle.put(first)
+        for _ in range(threads - 1):
+            self.add_predictor()
+        self.max_batch = max_batch if max_batch > 1 and self._gains(max_batch) else 1
+
+    @property
+    def version(self) -> str:
+        """Return the first 12 hex digits of the file's SHA-256."""
+        return self.sha256[:12]
 
     def predict(self, images_NCHW: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits_NK of images_NCHW f32; blocks while all predictors are lent. Safe from any thread."""
+        with self._lent() as predictor:
+            return predictor.predict(images_NCHW)
+
+    def predict_pixels(self, pixels_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return logits_NK of pictures as `read_pixels` leaves them. Otherwise as `predict`."""
+        with self._lent() as predictor:
+            return predictor.predict_pixels(pixels_NHWC)
+
+    def add_predictor(self) -> None:
+        """Make room for one caller more: at the start, or for one whose call never ends."""
+        predictor = self._shared or self._open()
+        if predictor is not self._shared:
+            self._warm_up(predictor)
+        self._idle.put(predictor)
+
+    @contextmanager
+    def _lent(self) -> Iterator[Predictor]:
         predictor = self._idle.get()
         try:
-            return predictor.predict(images_NCHW)
+            yield predictor
         finally:
             self._idle.put(predictor)
 
-    def _warm_up(self, predictor: Predictor, path: Path) -> None:
-        blank_NCHW = np.zeros((1, *self.spec.input_chw), dtype=np.float32)
+    def _open(self) -> Predictor:
+        return open_predictor(self._path, threads=1, content=self._content)
+
+    def _warm_up(self, predictor: Predictor) -> None:
         for _ in range(_WARM_UP_RUNS):
-            logits_NK = predictor.predict(blank_NCHW)
+            logits_NK = predictor.predict(self._blank(1))
         if logits_NK.shape != (1, self.spec.num_classes):
             raise ModelFileError(
-                f"{path}: answers one image with the shape {logits_NK.shape}, "
+                f"{self._path}: answers one image with the shape {logits_NK.shape}, "
                 f"but it names {self.spec.num_classes} labels (allowed: (1, {self.spec.num_classes}))"
             )
+
+    def _gains(self, batch: int) -> bool:
+        """Return whether a batch takes clearly less time than its pictures one by one, measured by turns."""
+        one, many = self._blank(1), self._blank(batch)
+        pairs = [(_seconds(self.predict, many), _seconds(self.predict, one)) for _ in range(_TRIALS)]
+        return median(many_s for many_s, _ in pairs) < _GAIN * batch * median(one_s for _, one_s in pairs)
+
+    def _blank(self, n: int) -> NDArray[np.float32]:
+        return np.zeros((n, *self.spec.input_chw), dtype=np.float32)
+
+
+def _seconds(call: Callable[[NDArray[np.float32]], object], images_NCHW: NDArray[np.float32]) -> float:
+    begun = perf_counter()
+    call(images_NCHW)
+    return perf_counter() - begun
 
 
 def check_servable(path: Path) -> Format:

@@ -1,22 +1,24 @@
-"""`Classifier`: the bytes of one picture in, its best classes out. Knows no HTTP; runs in a worker thread.
+"""What a worker thread does for a request: decode, preprocess, infer. And the best classes of an answer. Knows no HTTP.
 
 Legend: N images, C channels, H height, W width, K classes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compress.data.decode import BadImageError
-from compress.data.transforms import normalize, read_pixels
+from compress.data.transforms import read_pixels
 from compress.errors import StageError
 from compress.serve.deadline import Deadline
-from compress.serve.errors import bad_model_output, undecodable, unsupported_type
+from compress.serve.errors import RequestError, bad_model_output, internal, undecodable, unsupported_type
 from compress.serve.inference import Inference
+from compress.serve.pool import Job
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
 
@@ -30,55 +32,142 @@ class Prediction:
     score: float
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The best classes, best first, and what the two halves of the work took."""
+@dataclass(slots=True, eq=False)
+class Work(Job):
+    """One picture (its file's bytes) or one batch of tensors (f32 [N,C,H,W]) on its way through a thread.
 
-    predictions: tuple[Prediction, ...]
-    decode_ms: float
-    infer_ms: float
+    Attributes:
+        model: what answers.
+        deadline: checked before each step that would be in vain after it.
+        input: bytes, or images_NCHW.
+        logits_NK: the answer; None until there is one.
+        fault: why there is none.
+        error: a fault of ours, for the log.
+        queue_ms: time from the hand-over to a thread.
+        decode_ms: time of decoding and preprocessing.
+        infer_ms: time of the model's call; of the whole batch, if it answered several.
+    """
+
+    model: Inference
+    deadline: Deadline
+    input: bytes | NDArray[np.float32]
+    logits_NK: NDArray[np.float32] | None = None
+    fault: RequestError | None = None
+    error: BaseException | None = None
+    queue_ms: float = 0.0
+    decode_ms: float = 0.0
+    infer_ms: float = 0.0
 
 
-class Classifier:
-    """Decodes and preprocesses exactly as evaluation does, then asks the model."""
+def room(first: Work) -> int:
+    """Return how many pictures may share one call of the model with this one."""
+    return first.model.max_batch if isinstance(first.input, bytes) else 1
 
-    def __init__(self, inference: Inference) -> None:
-        self.inference = inference
 
-    def classify(self, body: bytes, top_k: int, deadline: Deadline) -> Answer:
-        """Return the `top_k` best classes (all, when the model has fewer).
+def fits(first: Work, other: Work) -> bool:
+    """Return whether both are pictures for the same model."""
+    return first.model is other.model and isinstance(other.input, bytes)
 
-        Raises:
-            RequestError: 415 no image, 422 an image that does not decode, 504 too late, 500 logits not finite.
-        """
-        spec = self.inference.spec
-        deadline.check("decoding")
-        begun = perf_counter()
-        images_NCHW = self._pixels(body)
-        decoded = perf_counter()
-        deadline.check("inference")
-        logits_K = self.inference.predict(images_NCHW)[0]
-        inferred = perf_counter()
-        try:
-            predictions = tuple(Prediction(i, spec.labels[i], score) for i, score in best(logits_K, top_k))
-        except StageError as error:
-            raise bad_model_output(error.message) from error
-        return Answer(predictions, decode_ms=(decoded - begun) * 1000, infer_ms=(inferred - decoded) * 1000)
 
-    def _pixels(self, body: bytes) -> NDArray[np.float32]:
-        if not looks_like_an_image(body):
-            raise unsupported_type(f"the first bytes {body[:8].hex(' ')}")
-        preprocess = self.inference.spec.preprocess
-        try:
-            pixels_HWC = read_pixels(body, preprocess)
-        except BadImageError as error:
-            raise undecodable(error.reason) from error
-        return normalize(pixels_HWC[None], preprocess)
+def do(works: Sequence[Work]) -> None:
+    """Do pictures for one model together, or one batch of tensors; outcomes are left in the works.
+
+    A picture that fails, fails alone. Nothing is raised, except what ends a thread.
+    """
+    now_s = monotonic()
+    for work in works:
+        work.queue_ms = (now_s - work.queued_s) * 1000
+    if isinstance(works[0].input, bytes):
+        _do_pictures(works)
+    else:
+        _guarded(works, lambda: _infer_tensors(works[0]))
+
+
+def _do_pictures(works: Sequence[Work]) -> None:
+    pixels = [_pixels(work) for work in works]
+    ready = [(work, one_HWC) for work, one_HWC in zip(works, pixels, strict=True) if one_HWC is not None]
+    if ready:
+        left = [work for work, _ in ready]
+        _guarded(left, lambda: _infer_pixels(left, [one_HWC for _, one_HWC in ready]))
+
+
+def _pixels(work: Work) -> NDArray[np.uint8] | None:
+    """Return u8 [H,W,C], or None, with the fault left in the work."""
+    found: list[NDArray[np.uint8]] = []
+    begun = perf_counter()
+    _guarded([work], lambda: found.append(_decode(work)))
+    work.decode_ms = (perf_counter() - begun) * 1000
+    return found[0] if found else None
+
+
+def _decode(work: Work) -> NDArray[np.uint8]:
+    assert isinstance(work.input, bytes), "tensors are not decoded"
+    work.deadline.check("decoding")
+    if not looks_like_an_image(work.input):
+        raise unsupported_type(f"the first bytes {work.input[:8].hex(' ')}")
+    try:
+        pixels_HWC = read_pixels(work.input, work.model.spec.preprocess)
+    except BadImageError as error:
+        raise undecodable(error.reason) from error
+    work.deadline.check("inference")
+    return pixels_HWC
+
+
+def _infer_pixels(works: Sequence[Work], pixels: Sequence[NDArray[np.uint8]]) -> None:
+    begun = perf_counter()
+    logits_NK = works[0].model.predict_pixels(np.stack(pixels))
+    _leave(works, logits_NK, (perf_counter() - begun) * 1000)
+
+
+def _infer_tensors(work: Work) -> None:
+    assert not isinstance(work.input, bytes), "pictures are decoded first"
+    work.deadline.check("inference")
+    begun = perf_counter()
+    logits_NK = work.model.predict(work.input)
+    work.infer_ms = (perf_counter() - begun) * 1000
+    _check_finite(logits_NK)
+    work.logits_NK = logits_NK
+
+
+def _leave(works: Sequence[Work], logits_NK: NDArray[np.float32], infer_ms: float) -> None:
+    for work, row_K in zip(works, logits_NK, strict=True):
+        work.infer_ms = infer_ms
+        if np.isfinite(row_K).all():
+            work.logits_NK = row_K[None].copy()  # a copy: the row would keep the whole batch alive in the cache
+        else:
+            work.fault = bad_model_output(_NOT_FINITE)
+
+
+_NOT_FINITE = "the model answered with numbers that are not finite: export it again"
+
+
+def _check_finite(logits_NK: NDArray[np.float32]) -> None:
+    if not np.isfinite(logits_NK).all():
+        raise bad_model_output(_NOT_FINITE)
+
+
+def _guarded(works: Sequence[Work], step: Callable[[], None]) -> None:
+    """Do a step; whatever it raises becomes the fault of these works, so that each of them gets its reply."""
+    try:
+        step()
+    except RequestError as fault:
+        for work in works:
+            work.fault = fault
+    except Exception as error:
+        for work in works:
+            work.fault, work.error = internal(), error
 
 
 def looks_like_an_image(body: bytes) -> bool:
     """Return whether the first bytes are those of a format that is read here."""
     return body.startswith(_SIGNATURES) or (body[:4] == b"RIFF" and body[8:12] == b"WEBP")
+
+
+def softmax(logits_K: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the share of each class, 0..1, sum 1; the greatest is taken off first, so that nothing overflows."""
+    powers_K = np.exp(logits_K.astype(np.float64) - float(logits_K.max()))
+    shares_K: NDArray[np.float64] = powers_K / powers_K.sum()
+    return shares_K
 
 
 def best(logits_K: NDArray[np.float32], top_k: int) -> list[tuple[int, float]]:
@@ -89,7 +178,11 @@ def best(logits_K: NDArray[np.float32], top_k: int) -> list[tuple[int, float]]:
     """
     if not np.isfinite(logits_K).all():
         raise StageError("the model answered with numbers that are not finite", hint="export the model again")
-    shifted_K = logits_K.astype(np.float64) - logits_K.max()
-    scores_K = np.exp(shifted_K) / np.exp(shifted_K).sum()
+    scores_K = softmax(logits_K)
     order = np.argsort(-logits_K, kind="stable")[:top_k]
     return [(int(i), float(scores_K[i])) for i in order]
+
+
+def predictions(logits_K: NDArray[np.float32], labels: Sequence[str], top_k: int) -> list[Prediction]:
+    """Return the `top_k` best classes, best first (all, when there are fewer)."""
+    return [Prediction(index, labels[index], score) for index, score in best(logits_K, top_k)]

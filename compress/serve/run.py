@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from compress.core.stage import Reporter, SilentReporter
 from compress.errors import UsageError, missing_backend
 from compress.serve.config import ServeConfig
+from compress.serve.json_log import log_as_json
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
+
+    from compress.serve.service import Service
 
 _CONFIG_VARIABLE = "IMGC_SERVE_CONFIG"  # how a server process is told its config by its parent
 _GRACE_S = 5
@@ -25,6 +31,8 @@ _BACKLOG = 2048
 def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then finish the accepted requests and return.
 
+    With several processes, SIGHUP replaces them one by one, each ready before the old one goes.
+
     Raises:
         UsageError: no such file, a torch file, or an address that cannot be listened on.
         ModelFileError: a file that cannot be run.
@@ -33,61 +41,97 @@ def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
     try:
         import uvicorn
 
-        from compress.serve.app import create_app
+        from compress.serve.app import app_of
+        from compress.serve.service import Service
     except ModuleNotFoundError as error:
         raise missing_backend(error.name or "uvicorn", "serve") from error
-    app = create_app(config)  # also with many processes: a bad file is refused here, once, and not by each of them
+    log_as_json()
+    service = Service(config)  # also with many processes: a bad file is refused here, once, and not by each of them
     with _listen(config) as listener:
         host, port = listener.getsockname()[:2]
         say = reporter or SilentReporter()
-        say.info(f"serving {config.artifact} on http://{f'[{host}]' if ':' in host else host}:{port}")
+        names = ", ".join(f"{model.name} ({model.spec.precision.value})" for model in service.models.values())
+        say.info(f"serving {names} on http://{f'[{host}]' if ':' in host else host}:{port}")
         if config.workers == 1:
-            _run_here(uvicorn.Server(uvicorn.Config(app, **_options(config))), listener)
+            _run_here(uvicorn.Server(uvicorn.Config(app_of(service), **_options(config))), listener, service)
         else:
-            del app
+            del service
             _run_processes(config, listener)
 
 
-def app_from_environment() -> FastAPI:
+def app_from_environment() -> ASGIApp:
     """Return the application of a server process, by the config its parent left in the environment."""
     from compress.serve.app import create_app
 
+    log_as_json()
     return create_app(ServeConfig.model_validate_json(os.environ[_CONFIG_VARIABLE]))
 
 
 def _options(config: ServeConfig) -> dict[str, Any]:
+    from compress.serve.protocol import guarded
+
     return {
-        "http": "httptools" if find_spec("httptools") else "h11",
+        "http": guarded(config.header_timeout_ms, config.max_connections),
         "loop": "uvloop" if find_spec("uvloop") else "asyncio",
         "ws": "none",
         "lifespan": "on",
         "access_log": False,
-        "log_level": "warning",
+        "log_config": None,
         "server_header": False,
         "proxy_headers": False,
+        "backlog": _BACKLOG,
         "timeout_graceful_shutdown": config.timeout_ms // 1000 + _GRACE_S,
     }
 
 
-def _run_here(server: Any, listener: socket.socket) -> None:  # noqa: ANN401 - uvicorn.Server, imported late
-    """Run until a signal. uvicorn raises the signal again when it is done; ours makes that a clean return."""
+def _run_here(server: Any, listener: socket.socket, service: Service) -> None:  # noqa: ANN401 - uvicorn.Server, imported late
+    """Run until a signal. uvicorn raises the signal again when it is done; ours makes that a clean return.
+
+    With `drain_ms`, a first signal makes the server say that it is not ready, so that balancers look elsewhere, while
+    it goes on serving; it ends that much later, or at a second signal.
+    """
 
     def stop(*_: object) -> None:
         server.should_exit = True
 
-    with _signal_handler(stop):
+    def drain(*_: object) -> None:
+        if service.draining or not service.config.drain_ms:
+            stop()
+        else:
+            service.draining = True
+            threading.Timer(service.config.drain_ms / 1000, stop).start()
+
+    with _signal_handler(drain), _without_own_handlers(server):
         server.run(sockets=[listener])
+
+
+@contextmanager
+def _without_own_handlers(server: Any) -> Iterator[None]:  # noqa: ANN401 - uvicorn.Server
+    """Keep uvicorn from taking the signals: it would end at once."""
+    server.capture_signals = nullcontext
+    yield
 
 
 def _run_processes(config: ServeConfig, listener: socket.socket) -> None:
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
-    os.environ[_CONFIG_VARIABLE] = config.model_dump_json()
+    from compress.serve.app import CREW_VARIABLE
+
+    os.environ[_CONFIG_VARIABLE] = _text_of(config)
     entry = f"{__name__}:{app_from_environment.__name__}"
     options = uvicorn.Config(entry, factory=True, workers=config.workers, **_options(config))
-    with _signal_handler(signal.SIG_DFL):
+    with tempfile.TemporaryDirectory(prefix="imgc-serve-") as folder, _signal_handler(signal.SIG_DFL):
+        os.environ[CREW_VARIABLE] = folder
         Multiprocess(options, sockets=[listener]).run()
+
+
+def _text_of(config: ServeConfig) -> str:
+    """Return the config as JSON with the key in it: the environment of a child is read by this user alone."""
+    values = config.model_dump(mode="json")
+    if config.api_key is not None:
+        values["api_key"] = config.api_key.get_secret_value()
+    return json.dumps(values)
 
 
 @contextmanager

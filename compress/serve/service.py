@@ -1,93 +1,284 @@
-"""`Service`: one request from admission to answer, over a pool of worker threads."""
+"""`Service`: one request from admission to answer, over warm models and a watched pool of threads."""
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from time import perf_counter
+import hashlib
+import io
+import logging
+from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
-from starlette.requests import Request
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from compress.core.cores import usable_cores
-from compress.serve.admission import Admission
-from compress.serve.config import ServeConfig
+from compress.errors import UsageError
+from compress.serve.admission import Admission, Slot
+from compress.serve.cache import AnswerCache, Key
+from compress.serve.config import MIB, ServeConfig
 from compress.serve.deadline import Deadline
-from compress.serve.errors import deadline_passed, not_ready
-from compress.serve.gateway import check_headers, read_body
+from compress.serve.degrade import Degrader
+from compress.serve.errors import deadline_passed, not_ready, unknown_model, worker_lost
 from compress.serve.inference import Inference
-from compress.serve.logic import Classifier
+from compress.serve.logic import Work, do, fits, room
+from compress.serve.memory import MemoryAlarm, Pressure, cgroup_limit_bytes, resident_bytes
+from compress.serve.metrics import Metrics
+from compress.serve.pool import WorkerPool, resolve
+
+log = logging.getLogger("imgc.serve")
+_WATCH_S = 0.25
+_KEY_BYTES = 16
+_WARM_UP_SIZE = (64, 64)
+_WARM_UP_MS = 60_000
+_MAX_REPLACED = 16  # threads given up; each may hold memory and a core for ever, so beyond it only a restart helps
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one picture got.
+
+    Attributes:
+        logits_K: f32.
+        model: which model answered.
+        cached: whether it was known already, or computed for an equal picture at the same time.
+        queue_ms, decode_ms, infer_ms: of the work done for this request; 0 when cached.
+    """
+
+    logits_K: NDArray[np.float32]
+    model: Inference
+    cached: bool
+    queue_ms: float = 0.0
+    decode_ms: float = 0.0
+    infer_ms: float = 0.0
 
 
 class Service:
-    """Holds the warm model, the worker threads and the count of requests inside.
+    """Holds the warm models, the worker threads, the cache, and the count of requests inside.
 
     Attributes:
-        ready: whether requests are let in; set once the application has started, cleared when it stops.
+        models: by name, in the order given.
+        degraded: the smaller model that answers for the first under load; None: there is none.
+        ready: whether requests are let in.
+        draining: whether SIGTERM came: served, but said to be not ready.
     """
 
     def __init__(self, config: ServeConfig) -> None:
-        """Open and warm the model; errors as `Inference` raises them."""
+        """Open and warm the models; errors as `Inference` raises them.
+
+        Raises:
+            UsageError: two models have one name, or the smaller model has other labels than the first.
+        """
         threads = config.threads or max(1, usable_cores() // config.workers)
         self.config = config
-        self.inference = Inference(config.artifact, threads)
-        self.classifier = Classifier(self.inference)
-        self.admission = Admission(threads + config.max_queue)
+        self.models = _open_models(config, threads)
+        self.first = next(iter(self.models.values()))
+        self.degraded = _open_degraded(config, self.first, threads)
+        self.pool: WorkerPool[Work] = WorkerPool(threads, do, room, fits)
+        self.admission = Admission(threads + config.max_queue, config.max_queue_bytes)
+        self.cache = AnswerCache(config.cache_mib * MIB)
+        self.degrader = Degrader()
+        self.alarm = MemoryAlarm(_memory_limit(config))
+        self.metrics = Metrics()
         self.ready = False
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="classify")
+        self.draining = False
+        self._watch: asyncio.Task[None] | None = None
 
-    async def classify(self, request: Request, top_k: int) -> dict[str, Any]:
-        """Return the body of the answer to one picture.
+    async def start(self) -> None:
+        """Start threads and watch; let requests in."""
+        loop = asyncio.get_running_loop()
+        self._warm_up(loop)
+        self.pool.start(loop)
+        self._watch = asyncio.create_task(self._keep_watch())
+        self.ready = True
 
-        Raises:
-            RequestError: any of the statuses of `compress.serve.errors`.
-        """
-        begun = perf_counter()
-        deadline = Deadline(self.config.timeout_ms)
-        check_headers(request.headers, self.config.max_body_bytes)
-        if not self.ready:
-            raise not_ready()
-        with self.admission.slot() as slot:
-            body = await read_body(request.receive, self.config.max_body_bytes, deadline)
-            loop = asyncio.get_running_loop()
-            slot.work = loop.run_in_executor(self._pool, self.classifier.classify, body, top_k, deadline)
-            # wait, not wait_for: a cancelled future would leave its place while its thread still runs
-            await asyncio.wait({slot.work}, timeout=deadline.remaining_s())
-            if not slot.work.done():
-                raise deadline_passed(self.config.timeout_ms, "the answer was there")
-            answer = slot.work.result()
-        timing_ms = {
-            "decode": round(answer.decode_ms, 3),
-            "infer": round(answer.infer_ms, 3),
-            "total": round((perf_counter() - begun) * 1000, 3),
-        }
-        predictions = [asdict(prediction) for prediction in answer.predictions]
-        return {"id": request.state.request_id, **self.identity(), "predictions": predictions, "timing_ms": timing_ms}
+    def _warm_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take a picture the whole way, so that no request pays for what is loaded at the first (Pillow's codecs)."""
+        file = io.BytesIO()
+        Image.new("RGB", _WARM_UP_SIZE).save(file, "JPEG")
+        for model in [*self.models.values(), *([self.degraded] if self.degraded is not None else [])]:
+            work = Work(loop.create_future(), monotonic(), model, Deadline(_WARM_UP_MS), file.getvalue())
+            do([work])
+            if work.fault is not None:
+                raise work.error or work.fault
 
-    def identity(self) -> dict[str, str]:
-        """Return which model answers: name, version, precision."""
-        model = self.inference
-        return {"model": model.name, "version": model.version, "precision": model.spec.precision.value}
-
-    def health(self) -> dict[str, Any]:
-        """Return what a monitor and the page want to know.
-
-        Raises:
-            RequestError: 503 while the service is not ready.
-        """
-        if not self.ready:
-            raise not_ready()
-        spec = self.inference.spec
-        return {
-            "status": "ok",
-            **self.identity(),
-            "runtime": self.inference.runtime,
-            "num_classes": spec.num_classes,
-            "input_px": spec.preprocess.crop_px,
-        }
-
-    def close(self) -> None:
+    async def stop(self) -> None:
         """Let no more requests in and wait for the threads to finish what they began."""
         self.ready = False
-        self._pool.shutdown(wait=True)
+        if self._watch is not None:
+            self._watch.cancel()
+        await asyncio.to_thread(self.pool.stop, self.config.stuck_ms / 1000)
+
+    def model(self, name: str | None) -> Inference:
+        """Return the model of this name; None: the first.
+
+        Raises:
+            RequestError: 404 no such model.
+        """
+        if name is None:
+            return self.first
+        found = self.models.get(name)
+        if found is None:
+            raise unknown_model(name, tuple(self.models))
+        return found
+
+    def predicted_wait_s(self) -> float:
+        """Return how long a request let in now would wait for a thread, by the running mean of a job's time."""
+        ahead = max(self.admission.inside - self.pool.threads + 1, self.pool.waiting())
+        return max(0, ahead) * self.pool.job_s / self.pool.threads
+
+    def check_open(self) -> None:
+        """Let a request pass while the service takes any.
+
+        Raises:
+            RequestError: 503 starting, stopping, or a lost worker is being replaced.
+        """
+        if not self.ready:
+            raise not_ready()
+
+    def answering(self, model: Inference, deadline: Deadline, allow_degraded: bool) -> Inference:
+        """Return the model that answers for `model` at this load, and take the load in."""
+        if self.degraded is None:
+            return model
+        self.degrader.see(self.predicted_wait_s() * 1000 / deadline.timeout_ms, monotonic())
+        use = self.degrader.active and allow_degraded and model is self.first
+        return self.degraded if use else model
+
+    async def classify(self, model: Inference, body: bytes, deadline: Deadline, slot: Slot) -> Answer:
+        """Return the answer to one picture, from the cache or a thread.
+
+        Raises:
+            RequestError: 415, 422, 500, 504.
+        """
+        if not self.cache.limit_bytes:
+            return _answer(await self._work(model, body, deadline, slot))
+        key: Key = (model.sha256, hashlib.blake2b(body, digest_size=_KEY_BYTES).digest())
+        known = await self._known(key, deadline)
+        if known is not None:
+            self.metrics.cache_hits += 1
+            return Answer(known, model, cached=True)
+        self.metrics.cache_misses += 1
+        return await self._compute(key, model, body, deadline, slot)
+
+    async def infer(
+        self, model: Inference, images_NCHW: NDArray[np.float32], deadline: Deadline, slot: Slot
+    ) -> NDArray[np.float32]:
+        """Return logits_NK of preprocessed images.
+
+        Raises:
+            RequestError: 500, 504.
+        """
+        logits_NK = (await self._work(model, images_NCHW, deadline, slot)).logits_NK
+        assert logits_NK is not None, "work without a fault has an answer"
+        return logits_NK
+
+    async def _known(self, key: Key, deadline: Deadline) -> NDArray[np.float32] | None:
+        """Return the answer kept, or the one being computed for an equal picture; None when there is neither.
+
+        One that is being computed may fail for reasons of its own (its time ran out): then this request tries itself.
+        """
+        while (pending := self.cache.pending.get(key)) is not None:
+            await asyncio.wait({pending}, timeout=deadline.remaining_s())
+            if not pending.done():
+                raise deadline_passed(deadline.timeout_ms, "the answer was there")
+            if (known := self.cache.get(key)) is not None:
+                return known
+        return self.cache.get(key)
+
+    async def _compute(self, key: Key, model: Inference, body: bytes, deadline: Deadline, slot: Slot) -> Answer:
+        """Do the work; equal pictures that come meanwhile wait for it. No other computation of the key is going on."""
+        mine = self.cache.pending[key] = asyncio.get_running_loop().create_future()
+        try:
+            answer = _answer(await self._work(model, body, deadline, slot))
+            self.cache.put(key, answer.logits_K)
+            return answer
+        finally:
+            del self.cache.pending[key]
+            mine.set_result(None)
+
+    async def _work(self, model: Inference, given: bytes | NDArray[np.float32], deadline: Deadline, slot: Slot) -> Work:
+        loop = asyncio.get_running_loop()
+        work = Work(loop.create_future(), monotonic(), model, deadline, given)
+        slot.jobs.append(work)
+        self.pool.submit(work)
+        # wait, not wait_for: a cancelled future would leave its place while its thread still runs
+        await asyncio.wait({work.done}, timeout=deadline.remaining_s())
+        if work.fault is not None and work.done.done():
+            if work.error is not None:
+                log.error("a request failed", exc_info=work.error)
+            raise work.fault
+        if not work.done.done():
+            raise deadline_passed(deadline.timeout_ms, "the answer was there")
+        return work
+
+    async def _keep_watch(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            self._see_memory()
+            if self.degraded is not None:
+                self.degrader.see(self.predicted_wait_s() * 1000 / self.config.timeout_ms, monotonic())
+            for worker in self.pool.lost(self.config.stuck_ms / 1000):
+                await self._replace(worker)
+
+    def _see_memory(self) -> None:
+        before = self.alarm.pressure
+        pressure = self.alarm.see(resident_bytes())
+        self.admission.refusing = pressure is Pressure.HARD
+        self.degrader.forced = pressure >= Pressure.SOFT
+        if pressure >= Pressure.SOFT:
+            self.cache.shrink(self.cache.limit_bytes // 4 if pressure is Pressure.SOFT else 0)
+        if pressure is not before:
+            log.warning("memory: %s", pressure.name.lower())
+
+    async def _replace(self, worker: Any) -> None:  # noqa: ANN401 - the pool's own kind of worker
+        """Put another thread, and a predictor for it, in the place of a lost one; not ready until both are there."""
+        self.metrics.workers_replaced += 1
+        jobs = self.pool.replace(worker)
+        log.error("a worker thread was lost; replaced (%d so far)", self.metrics.workers_replaced)
+        for job in jobs:
+            job.fault = worker_lost()
+        resolve(jobs)
+        self.ready = False
+        for model in {job.model.sha256: job.model for job in jobs}.values():
+            await asyncio.to_thread(model.add_predictor)
+        self.ready = self.metrics.workers_replaced < _MAX_REPLACED
+
+
+def _answer(work: Work) -> Answer:
+    assert work.logits_NK is not None, "work without a fault has an answer"
+    return Answer(work.logits_NK[0], work.model, False, work.queue_ms, work.decode_ms, work.infer_ms)
+
+
+def _open_models(config: ServeConfig, threads: int) -> dict[str, Inference]:
+    models: dict[str, Inference] = {}
+    for source in config.models:
+        model = Inference(source.path, threads, name=source.name, max_batch=config.max_batch)
+        if model.name in models:
+            raise UsageError(
+                f"{source.path}: a model called {model.name} is served already",
+                hint=f"name them: imgc serve a={config.models[0].path} b={source.path}",
+            )
+        models[model.name] = model
+    return models
+
+
+def _open_degraded(config: ServeConfig, first: Inference, threads: int) -> Inference | None:
+    if config.degrade is None:
+        return None
+    smaller = Inference(config.degrade, threads, max_batch=config.max_batch)
+    if smaller.spec.labels != first.spec.labels:
+        raise UsageError(
+            f"{config.degrade}: has other labels than {first.name} "
+            f"({smaller.spec.num_classes} and {first.spec.num_classes} classes), so it cannot answer for it",
+            hint="give a model of the same classes to --degrade",
+        )
+    return smaller
+
+
+def _memory_limit(config: ServeConfig) -> int | None:
+    if config.memory_limit_mib is not None:
+        return config.memory_limit_mib * MIB
+    limit = cgroup_limit_bytes()
+    return None if limit is None else limit // config.workers

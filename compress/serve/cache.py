@@ -1,0 +1,57 @@
+"""`AnswerCache`: answers to pictures seen before, bounded by bytes, the longest unused given up first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Key = tuple[str, bytes]  # which model (its SHA-256, and so its preprocessing), which picture (the bytes' hash)
+_ENTRY_BYTES = 400  # what key, array header and dictionary slot take beside the numbers
+
+
+@dataclass
+class AnswerCache:
+    """A true LRU of logits_K, with one computation for equal pictures that are asked for at the same time.
+
+    Used from the event loop alone: needs no lock. Errors are never kept.
+
+    Attributes:
+        limit_bytes: room for answers; 0 keeps none and joins none.
+        used_bytes: room taken.
+        pending: pictures being computed, so that an equal one waits for the same answer.
+    """
+
+    limit_bytes: int
+    used_bytes: int = 0
+    pending: dict[Key, asyncio.Future[object]] = field(default_factory=dict)
+    _answers: OrderedDict[Key, NDArray[np.float32]] = field(default_factory=OrderedDict)
+
+    def __len__(self) -> int:
+        """Return the number of answers kept."""
+        return len(self._answers)
+
+    def get(self, key: Key) -> NDArray[np.float32] | None:
+        """Return the logits_K kept for this key, and make it the last to go."""
+        logits_K = self._answers.get(key)
+        if logits_K is not None:
+            self._answers.move_to_end(key)
+        return logits_K
+
+    def put(self, key: Key, logits_K: NDArray[np.float32]) -> None:
+        """Keep an answer; one larger than the whole room is not kept."""
+        size = logits_K.nbytes + _ENTRY_BYTES
+        if size > self.limit_bytes or key in self._answers:
+            return
+        self._answers[key] = logits_K
+        self.used_bytes += size
+        self.shrink(self.limit_bytes)
+
+    def shrink(self, to_bytes: int) -> None:
+        """Give up the longest unused answers until at most `to_bytes` are taken."""
+        while self.used_bytes > to_bytes:
+            _, logits_K = self._answers.popitem(last=False)
+            self.used_bytes -= logits_K.nbytes + _ENTRY_BYTES

@@ -1,0 +1,59 @@
+"""Who may ask, and how often: the API key and the rate of each client."""
+
+from __future__ import annotations
+
+import hmac
+import math
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from compress.serve.errors import too_many_requests, unauthorized
+
+_BURST = 2.0  # seconds' worth of requests that a client may make at once
+_MAX_CLIENTS = 10_000
+
+
+class ApiKey:
+    """The one key that opens the server."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key.encode()
+
+    def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Let a request pass that carries the key in `X-API-Key` or as `Authorization: Bearer`.
+
+        Raises:
+            RequestError: 401 no key, or another one; compared in constant time.
+        """
+        given = b""
+        for name, value in headers:
+            if name == b"x-api-key":
+                given = value
+            elif name == b"authorization" and value[:7].lower() == b"bearer ":
+                given = value[7:].strip()
+        if not hmac.compare_digest(given, self._key):
+            raise unauthorized()
+
+
+class RateLimit:
+    """A token bucket for each client address; the longest silent are forgotten beyond 10,000."""
+
+    def __init__(self, per_s: float) -> None:
+        self.per_s = per_s
+        self.burst = max(1.0, per_s * _BURST)
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # address -> (tokens, at which time)
+
+    def take(self, client: str, now_s: float) -> None:
+        """Count one request.
+
+        Raises:
+            RequestError: 429 with the seconds after which the next one is let in.
+        """
+        tokens, then_s = self._buckets.pop(client, (self.burst, now_s))
+        tokens = min(self.burst, tokens + (now_s - then_s) * self.per_s)
+        allowed = tokens >= 1
+        self._buckets[client] = (tokens - 1 if allowed else tokens, now_s)
+        if len(self._buckets) > _MAX_CLIENTS:
+            self._buckets.popitem(last=False)
+        if not allowed:
+            raise too_many_requests(self.per_s, math.ceil((1 - tokens) / self.per_s))

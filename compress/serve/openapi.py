@@ -1,0 +1,147 @@
+"""What `/openapi.json` says of the routes that FastAPI does not know from a signature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from compress.serve.config import ServeConfig
+
+_ERROR = "#/components/schemas/Error"
+_ANSWER = "#/components/schemas/Answer"
+_ANSWERS = "#/components/schemas/Answers"
+_WHAT = {
+    400: "a parameter or body that cannot be used",
+    401: "the API key is missing or another one",
+    404: "no such model",
+    405: "the path is there, the method is not",
+    413: "the body is too large",
+    415: "not an image",
+    422: "an image that does not decode",
+    429: "this client asks too often",
+    500: "a fault of the server",
+    503: "overloaded, starting or stopping; Retry-After says when to come again",
+    504: "the deadline passed",
+}
+_NUMBER = {"type": "number", "minimum": 0}
+_TEXT = {"type": "string"}
+_FLAG = {"type": "boolean"}
+_TIMING = {"type": "object", "properties": dict.fromkeys(("queue", "decode", "infer", "total"), _NUMBER)}
+_PREDICTIONS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["index", "label", "score"],
+        "properties": {
+            "index": {"type": "integer", "minimum": 0},
+            "label": _TEXT,
+            "score": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+    },
+}
+_IDENTITY = {"id": _TEXT, "model": _TEXT, "version": _TEXT, "precision": _TEXT, "degraded": _FLAG}
+SCHEMAS: dict[str, Any] = {
+    "Error": {
+        "type": "object",
+        "required": ["error", "code", "request_id"],
+        "properties": {"error": _TEXT, "code": _TEXT, "request_id": _TEXT},
+    },
+    "Answer": {
+        "type": "object",
+        "required": [*_IDENTITY, "cached", "predictions", "timing_ms"],
+        "properties": {**_IDENTITY, "cached": _FLAG, "predictions": _PREDICTIONS, "timing_ms": _TIMING},
+    },
+    "Answers": {
+        "type": "object",
+        "required": [*_IDENTITY, "results", "timing_ms"],
+        "properties": {
+            **_IDENTITY,
+            "results": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "filename": _TEXT,
+                        "cached": _FLAG,
+                        "predictions": _PREDICTIONS,
+                        "timing_ms": _TIMING,
+                        "error": _TEXT,
+                        "code": _TEXT,
+                    },
+                },
+            },
+            "timing_ms": _TIMING,
+        },
+    },
+}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+def complete(app: FastAPI, config: ServeConfig, more_paths: dict[str, Any] | None = None) -> None:
+    """Make the application's OpenAPI document true: add the routes written as plain ASGI, and every error's shape."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = made()
+            document["paths"] = {"/v1/classify": {"post": _classify(config)}, **document["paths"], **(more_paths or {})}
+            components = document.setdefault("components", {})
+            components["schemas"] = {**components.get("schemas", {}), **SCHEMAS}
+            for path in ("/readyz", "/healthz"):
+                document["paths"][path]["get"]["responses"]["503"] = failure(503)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    # FastAPI's documented way to extend the document
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def failure(status: int) -> dict[str, Any]:
+    """Return the OpenAPI response of an error status."""
+    return {"description": _WHAT[status], "content": {"application/json": {"schema": {"$ref": _ERROR}}}}
+
+
+def _classify(config: ServeConfig) -> dict[str, Any]:
+    answer = {"schema": {"oneOf": [{"$ref": _ANSWER}, {"$ref": _ANSWERS}]}}
+    return {
+        "summary": "Classify a picture, or several",
+        "description": (
+            "The picture's bytes as the raw body (fastest), or a form with one or more files in fields called `file`. "
+            f"A body has at most {config.max_body_bytes} bytes, a form at most {config.max_files} pictures."
+        ),
+        "operationId": "classify",
+        "parameters": [
+            _query("top_k", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5}, "how many classes"),
+            _query("model", _TEXT, "which model; the first when absent"),
+            _query("allow_degraded", {**_FLAG, "default": True}, "whether a smaller model may answer under load"),
+            {
+                "name": "X-Timeout-Ms",
+                "in": "header",
+                "description": f"an earlier deadline than the server's {config.timeout_ms} ms",
+                "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+            },
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "image/*": _BINARY,
+                "application/octet-stream": _BINARY,
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {"file": {"type": "array", "items": _BINARY["schema"], "minItems": 1}},
+                    }
+                },
+            },
+        },
+        "responses": {
+            "200": {"description": "the best classes", "content": {"application/json": answer}},
+            **{str(status): failure(status) for status in _WHAT if status != 405},
+        },
+    }
+
+
+def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}

@@ -1,0 +1,161 @@
+"""`WorkerPool`: threads that decode and infer, watched, and replaced when one dies or hangs.
+
+One thread takes a request from its bytes to its logits: handing over between a decode pool and an inference pool would
+cost two more thread switches a request. How many pictures are inside a model at once is bounded by its predictors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Generic, TypeVar
+
+J = TypeVar("J", bound="Job")
+_SPEED_SHARE = 0.1  # of the newest job in the running mean of seconds a job
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """What one thread does for one request.
+
+    Attributes:
+        done: resolved in the event loop when the work has left its thread; carries nothing, the outcome is in the job.
+        queued_s: when it was handed over.
+    """
+
+    done: asyncio.Future[None]
+    queued_s: float
+
+
+@dataclass(eq=False)
+class _Worker(Generic[J]):
+    """One thread and what it is at.
+
+    Attributes:
+        begun_s: when it began its present work; None: it waits.
+        jobs: its present work.
+        next_job: taken from the queue but not joined to the present work.
+        lost: it was given up: whatever it still brings is delivered, but it takes nothing more.
+    """
+
+    thread: threading.Thread | None = None
+    begun_s: float | None = None
+    jobs: Sequence[J] = ()
+    next_job: J | None = None
+    lost: bool = False
+
+
+@dataclass(eq=False)
+class WorkerPool(Generic[J]):
+    """Threads that take jobs in the order they came.
+
+    Attributes:
+        threads: how many work at once.
+        work: does jobs and leaves their outcomes in them; called in a thread, must not raise.
+        joins: how many waiting jobs may be worked on together with this one (1: none), and whether another one fits.
+        job_s: running mean of the seconds that one job keeps a thread; for the predicted wait.
+    """
+
+    threads: int
+    work: Callable[[Sequence[J]], None]
+    room: Callable[[J], int]
+    fits: Callable[[J, J], bool]
+    job_s: float = 0.005
+    _queue: SimpleQueue[J | None] = field(default_factory=SimpleQueue)
+    _workers: list[_Worker[J]] = field(default_factory=list)
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the threads; outcomes are announced in this event loop."""
+        self._loop = loop
+        self._workers = [self._new_worker() for _ in range(self.threads)]
+
+    def submit(self, job: J) -> None:
+        """Hand over a job."""
+        self._queue.put(job)
+
+    def waiting(self) -> int:
+        """Return how many jobs no thread has begun."""
+        return self._queue.qsize()
+
+    def lost(self, older_than_s: float) -> list[_Worker[J]]:
+        """Return the workers whose thread has died, or is longer than this in one piece of work."""
+        now = monotonic()
+        return [worker for worker in self._workers if _is_lost(worker, now - older_than_s)]
+
+    def replace(self, worker: _Worker[J]) -> Sequence[J]:
+        """Give a worker up, start another in its place, and return the jobs that it was at."""
+        worker.lost = True
+        self._workers[self._workers.index(worker)] = self._new_worker(worker.next_job)
+        return worker.jobs
+
+    def stop(self, wait_s: float) -> None:
+        """Let the threads finish what was handed over, and wait for each at most this long."""
+        for _ in self._workers:
+            self._queue.put(None)
+        for worker in self._workers:
+            if worker.thread is not None:
+                worker.thread.join(wait_s)
+
+    def _new_worker(self, next_job: J | None = None) -> _Worker[J]:
+        worker: _Worker[J] = _Worker(next_job=next_job)
+        worker.thread = threading.Thread(target=self._run, args=(worker,), name="imgc-worker", daemon=True)
+        worker.thread.start()
+        return worker
+
+    def _run(self, worker: _Worker[J]) -> None:
+        while not worker.lost:
+            first, worker.next_job = worker.next_job or self._queue.get(), None
+            if first is None:
+                return
+            worker.jobs = self._gather(first, worker)
+            worker.begun_s = begun_s = monotonic()
+            self.work(worker.jobs)
+            worker.begun_s = None
+            jobs, worker.jobs = worker.jobs, ()
+            self.job_s += _SPEED_SHARE * ((monotonic() - begun_s) / len(jobs) - self.job_s)
+            self._announce(jobs)
+
+    def _gather(self, first: J, worker: _Worker[J]) -> list[J]:
+        """Return the job and those waiting that go with it; never waits for one to come."""
+        jobs, room = [first], self.room(first)
+        while len(jobs) < room:
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                break
+            if job is None or not self.fits(first, job):
+                self._put_back(job, worker)
+                break
+            jobs.append(job)
+        return jobs
+
+    def _put_back(self, job: J | None, worker: _Worker[J]) -> None:
+        if job is None:
+            self._queue.put(None)
+        else:
+            worker.next_job = job
+
+    def _announce(self, jobs: Sequence[J]) -> None:
+        assert self._loop is not None, "a worker runs only after start"
+        try:
+            self._loop.call_soon_threadsafe(resolve, jobs)
+        except RuntimeError:  # the loop was closed: nobody waits any more
+            return
+
+
+def resolve(jobs: Sequence[Job]) -> None:
+    """Announce that these jobs have left their thread; in the event loop only."""
+    for job in jobs:
+        if not job.done.done():
+            job.done.set_result(None)
+
+
+def _is_lost(worker: _Worker[J], since_s: float) -> bool:
+    dead = worker.thread is not None and not worker.thread.is_alive()
+    begun_s = worker.begun_s
+    return dead or (begun_s is not None and begun_s < since_s)

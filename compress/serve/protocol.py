@@ -1,0 +1,79 @@
+"""`GuardedProtocol`: uvicorn's fast HTTP protocol, bounded in what a connection may do before its request exists."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_MAX_HEAD_BYTES = 64 * 1024
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """Closes a connection that sends no complete headers in time, or too many of them, and all beyond a number.
+
+    uvicorn's own keep-alive timer runs only after a first reply, and its parser takes headers of any length.
+
+    Attributes:
+        header_timeout_s: time for the headers of a request, from the connection or from the first byte of the head.
+        max_connections: open at once.
+    """
+
+    header_timeout_s = 10.0
+    max_connections = 2048
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what uvicorn passes
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._in_body = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, or refuse the connection when there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            transport.close()
+            return
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; those of a head are counted and timed, and so is the rest of a body that was answered already."""
+        if self._head_timer is None and (not self._in_body or self.cycle.response_complete):
+            self._await_head()
+        if not self._in_body:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_timer is not None and self._head_bytes > _MAX_HEAD_BYTES:
+            self.send_400_response("The headers are too long.")
+
+    def on_headers_complete(self) -> None:
+        """Start the request: its own deadline counts from here."""
+        self._head_arrived()
+        self._in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End the request's body: what comes next is another head."""
+        self._in_body = False
+        super().on_message_complete()
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(self.header_timeout_s, self.timeout_keep_alive_handler)
+
+    def _head_arrived(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def guarded(header_timeout_ms: int, max_connections: int) -> type[GuardedProtocol]:
+    """Return the protocol with these bounds; uvicorn makes its instances itself and passes no more than its own."""
+    bounds = {"header_timeout_s": header_timeout_ms / 1000, "max_connections": max_connections}
+    return type("BoundedProtocol", (GuardedProtocol,), bounds)

@@ -1,0 +1,132 @@
+"""Where the server's settings come from: defaults, then a file, then `IMGC_SERVE_*`, then flags; the last one wins."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from compress.errors import UsageError
+from compress.serve.config import ServeConfig
+
+PREFIX = "IMGC_SERVE_"
+_MAX_BYTES = 1 << 20
+_RESERVED = ("IMGC_SERVE_CONFIG", "IMGC_SERVE_CREW")  # how a server process hears from its parent
+_LISTS = ("models", "cors_origins")  # written with commas in a variable
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The effective settings, and for each where it came from: `default`, a file, a variable or a flag."""
+
+    config: ServeConfig
+    origins: dict[str, str]
+
+
+def gather(
+    flags: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Return the effective settings.
+
+    Args:
+        flags: what the command line said; None: it did not.
+        file: a YAML or TOML file with fields of `ServeConfig`; relative model paths in it are relative to it.
+        environment: None: this process's.
+
+    Raises:
+        UsageError: a file that cannot be read, an unknown field, a value that is not allowed; names its origin.
+    """
+    layers: list[tuple[str, Mapping[str, Any]]] = []
+    if file is not None:
+        layers.append((str(file), _in_file(file)))
+    layers += [(PREFIX + name.upper(), {name: value}) for name, value in _in_environment(environment).items()]
+    given = {name: value for name, value in flags.items() if value is not None}
+    layers += [(_flag(name), {name: value}) for name, value in given.items()]
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(ServeConfig.model_fields, "default")
+    for origin, layer in layers:
+        for name, value in layer.items():
+            _check_known(name, origin)
+            values[name], origins[name] = value, origin
+    try:
+        return Settings(ServeConfig.model_validate(values), origins)
+    except ValidationError as error:
+        raise _bad_value(error, origins) from error
+
+
+def shown(settings: Settings) -> list[tuple[str, str, str]]:
+    """Return (name, value, origin) of every setting; the key is not shown."""
+    values = settings.config.model_dump(mode="json")
+    values["models"] = ", ".join(
+        f"{one['name']}={one['path']}" if one["name"] else one["path"] for one in values["models"]
+    )
+    values["cors_origins"] = ", ".join(values["cors_origins"])
+    return [
+        (name, "none" if value in (None, "") else str(value), settings.origins[name]) for name, value in values.items()
+    ]
+
+
+def _in_file(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file", hint="imgc serve --print-config shows every setting")
+    if file.stat().st_size > _MAX_BYTES:
+        raise UsageError(f"{file}: larger than {_MAX_BYTES} bytes, so no settings file")
+    text = file.read_text(encoding="utf-8")
+    try:
+        values = tomllib.loads(text) if file.suffix.lower() == ".toml" else yaml.safe_load(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{file}: {str(error).replace(chr(10), ' ')}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{file}: need `setting: value` lines, found {type(values).__name__}")
+    return {str(name): _beside(file, str(name), value) for name, value in values.items()}
+
+
+def _beside(file: Path, name: str, value: Any) -> Any:  # noqa: ANN401 - any YAML value
+    """Return a value with the paths in it made relative to the file's folder."""
+    if name == "degrade" and isinstance(value, str):
+        return file.parent / value
+    if name == "models" and isinstance(value, dict):
+        return {key: file.parent / str(path) for key, path in value.items()}
+    if name == "models" and isinstance(value, list):
+        return [{"path": file.parent / one} if isinstance(one, str) else one for one in value]
+    return value
+
+
+def _in_environment(environment: Mapping[str, str] | None) -> dict[str, Any]:
+    found = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    for variable in sorted(found):
+        if variable.startswith(PREFIX) and variable not in _RESERVED:
+            name = variable.removeprefix(PREFIX).lower()
+            text = found[variable]
+            values[name] = [part.strip() for part in text.split(",") if part.strip()] if name in _LISTS else text
+    return values
+
+
+def _flag(name: str) -> str:
+    return "argument" if name == "models" else f"--{name.replace('_', '-')}"
+
+
+def _check_known(name: str, origin: str) -> None:
+    if name in ServeConfig.model_fields:
+        return
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, ServeConfig.model_fields, n=1)
+    hint = f"did you mean {near[0]}?" if near else "imgc serve --print-config shows every setting"
+    raise UsageError(f"{origin}: no setting is called {name!r}", hint=hint)
+
+
+def _bad_value(error: ValidationError, origins: Mapping[str, str]) -> UsageError:
+    lines = []
+    for item in error.errors():
+        name = str(item["loc"][0]) if item["loc"] else ""
+        found = "" if name in ("", "api_key") else f" (found {str(item['input'])[:80]!r})"
+        lines.append(f"{origins.get(name, 'settings')}: {name + ': ' if name else ''}{item['msg']}{found}")
+    return UsageError("\n".join(lines), hint="imgc serve --print-config shows every setting")
