@@ -25,6 +25,7 @@ from compress.serve.limits import ApiKey, RateLimit
 from compress.serve.metrics import CONTENT_TYPE, merged, prometheus_text
 from compress.serve.openapi import complete
 from compress.serve.page import page_routes
+from compress.serve.protocol import HEADER_TIMEOUT_S, MAX_CONNECTIONS
 from compress.serve.service import Service
 from compress.serve.status import gauges, health, model_facts
 
@@ -50,10 +51,10 @@ def app_of(service: Service) -> ASGIApp:
     crew = Crew(_crew_folder(), lambda: service.metrics.snapshot(gauges(service)))
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await service.start()
         await crew.join()
-        yield
+        yield {HEADER_TIMEOUT_S: config.header_timeout_ms / 1000, MAX_CONNECTIONS: config.max_connections}
         await service.stop()
         await crew.leave()
 

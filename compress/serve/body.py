@@ -116,7 +116,11 @@ async def pictures_in(body: bytes, headers: Headers, max_files: int) -> list[Pic
     except (MultiPartException, KeyError, ValueError) as error:
         reason = error.message if isinstance(error, MultiPartException) else "no boundary, or a broken part"
         raise bad_request(f"not a form that can be read: {reason} (at most {max_files} pictures)") from error
-    files = [value for value in form.getlist(_FIELD) if isinstance(value, UploadFile)]
-    if not files:
+    try:
+        files = [value for value in form.getlist(_FIELD) if isinstance(value, UploadFile)]
+        pictures = [Picture((one.filename or "")[:200], await one.read()) for one in files]
+    finally:
+        await form.close()
+    if not pictures:
         raise bad_request(f"the form has no picture: send each as a file in a field called '{_FIELD}'")
-    return [Picture((one.filename or "")[:200], await one.read()) for one in files]
+    return pictures

@@ -8,6 +8,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEAD_BYTES = 64 * 1024
+HEADER_TIMEOUT_S = "imgc.header_timeout_s"
+MAX_CONNECTIONS = "imgc.max_connections"
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -15,13 +17,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     uvicorn's own keep-alive timer runs only after a first reply, and its parser takes headers of any length.
 
-    Attributes:
-        header_timeout_s: time for the headers of a request, from the connection or from the first byte of the head.
-        max_connections: open at once.
+    The bounds come through the application's lifespan state, since uvicorn makes its protocols itself and hands over
+    nothing else: `HEADER_TIMEOUT_S` (of a head, from the connection or its first byte) and `MAX_CONNECTIONS`.
     """
-
-    header_timeout_s = 10.0
-    max_connections = 2048
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what uvicorn passes
         super().__init__(*args, **kwargs)
@@ -32,7 +30,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, or refuse the connection when there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > self.max_connections:
+        if len(self.connections) > self.app_state[MAX_CONNECTIONS]:
             transport.close()
             return
         self._await_head()
@@ -65,15 +63,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         self._head_bytes = 0
-        self._head_timer = self.loop.call_later(self.header_timeout_s, self.timeout_keep_alive_handler)
+        self._head_timer = self.loop.call_later(self.app_state[HEADER_TIMEOUT_S], self.timeout_keep_alive_handler)
 
     def _head_arrived(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-
-
-def guarded(header_timeout_ms: int, max_connections: int) -> type[GuardedProtocol]:
-    """Return the protocol with these bounds; uvicorn makes its instances itself and passes no more than its own."""
-    bounds = {"header_timeout_s": header_timeout_ms / 1000, "max_connections": max_connections}
-    return type("BoundedProtocol", (GuardedProtocol,), bounds)

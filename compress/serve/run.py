@@ -68,10 +68,8 @@ def app_from_environment() -> ASGIApp:
 
 
 def _options(config: ServeConfig) -> dict[str, Any]:
-    from compress.serve.protocol import guarded
-
     return {
-        "http": guarded(config.header_timeout_ms, config.max_connections),
+        "http": "compress.serve.protocol:GuardedProtocol",
         "loop": "uvloop" if find_spec("uvloop") else "asyncio",
         "ws": "none",
         "lifespan": "on",

@@ -84,7 +84,7 @@ def test_a_mistake_in_an_empty_folder(imgc: Imgc, folder: Path, arguments: list[
         ["prune", "--kep", "0.5"],
         ["prun"],
         ["prune", "--keep", "much"],
-        ["serve", "--port", "-1"],
+        ["serve", "--port", "high"],
     ],
     ids=" ".join,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from PIL import Image
 
 from compress.core.preprocess import Preprocess
 from compress.core.spec import SPEC_KEY, ModelSpec
+from compress.data.transforms import normalize
 from compress.runtime import predictor as runtime
 from compress.serve.app import create_app
 from compress.serve.config import ServeConfig
@@ -116,7 +119,7 @@ def picture() -> Callable[..., bytes]:
 
 @pytest.fixture
 def client(onnx_file: Path) -> Iterator[TestClient]:
-    app = create_app(ServeConfig(artifact=onnx_file, threads=2))
+    app = create_app(ServeConfig(models=[onnx_file], threads=2))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -128,6 +131,7 @@ class HeldPredictor:
         self.inner = inner
         self.spec = inner.spec
         self.runtime = inner.runtime
+        self.format = inner.format
         self.inputs: list[np.ndarray] = []
         self.go_on = threading.Event()
         self.go_on.set()
@@ -137,6 +141,9 @@ class HeldPredictor:
         assert self.go_on.wait(30), "the test never let the model go on"
         return self.inner.predict(images_NCHW)
 
+    def predict_pixels(self, pixels_NHWC: np.ndarray) -> np.ndarray:
+        return self.predict(normalize(pixels_NHWC, self.spec.preprocess))
+
 
 @pytest.fixture
 def held(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldPredictor]:
@@ -145,3 +152,56 @@ def held(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldPredi
     monkeypatch.setattr("compress.serve.inference.open_predictor", lambda *_, **__: predictor)
     yield predictor
     predictor.go_on.set()
+
+
+class Wire:
+    """One request as ASGI messages: chunks to receive (then silence or a hang-up), what was sent, reads counted."""
+
+    def __init__(self, chunks=(), *, ends=True, hangs_up=False, headers=()):
+        self.messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+        if self.messages and ends:
+            self.messages[-1]["more_body"] = False
+        if hangs_up:
+            self.messages.append({"type": "http.disconnect"})
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": "/v1/classify",
+            "raw_path": b"/v1/classify",
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(b"content-type", b"image/jpeg"), *headers],
+            "client": None,
+            "server": ("test", 80),
+        }
+        self.reads = 0
+        self.sent = []
+
+    async def receive(self):
+        self.reads += 1
+        if not self.messages:
+            await asyncio.Event().wait()
+        return self.messages.pop(0)
+
+    async def send(self, message):
+        self.sent.append(message)
+
+    @property
+    def status(self):
+        return self.sent[0]["status"]
+
+    @property
+    def headers(self):
+        return dict(self.sent[0]["headers"])
+
+    @property
+    def json(self):
+        return json.loads(b"".join(message.get("body", b"") for message in self.sent[1:]))
+
+
+@pytest.fixture(scope="session")
+def make_wire() -> type[Wire]:
+    return Wire

@@ -29,7 +29,7 @@ def test_the_answer_has_all_its_fields(client, picture, onnx_file):
     reply = client.post(URL, params={"top_k": 2}, content=picture(), headers={"X-Request-Id": "mine-1"})
     assert reply.status_code == 200
     body = reply.json()
-    assert list(body) == ["id", "model", "version", "precision", "predictions", "timing_ms"]
+    assert list(body) == ["id", "model", "version", "precision", "degraded", "cached", "predictions", "timing_ms"]
     assert (body["id"], body["model"], body["precision"]) == ("mine-1", "colours", "fp32")
     assert body["version"] == sha256_file(onnx_file)[:12]
     assert [set(p) for p in body["predictions"]] == [{"index", "label", "score"}] * 2
@@ -51,7 +51,7 @@ def test_the_model_is_given_what_evaluation_gives_it_bit_for_bit(held, onnx_file
     large = tmp_path / "large.jpg"  # so much larger than the model's input that it is decoded at a reduced scale
     large.write_bytes(picture(size=(1203, 801)))
     paths = [large, *sorted((photos / "test").rglob("*.jpg"))]
-    with TestClient(create_app(ServeConfig(artifact=onnx_file, threads=1))) as client:
+    with TestClient(create_app(ServeConfig(models=[onnx_file], threads=1))) as client:
         held.inputs.clear()  # the warm-up's
         for path in paths:
             assert client.post(URL, content=path.read_bytes()).status_code == 200
@@ -67,7 +67,7 @@ def test_ready_says_which_model_is_warm(client, path):
 
 
 def test_before_the_start_it_lives_but_is_not_ready(onnx_file, picture):
-    client = TestClient(create_app(ServeConfig(artifact=onnx_file)))  # no lifespan without `with`
+    client = TestClient(create_app(ServeConfig(models=[onnx_file])))  # no lifespan without `with`
     assert client.get("/livez").json() == {"status": "alive"}
     for reply in (client.get("/healthz"), client.get("/readyz"), client.post(URL, content=picture())):
         assert (reply.status_code, reply.json()["code"]) == (503, "not_ready")
@@ -89,7 +89,7 @@ ABUSE = {
     "top_k huge": (b"x", {"top_k": "9" * 400}, {}, 400, "bad_request"),
     "too large": (b"\xff\xd8\xff" + bytes(11 << 20), {}, {}, 413, "too_large"),
     "json": (b"{}", {}, {"content-type": "application/json"}, 415, "unsupported_media_type"),
-    "multipart": (b"--x", {}, {"content-type": "multipart/form-data; boundary=x"}, 415, "unsupported_media_type"),
+    "multipart": (b"--x", {}, {"content-type": "multipart/form-data; boundary=x"}, 400, "bad_request"),
     "svg": (
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
         {},
@@ -141,9 +141,9 @@ def test_unknown_paths_and_methods(client):
 
 
 def test_a_bug_is_told_without_its_inside(held, onnx_file, picture, monkeypatch):
-    app = create_app(ServeConfig(artifact=onnx_file))
-    monkeypatch.setattr(held, "predict", lambda _: 1 / 0)
+    app = create_app(ServeConfig(models=[onnx_file]))
     with TestClient(app, raise_server_exceptions=False) as client:
+        monkeypatch.setattr(held, "predict", lambda _: 1 / 0)
         reply = client.post(URL, content=picture(), headers={"X-Request-Id": "b"})
     assert (reply.status_code, reply.json()["code"]) == (500, "internal")
     assert "division" not in reply.text
@@ -154,11 +154,11 @@ def test_one_bad_image_among_many_fails_alone_and_each_reply_is_its_own(onnx_fil
     rng = np.random.default_rng(7)
     bodies = [picture(tuple(int(v) for v in rng.integers(20, 236, 3)), kind="PNG") for _ in range(60)]
     bodies[11] = bodies[11][:100]
-    app = create_app(ServeConfig(artifact=onnx_file, threads=4, max_queue=100))
+    app = create_app(ServeConfig(models=[onnx_file], threads=4, max_queue=100))
 
     async def scenario():
         async with (
-            app.router.lifespan_context(app),
+            app.app.router.lifespan_context(app.app),
             httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://test") as client,
         ):
             posts = [client.post(URL, content=b, headers={"X-Request-Id": f"r{i}"}) for i, b in enumerate(bodies)]
@@ -181,7 +181,7 @@ def test_one_bad_image_among_many_fails_alone_and_each_reply_is_its_own(onnx_fil
 
 
 def test_late_work_is_told_504_and_keeps_its_place_until_it_ends(held, onnx_file, picture):
-    app = create_app(ServeConfig(artifact=onnx_file, threads=1, max_queue=0, timeout_ms=300))
+    app = create_app(ServeConfig(models=[onnx_file], threads=1, max_queue=0, timeout_ms=300))
     with TestClient(app) as client:
         held.go_on.clear()
         late = client.post(URL, content=picture())
@@ -198,9 +198,10 @@ def test_late_work_is_told_504_and_keeps_its_place_until_it_ends(held, onnx_file
 def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(held, onnx_file, picture, monkeypatch):
     decoded = []
     monkeypatch.setattr("compress.serve.logic.read_pixels", lambda *a: decoded.append(1) or read_pixels(*a))
-    app = create_app(ServeConfig(artifact=onnx_file, threads=1, max_queue=4, timeout_ms=300))
+    app = create_app(ServeConfig(models=[onnx_file], threads=1, max_queue=4, timeout_ms=300))
     with TestClient(app) as client:
         held.inputs.clear()
+        decoded.clear()
         held.go_on.clear()
         assert [client.post(URL, content=picture()).status_code for _ in range(3)] == [504] * 3
         held.go_on.set()
@@ -208,7 +209,7 @@ def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(he
 
 
 def test_a_litert_file_is_served_alike(tflite_file, picture):
-    with TestClient(create_app(ServeConfig(artifact=tflite_file, threads=2))) as client:
+    with TestClient(create_app(ServeConfig(models=[tflite_file], threads=2))) as client:
         body = client.post(URL, content=picture((10, 30, 240))).json()
     assert body["predictions"][0]["label"] == "blue"
 
@@ -221,7 +222,7 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 from compress.serve.app import create_app
 from compress.serve.config import ServeConfig
-with TestClient(create_app(ServeConfig(artifact=Path(sys.argv[1]), threads=1))) as client:
+with TestClient(create_app(ServeConfig(models=[Path(sys.argv[1])], threads=1))) as client:
     assert client.post("/v1/classify", content=Path(sys.argv[2]).read_bytes()).status_code == 200
 print(sorted({"torch", "torchvision", "tensorflow", "onnx", "timm"} & set(sys.modules)))
 """

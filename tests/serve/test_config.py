@@ -9,7 +9,7 @@ from compress.serve.config import ServeConfig
 
 
 def test_defaults_are_closed_to_the_network_and_bounded():
-    config = ServeConfig(artifact=Path("model.onnx"))
+    config = ServeConfig(models=[Path("model.onnx")])
     assert (config.host, config.port, config.workers) == ("127.0.0.1", 8000, 1)
     assert config.max_body_bytes == 10 << 20
     assert config.max_queue > 0
@@ -19,4 +19,4 @@ def test_defaults_are_closed_to_the_network_and_bounded():
 @pytest.mark.parametrize("bad", [{"port": 70_000}, {"threads": 0}, {"max_queue": -1}, {"timeout_ms": 0}, {"prot": 1}])
 def test_refuses_what_cannot_be_served(bad):
     with pytest.raises(ValidationError, match=next(iter(bad))):
-        ServeConfig(artifact=Path("model.onnx"), **bad)
+        ServeConfig(models=[Path("model.onnx")], **bad)

@@ -28,7 +28,7 @@ class Say(SilentReporter):
     def info(self, text):
         print(text, flush=True)
 if __name__ == "__main__":
-    serve(ServeConfig(artifact=Path(sys.argv[1]), port=0, workers=int(sys.argv[2])), reporter=Say())
+    serve(ServeConfig(models=[Path(sys.argv[1])], port=0, workers=int(sys.argv[2])), reporter=Say())
     print("ended", flush=True)
 """
 
@@ -123,5 +123,5 @@ def test_an_address_in_use_is_a_users_mistake(onnx_file):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}") as caught:
-            serve(ServeConfig(artifact=onnx_file, port=port))
+            serve(ServeConfig(models=[onnx_file], port=port))
     assert f"--port {port + 1}" in caught.value.hint
