@@ -6,7 +6,7 @@ FastAPI's own parameters and responses would take longer than a small int8 model
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl
@@ -161,7 +161,7 @@ def _content(answer: Answer, top_k: int) -> dict[str, Any]:
     found = predictions(answer.logits_K, answer.model.spec.labels, top_k)
     return {
         "cached": answer.cached,
-        "predictions": [asdict(one) for one in found],
+        "predictions": [one._asdict() for one in found],
         "timing_ms": {
             "queue": round(answer.queue_ms, 3),
             "decode": round(answer.decode_ms, 3),

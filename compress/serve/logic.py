@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic, perf_counter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,8 @@ from compress.serve.pool import Job
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """One class and the softmax share it got, 0..1."""
+class Prediction(NamedTuple):
+    """One class and the softmax share it got, 0..1. (A tuple: `dataclasses.asdict` took a third of a request.)"""
 
     index: int
     label: str
