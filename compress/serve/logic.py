@@ -25,7 +25,7 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a
 
 
 class Prediction(NamedTuple):
-    """One class and the softmax share it got, 0..1. (A tuple: `dataclasses.asdict` took a third of a request.)"""
+    """One class and the softmax share it got, 0..1. A tuple, since `dataclasses.asdict` took 40 us a request."""
 
     index: int
     label: str
