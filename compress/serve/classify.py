@@ -161,7 +161,7 @@ def _content(answer: Answer, top_k: int) -> dict[str, Any]:
     found = predictions(answer.logits_K, answer.model.spec.labels, top_k)
     return {
         "cached": answer.cached,
-        "predictions": [one._asdict() for one in found],
+        "predictions": [one.as_json() for one in found],
         "timing_ms": {
             "queue": round(answer.queue_ms, 3),
             "decode": round(answer.decode_ms, 3),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic, perf_counter
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +23,17 @@ from compress.serve.pool import Job
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
 
 
-class Prediction(NamedTuple):
-    """One class and the softmax share it got, 0..1. A tuple, since `dataclasses.asdict` took 40 us a request."""
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One class and the softmax share it got, 0..1."""
 
     index: int
     label: str
     score: float
+
+    def as_json(self) -> dict[str, int | str | float]:
+        """Return the fields by name; `dataclasses.asdict` would take 40 us a request for it."""
+        return {"index": self.index, "label": self.label, "score": self.score}
 
 
 @dataclass(slots=True, eq=False)
