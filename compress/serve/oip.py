@@ -43,10 +43,12 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 
 _TYPES = ("", "application/json", "application/octet-stream", "application/x-www-form-urlencoded")  # last: curl's
-_INLINE_BYTES = 64 << 10  # a larger request is read in a thread, and at most two are at once
+_INLINE_BYTES = 64 << 10  # a larger request is read, and larger logits are written, in a thread
 _INDEX_BYTES = 64 << 10
 _INDEX_CONTAINERS = 8
+_INDEX_TIMEOUT_MS = 1000
 
+_ENCODER = json.JSONEncoder()
 T = TypeVar("T")
 
 
@@ -144,7 +146,7 @@ class _Handlers:
         self._backend = backend
         self._admit = admit
         self._max_body_bytes = max_body_bytes
-        self._readers = asyncio.Semaphore(2)  # numbers take many times the memory of their text
+        self._large = asyncio.Semaphore(2)  # numbers take many times the memory of their text
 
     async def server(self, _: Request) -> Response:
         return JSONResponse({"name": "imgc", "version": __version__, "extensions": EXTENSIONS})
@@ -166,7 +168,7 @@ class _Handlers:
 
     async def index(self, request: Request) -> Response:
         try:
-            body = await read_body(request.receive, _INDEX_BYTES, Deadline(1000))
+            body = await read_body(request.receive, _INDEX_BYTES, Deadline(_INDEX_TIMEOUT_MS))
         except RequestError as error:
             if error.code != "empty_body":
                 raise
@@ -184,7 +186,7 @@ class _Handlers:
         with self._admit(request) as deadline:
             body = await self._body(request, deadline)
             length = _json_length(request.headers, body)
-            asked, given = await self._read(partial(_parse, body, length, model.spec), len(body), deadline)
+            asked, given = await self._do(partial(_parse, body, length, model.spec), len(body), deadline)
             if asked.parameters.timeout is not None:
                 deadline = _sooner(deadline, asked.parameters.timeout)
             deadline.check("inference")
@@ -192,7 +194,7 @@ class _Handlers:
                 logits_NK = await self._backend.infer_bytes(model, given, deadline)
             else:
                 logits_NK = await self._backend.infer(model, given, deadline)
-        return _answer(asked, model, logits_NK)
+            return await self._do(partial(_answer, asked, model, logits_NK), logits_NK.nbytes, deadline)
 
     async def _body(self, request: Request, deadline: Deadline) -> bytes:
         try:
@@ -202,15 +204,15 @@ class _Handlers:
                 raise
             raise bad_request("the body is empty; allowed: the JSON of an inference request") from None
 
-    async def _read(self, work: Callable[[], T], size: int, deadline: Deadline) -> T:
+    async def _do(self, work: Callable[[], T], size: int, deadline: Deadline) -> T:
         """Do the work: here where it is short, else in a thread, so that others are served meanwhile."""
         if size <= _INLINE_BYTES:
             return work()
         try:
-            async with asyncio.timeout(deadline.remaining_s()), self._readers:
+            async with asyncio.timeout(deadline.remaining_s()), self._large:
                 return await asyncio.to_thread(work)
         except TimeoutError:
-            raise deadline_passed(deadline.timeout_ms, "the request was read") from None
+            raise deadline_passed(deadline.timeout_ms, "the request was read or the answer written") from None
 
     def _model_of(self, request: Request) -> ModelInfo:
         return self._backend.model(request.path_params["name"], request.path_params.get("version"))
@@ -286,7 +288,10 @@ def _answer(asked: InferRequest, model: ModelInfo, logits_NK: NDArray[np.float32
     content: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
     if asked.id is not None:
         content["id"] = asked.id
-    text = json.dumps({**content, "outputs": outputs}).encode()
+    content["outputs"] = outputs
+    # piece by piece where it is long, because `dumps` gives other threads no turn
+    large = logits_NK.nbytes > _INLINE_BYTES
+    text = ("".join(_ENCODER.iterencode(content)) if large else json.dumps(content)).encode()
     headers = {"X-Model-Version": model.version}
     if not blob:
         return Response(text, media_type="application/json", headers=headers)

@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +52,7 @@ from compress.serve.oip_schema import (
     ServerReady,
     read_message,
 )
-from compress.serve.oip_tensors import softmax, split
+from compress.serve.oip_tensors import softmax, split, write_outputs
 
 MAX_BODY_BYTES = 4 << 20
 MODEL = "/v2/models/colours"
@@ -410,6 +411,18 @@ def test_without_time_the_answer_is_504(http, door, monkeypatch):
     assert (reply.status_code, reply.json()["code"]) == (504, "deadline")
 
 
+def test_what_was_read_too_late_is_not_inferred(http, door, backend, monkeypatch):
+    def slowly(*arguments):
+        time.sleep(0.1)
+        return read_message(*arguments)
+
+    monkeypatch.setattr("compress.serve.oip.read_message", slowly)
+    monkeypatch.setattr(door, "timeout_ms", 50)
+    monkeypatch.setattr(backend, "infer", None)  # whoever calls it gets a 500
+    reply = http.post(INFER, content=GOOD)
+    assert (reply.status_code, reply.json()["error"]) == (504, "50 ms passed before inference")
+
+
 def test_a_request_may_ask_for_less_time(http, backend, monkeypatch):
     given = []
 
@@ -464,6 +477,23 @@ def test_while_a_large_json_is_read_others_are_answered(address, monkeypatch):
         assert reply.result().json()["outputs"][0]["data"] == [0.5] * 48
 
 
+def test_a_large_answer_is_written_in_a_thread_and_is_the_same(http, monkeypatch):
+    writers = []
+
+    def recorded(*arguments):
+        writers.append(threading.current_thread().name)
+        return write_outputs(*arguments)
+
+    monkeypatch.setattr("compress.serve.oip.write_outputs", recorded)
+    body = GOOD[:-1] + b', "outputs": [{"name": "logits"}, {"name": "probabilities"}], "id": "\xc3\xa9"}'
+    small = http.post(INFER, content=body)
+    monkeypatch.setattr("compress.serve.oip._INLINE_BYTES", 0)
+    large = http.post(INFER, content=body)
+    assert small.content == large.content
+    assert small.json()["id"] == "é"
+    assert writers[0] != writers[1]
+
+
 def test_a_large_body_that_nobody_reads_does_not_cost_the_answer(address):
     for path, status in (("/v2/models/shapes/infer", 404), (INFER, 413), (INFER, 413)):
         reply = httpx2.post(f"http://{address}{path}", content=bytes(MAX_BODY_BYTES + (1 << 20)), timeout=10)
@@ -505,19 +535,23 @@ def mangled(draw: st.DrawFn) -> tuple[bytes, dict[str, str]]:
         "inputs": [{"name": name, "datatype": datatype, "shape": shape, **source}],
         "outputs": [{"name": "logits", "parameters": {"classification": 2}}, {"name": "probabilities"}],
     }
-    for _ in range(draw(st.integers(0, 2))):
+    flaw = draw(st.sampled_from(["none", "json", "json", "header", "bytes"]))
+    for _ in range(draw(st.integers(1, 2)) if flaw == "json" else 0):
         container, key = draw(st.sampled_from(_places(content)))
         if isinstance(container, dict) and draw(st.booleans()):
             container[draw(FIELDS | st.text(max_size=8))] = container.pop(key)
         else:
             container[key] = draw(JSON)
-        if not _places(content):
-            break
     text = json.dumps(content).encode()
-    length = draw(st.sampled_from([str(len(text))] * 4 + ["", "-1", str(len(text) + 1), str(len(text) - 1), "1e3"]))
-    body = text + blob
-    cut = draw(st.sampled_from([0, 0, 0, 1, 7]))
-    return body[: len(body) - cut] + draw(st.sampled_from([b"", b"", b"\x00"])), {HEADER_LENGTH: length}
+    body, length = text + blob, str(len(text))
+    if flaw == "header":
+        length = draw(
+            st.sampled_from(["", "-1", "1e3", str(len(text) + 1), str(len(text) - 1)]) | st.text("0123456789")
+        )
+    elif flaw == "bytes":
+        at = draw(st.integers(0, len(body)))
+        body = body[:at] + draw(st.binary(max_size=3)) + body[at + draw(st.integers(0, 3)) :]
+    return body, {HEADER_LENGTH: length}
 
 
 @settings(
