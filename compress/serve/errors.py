@@ -127,3 +127,25 @@ def deadline_passed(timeout_ms: int, before: str) -> RequestError:
 
 
 BODY = "the body had arrived"
+
+
+def unsupported_request_type(found: str) -> RequestError:
+    """Return 415: an inference request that is declared to be neither JSON nor JSON and bytes."""
+    message = f"the content type is {found}; allowed: application/json, application/octet-stream, or none"
+    return RequestError(415, "unsupported_media_type", message)
+
+
+def unsupported_encoding(found: str) -> RequestError:
+    """Return 415: a compressed body."""
+    return RequestError(415, "unsupported_encoding", f"the content encoding is {found}; allowed: none, uncompressed")
+
+
+def unknown_model(name: str, names: tuple[str, ...]) -> RequestError:
+    """Return 404: no model of that name is served."""
+    return RequestError(404, "unknown_model", f"no model '{name[:80]}' is served; allowed: {', '.join(names)}")
+
+
+def unknown_version(name: str, version: str, served: str) -> RequestError:
+    """Return 404: the model is served, in another version."""
+    message = f"the model '{name}' is not served in version '{version[:80]}'; allowed: {served}"
+    return RequestError(404, "unknown_version", message)
