@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from compress.serve.deadline import Deadline
 from compress.serve.errors import overloaded
 from compress.serve.pool import Job
 
@@ -15,6 +16,14 @@ class Slot:
     """One admitted request; `jobs` are what threads do for it, once handed over."""
 
     jobs: list[Job] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What a request that was let in has: its time, and its place."""
+
+    deadline: Deadline
+    slot: Slot
 
 
 class Admission:

@@ -23,6 +23,8 @@ from compress.serve.errors import RequestError, bad_request, internal
 from compress.serve.gateway import Gateway, error_response
 from compress.serve.limits import ApiKey, RateLimit
 from compress.serve.metrics import CONTENT_TYPE, merged, prometheus_text
+from compress.serve.oip import oip_routes
+from compress.serve.oip_backend import ServiceBackend
 from compress.serve.openapi import complete
 from compress.serve.page import page_routes
 from compress.serve.protocol import HEADER_TIMEOUT_S, MAX_CONNECTIONS
@@ -59,7 +61,12 @@ def app_of(service: Service) -> ASGIApp:
         await crew.leave()
 
     classify = Classify(service)
-    routes = [*page_routes(), Route(CLASSIFY, classify, methods=["POST"])]
+    oip = ServiceBackend(service)
+    routes = [
+        *page_routes(),
+        Route(CLASSIFY, classify, methods=["POST"]),
+        *oip_routes(oip, oip.admit, config.max_body_bytes),
+    ]
     # FastAPI's docs pages would load their script from elsewhere, which the content policy forbids
     app = FastAPI(title="imgc serve", lifespan=lifespan, docs_url=None, redoc_url=None, routes=routes)
     _add_error_handlers(app, service)

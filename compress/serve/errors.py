@@ -140,11 +140,6 @@ def unsupported_encoding(found: str) -> RequestError:
     return RequestError(415, "unsupported_encoding", f"the content encoding is {found}; allowed: none, uncompressed")
 
 
-def unknown_model(name: str, names: tuple[str, ...]) -> RequestError:
-    """Return 404: no model of that name is served."""
-    return RequestError(404, "unknown_model", f"no model '{name[:80]}' is served; allowed: {', '.join(names)}")
-
-
 def unknown_version(name: str, version: str, served: str) -> RequestError:
     """Return 404: the model is served, in another version."""
     message = f"the model '{name}' is not served in version '{version[:80]}'; allowed: {served}"

@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +23,8 @@ from starlette.routing import BaseRoute, Route
 
 from compress import __version__
 from compress.core.spec import ModelSpec
+from compress.serve.admission import Admitted
+from compress.serve.body import read_body
 from compress.serve.deadline import Deadline
 from compress.serve.errors import (
     RequestError,
@@ -34,7 +36,6 @@ from compress.serve.errors import (
     unsupported_encoding,
     unsupported_request_type,
 )
-from compress.serve.gateway import read_body
 from compress.serve.oip_schema import IndexRequest, InferRequest, read_message, refusal, shown
 from compress.serve.oip_tensors import Input, max_containers, read_input, write_outputs
 
@@ -90,7 +91,7 @@ class Backend(Protocol):
         ...
 
     async def infer(
-        self, model: ModelInfo, images_NCHW: NDArray[np.float32], deadline: Deadline
+        self, model: ModelInfo, images_NCHW: NDArray[np.float32], admitted: Admitted
     ) -> NDArray[np.float32]:
         """Return logits_NK of preprocessed, finite images_NCHW f32 (it may be read-only), N of 1 to 64.
 
@@ -99,7 +100,7 @@ class Backend(Protocol):
         """
         ...
 
-    async def infer_bytes(self, model: ModelInfo, bodies: list[bytes], deadline: Deadline) -> NDArray[np.float32]:
+    async def infer_bytes(self, model: ModelInfo, bodies: list[bytes], admitted: Admitted) -> NDArray[np.float32]:
         """Return logits_NK of N encoded pictures, N of 1 to 64, none empty.
 
         Raises:
@@ -108,7 +109,7 @@ class Backend(Protocol):
         ...
 
 
-Admit = Callable[[Request], AbstractContextManager[Deadline]]
+Admit = Callable[[Request], AbstractContextManager[Admitted]]
 """Lets an inference in by its headers, before its body is read, and holds its place until the answer is there.
 
 Raises RequestError: 401, 429, 503.
@@ -183,17 +184,19 @@ class _Handlers:
         model = self._model_of(request)
         self._check_ready()
         _check_headers(request.headers, self._max_body_bytes)
-        with self._admit(request) as deadline:
+        with self._admit(request) as admitted:
+            deadline = admitted.deadline
             body = await self._body(request, deadline)
             length = _json_length(request.headers, body)
             asked, given = await self._do(partial(_parse, body, length, model.spec), len(body), deadline)
             if asked.parameters.timeout is not None:
                 deadline = _sooner(deadline, asked.parameters.timeout)
             deadline.check("inference")
+            admitted = replace(admitted, deadline=deadline)
             if isinstance(given, list):
-                logits_NK = await self._backend.infer_bytes(model, given, deadline)
+                logits_NK = await self._backend.infer_bytes(model, given, admitted)
             else:
-                logits_NK = await self._backend.infer(model, given, deadline)
+                logits_NK = await self._backend.infer(model, given, admitted)
             return await self._do(partial(_answer, asked, model, logits_NK), logits_NK.nbytes, deadline)
 
     async def _body(self, request: Request, deadline: Deadline) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from compress.serve.config import ServeConfig
+from compress.serve.oip_openapi import oip_openapi
 
 _ERROR = "#/components/schemas/Error"
 _ANSWER = "#/components/schemas/Answer"
@@ -78,16 +79,17 @@ SCHEMAS: dict[str, Any] = {
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
-def complete(app: FastAPI, config: ServeConfig, more_paths: dict[str, Any] | None = None) -> None:
+def complete(app: FastAPI, config: ServeConfig) -> None:
     """Make the application's OpenAPI document true: add the routes written as plain ASGI, and every error's shape."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = made()
-            document["paths"] = {"/v1/classify": {"post": _classify(config)}, **document["paths"], **(more_paths or {})}
+            oip = oip_openapi()
+            document["paths"] = {"/v1/classify": {"post": _classify(config)}, **document["paths"], **oip["paths"]}
             components = document.setdefault("components", {})
-            components["schemas"] = {**components.get("schemas", {}), **SCHEMAS}
+            components["schemas"] = {**components.get("schemas", {}), **SCHEMAS, **oip["components"]["schemas"]}
             for path in ("/readyz", "/healthz"):
                 document["paths"][path]["get"]["responses"]["503"] = failure(503)
             app.openapi_schema = document

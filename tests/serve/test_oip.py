@@ -28,6 +28,7 @@ from starlette.requests import Request
 
 from compress.data.decode import BadImageError
 from compress.data.transforms import normalize, read_pixels
+from compress.serve.admission import Admitted, Slot
 from compress.serve.deadline import Deadline
 from compress.serve.errors import (
     RequestError,
@@ -37,9 +38,10 @@ from compress.serve.errors import (
     unknown_version,
     unsupported_type,
 )
-from compress.serve.gateway import RequestIds, error_response
+from compress.serve.gateway import Gateway, error_response
 from compress.serve.inference import Inference
 from compress.serve.logic import looks_like_an_image
+from compress.serve.metrics import Metrics
 from compress.serve.oip import HEADER_LENGTH, ModelInfo, oip_routes
 from compress.serve.oip_schema import (
     ErrorBody,
@@ -78,12 +80,12 @@ class ColoursBackend:
             raise unknown_version(name, version, inference.version)
         return ModelInfo(name, inference.version, inference.spec, "onnxruntime_onnx")
 
-    async def infer(self, model: ModelInfo, images_NCHW: NDArray, deadline: Deadline) -> NDArray:
-        deadline.check("inference")
+    async def infer(self, model: ModelInfo, images_NCHW: NDArray, admitted: Admitted) -> NDArray:
+        admitted.deadline.check("inference")
         return await asyncio.to_thread(self.inference.predict, images_NCHW)
 
-    async def infer_bytes(self, model: ModelInfo, bodies: list[bytes], deadline: Deadline) -> NDArray:
-        return await self.infer(model, np.concatenate([self._image(body) for body in bodies]), deadline)
+    async def infer_bytes(self, model: ModelInfo, bodies: list[bytes], admitted: Admitted) -> NDArray:
+        return await self.infer(model, np.concatenate([self._image(body) for body in bodies]), admitted)
 
     def _image(self, body: bytes) -> NDArray:
         if not looks_like_an_image(body):
@@ -104,29 +106,28 @@ class Door:
         self.inside = 0
 
     @contextmanager
-    def __call__(self, request: Request) -> Iterator[Deadline]:
+    def __call__(self, request: Request) -> Iterator[Admitted]:
         if not self.open:
-            raise overloaded()
+            raise overloaded("count")
         self.inside += 1
         try:
-            yield Deadline(self.timeout_ms)
+            yield Admitted(Deadline(self.timeout_ms), Slot())
         finally:
             self.inside -= 1
 
 
-def oip_app(backend: ColoursBackend, door: Door) -> FastAPI:
+def oip_app(backend: ColoursBackend, door: Door) -> Gateway:
     app = FastAPI(routes=oip_routes(backend, door, MAX_BODY_BYTES))
-    app.add_middleware(RequestIds)
 
     @app.exception_handler(RequestError)
     async def on_fault(request: Request, fault: RequestError):
-        return error_response(request, fault)
+        return error_response(request.scope, fault)
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException):
-        return error_response(request, RequestError(error.status_code, "http_error", str(error.detail)))
+        return error_response(request.scope, RequestError(error.status_code, "http_error", str(error.detail)))
 
-    return app
+    return Gateway(app, hot={}, metrics=Metrics(), key=None, rate=None, log_requests=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +348,7 @@ ONE = np.zeros((1, *CHW), np.float32)
 GOOD = json.dumps({"inputs": [tensor(ONE, data=[0] * ONE.size)]}).encode()
 REFUSED = {
     "empty": (INFER, b"", {}, 400, "inference request"),
-    "unknown model": ("/v2/models/shapes/infer", GOOD, {}, 404, "no model 'shapes' is served; allowed: colours"),
+    "unknown model": ("/v2/models/shapes/infer", GOOD, {}, 404, "no model 'shapes' is served here (served: colours)"),
     "unknown version": (f"{MODEL}/versions/1/infer", GOOD, {}, 404, "not served in version '1'"),
     "too large": (INFER, bytes(MAX_BODY_BYTES + 1), {}, 413, "larger than the 4194304 bytes"),
     "form": (INFER, GOOD, {"content-type": "multipart/form-data; boundary=x"}, 415, "'multipart/form-data'"),
@@ -426,8 +427,8 @@ def test_what_was_read_too_late_is_not_inferred(http, door, backend, monkeypatch
 def test_a_request_may_ask_for_less_time(http, backend, monkeypatch):
     given = []
 
-    async def infer(model: ModelInfo, images_NCHW: NDArray, deadline: Deadline) -> NDArray:
-        given.append(deadline.timeout_ms)
+    async def infer(model: ModelInfo, images_NCHW: NDArray, admitted: Admitted) -> NDArray:
+        given.append(admitted.deadline.timeout_ms)
         return np.zeros((1, 3), np.float32)
 
     monkeypatch.setattr(backend, "infer", infer)
