@@ -67,9 +67,9 @@ class DistillConfig(StageConfig):
     teacher_bf16: bool = False
     loss: Literal["kd", "dkd"] = "kd"
     dkd_beta: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0
-    temperature: Temperature = 2.0
+    temperature: Temperature = 1.0
     temperature_final: Temperature | None = None
-    alpha: Share = 0.9
+    alpha: Share = 0.5
     alpha_final: Share | None = None
     hints: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
     fit: FitOptions = FitOptions()
