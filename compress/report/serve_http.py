@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 _IDLE_S = 2.0  # servers close idle connections after 5 s; one that is about to be closed is not used again
 _HEAD_END = b"\r\n\r\n"
@@ -67,8 +67,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport, self.open = transport, True
+        self._transport, self.open = cast(asyncio.Transport, transport), True  # uvloop's is none by its class
 
     def data_received(self, data: bytes) -> None:
         """Collect; hand over the answer when it is whole."""

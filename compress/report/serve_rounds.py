@@ -9,7 +9,7 @@ from pathlib import Path
 
 from compress.errors import StageError
 from compress.report.serve_alone import Alone
-from compress.report.serve_http import Pool, request_bytes
+from compress.report.serve_http import LostError, Pool, request_bytes
 from compress.report.serve_load import OK, Load, closed_loop, run
 from compress.report.serve_pictures import Pictures
 from compress.report.serve_process import ServerProcess, pinned
@@ -149,7 +149,10 @@ async def _labels(port: int, requests: Sequence[bytes]) -> list[str]:
     pool = Pool(port, 1)
     found = []
     for request in requests:
-        reply = await pool.ask(request)
+        try:
+            reply = await pool.ask(request)
+        except LostError as error:
+            raise StageError(f"gave no answer: {error}") from error
         if reply.status != OK:
             raise StageError(f"answered {reply.status}: {reply.body[:200].decode(errors='replace')}")
         found.append(str(loads(reply.body)["predictions"][0]["label"]))
