@@ -79,6 +79,7 @@ class ServerProcess:
                     start_new_session=True,
                 )
         except OSError as error:
+            self._log.close()
             raise StageError(f"cannot be started: {error}") from error
         try:
             self._wait_ready(ready_path, began + patience_s)

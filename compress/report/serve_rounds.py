@@ -42,8 +42,8 @@ class Setting:
     rivals: Path
     connections: int = 16
     rounds: int = 3
-    seconds: int = 6
-    open_s: float = 10
+    seconds: int = 5
+    open_s: float = 8
     steady_s: float = 20
     idle_s: float = 10
     soak: int = 100_000
