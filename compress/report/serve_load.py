@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count as counter
 from itertools import cycle
@@ -106,8 +107,8 @@ async def closed_loop(
             if pause_s:
                 await asyncio.sleep(pause_s)
 
-    await asyncio.gather(*(client() for _ in range(connections)))
-    pool.close()
+    with closing(pool):  # also when it is broken off: uvloop does not end while a connection is open
+        await asyncio.gather(*(client() for _ in range(connections)))
     took = perf_counter() - begun
     return summary(outcomes, (0.0, took), None, (process_time() - used) / took)
 
@@ -129,21 +130,26 @@ async def open_loop(
     pool, turns = Pool(port, connections), cycle(requests)
     begun, used = perf_counter(), process_time()
     asked: dict[asyncio.Task[Outcome], float] = {}
-    for due_s in arrivals(per_s, seconds, seed):
-        await _until(begun + due_s)
-        asked[asyncio.create_task(_ask(pool, next(turns), due_s, begun))] = due_s
-    busy = (process_time() - used) / (perf_counter() - begun)
-    outcomes: list[Outcome] = []
-    if asked:
-        done, late = await asyncio.wait(asked, timeout=_DRAIN_S)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        now_s = perf_counter() - begun
-        outcomes = [task.result() for task in done]
-        outcomes += [Outcome(asked[task], GAVE_UP, now_s - asked[task]) for task in late]
-    pool.close()
+    with closing(pool):
+        for due_s in arrivals(per_s, seconds, seed):
+            await _until(begun + due_s)
+            asked[asyncio.create_task(_ask(pool, next(turns), due_s, begun))] = due_s
+        busy = (process_time() - used) / (perf_counter() - begun)
+        outcomes = await _drained(asked, begun)
     return summary(outcomes, (min(SETTLE_S, seconds / 2), seconds), deadline_ms, busy)
+
+
+async def _drained(asked: dict[asyncio.Task[Outcome], float], begun_s: float) -> list[Outcome]:
+    """Return all outcomes; who has none after `_DRAIN_S` is given up."""
+    if not asked:
+        return []
+    done, late = await asyncio.wait(asked, timeout=_DRAIN_S)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    now_s = perf_counter() - begun_s
+    given_up = [Outcome(asked[task], GAVE_UP, now_s - asked[task]) for task in late]
+    return [*(task.result() for task in done), *given_up]
 
 
 def arrivals(per_s: float, seconds: float, seed: int) -> Iterator[float]:

@@ -147,17 +147,20 @@ def warm_up(setting: Setting, target: Target, server: ServerProcess) -> list[str
 
 async def _labels(port: int, requests: Sequence[bytes]) -> list[str]:
     pool = Pool(port, 1)
-    found = []
-    for request in requests:
-        try:
-            reply = await pool.ask(request)
-        except LostError as error:
-            raise StageError(f"gave no answer: {error}") from error
-        if reply.status != OK:
-            raise StageError(f"answered {reply.status}: {reply.body[:200].decode(errors='replace')}")
-        found.append(str(loads(reply.body)["predictions"][0]["label"]))
-    pool.close()
-    return found
+    try:
+        return [await _label(pool, request) for request in requests]
+    finally:
+        pool.close()  # uvloop does not end while a connection is open
+
+
+async def _label(pool: Pool, request: bytes) -> str:
+    try:
+        reply = await pool.ask(request)
+    except LostError as error:
+        raise StageError(f"gave no answer: {error}") from error
+    if reply.status != OK:
+        raise StageError(f"answered {reply.status}: {reply.body[:200].decode(errors='replace')}")
+    return str(loads(reply.body)["predictions"][0]["label"])
 
 
 def _take_turn(setting: Setting, target: Target, server: ServerProcess, served: Served, labels: list[str]) -> None:

@@ -14,6 +14,7 @@ import http.server, sys, time
 from socketserver import ThreadingMixIn
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     def answer(self, status, body):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
