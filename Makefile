@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lint test demo results results-int8 results-shrink results-train clean
+.PHONY: help setup lock lint test demo results results-int8 results-shrink results-train results-serve clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,21 @@ SHARED := ../shared/data
 results-train: setup ## train by turns with a plain loop (needs ../shared/data), write README's training table
 	GOMP_SPINCOUNT=2000 $(BIN)/python -m compress.report.train_speed README.md $(SHARED)/clothing \
 		$(SHARED)/weights/tf_mobilenetv3_small_100.timm.imagenet.safetensors
+
+RIVALS := .venv-rivals
+RIVAL_PINS := configs/rivals.txt
+$(RIVALS)/.dependencies: $(RIVAL_PINS)
+	$(PYTHON) -m venv --clear $(RIVALS)
+	$(RIVALS)/bin/pip install --quiet --upgrade pip
+	$(RIVALS)/bin/pip install --quiet --requirement $(RIVAL_PINS)
+	@touch $@
+
+SERVE_RUN := $(RUNS)/clothing_int8_mobilenetv3_small
+SERVE_ARGS ?=
+results-serve: setup ## measure the server beside others (needs an int8 run, ../shared/data), write README's table; SERVE_ARGS='--only load'
+	-@$(MAKE) --no-print-directory $(RIVALS)/.dependencies
+	$(BIN)/python -m compress.report.serve_table README.md $(SERVE_RUN) $(SHARED)/clothing/test \
+		--rivals $(RIVALS) --json $(RUNS)/serve.json $(SERVE_ARGS)
 
 clean: ## remove the runs and the tools' caches; the environment stays
 	rm -rf $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

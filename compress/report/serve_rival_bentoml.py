@@ -1,0 +1,30 @@
+"""A rival server, BentoML with ONNX Runtime.
+
+`RIVAL_MODEL=FILE bentoml serve compress.report.serve_rival_bentoml:Classify`
+
+One worker; the picture is the raw body, by a positional-only `Path` of an image type, as BentoML's guide has it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import bentoml
+from bentoml.validators import ContentType
+
+from compress.report.serve_rival_model import MODEL_VARIABLE, RivalModel
+
+
+@bentoml.service(workers=1, metrics={"enabled": False}, traffic={"timeout": 60})
+class Classify:
+    """The model as a BentoML service."""
+
+    def __init__(self) -> None:
+        self._model = RivalModel(Path(os.environ[MODEL_VARIABLE]))
+
+    @bentoml.api(route="/classify")  # type: ignore[untyped-decorator]
+    def classify(self, picture: Annotated[Path, ContentType("image/*")], /) -> dict[str, Any]:
+        """Return the best classes of the picture in the body."""
+        return self._model.classify(picture.read_bytes())

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import pytest
+
+from compress.errors import StageError
+from compress.report.serve_process import ServerProcess, answers, family, free_port, pinned
+from tests.report.serve_tiny import SOURCE, tiny_target
+
+WITH_A_CHILD = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'while True: pass'])\n{SOURCE}"
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_server_is_ready_is_watched_and_is_stopped():
+    with tiny_target().start() as server:
+        assert answers(server.port, "/ready")
+        assert not answers(server.port, "/nothing")
+        assert 0 < server.ready_s < 30
+        assert server.rss_bytes() > 1 << 20
+        assert server.cpu_s() > 0
+        pid = server.pid
+    assert not alive(pid)
+    assert not answers(server.port, "/ready")
+
+
+def test_children_are_counted_and_stopped_too():
+    with tiny_target(WITH_A_CHILD).start() as server:
+        _, child = server.pids()
+        before = server.cpu_s()
+        time.sleep(0.5)
+        assert server.cpu_s() - before > 0.1  # the child's; the server does nothing
+    for _ in range(100):
+        if len(family(child)) == 1 and not alive(child):
+            break
+        time.sleep(0.02)
+    assert not alive(child)
+
+
+def test_a_server_that_ends_says_what_it_printed():
+    with pytest.raises(StageError, match="exit code 3: no such model"):
+        tiny_target("import sys\nprint('no such model', flush=True)\nsys.exit(3)").start()
+
+
+def test_a_server_that_is_never_ready_is_stopped():
+    command = [sys.executable, "-c", "import time\nprint('still loading', flush=True)\ntime.sleep(60)"]
+    with pytest.raises(StageError, match="not ready in time: still loading"):
+        ServerProcess(command, port=free_port(), ready_path="/", cores={0}, patience_s=1)
+
+
+def test_a_command_that_does_not_exist_is_an_error():
+    with pytest.raises(StageError, match="cannot be started"):
+        ServerProcess(["/no/such/python"], port=free_port(), ready_path="/", cores={0})
+
+
+def test_a_process_runs_on_the_cores_it_is_given():
+    everywhere = os.sched_getaffinity(0)
+    one = {min(everywhere)}
+    with tiny_target().start(one) as server:
+        assert os.sched_getaffinity(server.pid) == one
+    assert os.sched_getaffinity(0) == everywhere
+    with pinned({10_000}):
+        assert os.sched_getaffinity(0) == everywhere
