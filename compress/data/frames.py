@@ -12,7 +12,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -21,8 +21,10 @@ from compress.data.listing import IMAGE_SUFFIXES, pictures_below
 from compress.errors import DataError, UsageError, missing_backend
 
 if TYPE_CHECKING:
+    from av import Packet
     from av.container import InputContainer
     from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
@@ -140,14 +142,14 @@ def open_video(
     except ImportError as error:
         raise missing_backend("av", "video") from error
 
-    bound = {"max_pixels": str(MAX_PIXELS)}  # opening looks at the first frames, so it is bounded as well
+    # What FFmpeg may allocate, while it looks at the first frames and later; twice, since it counts its padding.
+    bound = {"max_pixels": str(2 * MAX_PIXELS)}
     try:
         container = av.open(address, format=kind, options=bound, timeout=timeout_s)
     except (av.FFmpegError, ValueError) as error:  # ValueError: a format that this build of FFmpeg lacks
         raise DataError(f"{name}: cannot be opened as video: {_reason(error)}", hint=hint) from error
     try:
         stream = _video_stream(container, name)
-        # damaged or hostile data may change the size later: FFmpeg then refuses the frame before it allocates it
         stream.codec_context.options = bound
     except DataError:
         container.close()
@@ -170,16 +172,21 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
         kinds = ", ".join(stream.type for stream in container.streams) or "none"
         raise DataError(f"{name}: no video stream in it (found: {kinds})", hint="give a file that holds a video")
     stream = container.streams.video[0]
-    pixels = stream.codec_context.width * stream.codec_context.height
-    if not 0 < pixels <= MAX_PIXELS:  # 0 where FFmpeg refused the size while it opened the file
-        raise DataError(f"{name}: its frames have more than {MAX_PIXELS} pixels, or a size that cannot be read")
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if not 0 < width * height <= MAX_PIXELS:  # 0 where FFmpeg could not read the size, or refused it
+        raise DataError(
+            f"{name}: its frames have more than {MAX_PIXELS} pixels, or a size that cannot be read"
+            f" (found {width} x {height})"
+        )
     return stream
 
 
 def _decoded_video(container: InputContainer, stream: VideoStream, name: str) -> Frames:
     """Yield the frames; a packet that cannot be decoded is one bad frame, for the next may be whole."""
     import av
+    from av.video.reformatter import VideoReformatter
 
+    to_rgb = VideoReformatter()  # one for all frames: making its tables takes longer than a frame (2 to 15 times)
     count = bad = 0
     with container:
         packets = container.demux(stream)
@@ -191,7 +198,7 @@ def _decoded_video(container: InputContainer, stream: VideoStream, name: str) ->
             if packet is None:
                 break
             begun_ns = perf_counter_ns()
-            for picture in _pictures_of(packet, f"{name}#{count}"):
+            for picture in _pictures_of(packet, to_rgb, f"{name}#{count}"):
                 bad += isinstance(picture, BadImageError)
                 yield Frame(f"{name}#{count}", picture, begun_ns)
                 count += 1
@@ -200,8 +207,10 @@ def _decoded_video(container: InputContainer, stream: VideoStream, name: str) ->
         raise DataError(f"{name}: none of its frames could be decoded", hint="it is damaged; copy or record it again")
 
 
-def _pictures_of(packet: Any, name: str) -> Generator[Image.Image | BadImageError, None, None]:  # noqa: ANN401
-    """Yield what one packet (of the video stream, which its type does not say) holds: mostly one picture."""
+def _pictures_of(
+    packet: Packet[VideoStream], to_rgb: VideoReformatter, name: str
+) -> Generator[Image.Image | BadImageError, None, None]:
+    """Yield what one packet holds: mostly one picture."""
     import av
 
     try:
@@ -210,12 +219,15 @@ def _pictures_of(packet: Any, name: str) -> Generator[Image.Image | BadImageErro
         yield BadImageError(name, f"damaged: {_reason(error)}")
         return
     for frame in frames:
-        yield _upright(frame)
+        if frame.width * frame.height > MAX_PIXELS:  # damaged or hostile: the stream said less when it was opened
+            yield BadImageError(name, f"{frame.width} x {frame.height} is more than {MAX_PIXELS} pixels")
+        else:
+            yield _upright(frame, to_rgb)
 
 
-def _upright(frame: VideoFrame) -> Image.Image:
+def _upright(frame: VideoFrame, to_rgb: VideoReformatter) -> Image.Image:
     """Return the frame as RGB, turned as the camera was held: by quarters, counterclockwise as Pillow counts too."""
-    picture = frame.to_image()
+    picture = Image.fromarray(to_rgb.reformat(frame, format="rgb24").to_ndarray())
     return picture.rotate(90 * round(frame.rotation / 90), expand=True) if frame.rotation else picture
 
 
