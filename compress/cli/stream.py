@@ -192,7 +192,7 @@ class PlainView(_Still):
 
 
 class LiveView:
-    """One line on stderr that is drawn again and again; the summary goes to stdout."""
+    """A line on stderr that is drawn again and again; the summary goes to stdout."""
 
     def __init__(self) -> None:
         """Draw nothing yet."""
@@ -220,7 +220,7 @@ class LiveView:
             self._live.console.print(f"warning: {answer.logits_K}; skipped", style="yellow")
         elif time.monotonic() - self._drawn_s >= _REDRAW_S:
             self._drawn_s = time.monotonic()
-            self._live.update(Text(live_line(rows, meter, dropped), no_wrap=True, overflow="ellipsis"), refresh=True)
+            self._live.update(Text(live_line(rows, meter, dropped)), refresh=True)
 
     def end(self, summary: Summary) -> None:
         """Print the summary as a table."""
@@ -231,12 +231,12 @@ class LiveView:
 
 
 def live_line(rows: list[dict[str, Any]], meter: Meter, dropped: int) -> str:
-    """Return what a terminal shows: the best classes, the frame rate of now, what the model takes."""
+    """Return what a terminal shows: the best class, the frame rate of now, what the model takes."""
     infer = meter.infer_ms()
     return (
-        f"{_scores(rows[:2])}  |  {meter.fps_now():.1f} frames/s"
-        f"  |  infer p50 {_number(infer.p50)} ms, p95 {_number(infer.p95)} ms"
-        f"  |  {meter.frames} frames" + (f", {dropped} dropped" if dropped else "")
+        f"{_scores(rows[:1])} | {meter.fps_now():.1f} frames/s"
+        f" | infer p50 {_number(infer.p50)}, p95 {_number(infer.p95)} ms"
+        f" | {meter.frames} frames" + (f", {dropped} dropped" if dropped else "")
     )
 
 

@@ -186,8 +186,17 @@ def test_stop_wakes_a_caller_that_waits_for_a_silent_camera():
 
 
 def test_stop_ends_the_iteration_though_an_item_is_ready():
-    with DoubleBuffer(counting(100)) as buffer:
-        next(buffer)
+    second_is_ready = threading.Event()
+
+    def items() -> Generator[int, None, None]:
+        yield 1
+        yield 2
+        second_is_ready.set()
+        yield 3
+
+    with DoubleBuffer(items()) as buffer:
+        assert next(buffer) == 1
+        assert second_is_ready.wait(LONG_S)
         buffer.stop()
         assert list(buffer) == []
 
@@ -230,6 +239,14 @@ def test_the_meter_adds_up():
     assert found.fps_sustained == pytest.approx(3 / 0.034)
     assert (found.decode_ms.p50, found.infer_ms.p95) == (10.0, 4.0)
     assert found.overlap_share == pytest.approx(8 / 12)
+
+
+def test_a_slow_decoding_may_lie_beside_two_calls():
+    meter = Meter(clock=lambda: 0)
+    meter.add((0, 10 * MS), (10 * MS, 20 * MS))
+    meter.add((11 * MS, 12 * MS), (20 * MS, 30 * MS))
+    meter.add((13 * MS, 35 * MS), (35 * MS, 40 * MS))
+    assert meter.summary(0).overlap_share == pytest.approx((1 + 7 + 10) / 25)
 
 
 def test_work_one_after_the_other_does_not_overlap():
