@@ -11,12 +11,19 @@ import typer
 from compress.cli.options import AsJson
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?P<wanted>[^;\[]*)(?:;.*extra == ['\"](?P<extra>\w+)['\"])?$")
-_EXTRAS = ("", "serve", "train", "tensorflow")  # "" is the base; the smallest extra that holds a package comes first
+_EXTRAS = (
+    "",
+    "serve",
+    "train",
+    "tensorflow",
+    "video",
+)  # "" is the base; the smallest extra that holds a package comes first
 _PURPOSE = {
     "": "recipes and the command line",
     "serve": "serving, evaluating ONNX and TFLite files",
     "train": "training, pruning, distilling, quantizing, exporting",
     "tensorflow": "the second road to TFLite",
+    "video": "predicting videos and cameras",
 }
 
 

@@ -38,6 +38,7 @@ EXTRA_OF_MODULE = {
     "tensorflow": "tensorflow",
     "tf_keras": "tensorflow",
     "onnx2tf": "tensorflow",
+    "av": "video",
 }
 
 

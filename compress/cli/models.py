@@ -17,10 +17,12 @@ from compress.cli.options import (
     Threads,
     parse_preprocess,
     reporter_of,
+    settings_of,
 )
 
 if TYPE_CHECKING:
     from compress.cli.inspect_file import FileFacts
+    from compress.runtime.predictor import Predictor
 
 ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors, .onnx or .tflite file.")]
 
@@ -60,7 +62,17 @@ def evaluate(
 
 def predict(
     ctx: typer.Context,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures to classify.")],
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="[IMAGE...|DIR]", help="Pictures to classify, or one folder.")
+    ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option("--camera", metavar="INDEX|DEVICE|URL", help="Classify a camera's newest frame, until Ctrl-C."),
+    ] = None,
+    video: Annotated[Path | None, typer.Option("--video", metavar="FILE", help="Classify every frame.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="Classify every picture in a folder and below it.")
+    ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="Model file. Default: the run's newest.")] = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Answers for each picture.")] = 5,
     run: Run = None,
@@ -70,17 +82,32 @@ def predict(
     preprocess: PreprocessText = None,
     as_json: AsJson = False,
 ) -> None:
-    """Classify pictures."""
-    from compress.cli.output import print_json
-    from compress.cli.run_files import given_model, newest_model
-    from compress.data.transforms import preprocess_files
-    from compress.runtime.predictor import open_predictor
-    from compress.serve.logic import best
+    """Classify pictures, one by one; or a stream: a folder, a video, a camera.
 
+    Of a stream the next frame is decoded while this one is inferred. With --json each frame is a line of JSON, and the
+    last line holds the summary.
+    """
+    from compress.cli.run_files import given_model, newest_model
+    from compress.cli.stream import make_view, predict_stream, stream_source
+    from compress.runtime.predictor import open_predictor
+
+    source = stream_source(images or [], camera, video, folder)
     file = given_model(model) if model else newest_model(run, runs_dir)
     predictor = open_predictor(file, threads=threads, device=device, preprocess=parse_preprocess(preprocess))
     if not as_json:
         reporter_of(ctx).info(f"model {file} ({predictor.runtime})")
+    if source:
+        view = make_view(reporter_of(ctx), as_json=as_json, quiet=settings_of(ctx).quiet)
+        predict_stream(source, predictor, view, top_k)
+    else:
+        _predict_pictures(images or [], predictor, top_k, as_json)
+
+
+def _predict_pictures(images: list[Path], predictor: Predictor, top_k: int, as_json: bool) -> None:
+    from compress.cli.output import print_json
+    from compress.data.transforms import preprocess_files
+    from compress.serve.logic import best
+
     answers: list[dict[str, Any]] = []
     for image in images:
         logits_K = predictor.predict(preprocess_files([image], predictor.spec.preprocess))[0]
@@ -88,7 +115,7 @@ def predict(
         rows = [{"index": i, "label": labels[i], "score": score} for i, score in best(logits_K, top_k)]
         answers.append({"image": str(image), "predictions": rows})
     if as_json:
-        print_json({"model": str(file), "images": answers})
+        print_json({"model": str(predictor.path), "images": answers})
         return
     for answer in answers:
         text = ", ".join(f"{row['label']} {row['score']:.3f}" for row in answer["predictions"])
