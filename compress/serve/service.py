@@ -6,9 +6,9 @@ import asyncio
 import hashlib
 import io
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,8 +219,8 @@ class Service:
             self._see_memory()
             if self.degraded is not None:
                 self.degrader.see(self.predicted_wait_s() * 1000 / self.config.timeout_ms, monotonic())
-            for worker in self.pool.lost(self.config.stuck_ms / 1000):
-                await self._replace(worker)
+            while (jobs := self.pool.replace_lost(self.config.stuck_ms / 1000)) is not None:
+                await self._see_lost(jobs)
 
     def _see_memory(self) -> None:
         before = self.alarm.pressure
@@ -232,17 +232,19 @@ class Service:
         if pressure is not before:
             log.warning("memory: %s", pressure.name.lower())
 
-    async def _replace(self, worker: Any) -> None:  # noqa: ANN401 - the pool's own kind of worker
-        """Put another thread, and a predictor for it, in the place of a lost one; not ready until both are there."""
+    async def _see_lost(self, jobs: Sequence[Work]) -> None:
+        """Answer the jobs of a lost thread and make a predictor for its successor; not ready until it is there."""
         self.metrics.workers_replaced += 1
-        jobs = self.pool.replace(worker)
         log.error("a worker thread was lost; replaced (%d so far)", self.metrics.workers_replaced)
         for job in jobs:
             job.fault = worker_lost()
         resolve(jobs)
         self.ready = False
         for model in {job.model.sha256: job.model for job in jobs}.values():
-            await asyncio.to_thread(model.add_predictor)
+            try:
+                await asyncio.to_thread(model.add_predictor)
+            except Exception:  # no memory for one more: the others go on, and so must the watch
+                log.exception("no predictor for the new worker thread")
         self.ready = self.metrics.workers_replaced < _MAX_REPLACED
 
 
