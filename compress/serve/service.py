@@ -205,6 +205,8 @@ class Service:
         self.pool.submit(work)
         # wait, not wait_for: a cancelled future would leave its place while its thread still runs
         await asyncio.wait({work.done}, timeout=deadline.remaining_s())
+        if work.led:
+            self.metrics.batches.see(work.led)
         if work.fault is not None and work.done.done():
             if work.error is not None:
                 log.error("a request failed", exc_info=work.error)
