@@ -68,7 +68,7 @@ class Classify:
         length = declared_length(headers, config.max_body_bytes)
         service.check_open()
         asked = service.model(wishes.model)
-        model = service.answering(asked, deadline, wishes.allow_degraded)
+        model = service.answering(asked, wishes.allow_degraded)
         with service.admission.slot(length, service.predicted_wait_s(), deadline.remaining_s()) as slot:
             body = await read_body(receive, config.max_body_bytes, deadline)
             read_ms = (perf_counter() - begun) * 1000

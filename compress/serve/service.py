@@ -138,11 +138,11 @@ class Service:
         if not self.ready:
             raise not_ready()
 
-    def answering(self, model: Inference, deadline: Deadline, allow_degraded: bool) -> Inference:
+    def answering(self, model: Inference, allow_degraded: bool) -> Inference:
         """Return the model that answers for `model` at this load, and take the load in."""
         if self.degraded is None:
             return model
-        self.degrader.see(self.predicted_wait_s() * 1000 / deadline.timeout_ms, monotonic())
+        self._see_load()
         use = self.degrader.active and allow_degraded and model is self.first
         return self.degraded if use else model
 
@@ -219,10 +219,13 @@ class Service:
         while True:
             await asyncio.sleep(_WATCH_S)
             self._see_memory()
-            if self.degraded is not None:
-                self.degrader.see(self.predicted_wait_s() * 1000 / self.config.timeout_ms, monotonic())
+            self._see_load()
             while (jobs := self.pool.replace_lost(self.config.stuck_ms / 1000)) is not None:
                 await self._see_lost(jobs)
+
+    def _see_load(self) -> None:
+        # against the server's own deadline: a client that is in a hurry must not degrade the others
+        self.degrader.see(self.predicted_wait_s() * 1000 / self.config.timeout_ms, monotonic())
 
     def _see_memory(self) -> None:
         before = self.alarm.pressure
