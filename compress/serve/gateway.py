@@ -74,6 +74,7 @@ class Gateway:
         except Exception:
             log.exception("request %s failed", request_id.decode())
             if not status:
+                self.metrics.rejections[internal().reason] += 1
                 await error_response(scope, internal())(scope, receive, send_with_id)
         finally:
             self.metrics.see_status(status)
