@@ -68,7 +68,9 @@ def app_of(service: Service) -> ASGIApp:
         *oip_routes(oip, oip.admit, config.max_body_bytes),
     ]
     # FastAPI's docs pages would load their script from elsewhere, which the content policy forbids
-    app = FastAPI(title="imgc serve", lifespan=lifespan, docs_url=None, redoc_url=None, routes=routes)
+    app = FastAPI(
+        title="imgc serve", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False, routes=routes
+    )
     _add_error_handlers(app, service)
     _add_routes(app, service, crew)
     complete(app, config)

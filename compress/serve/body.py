@@ -46,11 +46,13 @@ def declared_type(headers: Mapping[str, str]) -> str:
 
 
 def declared_length(headers: Mapping[str, str], max_body_bytes: int) -> int:
-    """Return the declared length of the body in bytes; 0 when none is declared.
+    """Return the declared length of the body in bytes: all that is allowed when it comes in chunks, 0 without a body.
 
     Raises:
         RequestError: 400 no length, 413 over the limit.
     """
+    if "transfer-encoding" in headers:
+        return max_body_bytes
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit() and len(length) < 20):
         raise bad_request("Content-Length is not a length")

@@ -26,7 +26,7 @@ from compress.serve.body import (
 )
 from compress.serve.deadline import Deadline
 from compress.serve.errors import RequestError, bad_request
-from compress.serve.gateway import JsonReply
+from compress.serve.gateway import BODY_READ, JsonReply
 from compress.serve.inference import Inference
 from compress.serve.logic import predictions
 from compress.serve.service import Answer, Service
@@ -68,9 +68,10 @@ class Classify:
         length = declared_length(headers, config.max_body_bytes)
         service.check_open()
         asked = service.model(wishes.model)
-        model = service.answering(asked, deadline, wishes.allow_degraded)
+        model = service.answering(asked, wishes.allow_degraded)
         with service.admission.slot(length, service.predicted_wait_s(), deadline.remaining_s()) as slot:
             body = await read_body(receive, config.max_body_bytes, deadline)
+            scope["state"][BODY_READ] = True
             read_ms = (perf_counter() - begun) * 1000
             if media_type == MULTIPART:
                 pictures = await pictures_in(body, headers, config.max_files)

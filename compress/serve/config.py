@@ -94,7 +94,7 @@ class ServeConfig(BaseModel):
         if isinstance(given, dict):
             return [{"name": name, "path": path} for name, path in given.items()]
         if isinstance(given, (list, tuple)):
-            return [_source(one) if isinstance(one, str | Path) else one for one in given]
+            return [source_in(one) if isinstance(one, str | Path) else one for one in given]
         return given
 
     @model_validator(mode="after")
@@ -110,7 +110,8 @@ class ServeConfig(BaseModel):
         return self
 
 
-def _source(given: str | Path) -> dict[str, str]:
+def source_in(given: str | Path) -> dict[str, str]:
+    """Return the fields of a `ModelSource` written as `path` or `name=path`."""
     text = str(given)
     name, equals, path = text.partition("=")
     return {"name": name, "path": path} if equals and path and "/" not in name else {"path": text}

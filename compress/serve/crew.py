@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 _ANSWER_S = 0.5
-_MAX_BYTES = 1 << 20
-_LEFT_NAME = "left-{pid}.json"
+_LIVE, _LEFT = ".sock", ".json"
 
 
 class Crew:
@@ -29,40 +29,44 @@ class Crew:
     def __init__(self, folder: Path | None, snapshot: Callable[[], dict[str, Any]]) -> None:
         self.folder = folder
         self.snapshot = snapshot
+        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"  # a process id alone may come again
         self._server: asyncio.AbstractServer | None = None
 
     async def join(self) -> None:
         """Begin to answer siblings."""
         if self.folder is not None:
-            self._server = await asyncio.start_unix_server(self._answer, self._socket())
+            self._server = await asyncio.start_unix_server(self._answer, self._path(_LIVE))
 
     async def leave(self) -> None:
         """Stop answering, and leave the counts for those who stay; gauges end with the process."""
         if self.folder is None or self._server is None:
             return
-        left = self.folder / _LEFT_NAME.format(pid=os.getpid())
+        left = self._path(_LEFT)
         part = left.with_suffix(".part")
         part.write_text(json.dumps({**self.snapshot(), "gauges": {}}))
         part.replace(left)
-        self._socket().unlink(missing_ok=True)
+        self._path(_LIVE).unlink(missing_ok=True)
         self._server.close()
 
     async def snapshots(self) -> list[dict[str, Any]]:
         """Return the counts of all: this process, the siblings that answer in time, those that have ended."""
         if self.folder is None:
             return [self.snapshot()]
-        sockets = [path for path in sorted(self.folder.glob("*.sock")) if path != self._socket()]
+        sockets = sorted(path for path in self.folder.glob(f"*{_LIVE}") if path.stem != self._name)
         answers = await asyncio.gather(*(_ask(path) for path in sockets))
-        ended = [json.loads(path.read_text()) for path in sorted(self.folder.glob("left-*.json"))]
-        return [self.snapshot(), *(answer for answer in answers if answer is not None), *ended]
+        found = {path.stem: answer for path, answer in zip(sockets, answers, strict=True) if answer is not None}
+        for path in sorted(self.folder.glob(f"*{_LEFT}")):
+            if path.stem not in found:  # else it answered and then left: counted once
+                found[path.stem] = json.loads(path.read_text())
+        return [self.snapshot(), *found.values()]
 
     async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(json.dumps(self.snapshot()).encode())
         writer.close()
 
-    def _socket(self) -> Path:
+    def _path(self, suffix: str) -> Path:
         assert self.folder is not None, "asked only with a folder"
-        return self.folder / f"{os.getpid()}.sock"
+        return self.folder / f"{self._name}{suffix}"
 
 
 async def _ask(path: Path) -> dict[str, Any] | None:
@@ -71,7 +75,7 @@ async def _ask(path: Path) -> dict[str, Any] | None:
         async with asyncio.timeout(_ANSWER_S):
             reader, writer = await asyncio.open_unix_connection(path)
             try:
-                answer: dict[str, Any] = json.loads(await reader.read(_MAX_BYTES))
+                answer: dict[str, Any] = json.loads(await reader.read())
             finally:
                 writer.close()
             return answer

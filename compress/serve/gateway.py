@@ -22,6 +22,7 @@ log = logging.getLogger("imgc.serve")
 access = logging.getLogger("imgc.access")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _LINGER_S = 2.0
+BODY_READ = "imgc.body_read"  # in the request's state, once its whole body has been read
 _DROPPED_BYTES = 1 << 20  # an unread body of at most this size is read and dropped, and the connection lives on
 _WORK = ("/v1/", "/v2/models", "/v2/repository")  # what costs; the page, health and documentation stay open
 _KEYED = (*_WORK, "/metrics")
@@ -74,6 +75,7 @@ class Gateway:
         except Exception:
             log.exception("request %s failed", request_id.decode())
             if not status:
+                self.metrics.rejections[internal().reason] += 1
                 await error_response(scope, internal())(scope, receive, send_with_id)
         finally:
             self.metrics.see_status(status)
@@ -143,12 +145,15 @@ class LingeringReply(JsonReply):
 def error_response(scope: Scope, fault: RequestError) -> ASGIApp:
     """Return the answer that every error has: `{"error", "code", "request_id"}`."""
     content = {"error": fault.message, "code": fault.code, "request_id": scope["state"]["request_id"]}
-    kind = LingeringReply if fault.body_unread or _is_long(scope) else JsonReply
+    unread = fault.body_unread or (BODY_READ not in scope["state"] and _must_not_wait(scope))
+    kind = LingeringReply if unread else JsonReply
     return kind(content, fault.status, fault.headers)
 
 
-def _is_long(scope: Scope) -> bool:
-    """Return whether a body is declared that is too long to be read only to be dropped."""
+def _must_not_wait(scope: Scope) -> bool:
+    """Return whether an unread body is too long to be read only to be dropped, or may never come (`Expect`)."""
+    if any(name == b"expect" for name, _ in scope["headers"]):
+        return True
     length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     return not length.isdigit() or len(length) > 12 or int(length) > _DROPPED_BYTES
 

@@ -11,6 +11,7 @@ from compress.serve.errors import too_many_requests, unauthorized
 
 _BURST = 2.0  # seconds' worth of requests that a client may make at once
 _MAX_CLIENTS = 10_000
+_ROUNDING = 1e-6  # of tokens: who waits exactly as long as told is let in
 
 
 class ApiKey:
@@ -51,7 +52,7 @@ class RateLimit:
         """
         tokens, then_s = self._buckets.pop(client, (self.burst, now_s))
         tokens = min(self.burst, tokens + (now_s - then_s) * self.per_s)
-        allowed = tokens >= 1
+        allowed = tokens >= 1 - _ROUNDING
         self._buckets[client] = (tokens - 1 if allowed else tokens, now_s)
         if len(self._buckets) > _MAX_CLIENTS:
             self._buckets.popitem(last=False)

@@ -50,6 +50,7 @@ class Work(Job):
         queue_ms: time from the hand-over to a thread.
         decode_ms: time of decoding and preprocessing.
         infer_ms: time of the model's call; of the whole batch, if it answered several.
+        led: how many pictures were in the model's call; 0 for all of a batch but its first.
     """
 
     model: Inference
@@ -61,6 +62,7 @@ class Work(Job):
     queue_ms: float = 0.0
     decode_ms: float = 0.0
     infer_ms: float = 0.0
+    led: int = 0
 
 
 def room(first: Work) -> int:
@@ -120,6 +122,7 @@ def _decode(work: Work) -> NDArray[np.uint8]:
 def _infer_pixels(works: Sequence[Work], pixels: Sequence[NDArray[np.uint8]]) -> None:
     begun = perf_counter()
     logits_NK = works[0].model.predict_pixels(np.stack(pixels))
+    works[0].led = len(works)
     _leave(works, logits_NK, (perf_counter() - begun) * 1000)
 
 
@@ -128,6 +131,7 @@ def _infer_tensors(work: Work) -> None:
     work.deadline.check("inference")
     begun = perf_counter()
     logits_NK = work.model.predict(work.input)
+    work.led = len(work.input)
     work.infer_ms = (perf_counter() - begun) * 1000
     _check_finite(logits_NK)
     work.logits_NK = logits_NK

@@ -56,7 +56,8 @@ class WorkerPool(Generic[J]):
     Attributes:
         threads: how many work at once.
         work: does jobs and leaves their outcomes in them; called in a thread, must not raise.
-        joins: how many waiting jobs may be worked on together with this one (1: none), and whether another one fits.
+        room: how many jobs may be worked on together with this one, itself counted (1: none).
+        fits: whether another job may be worked on together with this one.
         job_s: running mean of the seconds that one job keeps a thread; for the predicted wait.
     """
 
@@ -68,6 +69,7 @@ class WorkerPool(Generic[J]):
     _queue: SimpleQueue[J | None] = field(default_factory=SimpleQueue)
     _workers: list[_Worker[J]] = field(default_factory=list)
     _loop: asyncio.AbstractEventLoop | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # of what a worker is at, and whether it is lost
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the threads; outcomes are announced in this event loop."""
@@ -82,24 +84,31 @@ class WorkerPool(Generic[J]):
         """Return how many jobs no thread has begun."""
         return self._queue.qsize()
 
-    def lost(self, older_than_s: float) -> list[_Worker[J]]:
-        """Return the workers whose thread has died, or is longer than this in one piece of work."""
-        now = monotonic()
-        return [worker for worker in self._workers if _is_lost(worker, now - older_than_s)]
+    def replace_lost(self, older_than_s: float) -> Sequence[J] | None:
+        """Give one worker up whose thread has died, or is longer than this in one piece of work, and start another.
 
-    def replace(self, worker: _Worker[J]) -> Sequence[J]:
-        """Give a worker up, start another in its place, and return the jobs that it was at."""
-        worker.lost = True
-        self._workers[self._workers.index(worker)] = self._new_worker(worker.next_job)
-        return worker.jobs
+        Returns:
+            the jobs that it was at; None: no worker is lost.
+        """
+        with self._lock:  # judged and given up in one: it may be about to finish
+            since_s = monotonic() - older_than_s
+            place = next((at for at, worker in enumerate(self._workers) if _is_lost(worker, since_s)), None)
+            if place is None:
+                return None
+            worker = self._workers[place]
+            worker.lost = True
+            jobs, next_job = worker.jobs, worker.next_job
+        self._workers[place] = self._new_worker(next_job)
+        return jobs
 
     def stop(self, wait_s: float) -> None:
-        """Let the threads finish what was handed over, and wait for each at most this long."""
+        """Let the threads finish what was handed over, and wait for them at most this long in all."""
+        end_s = monotonic() + wait_s
         for _ in self._workers:
             self._queue.put(None)
         for worker in self._workers:
             if worker.thread is not None:
-                worker.thread.join(wait_s)
+                worker.thread.join(max(0.0, end_s - monotonic()))
 
     def _new_worker(self, next_job: J | None = None) -> _Worker[J]:
         worker: _Worker[J] = _Worker(next_job=next_job)
@@ -108,17 +117,23 @@ class WorkerPool(Generic[J]):
         return worker
 
     def _run(self, worker: _Worker[J]) -> None:
-        while not worker.lost:
-            first, worker.next_job = worker.next_job or self._queue.get(), None
-            if first is None:
-                return
-            worker.jobs = self._gather(first, worker)
-            worker.begun_s = begun_s = monotonic()
-            self.work(worker.jobs)
-            worker.begun_s = None
-            jobs, worker.jobs = worker.jobs, ()
+        while (first := self._take(worker)) is not None:
+            jobs, begun_s = self._gather(first, worker), monotonic()
+            with self._lock:
+                worker.jobs, worker.begun_s = jobs, begun_s
+            self.work(jobs)
+            with self._lock:
+                worker.jobs, worker.begun_s = (), None
             self.job_s += _SPEED_SHARE * ((monotonic() - begun_s) / len(jobs) - self.job_s)
             self._announce(jobs)
+
+    def _take(self, worker: _Worker[J]) -> J | None:
+        """Return the worker's next job, waiting for one to come; None when its thread is to end."""
+        with self._lock:
+            if worker.lost:
+                return None
+            first, worker.next_job = worker.next_job, None
+        return first if first is not None else self._queue.get()
 
     def _gather(self, first: J, worker: _Worker[J]) -> list[J]:
         """Return the job and those waiting that go with it; never waits for one to come."""

@@ -97,7 +97,9 @@ def _run_here(server: Any, listener: socket.socket, service: Service) -> None:  
             stop()
         else:
             service.draining = True
-            threading.Timer(service.config.drain_ms / 1000, stop).start()
+            timer = threading.Timer(service.config.drain_ms / 1000, stop)
+            timer.daemon = True  # after a second signal nobody waits for it
+            timer.start()
 
     with _signal_handler(drain), _without_own_handlers(server):
         server.run(sockets=[listener])

@@ -6,9 +6,9 @@ import asyncio
 import hashlib
 import io
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,11 +138,11 @@ class Service:
         if not self.ready:
             raise not_ready()
 
-    def answering(self, model: Inference, deadline: Deadline, allow_degraded: bool) -> Inference:
+    def answering(self, model: Inference, allow_degraded: bool) -> Inference:
         """Return the model that answers for `model` at this load, and take the load in."""
         if self.degraded is None:
             return model
-        self.degrader.see(self.predicted_wait_s() * 1000 / deadline.timeout_ms, monotonic())
+        self._see_load()
         use = self.degrader.active and allow_degraded and model is self.first
         return self.degraded if use else model
 
@@ -205,6 +205,8 @@ class Service:
         self.pool.submit(work)
         # wait, not wait_for: a cancelled future would leave its place while its thread still runs
         await asyncio.wait({work.done}, timeout=deadline.remaining_s())
+        if work.led:
+            self.metrics.batches.see(work.led)
         if work.fault is not None and work.done.done():
             if work.error is not None:
                 log.error("a request failed", exc_info=work.error)
@@ -217,10 +219,13 @@ class Service:
         while True:
             await asyncio.sleep(_WATCH_S)
             self._see_memory()
-            if self.degraded is not None:
-                self.degrader.see(self.predicted_wait_s() * 1000 / self.config.timeout_ms, monotonic())
-            for worker in self.pool.lost(self.config.stuck_ms / 1000):
-                await self._replace(worker)
+            self._see_load()
+            while (jobs := self.pool.replace_lost(self.config.stuck_ms / 1000)) is not None:
+                await self._see_lost(jobs)
+
+    def _see_load(self) -> None:
+        # against the server's own deadline: a client that is in a hurry must not degrade the others
+        self.degrader.see(self.predicted_wait_s() * 1000 / self.config.timeout_ms, monotonic())
 
     def _see_memory(self) -> None:
         before = self.alarm.pressure
@@ -232,17 +237,19 @@ class Service:
         if pressure is not before:
             log.warning("memory: %s", pressure.name.lower())
 
-    async def _replace(self, worker: Any) -> None:  # noqa: ANN401 - the pool's own kind of worker
-        """Put another thread, and a predictor for it, in the place of a lost one; not ready until both are there."""
+    async def _see_lost(self, jobs: Sequence[Work]) -> None:
+        """Answer the jobs of a lost thread and make a predictor for its successor; not ready until it is there."""
         self.metrics.workers_replaced += 1
-        jobs = self.pool.replace(worker)
         log.error("a worker thread was lost; replaced (%d so far)", self.metrics.workers_replaced)
         for job in jobs:
             job.fault = worker_lost()
         resolve(jobs)
         self.ready = False
         for model in {job.model.sha256: job.model for job in jobs}.values():
-            await asyncio.to_thread(model.add_predictor)
+            try:
+                await asyncio.to_thread(model.add_predictor)
+            except Exception:  # no memory for one more: the others go on, and so must the watch
+                log.exception("no predictor for the new worker thread")
         self.ready = self.metrics.workers_replaced < _MAX_REPLACED
 
 

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from compress.errors import UsageError
-from compress.serve.config import ServeConfig
+from compress.serve.config import ServeConfig, source_in
 
 PREFIX = "IMGC_SERVE_"
 _MAX_BYTES = 1 << 20
@@ -94,8 +94,13 @@ def _beside(file: Path, name: str, value: Any) -> Any:  # noqa: ANN401 - any YAM
     if name == "models" and isinstance(value, dict):
         return {key: file.parent / str(path) for key, path in value.items()}
     if name == "models" and isinstance(value, list):
-        return [{"path": file.parent / one} if isinstance(one, str) else one for one in value]
+        sources = [source_in(one) if isinstance(one, str) else one for one in value]
+        return [{**one, "path": file.parent / str(one["path"])} if _has_path(one) else one for one in sources]
     return value
+
+
+def _has_path(source: Any) -> bool:  # noqa: ANN401 - any YAML value
+    return isinstance(source, dict) and "path" in source
 
 
 def _in_environment(environment: Mapping[str, str] | None) -> dict[str, Any]:
