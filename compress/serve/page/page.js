@@ -1,73 +1,214 @@
-"use strict";
-const $ = (id) => document.getElementById(id);
-const ms = (value) => `${value.toFixed(value < 10 ? 2 : 0)} ms`;
-let newest = 0; // a reply to an older picture must not overwrite a newer one
+// The page: takes pictures from the hand, the clipboard and the camera, and shows what the server says of them.
+import { classify, health, Refusal, useKey } from "./api.js";
+import { Camera, cameraTrouble, whyNot } from "./camera.js";
+import { Stats } from "./stats.js";
+import { $, announce, best, percent, preview, remember, showAnswer, showError, showState, showStats } from "./view.js";
 
-function tell(text, bad = false) {
-  $("status").textContent = text;
-  $("status").classList.toggle("bad", bad);
-  $("status").hidden = !text;
+const HEALTH_EVERY_MS = 10_000;
+const SPEAK_EVERY_MS = 3_000; // a camera's answers change faster than anyone can listen
+const stats = new Stats();
+const camera = new Camera($("video"));
+const waiting = []; // pictures not yet asked about, in order
+let server = null; // the last good answer of /healthz
+let current = null; // the picture on show: {blob, name}
+let busy = false;
+let done = 0; // how many were shown since nothing waited
+let spoken = { label: "", at: 0 };
+
+// --- pictures, one after another ---
+
+function take(files) { enqueue([...files].map((blob) => ({ blob, name: blob.name || "pasted picture" }))); }
+
+function enqueue(pictures) {
+  if (!pictures.length) return;
+  stopCamera();
+  if (!waiting.length) done = 0;
+  waiting.push(...pictures);
+  if (!busy) work();
 }
 
-function showModel(model) {
-  for (const key of ["precision", "version", "runtime"]) if (model[key]) $(`model-${key}`).textContent = model[key];
-  $("model-name").textContent = model.model;
+async function work() {
+  busy = true;
+  while (waiting.length) {
+    const all = done + waiting.length;
+    $("progress").textContent = all > 1 ? `${done + 1} of ${all}` : "";
+    const picture = waiting[0];
+    const outcome = await show(picture);
+    if (outcome.error?.status === 401) break; // it stays the first of those waiting until there is a key
+    if (waiting[0] === picture) waiting.shift(); // else the camera has begun and they were dropped
+    done += 1;
+  }
+  busy = false;
 }
 
-function row({ label, score }) {
-  const item = document.createElement("li");
-  const percent = `${(score * 100).toFixed(1)} %`;
-  for (const text of [label, percent]) item.append(Object.assign(document.createElement("span"), { textContent: text }));
-  item.style.setProperty("--share", `${score * 100}%`);
-  return item;
+// Asks about a picture and shows the answer or the error, here and in the strip.
+async function show(picture) {
+  current = picture;
+  preview(picture.blob, picture.name);
+  $("answer").classList.add("asking");
+  const outcome = await askAbout(picture.blob);
+  $("answer").classList.remove("asking");
+  if (camera.running) return outcome;
+  present(outcome);
+  if (outcome.error?.status === 401) return outcome;
+  const first = outcome.answer && best(outcome.answer);
+  const text = first?.label ?? outcome.error?.code ?? "no answer";
+  remember({ ...picture, text: text || "no answer", bad: outcome.error }, () => again(picture, outcome));
+  announce(first ? `${first.label}, ${percent(first.score)}` : ""); // an error is an alert by itself
+  return outcome;
 }
 
-function showAnswer(answer, trip) {
-  showModel(answer);
-  $("predictions").replaceChildren(...answer.predictions.map(row));
-  const { decode, infer, total } = answer.timing_ms;
-  for (const [key, value] of Object.entries({ decode, infer, total, trip })) $(`time-${key}`).textContent = ms(value);
-  tell("");
-  $("predictions").hidden = $("timing").hidden = false;
-}
-
-function preview(file) {
-  const image = $("preview");
-  URL.revokeObjectURL(image.src);
-  image.onerror = () => { image.hidden = true; }; // a format the server reads and the browser does not
-  image.alt = file.name || "pasted picture";
-  image.src = URL.createObjectURL(file);
-  image.hidden = false;
-  $("invite").textContent = `${image.alt} – drop, paste or choose another`;
-}
-
-async function classify(file) {
-  const mine = ++newest;
-  preview(file);
-  $("predictions").hidden = $("timing").hidden = true;
-  tell("Asking the model …");
-  const begun = performance.now();
+// Returns {answer, tripMs} or {error}; counts either.
+async function askAbout(blob) {
   try {
-    const reply = await fetch("/v1/classify?top_k=5", { method: "POST", body: file });
-    const trip = performance.now() - begun;
-    const content = await reply.json();
-    if (mine !== newest) return;
-    if (reply.ok) showAnswer(content, trip);
-    else tell(`${content.error} (${reply.status} ${content.code})`, true);
+    const reply = await classify(blob, { model: $("model").value, topK: topK() });
+    const { cached = false, timing_ms: timing } = reply.answer;
+    stats.answer({ tripMs: reply.tripMs, totalMs: timing?.total, cached });
+    return reply;
   } catch (error) {
-    if (mine === newest) tell(`The server did not answer: ${error.message}`, true);
+    if (!(error instanceof Refusal)) throw error;
+    stats.error();
+    if (error.status === 401) askForKey();
+    return { error };
+  } finally {
+    showStats(stats.summary());
   }
 }
 
-$("file").addEventListener("change", (event) => { if (event.target.files[0]) classify(event.target.files[0]); });
-document.addEventListener("paste", (event) => { if (event.clipboardData.files[0]) classify(event.clipboardData.files[0]); });
-document.addEventListener("dragover", (event) => { event.preventDefault(); $("drop").classList.add("over"); });
-document.addEventListener("dragleave", () => $("drop").classList.remove("over"));
-document.addEventListener("drop", (event) => {
+function present(outcome) {
+  if (outcome.error) showError(outcome.error);
+  else showAnswer(outcome, server);
+}
+
+function again(picture, outcome) {
+  stopCamera();
+  current = picture;
+  preview(picture.blob, picture.name);
+  present(outcome);
+}
+
+function askAgain() {
+  if (current && !camera.running && !busy) enqueue([current]);
+}
+
+// --- the camera ---
+
+async function startCamera() {
+  waiting.length = 0;
+  try {
+    await camera.start(onFrame, stopCamera);
+  } catch (error) {
+    camera.stop();
+    $("camera-reason").textContent = cameraTrouble(error);
+    $("camera-reason").hidden = false;
+    return;
+  }
+  current = null;
+  spoken = { label: "", at: 0 };
+  $("progress").textContent = "";
+  showCamera(true);
+}
+
+function stopCamera() {
+  if (!camera.running) return;
+  camera.stop();
+  showCamera(false);
+}
+
+function showCamera(on) {
+  $("video").hidden = !on;
+  $("preview").hidden = true;
+  $("invite").textContent = on ? "Every frame is asked about, one at a time" : "Drop pictures here or paste one";
+  $("camera").textContent = on ? "Stop camera" : "Start camera";
+  $("camera").setAttribute("aria-pressed", String(on));
+  $("camera-reason").hidden = true;
+}
+
+async function onFrame(blob) {
+  const outcome = await askAbout(blob);
+  if (!camera.running) return;
+  present(outcome);
+  if (outcome.answer) return noteFrame(blob, outcome);
+  const { status, retryAfterS } = outcome.error;
+  if (status === 429 || status >= 500) await new Promise((wake) => setTimeout(wake, Math.max(1, retryAfterS) * 1000));
+  else stopCamera(); // asking again would bring the same
+}
+
+// A frame is told and kept when the camera sees something else than before, and not too often.
+function noteFrame(blob, outcome) {
+  const first = best(outcome.answer);
+  const now = performance.now();
+  if (!first || first.label === spoken.label || now - spoken.at < SPEAK_EVERY_MS && spoken.at) return;
+  spoken = { label: first.label, at: now };
+  const picture = { blob, name: "camera frame" };
+  remember({ ...picture, text: first.label }, () => again(picture, outcome));
+  announce(`${first.label}, ${percent(first.score)}`);
+}
+
+// --- the server, its models, the key ---
+
+async function checkHealth() {
+  try {
+    server = await health();
+    const { in_flight: inside, queue } = server;
+    const load = inside || queue ? `, ${inside ?? 0} in work, ${queue ?? 0} waiting` : "";
+    showState(`${server.degraded ? "degraded" : "ready"}${load}`, server.degraded ? "warn" : "good");
+    offerModels(server);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    showState(error.status === 503 ? "not ready" : "no answer", "bad");
+  }
+}
+
+function offerModels({ model, models = [], num_classes: classes }) {
+  const names = models.map((one) => one.name);
+  const offered = [...$("model").options].map((option) => option.value);
+  if (names.length > 1 && names.join("\n") !== offered.join("\n")) {
+    $("model").replaceChildren(...models.map((one) => new Option([one.name, one.precision].filter(Boolean).join(" · "), one.name)));
+    $("model").value = names.includes(model) ? model : names[0];
+  }
+  $("model-field").hidden = names.length < 2;
+  const chosen = models.find((one) => one.name === $("model").value);
+  $("top-k").max = Math.min(1000, chosen?.num_classes ?? classes ?? 1000);
+}
+
+function topK() {
+  const { value, max } = $("top-k");
+  return Math.min(Math.max(1, Math.round(Number(value)) || 5), Number(max));
+}
+
+function askForKey() {
+  if (!$("key-form").hidden) return;
+  $("key-form").hidden = false;
+  $("key").focus();
+}
+
+// --- wiring ---
+
+$("choose").addEventListener("click", () => $("file").click());
+$("file").addEventListener("change", ({ target }) => { take(target.files); target.value = ""; }); // the same file may come again
+$("camera").addEventListener("click", () => (camera.running ? stopCamera() : startCamera()));
+$("model").addEventListener("change", () => { if (server) offerModels(server); askAgain(); });
+$("top-k").addEventListener("change", () => { $("top-k").value = topK(); askAgain(); });
+$("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  $("drop").classList.remove("over");
-  if (event.dataTransfer.files[0]) classify(event.dataTransfer.files[0]);
+  useKey($("key").value);
+  $("key-form").hidden = true;
+  if (!busy) work();
 });
-fetch("/healthz")
-  .then(async (reply) => { if (reply.ok) showModel(await reply.json()); else tell("The server is not ready yet.", true); })
-  .catch(() => tell("The server did not answer.", true));
+document.addEventListener("paste", ({ clipboardData }) => take(clipboardData.files));
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    $("drop").classList.toggle("over", kind === "dragover");
+    if (kind === "drop") take(event.dataTransfer.files);
+  });
+}
+const reason = whyNot();
+$("camera").hidden = Boolean(reason);
+$("camera-reason").hidden = !reason;
+$("camera-reason").textContent = reason;
+showStats(stats.summary());
+setInterval(() => showStats(stats.summary()), 1000);
+setInterval(() => { if (!document.hidden) checkHealth(); }, HEALTH_EVERY_MS);
+checkHealth();
