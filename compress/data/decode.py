@@ -3,23 +3,34 @@
 What each kind becomes: greyscale and 1-bit are repeated in three channels; 16-bit greyscale keeps its high byte;
 palettes are looked up; transparency is laid on white; CMYK and other colour spaces are converted by Pillow; the EXIF
 orientation is applied; floating-point, animated and many-page files are refused, since no single picture is meant.
+
+A stranger's file is decoded in bounded time and memory: what would take a thread for minutes is refused before.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from compress.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 64_000_000  # below the size from which Pillow warns
+MAX_SCANS = 64  # a progressive JPEG has about 10; each is a pass over the whole picture, and may take 10 bytes only
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # with a length; not a stuffed byte, nor a restart in a scan
+_EOI, _SOS = 0xD9, 0xDA
+_MAX_PROFILES = 8  # a PNG has one; Pillow inflates a mebibyte for each of a hundred thousand
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
+# libtiff writes a line on standard error for each damaged row of these, and a small file may claim millions of rows
+_FAX = ("group3", "group4", "tiff_ccitt", "tiff_raw_16")
 _WHITE = (255, 255, 255, 255)
 # What Pillow's decoders raise on damaged files, beside OSError (whose subclass UnidentifiedImageError is).
 _DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, SyntaxError, struct.error, OverflowError)
@@ -55,6 +66,7 @@ def decode(source: Path | bytes, *, draft_px: int | None = None) -> Image.Image:
     if len(data) > MAX_BYTES:
         raise BadImageError(name, f"file larger than {MAX_BYTES} bytes")
     try:
+        _check_passes(data)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             return _decoded(image, draft_px)
     except _Refused as refusal:
@@ -79,18 +91,48 @@ def _read(path: Path) -> bytes:
         return file.read()
 
 
+def _check_passes(data: bytes) -> None:
+    """Refuse what makes a decoder do the same work again and again; good files are passed by one fast count."""
+    if data.startswith(b"\x89PNG") and data.count(b"iCCP") > _MAX_PROFILES:
+        raise _Refused(f"a PNG of more than {_MAX_PROFILES} colour profiles")
+    # A thumbnail or a film that hangs on a JPEG makes the count too high: only then is it looked at closely.
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
+        _check_scans(data)
+
+
+def _check_scans(data: bytes) -> None:
+    """Refuse a JPEG of very many scans, counted from marker to marker as libjpeg reads them."""
+    scans, at = 0, 2
+    while (found := _MARKER.search(data, at)) is not None and found[1][0] != _EOI:
+        scans += found[1][0] == _SOS
+        if scans > MAX_SCANS:
+            raise _Refused(f"a JPEG of more than {MAX_SCANS} scans")
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+
+
 def _decoded(image: Image.Image, draft_px: int | None) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _Refused(f"{width} x {height} is more than {MAX_PIXELS} pixels")
     # A phone's MPO file is a JPEG with previews or depth behind the photograph; only the first picture is meant.
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise _Refused(f"animated or several pages ({frames} frames)")
+    # Whether there are more is asked, not how many: counting walks through the whole file.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise _Refused("animated or several pages")
+    if isinstance(image, TiffImageFile):
+        _check_tiff(image)
     if draft_px is not None:
         image.draft("RGB", (draft_px, draft_px))
     image.load()
-    return _to_rgb(ImageOps.exif_transpose(image))
+    ImageOps.exif_transpose(image, in_place=True)  # a copy of the largest picture would be a quarter of a gigabyte
+    return _to_rgb(image)
+
+
+def _check_tiff(image: TiffImageFile) -> None:
+    if image.info.get("compression") in _FAX:
+        raise _Refused("a fax-coded page is no photograph")
+    tile = image.tag_v2.get(_TILE_WIDTH, 1) * image.tag_v2.get(_TILE_LENGTH, 1)
+    if tile > MAX_PIXELS:  # a small picture's one tile may be huge
+        raise _Refused(f"a tile of more than {MAX_PIXELS} pixels")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -103,7 +145,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise _Refused("floating-point pixels have no defined brightness")
     if image.has_transparency_data:
-        upper = image.convert("RGBA")
+        upper = image if image.mode == "RGBA" else image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", upper.size, _WHITE), upper).convert("RGB")
     return image.convert("RGB")
 

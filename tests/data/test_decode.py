@@ -3,7 +3,9 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import time
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +172,72 @@ def test_file_is_named_and_absent_file_is_bad(tmp_path: Path) -> None:
 def test_draft_shrinks_but_keeps_enough() -> None:
     image = decode(encoded(photo(512, 400), "JPEG"), draft_px=100)
     assert image.size == (128, 100)
+
+
+def with_scans(count: int, size: tuple[int, int] = (64, 64), *, tail: bytes = b"") -> bytes:
+    """Return a progressive JPEG whose last scan is there `count` times more."""
+    data = encoded(Image.new("RGB", size, (200, 20, 30)), "JPEG", progressive=True)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + scan * count + data[-2:] + tail
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_at_once() -> None:
+    begun = time.monotonic()
+    with pytest.raises(BadImageError, match="more than 64 scans"):
+        decode(with_scans(20_000, (4000, 4000)))
+    assert time.monotonic() - begun < 5, "each of them would take 10 ms"
+    assert decode(with_scans(40)).size == (64, 64)
+
+
+@pytest.mark.parametrize("filler", [b"\xff", b"\xff\x01", b"\xff\xd0", b"\xff\x00", b"\x00"])
+def test_scans_are_counted_as_the_decoder_reads_them(filler: bytes) -> None:
+    data = with_scans(200)
+    end = data.rindex(b"\xff\xda")
+    with pytest.raises(BadImageError, match="more than 64 scans"):  # nothing before a scan hides it
+        decode(data[:end].replace(b"\xff\xda", filler * 4 + b"\xff\xda") + data[end:])
+    hung_on = b"\xff\xda" * 500 + filler * 3_000_000
+    begun = time.monotonic()
+    assert decode(with_scans(2, tail=hung_on)).size == (64, 64), "what hangs on a picture is no scan of it"
+    with contextlib.suppress(BadImageError):  # no end: to the last byte, but once
+        decode(with_scans(2)[:-2] + hung_on)
+    assert time.monotonic() - begun < 5
+
+
+def test_a_png_of_very_many_profiles_is_refused() -> None:
+    content = b"a\0\0" + zlib.compress(bytes(1_000_000))
+    chunk = struct.pack(">I", len(content)) + b"iCCP" + content + struct.pack(">I", zlib.crc32(b"iCCP" + content))
+    data = encoded(photo(), "PNG")
+    assert decode(data[:33] + chunk + data[33:]).size == (48, 32)
+    with pytest.raises(BadImageError, match="colour profiles"):
+        decode(data[:33] + chunk * 500 + data[33:])
+
+
+def tiff(width: int, height: int, coding: int, content: bytes, more: Sequence[tuple[int, int]] = ()) -> bytes:
+    """Return a TIFF with one strip or tile of these bytes; `more` are tags and values."""
+    tags = [(256, width), (257, height), (258, 1), (259, coding), (262, 0), (277, 1), *more]
+    tags += [(324, 8), (325, len(content))] if more else [(273, 8), (278, height), (279, len(content))]
+    rows = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags))
+    content += bytes(len(content) % 2)
+    return b"II*\0" + struct.pack("<I", 8 + len(content)) + content + struct.pack("<H", len(tags)) + rows + bytes(4)
+
+
+@pytest.mark.parametrize("coding", [2, 3, 4])
+def test_a_fax_is_refused_since_each_of_its_rows_may_write_to_the_log(coding: int, capfd) -> None:
+    with pytest.raises(BadImageError, match="fax"):
+        decode(tiff(8, 10_000, coding, np.random.default_rng(0).bytes(5000)))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_small_picture_in_a_huge_tile_is_refused() -> None:
+    content = zlib.compress(bytes(100_000))
+    with pytest.raises(BadImageError, match="a tile of more than"):
+        decode(tiff(16, 16, 8, content, [(322, 40_000), (323, 40_000)]))
+
+
+def test_pages_are_not_counted() -> None:
+    data = encoded(Image.new("P", (8, 8)), "GIF")
+    frame = b"," + struct.pack("<HHHH", 0, 0, 8, 8) + b"\x00\x02\x00"
+    begun = time.monotonic()
+    with pytest.raises(BadImageError, match="animated"):
+        decode(data[:-1] + frame * 2_000_000 + b";")
+    assert time.monotonic() - begun < 3, "counting would take 8 s"
