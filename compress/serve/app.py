@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from compress.serve.classify import Classify
 from compress.serve.config import ServeConfig
 from compress.serve.crew import Crew
+from compress.serve.docs_page import docs_html
 from compress.serve.errors import RequestError, bad_request, internal
 from compress.serve.gateway import Gateway, error_response
 from compress.serve.limits import ApiKey, RateLimit
@@ -26,7 +27,7 @@ from compress.serve.metrics import CONTENT_TYPE, merged, prometheus_text
 from compress.serve.oip import oip_routes
 from compress.serve.oip_backend import ServiceBackend
 from compress.serve.openapi import complete
-from compress.serve.page import page_routes
+from compress.serve.page import PAGE_HEADERS, page_routes
 from compress.serve.protocol import HEADER_TIMEOUT_S, MAX_CONNECTIONS
 from compress.serve.service import Service
 from compress.serve.status import gauges, health, model_facts
@@ -97,6 +98,10 @@ def _add_routes(app: FastAPI, service: Service, crew: Crew) -> None:
     @app.get("/livez", summary="Say that the process runs")
     async def live() -> Response:
         return JSONResponse({"status": "alive"})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return Response(docs_html(app.openapi()), media_type="text/html; charset=utf-8", headers=PAGE_HEADERS)
 
     @app.get("/metrics", summary="Counts in Prometheus's text format, of all processes of this port")
     async def metrics() -> Response:
