@@ -47,7 +47,7 @@ function parts(timing, tripMs) {
 
 function showTiming(timing, tripMs) {
   const split = parts(timing, tripMs);
-  const names = { queue: "Queue", decode: "Decode", infer: "Inference", other: "Other", network: "Network" };
+  const names = { queue: "Queue", decode: "Decode", infer: "Inference", other: "Other", network: "Network, browser" };
   const shown = STAGES.filter((key) => split[key] !== undefined);
   $("share").replaceChildren(...shown.map((key) => {
     const piece = make("span");
@@ -71,7 +71,7 @@ function showIdentity(answer, server) {
     ["Model", answer.model],
     ["Precision", answer.precision],
     ["Version", answer.version],
-    ["SHA-256", sha && `${sha.slice(0, 12)}…`, sha],
+    ["SHA-256", sha?.slice(0, 12), sha],
     ["Runtime", answer.degraded ? undefined : runtime],
   ]);
 }
