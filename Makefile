@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lint test demo results results-int8 results-shrink results-train results-serve clean
+.PHONY: help setup lock lint browser test demo results results-int8 results-shrink results-train results-serve clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,7 +33,15 @@ lint: setup ## style, types and import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint ## set up, lint, run all tests
+# No Chromium is no failure: the tests that need it are skipped and say so.
+browser: ## install Debian's Chromium, which the tests of the page drive, where it is missing
+	@if command -v chromium >/dev/null; then :; \
+	elif ! command -v apt-get >/dev/null; then echo "no chromium and no apt-get: the browser tests will be skipped"; \
+	elif [ "$$(id -u)" != 0 ]; then echo "for the browser tests: sudo apt-get install --no-install-recommends chromium"; \
+	else { apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } \
+		|| echo "chromium could not be installed: the browser tests will be skipped"; fi
+
+test: lint browser ## set up, lint, run all tests
 	$(BIN)/pytest
 
 demo: setup ## set up and run the whole chain on the bundled data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from html import escape
@@ -24,6 +25,7 @@ _BOUNDS = (
     ("pattern", "matches {}"),
 )
 _DEPTH = 6  # a schema may contain itself
+_NAMED = "#/components/schemas/"
 _HERE = "http://127.0.0.1:8000"
 
 
@@ -52,7 +54,7 @@ class _Docs:
             f'<li><a href="#{_anchor(method, path)}">{method.upper()} {escape(path)}</a></li>'
             for method, path, _ in operations
         )
-        description = f"<p>{escape(info['description'])}</p>" if info.get("description") else ""
+        description = f"<p>{_prose(info['description'])}</p>" if info.get("description") else ""
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -63,7 +65,7 @@ class _Docs:
             '<nav aria-label="Server"><a href="/">Try it</a> <a href="/openapi.json">OpenAPI</a></nav></header>\n'
             f'<main>\n<nav class="card" aria-label="Operations">{description}'
             f'<ul class="contents" role="list">{contents}</ul></nav>\n'
-            + "\n".join(self._operation(*one) for one in operations)
+            + "\n".join([*(self._operation(*one) for one in operations), *self._schemas()])
             + "\n</main>\n</body>\n</html>\n"
         )
 
@@ -77,7 +79,7 @@ class _Docs:
 
     def _operation(self, method: str, path: str, operation: Node) -> str:
         anchor = _anchor(method, path)
-        summary = escape(operation.get("summary", ""))
+        summary = _prose(operation.get("summary", ""))
         description = operation.get("description", "")
         parameters = [self._resolve(one) for one in operation["parameters"]]
         body = self._resolve(operation.get("requestBody", {}))
@@ -86,7 +88,7 @@ class _Docs:
             f'<section class="card" id="{anchor}" aria-labelledby="{anchor}-title">',
             f'<h2 id="{anchor}-title"><span class="method">{method.upper()}</span> {escape(path)}</h2>',
             f"<p>{summary}</p>" if summary else "",
-            f'<p class="soft">{escape(description)}</p>'
+            f'<p class="soft">{_prose(description)}</p>'
             if description and description != operation.get("summary")
             else "",
             self._parameters(parameters),
@@ -109,18 +111,17 @@ class _Docs:
                 [
                     _code(one.get("name", "")),
                     escape(one.get("in", "")),
-                    escape(self._type(schema)),
+                    self._type(schema),
                     escape(default),
                     escape(_bounds(schema)),
-                    escape(one.get("description", "")),
+                    _prose(one.get("description", "")),
                 ]
             )
         return _table("Parameters", ("Name", "In", "Type", "Default", "Bounds", "What"), rows)
 
     def _body(self, body: Node) -> str:
         rows = [
-            [_code(media), _code(self._type(content.get("schema", {})))]
-            for media, content in body.get("content", {}).items()
+            [_code(media), self._type(content.get("schema", {}))] for media, content in body.get("content", {}).items()
         ]
         return _table("Request body" + (", required" if body.get("required") else ""), ("Content type", "Schema"), rows)
 
@@ -128,8 +129,8 @@ class _Docs:
         rows = []
         for status, response in responses.items():
             found = self._resolve(response)
-            shapes = [_code(self._type(content.get("schema", {}))) for content in found.get("content", {}).values()]
-            rows.append([_code(str(status)), escape(found.get("description", "")), "<br>".join(shapes)])
+            shapes = [self._type(content.get("schema", {})) for content in found.get("content", {}).values()]
+            rows.append([_code(str(status)), _prose(found.get("description", "")), "<br>".join(shapes)])
         return _table("Responses", ("Status", "When", "Body"), rows)
 
     def _resolve(self, node: Node) -> Node:
@@ -143,35 +144,63 @@ class _Docs:
                 node = node.get(part.replace("~1", "/").replace("~0", "~"), {})
         return {}
 
+    def _schemas(self) -> Iterator[str]:
+        """Yield a section for each named schema, which the types of the operations link to."""
+        for name, schema in self.document.get("components", {}).get("schemas", {}).items():
+            anchor = _anchor("schema", name)
+            yield (
+                f'<section class="card" id="{anchor}" aria-labelledby="{anchor}-title">\n'
+                f'<h2 id="{anchor}-title">{escape(name)}</h2>\n{self._fields(schema)}\n</section>'
+            )
+
+    def _fields(self, schema: Node) -> str:
+        if "properties" not in schema:
+            return f"<p>{self._type(schema)}</p>"
+        required = schema.get("required", [])
+        rows = [
+            [
+                _code(name),
+                self._type(field),
+                "yes" if name in required else "",
+                escape(_bounds(self._resolve(field))),
+                _prose(self._resolve(field).get("description", "")),
+            ]
+            for name, field in schema["properties"].items()
+        ]
+        return _table("Fields", ("Name", "Type", "Always there", "Bounds", "What"), rows)
+
     def _type(self, schema: Node, depth: int = 0) -> str:
-        """Return a schema in one line, like `{"error": string, "code"?: string}`; `?` marks what may be absent."""
+        """Return a schema's type as HTML: named ones as links, objects as `{name: type, name?: type}`."""
+        reference = str(schema.get("$ref", ""))
+        if reference.startswith(_NAMED):
+            name = reference.removeprefix(_NAMED)
+            return f'<a href="#{_anchor("schema", name)}">{escape(name)}</a>'
         schema = self._resolve(schema)
         if depth > _DEPTH:
             return "…"
         for word in ("anyOf", "oneOf"):
             if word in schema:
-                return " | ".join(dict.fromkeys(self._type(one, depth + 1) for one in schema[word]))
+                return " or ".join(dict.fromkeys(self._type(one, depth + 1) for one in schema[word]))
         if "enum" in schema or "const" in schema:
-            return " | ".join(json.dumps(value) for value in schema.get("enum", [schema.get("const")]))
+            return " or ".join(_code(json.dumps(value)) for value in schema.get("enum", [schema.get("const")]))
         if "properties" in schema:
-            return self._object(schema, depth)
+            required = schema.get("required", [])
+            fields = (
+                f"{escape(name)}{'' if name in required else '?'}: {self._type(field, depth + 1)}"
+                for name, field in schema["properties"].items()
+            )
+            return "{" + ", ".join(fields) + "}"
         kind = schema.get("type", "any")
         if kind == "array":
-            return f"[{self._type(schema.get('items', {}), depth + 1)}, …]"
-        name = " | ".join(kind) if isinstance(kind, list) else str(kind)
-        return f"{name} ({schema['format']})" if "format" in schema else name
-
-    def _object(self, schema: Node, depth: int) -> str:
-        required = schema.get("required", [])
-        fields = (
-            f"{json.dumps(name)}{'' if name in required else '?'}: {self._type(field, depth + 1)}"
-            for name, field in schema["properties"].items()
-        )
-        return "{" + ", ".join(fields) + "}"
+            return f"list of {self._type(schema.get('items', {}), depth + 1)}"
+        name = " or ".join(kind) if isinstance(kind, list) else str(kind)
+        return escape(f"{name} ({schema['format']})" if "format" in schema else name)
 
     def _curl(self, method: str, path: str, parameters: list[Node], body: Node) -> str:
         query = {}
-        words = ["curl", "-sS"] if method == "get" else ["curl", "-sS", "-X", method.upper()]
+        words = (
+            ["curl", "-sS"] if method == "get" or (method == "post" and body) else ["curl", "-sS", "-X", method.upper()]
+        )
         for one in parameters:
             schema = self._resolve(one.get("schema", {}))
             value = str(one.get("example", schema.get("default", one.get("name", "").upper())))
@@ -219,12 +248,17 @@ class _Docs:
         return plain.get(str(schema.get("type")))
 
 
-def _anchor(method: str, path: str) -> str:
-    return escape(f"{method}-" + "".join(char if char.isalnum() else "-" for char in path).strip("-"))
+def _anchor(kind: str, name: str) -> str:
+    return f"{kind}-" + re.sub("[^A-Za-z0-9_]", "-", name).strip("-")
 
 
 def _bounds(schema: Node) -> str:
     return ", ".join(words.format(schema[key]) for key, words in _BOUNDS if key in schema)
+
+
+def _prose(text: str) -> str:
+    """Return a description as HTML: escaped, with what stands between backquotes as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _code(text: str) -> str:

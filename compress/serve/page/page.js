@@ -94,7 +94,6 @@ function askAgain() {
 // --- the camera ---
 
 async function startCamera() {
-  waiting.length = 0;
   try {
     await camera.start(onFrame, stopCamera);
   } catch (error) {
@@ -103,6 +102,7 @@ async function startCamera() {
     $("camera-reason").hidden = false;
     return;
   }
+  waiting.length = 0;
   current = null;
   spoken = { label: "", at: 0 };
   $("progress").textContent = "";
@@ -186,6 +186,7 @@ function askForKey() {
 // --- wiring ---
 
 $("choose").addEventListener("click", () => $("file").click());
+$("drop").addEventListener("click", () => $("file").click()); // for the mouse: the button beside it is the way for all
 $("file").addEventListener("change", ({ target }) => { take(target.files); target.value = ""; }); // the same file may come again
 $("camera").addEventListener("click", () => (camera.running ? stopCamera() : startCamera()));
 $("model").addEventListener("change", () => { if (server) offerModels(server); askAgain(); });

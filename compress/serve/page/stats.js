@@ -12,11 +12,9 @@ export function percentile(values, p) {
 export class Stats {
   #last = []; // the newest KEPT answers
   #times = []; // of every answer in the window: more than KEPT where a camera is quick
-  #answers = 0;
   #errors = 0;
 
   answer({ tripMs, totalMs, cached }, now = performance.now()) {
-    this.#answers += 1;
     this.#last.push({ tripMs, totalMs, cached });
     if (this.#last.length > KEPT) this.#last.shift();
     this.#times.push(now);
@@ -31,7 +29,6 @@ export class Stats {
     const cached = this.#last.filter((one) => one.cached);
     const of = (some, key, p) => percentile(some.map((one) => one[key]).filter(Number.isFinite), p);
     return {
-      answers: this.#answers,
       errors: this.#errors,
       samples: worked.length,
       tripP50: of(worked, "tripMs", 0.5),

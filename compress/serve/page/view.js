@@ -1,7 +1,7 @@
 // What is shown: an answer, an error, the figures, the strip of the last pictures. Text is only ever set as text.
 export const $ = (id) => document.getElementById(id);
 const STRIP = 12;
-const STAGES = ["queue", "decode", "infer", "other", "network"];
+const STAGES = ["queue", "decode", "infer", "other", "transport"];
 
 export const percent = (score) => `${(score * 100).toFixed(1)} %`;
 export function ms(value) {
@@ -36,18 +36,18 @@ function bar({ label, score }) {
   return make("li", {}, name, figure, meter);
 }
 
-// Splits the round trip: what the server names, the rest of the server's time, and the way there and back.
+// Splits the round trip: what the server names, the rest of the server's time, and what lies outside it: network and browser.
 function parts(timing, tripMs) {
   const { queue, decode, infer, total } = timing;
   const named = [queue, decode, infer].reduce((sum, value) => sum + (value ?? 0), 0);
   const other = Number.isFinite(total) ? Math.max(0, total - named) : undefined;
-  const network = Number.isFinite(total) ? Math.max(0, tripMs - total) : undefined;
-  return { queue, decode, infer, other, network };
+  const transport = Number.isFinite(total) ? Math.max(0, tripMs - total) : undefined;
+  return { queue, decode, infer, other, transport };
 }
 
 function showTiming(timing, tripMs) {
   const split = parts(timing, tripMs);
-  const names = { queue: "Queue", decode: "Decode", infer: "Inference", other: "Other", network: "Network" };
+  const names = { queue: "Queue", decode: "Decode", infer: "Inference", other: "Other", transport: "Transport" };
   const shown = STAGES.filter((key) => split[key] !== undefined);
   $("share").replaceChildren(...shown.map((key) => {
     const piece = make("span");
@@ -71,7 +71,7 @@ function showIdentity(answer, server) {
     ["Model", answer.model],
     ["Precision", answer.precision],
     ["Version", answer.version],
-    ["SHA-256", sha && `${sha.slice(0, 12)}…`, sha],
+    ["SHA-256", sha?.slice(0, 12), sha],
     ["Runtime", answer.degraded ? undefined : runtime],
   ]);
 }
@@ -116,9 +116,9 @@ export function showStats(figures) {
     ["Server p95", ms(figures.totalP95)],
     ["Last 10 s", `${figures.perS.toFixed(1)} /s`],
     ["Samples", figures.samples],
-    ["Cached", figures.cached ? `${figures.cached} (p50 ${ms(figures.cachedP50)})` : 0],
+    ["Cached", figures.cached],
+    ["Cached p50", ms(figures.cachedP50)],
     ["Errors", figures.errors],
-    ["Answers", figures.answers],
   ]);
 }
 
