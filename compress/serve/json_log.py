@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from datetime import UTC, datetime
 
 _NAMES = ("imgc", "uvicorn")
@@ -29,6 +30,7 @@ class JsonLines(logging.Formatter):
 
 def log_as_json() -> None:
     """Send the server's own log, and uvicorn's warnings, to standard error."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # no JSON, their text is a stranger's, and each is remembered
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in _NAMES:
