@@ -144,7 +144,7 @@ def _signal_handler(handler: Any) -> Iterator[None]:  # noqa: ANN401 - what sign
 
 
 def _fill_closed_streams() -> None:
-    """Open /dev/null where a standard stream is closed: else a client's socket gets its number, and libtiff's errors."""
+    """Open /dev/null in place of closed standard streams: else a client's socket gets the number and what is written."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -182,7 +181,7 @@ class Server:
         return int(re.search(r"VmHWM:\s+(\d+)", text)[1]) / 1024
 
     def files(self) -> int:
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def said(self) -> str:
         """Return what the log has."""
@@ -201,24 +200,20 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    model: Path, folder: Path, *options: str, stderr: IO[bytes] | int | None = None, patient: bool = True, **popen
+    model: Path,
+    folder: Path,
+    *options: str,
+    stderr: IO[bytes] | int | None = None,
+    patient: bool = True,
+    quiet: bool = False,
+    **popen,
 ) -> Iterator[Server]:
-    """Yield a server of this model, as the command line starts it; `patient`: with a deadline that a busy host meets."""
+    """Yield a server of this model, as the command line starts it; `patient`: its deadline suits a busy host."""
     waits = ("--timeout-ms", "20000") if patient else ()
     threads = () if "--threads" in options else ("--threads", "2")
     port = free_port()  # not 0: what it took would be said on standard error, which may be closed
-    command = [
-        sys.executable,
-        "-m",
-        "compress",
-        "serve",
-        f"colours={model}",
-        "--port",
-        str(port),
-        *waits,
-        *threads,
-        *options,
-    ]
+    begin = [sys.executable, "-m", "compress", *(["--quiet"] if quiet else []), "serve", f"colours={model}"]
+    command = [*begin, "--port", str(port), *waits, *threads, *options]
     errors = folder / f"errors-{time.monotonic_ns()}.log"
     with errors.open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr or log, **popen)
