@@ -51,7 +51,7 @@ class ServeConfig(BaseModel):
         max_queue: accepted requests that may wait beyond those being worked on; more are told 503.
         max_queue_bytes: bytes of bodies that may be inside at once; more are told 503.
         max_connections: open connections in one process; more are closed at once.
-        header_timeout_ms: time a connection has to send a request's headers, then it is closed.
+        header_timeout_ms: time a connection has to send a request's headers, or to take what it is sent; then it ends.
         max_batch: most waiting pictures that one model call takes, where the model gains by it; 1: never more than one.
         cache_mib: memory for answers to pictures seen before; 0: none.
         memory_limit_mib: memory of one process, over `workers` when it is the container's; None: the cgroup's limit.

@@ -8,6 +8,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEAD_BYTES = 64 * 1024
+_LAST_READ_S = 0.2
 HEADER_TIMEOUT_S = "imgc.header_timeout_s"
 MAX_CONNECTIONS = "imgc.max_connections"
 
@@ -26,6 +27,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_body = False
+        self._ending = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, or refuse the connection when there are too many."""
@@ -55,11 +57,33 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_arrived()
         self._in_body = True
         super().on_headers_complete()
+        if self._ending:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """End the request's body: what comes next is another head."""
         self._in_body = False
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse bytes that are no request. Behind a whole request they only end the connection, after its reply."""
+        if self.cycle is None or self.cycle.response_complete or self._in_body:
+            super().send_400_response(msg)
+        else:
+            self.flow.pause_reading()
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Answer what is on its way, then close: a request may lie in the socket, sent but not yet read."""
+        self._ending = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(_LAST_READ_S, self._close_if_idle)
+        else:
+            self.cycle.keep_alive = False
+
+    def _close_if_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
     def _await_head(self) -> None:
         self._head_bytes = 0

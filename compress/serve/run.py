@@ -45,6 +45,7 @@ def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
         from compress.serve.service import Service
     except ModuleNotFoundError as error:
         raise missing_backend(error.name or "uvicorn", "serve") from error
+    _fill_closed_streams()
     log_as_json()
     service = Service(config)  # also with many processes: a bad file is refused here, once, and not by each of them
     with _listen(config) as listener:
@@ -144,10 +145,21 @@ def _signal_handler(handler: Any) -> Iterator[None]:  # noqa: ANN401 - what sign
             signal.signal(number, old)
 
 
+def _fill_closed_streams() -> None:
+    """Open /dev/null in place of closed standard streams: else a client's socket gets the number and what is written."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+
+
 def _listen(config: ServeConfig) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; inherited: a client that takes no reply must not stay for ever
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, config.header_timeout_ms)
     try:
         listener.bind((config.host, config.port))
         listener.listen(_BACKLOG)  # who comes before the first accept waits and is not refused

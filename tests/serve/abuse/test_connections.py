@@ -1,0 +1,187 @@
+"""Connections that are slow, silent, many, or gone."""
+
+from __future__ import annotations
+
+import resource
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from tests.serve.abuse.real_server import Wire, request, running, until
+
+HEADER_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def shared(onnx_file, tmp_path_factory):
+    """Return a server with short patience for headers and little room for connections."""
+    config = tmp_path_factory.mktemp("config") / "serve.yaml"
+    config.write_text(
+        f"header_timeout_ms: {HEADER_S * 1000:.0f}\nmax_connections: 300\ncache_mib: 0\ntimeout_ms: 3000\n"
+    )
+    folder = tmp_path_factory.mktemp("abuse")
+    with running(onnx_file, folder, "--config", str(config), patient=False) as server:
+        yield server
+        assert server.stop() == 0
+
+
+def closed_after_s(wire: Wire) -> float:
+    begun = time.monotonic()
+    assert wire.ended()
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /v1/classify HTT", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A"])
+def test_a_head_that_does_not_come(server, said):
+    with server.connect() as wire:
+        wire.send(said)
+        assert closed_after_s(wire) < HEADER_S + 3
+
+
+def test_a_head_that_comes_byte_by_byte(server):
+    with server.connect() as wire:
+        begun = time.monotonic()
+        with pytest.raises(OSError):  # noqa: PT011 - reset, broken pipe or end, as the timing has it
+            for byte in request(b"x", "X-Slow: " + "y" * 300):
+                wire.send(bytes([byte]))
+                time.sleep(0.02)
+            raise AssertionError("the whole head was taken")
+        assert time.monotonic() - begun < HEADER_S + 3
+
+
+def test_a_body_that_comes_byte_by_byte_is_told_504_and_ends(server, picture):
+    begun = time.monotonic()
+    with server.connect() as wire:
+        wire.send(request(b"", length=100_000))
+        body = picture()
+        wire.socket.settimeout(0.05)
+        while b"\r\n\r\n" not in wire.left and time.monotonic() - begun < 10:
+            wire.send(body[:1])
+            try:
+                wire.left += wire.socket.recv(1000)
+            except TimeoutError:
+                continue
+        wire.socket.settimeout(20)
+        reply = wire.reply()
+        assert (reply.status, reply.code) == (504, "deadline")
+        assert wire.ended()
+    assert time.monotonic() - begun < 10
+
+
+def test_the_rest_of_an_answered_body_does_not_hold_the_connection(server):
+    with server.connect() as wire:
+        wire.send(request(b"x", path="/nothing", length=1000))
+        assert wire.reply().status == 404
+        begun = time.monotonic()
+        with pytest.raises(OSError):  # noqa: PT011
+            while time.monotonic() - begun < 12:
+                wire.send(b"x")
+                time.sleep(0.1)
+            raise AssertionError("dripping kept it open")
+
+
+@pytest.mark.parametrize("head", ["X-Long: " + "y" * 200_000, "\r\n".join(f"X-{i}: y" for i in range(20_000))])
+def test_a_head_that_is_too_long(server, head):
+    with server.connect() as wire:
+        try:
+            wire.send(request(b"x", head))
+            assert wire.reply().status == 400
+        except ConnectionError:
+            pass  # closed while we still sent: the refusal may be lost with it
+        assert wire.ended()
+
+
+def test_a_target_that_is_too_long(server):
+    with server.connect() as wire:
+        try:
+            wire.send(request(b"x", path="/v1/classify?" + "a" * 300_000))
+            assert wire.reply().status in (400, 414)
+        except ConnectionError:
+            pass
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [b"\0" * 100, b"\x16\x03\x01\x02\x00\x01\x00", b"HELO x\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+     b"GET /\xff HTTP/1.1\r\n\r\n", b"GET http://[ HTTP/1.1\r\n\r\n", b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
+     b"GET /a\0b HTTP/1.1\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+     b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"],
+)  # fmt: skip
+def test_rubbish_instead_of_a_request(server, rubbish):
+    with server.connect() as wire:
+        wire.send(rubbish)
+        try:
+            assert wire.reply().status < 500
+        except ConnectionError:
+            pass
+
+
+def test_rubbish_behind_a_request_does_not_take_its_reply(server, picture):
+    with server.connect() as wire:
+        wire.send(request(picture()) + b"\0rubbish\r\n\r\n" * 10)
+        reply = wire.reply()
+        assert (reply.status, reply.label) == (200, "red")
+        assert wire.ended()
+
+
+def test_pipelined_requests_are_answered_in_order(server, picture):
+    bodies = {"red": picture(), "blue": picture((10, 30, 240))}
+    labels = ["red", "blue", "blue", "red"] * 5
+    with server.connect() as wire:
+        wire.send(b"".join(request(bodies[label], f"X-Request-Id: r{i}") for i, label in enumerate(labels)))
+        replies = [wire.reply() for _ in labels]
+    assert [(r.headers["x-request-id"], r.label) for r in replies] == [
+        (f"r{i}", label) for i, label in enumerate(labels)
+    ]
+
+
+def test_thousands_that_say_nothing_are_bounded_and_others_are_served(server, picture):
+    most = min(5000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500)
+    before = server.files()
+    with ExitStack() as wires:
+        for _ in range(most):
+            wires.enter_context(server.connect())
+        most_files = server.files()
+        assert most_files - before <= 310
+    until(lambda: server.files() <= before + 5)
+    assert server.post(picture()).status == 200
+
+
+def test_silence_makes_room_again_by_itself(server, picture):
+    with ExitStack() as wires:
+        for _ in range(400):
+            wires.enter_context(server.connect())
+        until(lambda: _served(server, picture()), within_s=HEADER_S + 8)
+
+
+def _served(server, body) -> bool:
+    try:
+        return server.post(body).status == 200
+    except ConnectionError:
+        return False
+
+
+def test_who_asks_and_never_reads_does_not_stay(server):
+    before = server.files()
+    wire = server.connect()
+    wire.socket.settimeout(1)
+    ask = request(b"", "X-Pad: " + "y" * 1000, path="/static/page.js", method="GET") * 50
+    with pytest.raises(OSError):  # noqa: PT011 - no more room on the way, or closed
+        for _ in range(2000):
+            wire.send(ask)
+    until(lambda: server.files() <= before, within_s=HEADER_S + 15)
+    wire.close()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_thousand_that_cancel(server, picture, reset):
+    body = picture(size=(300, 200))
+    before = server.files()
+    for i in range(500):
+        wire = server.connect()
+        data = request(body)
+        wire.send(data if i % 2 else data[: len(data) // 2])
+        (wire.reset if reset else wire.close)()
+    until(server.is_idle)
+    until(lambda: server.files() <= before + 5)
