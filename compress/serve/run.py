@@ -146,7 +146,7 @@ def _signal_handler(handler: Any) -> Iterator[None]:  # noqa: ANN401 - what sign
 
 
 def _fill_closed_streams() -> None:
-    """Open /dev/null in place of closed standard streams: else a client's socket gets the number and what is written."""
+    """Open /dev/null for closed standard streams: else a client's socket gets the number and what libraries write."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import shutil
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -126,7 +124,7 @@ def test_a_closed_stream_is_not_some_clients_socket(onnx_file, picture, tmp_path
     with running(onnx_file, tmp_path, "--log-requests", "1", quiet=True, preexec_fn=lambda: os.close(stream)) as server:
         assert [server.post(picture()).status for _ in range(5)] == [200] * 5
         assert server.post(picture()[:100]).status == 422
-        target = os.readlink(f"/proc/{server.process.pid}/fd/{stream}")
+        target = str(Path(f"/proc/{server.process.pid}/fd/{stream}").readlink())
         assert not target.startswith(("socket:", "anon_inode:")), target
         assert server.stop() == 0
 
