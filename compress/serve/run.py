@@ -45,7 +45,6 @@ def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
         from compress.serve.service import Service
     except ModuleNotFoundError as error:
         raise missing_backend(error.name or "uvicorn", "serve") from error
-    _fill_closed_streams()
     log_as_json()
     service = Service(config)  # also with many processes: a bad file is refused here, once, and not by each of them
     with _listen(config) as listener:
@@ -143,15 +142,6 @@ def _signal_handler(handler: Any) -> Iterator[None]:  # noqa: ANN401 - what sign
     finally:
         for number, old in before.items():
             signal.signal(number, old)
-
-
-def _fill_closed_streams() -> None:
-    """Open /dev/null for closed standard streams: else a client's socket gets the number and what libraries write."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
 
 
 def _listen(config: ServeConfig) -> socket.socket:
