@@ -23,9 +23,9 @@ PLAIN_INTERVAL_S = 10.0  # a log file wants a sign of life, not a line a batch
 
 def make_reporter(*, quiet: bool, stream: IO[str] | None = None) -> Reporter:
     """Return the reporter for a stream (default stderr): silent, with bars, or with plain lines."""
-    if quiet:
-        return SilentReporter()
     stream = stream or sys.stderr
+    if quiet or stream is None:  # Python has no stderr where it was started with a closed one
+        return SilentReporter()
     return ConsoleReporter(stream) if stream.isatty() else PlainReporter(stream)
 
 

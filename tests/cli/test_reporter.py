@@ -77,3 +77,8 @@ def test_bars_nest_and_texts_keep_their_brackets():
     assert "epochs [x]" in text
     with console.progress("again", 1) as advance:
         advance()
+
+
+def test_without_a_stream_there_is_nothing_to_say(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.stderr", None)
+    assert isinstance(make_reporter(quiet=False), SilentReporter)
