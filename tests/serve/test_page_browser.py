@@ -164,7 +164,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def real_address(onnx_file, browser) -> Iterator[str]:  # no server where there is no browser
-    with listening(create_app(ServeConfig(artifact=onnx_file, threads=2))) as address:
+    with listening(create_app(ServeConfig(models=[onnx_file], threads=2))) as address:
         yield address
 
 
