@@ -77,14 +77,25 @@ def _in_file(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file}: no such file", hint="imgc serve --print-config shows every setting")
     if file.stat().st_size > _MAX_BYTES:
         raise UsageError(f"{file}: larger than {_MAX_BYTES} bytes, so no settings file")
-    text = file.read_text(encoding="utf-8")
     try:
+        text = file.read_text(encoding="utf-8-sig")
         values = tomllib.loads(text) if file.suffix.lower() == ".toml" else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{file}: {str(error).replace(chr(10), ' ')}") from error
+    except (ValueError, yaml.YAMLError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, no such day in YAML
+        raise UsageError(f"{file}: {_complaint(error)}") from error
     if not isinstance(values, dict):
         raise UsageError(f"{file}: need `setting: value` lines, found {type(values).__name__}")
     return {str(name): _beside(file, str(name), value) for name, value in values.items()}
+
+
+def _complaint(error: Exception) -> str:
+    """Return why a file cannot be read, without the line itself: it may hold the key."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 text ({error.reason})"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem} (line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1})"
+    return str(error).replace("\n", " ")
 
 
 def _beside(file: Path, name: str, value: Any) -> Any:  # noqa: ANN401 - any YAML value
