@@ -124,7 +124,8 @@ class WorkerPool(Generic[J]):
             self.work(jobs)
             with self._lock:
                 worker.jobs, worker.begun_s = (), None
-            self.job_s += _SPEED_SHARE * ((monotonic() - begun_s) / len(jobs) - self.job_s)
+                if not worker.lost:  # how long it hung says nothing of the wait for the others
+                    self.job_s += _SPEED_SHARE * ((monotonic() - begun_s) / len(jobs) - self.job_s)
             self._announce(jobs)
 
     def _take(self, worker: _Worker[J]) -> J | None:
