@@ -18,6 +18,7 @@ from compress.core.artifact import Artifact
 from compress.core.formats import Format
 from compress.core.stage import StageConfig
 from compress.core.storage import atomic_path
+from compress.pipeline.explain import require_kept
 from compress.pipeline.gates import require_gates
 from compress.pipeline.lock import artifact_at
 from compress.pipeline.run_dir import run_path
@@ -35,10 +36,15 @@ def start_run(ctx: typer.Context, request: StageRequest, *, name: str | None, se
 
 
 def add_stage(ctx: typer.Context, request: StageRequest, *, as_json: bool, out: Path | None = None) -> None:
-    """Add one stage to a run and say what it read and made; `out` gets a copy of the file."""
+    """Add one stage to a run and say what it read and made; `out` gets a copy of the file.
+
+    Raises:
+        UsageError: the stages that the run has sealed would be made anew.
+    """
     draft = draft_stage(request)
     if out:
         check_out(out, draft.new)
+    require_kept(draft.loaded, draft.sealed, runs_dir=draft.runs_dir, name=draft.name)
     _carry_out(ctx, draft, request, as_json=as_json, out=out)
 
 

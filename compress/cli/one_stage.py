@@ -58,9 +58,18 @@ class StageRequest:
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe that ends in the new stage, and where it is to run."""
+    """A recipe that ends in the new stage, and where it is to run.
+
+    Attributes:
+        loaded: the recipe.
+        sealed: ids of the stages that the run has done already and that stay as they are.
+        new: the stages that were asked for.
+        runs_dir: folder of all runs.
+        name: of the run.
+    """
 
     loaded: LoadedRecipe
+    sealed: frozenset[str]
     new: tuple[PlannedStage, ...]
     runs_dir: Path
     name: str
@@ -189,7 +198,7 @@ def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree,
     except RecipeError as error:
         hint = error.hint.split("`imgc plan", 1)[0].strip()
         raise RecipeError(error.message, hint=hint or f"see: imgc {request.kind} --help") from error
-    return Draft(loaded, _asked_for(planned.stages, ids), runs_dir, planned.name)
+    return Draft(loaded, frozenset(ids), _asked_for(planned.stages, ids), runs_dir, planned.name)
 
 
 def _asked_for(stages: tuple[PlannedStage, ...], sealed: set[str]) -> tuple[PlannedStage, ...]:
