@@ -8,9 +8,10 @@ from typing import Any
 
 import typer
 
-from compress.cli.one_stage import Draft, StageRequest, check_out, draft_run, draft_stage
+from compress.cli.one_stage import Draft, StageRequest, check_out, draft_run, draft_stage, given_options
 from compress.cli.options import reporter_of
 from compress.cli.output import print_json, size_text
+from compress.cli.pruned import show_pruned
 from compress.cli.quantized import show_plan, show_sensitivity
 from compress.cli.report import show_report
 from compress.cli.run_files import shown
@@ -70,13 +71,7 @@ def _carry_out(
         print_json(_as_json(draft, result, made, out, report))
         require_gates(result.gates)
         return
-    for stage, artifact in zip(draft.new, made, strict=True):
-        reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
-        typer.echo(f"{stage.id}: read {', '.join(reads) or _pictures_text(stage.config)}")
-        typer.echo(f"{stage.id}: {artifact_line(artifact)}")
-        if stage.config.kind == "quantize":
-            show_sensitivity(artifact.path.parent)
-            show_plan(artifact.path.parent)
+    _say_made(draft, request, result, made)
     for row in _new_siblings(draft, report):
         typer.echo(sibling_line(row))
     for stage in draft.new:
@@ -87,6 +82,19 @@ def _carry_out(
     if made[0].format is Format.BENCH:
         show_report(result.run_dir, as_json=False)
     require_gates(result.gates)
+
+
+def _say_made(draft: Draft, request: StageRequest, result: RunResult, made: list[Artifact]) -> None:
+    """Print for each new stage what it read and made, and what it found out beside."""
+    for stage, artifact in zip(draft.new, made, strict=True):
+        reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
+        typer.echo(f"{stage.id}: read {', '.join(reads) or _pictures_text(stage.config)}")
+        typer.echo(f"{stage.id}: {artifact_line(artifact)}")
+        if stage.config.kind == "quantize":
+            show_sensitivity(artifact.path.parent)
+            show_plan(artifact.path.parent)
+        if isinstance(stage.config, PruneConfig):
+            show_pruned(stage.config, given_options(request), artifact.path.parent)
 
 
 def artifact_line(artifact: Artifact) -> str:

@@ -174,7 +174,7 @@ def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree,
     """Put the new stage below the sealed ones and plan it."""
     ids = {stage["id"] for stage in sealed}
     stage = {
-        **block_of(local, sealed, request.kind, _given(request)),
+        **block_of(local, sealed, request.kind, given_options(request)),
         "kind": request.kind,
         "id": free_id(request.kind, ids),
     }
@@ -200,7 +200,7 @@ def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree,
     return Draft(loaded, frozenset(ids), _asked_for(planned.stages, ids), runs_dir, planned.name)
 
 
-def _given(request: StageRequest) -> set[str]:
+def given_options(request: StageRequest) -> set[str]:
     """Return the stage's options that the command line gives, by the first word of each."""
     knobs = {key for key, value in request.knobs.items() if value is not None}
     return {re.split(r"[.=]", text, maxsplit=1)[0] for text in (*knobs, *request.sets)}
