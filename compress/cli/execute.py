@@ -8,9 +8,10 @@ from typing import Any
 
 import typer
 
-from compress.cli.one_stage import Draft, StageRequest, check_out, draft_run, draft_stage
+from compress.cli.one_stage import Draft, StageRequest, check_out, draft_run, draft_stage, given_options
 from compress.cli.options import reporter_of
 from compress.cli.output import print_json, size_text
+from compress.cli.pruned import show_pruned
 from compress.cli.quantized import show_plan, show_sensitivity
 from compress.cli.report import show_report
 from compress.cli.run_files import shown
@@ -18,6 +19,7 @@ from compress.core.artifact import Artifact
 from compress.core.formats import Format
 from compress.core.stage import StageConfig
 from compress.core.storage import atomic_path
+from compress.pipeline.explain import require_kept
 from compress.pipeline.gates import require_gates
 from compress.pipeline.lock import artifact_at
 from compress.pipeline.run_dir import run_path
@@ -35,10 +37,15 @@ def start_run(ctx: typer.Context, request: StageRequest, *, name: str | None, se
 
 
 def add_stage(ctx: typer.Context, request: StageRequest, *, as_json: bool, out: Path | None = None) -> None:
-    """Add one stage to a run and say what it read and made; `out` gets a copy of the file."""
+    """Add one stage to a run and say what it read and made; `out` gets a copy of the file.
+
+    Raises:
+        UsageError: the stages that the run has sealed would be made anew.
+    """
     draft = draft_stage(request)
     if out:
         check_out(out, draft.new)
+    require_kept(draft.loaded, draft.sealed, runs_dir=draft.runs_dir, name=draft.name)
     _carry_out(ctx, draft, request, as_json=as_json, out=out)
 
 
@@ -64,13 +71,7 @@ def _carry_out(
         print_json(_as_json(draft, result, made, out, report))
         require_gates(result.gates)
         return
-    for stage, artifact in zip(draft.new, made, strict=True):
-        reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
-        typer.echo(f"{stage.id}: read {', '.join(reads) or _pictures_text(stage.config)}")
-        typer.echo(f"{stage.id}: {artifact_line(artifact)}")
-        if stage.config.kind == "quantize":
-            show_sensitivity(artifact.path.parent)
-            show_plan(artifact.path.parent)
+    _say_made(draft, request, result, made)
     for row in _new_siblings(draft, report):
         typer.echo(sibling_line(row))
     for stage in draft.new:
@@ -81,6 +82,19 @@ def _carry_out(
     if made[0].format is Format.BENCH:
         show_report(result.run_dir, as_json=False)
     require_gates(result.gates)
+
+
+def _say_made(draft: Draft, request: StageRequest, result: RunResult, made: list[Artifact]) -> None:
+    """Print for each new stage what it read and made, and what it found out beside."""
+    for stage, artifact in zip(draft.new, made, strict=True):
+        reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
+        typer.echo(f"{stage.id}: read {', '.join(reads) or _pictures_text(stage.config)}")
+        typer.echo(f"{stage.id}: {artifact_line(artifact)}")
+        if stage.config.kind == "quantize":
+            show_sensitivity(artifact.path.parent)
+            show_plan(artifact.path.parent)
+        if isinstance(stage.config, PruneConfig):
+            show_pruned(stage.config, given_options(request), artifact.path.parent)
 
 
 def artifact_line(artifact: Artifact) -> str:

@@ -5,6 +5,7 @@ What is not said on the command line comes from ./imgc.yaml's stage of the same 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -12,20 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from compress.cli.init import data_block, slug
+from compress.cli.local_recipe import LOCAL_RECIPE, Tree, block_of, local_recipe
 from compress.core.formats import SUFFIX, Format
 from compress.errors import RecipeError, UsageError
 from compress.pipeline.current import current_run, load_run
 from compress.pipeline.lock import LockedStage, read_lock
 from compress.pipeline.run_dir import LATEST, RESOLVED_NAME, run_path
-from compress.prune.config import BUDGETS
 from compress.recipe.ids import free_id
-from compress.recipe.load import LoadedRecipe, is_model_file, load_recipe, recipe_from_dict
+from compress.recipe.load import LoadedRecipe, is_model_file, recipe_from_dict
 from compress.recipe.plan import PlannedStage, plan
 from compress.recipe.siblings import SUFFIX as SIBLING
-from compress.recipe.siblings import is_sibling
 
-LOCAL_RECIPE = Path("imgc.yaml")
-Tree = dict[str, Any]
 _BEGINNING = ("arch", "weights", "input_px")  # options of a stage that reads no model
 
 
@@ -58,9 +56,18 @@ class StageRequest:
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe that ends in the new stage, and where it is to run."""
+    """A recipe that ends in the new stage, and where it is to run.
+
+    Attributes:
+        loaded: the recipe.
+        sealed: ids of the stages that the run has done already and that stay as they are.
+        new: the stages that were asked for.
+        runs_dir: folder of all runs.
+        name: of the run.
+    """
 
     loaded: LoadedRecipe
+    sealed: frozenset[str]
     new: tuple[PlannedStage, ...]
     runs_dir: Path
     name: str
@@ -72,7 +79,7 @@ def draft_run(request: StageRequest, name: str | None, seed: int | None) -> Draf
     Raises:
         UsageError: nobody says which photographs; or an option that cannot be.
     """
-    local = _local_recipe()
+    local = local_recipe()
     tree: Tree = {"imgc": 1, "name": "", "seed": 0, **{key: local[key] for key in ("name", "seed") if key in local}}
     tree["data"] = _data_of(request) or local.get("data")
     if tree["data"] is None:
@@ -125,7 +132,7 @@ def draft_stage(request: StageRequest) -> Draft:
         UsageError: there is no run and no file to read; or an option that cannot be.
         RecipeError: the stage cannot read what it was given.
     """
-    local = _local_recipe()
+    local = local_recipe()
     if arch := _arch_of(request, local):
         return _draft_from_arch(request, local, arch)
     if request.source and is_model_file(request.source) and not _has_run(request):
@@ -147,7 +154,7 @@ def _arch_of(request: StageRequest, local: Tree) -> str | None:
     """Return the architecture that a quantize stage is to start from, None where it reads a model."""
     if request.kind != "quantize" or request.source:
         return None
-    arch = request.knobs.get("arch") or _defaults(local, [], request.kind).get("arch")
+    arch = request.knobs.get("arch") or block_of(local, [], request.kind).get("arch")
     return str(arch) if arch else None
 
 
@@ -166,10 +173,11 @@ def _draft_from_arch(request: StageRequest, local: Tree, arch: str) -> Draft:
 def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree, runs_dir: Path) -> Draft:
     """Put the new stage below the sealed ones and plan it."""
     ids = {stage["id"] for stage in sealed}
-    defaults = _defaults(local, sealed, request.kind)
-    if any(request.knobs.get(budget) is not None for budget in BUDGETS):  # one budget replaces another
-        defaults = {key: value for key, value in defaults.items() if key not in BUDGETS}
-    stage = {**defaults, "kind": request.kind, "id": free_id(request.kind, ids)}
+    stage = {
+        **block_of(local, sealed, request.kind, given_options(request)),
+        "kind": request.kind,
+        "id": free_id(request.kind, ids),
+    }
     for key, value in request.knobs.items():
         if value is not None:
             _put(stage, key, value)
@@ -189,7 +197,13 @@ def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree,
     except RecipeError as error:
         hint = error.hint.split("`imgc plan", 1)[0].strip()
         raise RecipeError(error.message, hint=hint or f"see: imgc {request.kind} --help") from error
-    return Draft(loaded, _asked_for(planned.stages, ids), runs_dir, planned.name)
+    return Draft(loaded, frozenset(ids), _asked_for(planned.stages, ids), runs_dir, planned.name)
+
+
+def given_options(request: StageRequest) -> set[str]:
+    """Return the stage's options that the command line gives, by the first word of each."""
+    knobs = {key for key, value in request.knobs.items() if value is not None}
+    return {re.split(r"[.=]", text, maxsplit=1)[0] for text in (*knobs, *request.sets)}
 
 
 def _asked_for(stages: tuple[PlannedStage, ...], sealed: set[str]) -> tuple[PlannedStage, ...]:
@@ -217,36 +231,6 @@ def format_of_out(out: Path | None) -> str | None:
     """Return the export format that a file name asks for, None when it asks for none."""
     formats = {SUFFIX[fmt]: fmt.value for fmt in (Format.ONNX, Format.TFLITE)}
     return formats.get(out.suffix.lower()) if out else None
-
-
-def _local_recipe() -> Tree:
-    """Return ./imgc.yaml as plain data with absolute paths, {} where there is none."""
-    return load_recipe(LOCAL_RECIPE).resolved if LOCAL_RECIPE.is_file() else {}
-
-
-def _defaults(local: Tree, sealed: list[Tree], kind: str) -> Tree:
-    """Return ./imgc.yaml's options for this kind, of its second such stage when the run has one already, and so on.
-
-    What the file says about other stages is left out where this run has no such stage.
-    """
-    blocks = [stage for stage in local.get("stages", ()) if stage["kind"] == kind]
-    if not blocks:
-        return {}
-    ids = {stage["id"] for stage in sealed}
-    done = sum(stage["kind"] == kind and not is_sibling(stage["id"], stage.get("like"), ids) for stage in sealed)
-    block = {key: value for key, value in blocks[min(done, len(blocks) - 1)].items() if key not in ("id", "from")}
-    absent = [key for key in ("teacher", "baseline") if not all(_is_known(name, ids) for name in _names(block, key))]
-    return {key: value for key, value in block.items() if key not in (*absent, "models")}
-
-
-def _names(block: Tree, key: str) -> list[str]:
-    """Return the references of an option that holds one, a list, or nothing."""
-    value = block.get(key) or []
-    return [str(name) for name in value] if isinstance(value, list) else [str(value)]
-
-
-def _is_known(reference: str, ids: set[str]) -> bool:
-    return reference in ids or is_model_file(reference)
 
 
 def _sealed_recipe(run_dir: Path) -> tuple[Tree, list[Tree]]:

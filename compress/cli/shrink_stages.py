@@ -11,7 +11,10 @@ from compress.cli.options import RUNS, AsJson, Data, Deterministic, Device, Epoc
 
 def prune(
     ctx: typer.Context,
-    keep: Annotated[float | None, typer.Option(help="Share of the channels to keep, above 0 and at most 1.")] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(help="Share of the channels to keep, above 0 and at most 1. Default without another budget: 0.7."),
+    ] = None,
     importance: Annotated[
         str | None, typer.Option(metavar="l1|l2|bn_scale|taylor|fisher", help="What ranks channels.")
     ] = None,

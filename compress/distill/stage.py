@@ -31,6 +31,11 @@ from compress.models.build import arch_info
 from compress.models.weights import load_model, save_model
 
 FILE_NAME = "model.safetensors"
+_OTHER_TEACHER = (
+    "a teacher knows the student's classes in the same order: leave --teacher out, or train one on the same "
+    "photographs, `imgc train --arch ARCH --name teacher`, then "
+    "`imgc distill --run RUN --teacher runs/teacher/01-train/model.safetensors`"
+)
 
 
 def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
@@ -48,7 +53,7 @@ def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOut
     student, spec = load_model(inputs["from"].path)
     members = _members(config, inputs, spec, ctx)
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
-    _require_same_classes(dataset, spec, members)
+    _require_same_classes(dataset, spec, inputs["from"].stage_id, members)
     train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
     before_pct = top1_pct(torch_logits(student, val.pixels_NHWC, spec.preprocess), val.labels_N)
     teacher_pct = _teacher_top1_pct(members, dataset, config.temperature, ctx)
@@ -98,11 +103,13 @@ def _members(config: DistillConfig, inputs: StageInputs, student: ModelSpec, ctx
     return [open_member(inputs[role], preprocess, device, bf16=bf16) for role in roles]
 
 
-def _require_same_classes(dataset: Dataset, spec: ModelSpec, members: Sequence[Member]) -> None:
-    require_same_labels(dataset.labels, spec.labels, wanted_by="the photographs", found_in="the student")
+def _require_same_classes(dataset: Dataset, spec: ModelSpec, name: str, members: Sequence[Member]) -> None:
+    """Refuse a student, which has this name, or a teacher that does not know the classes of the photographs."""
+    student = f"the student {name}"
+    require_same_labels(dataset.labels, spec.labels, wanted_by="the photographs", found_in=student)
     for member in members:
-        who = "the teacher" if len(members) == 1 else f"the teacher {member.name}"
-        require_same_labels(spec.labels, member.spec.labels, wanted_by="the student", found_in=who)
+        teacher = f"the teacher {member.name}"
+        require_same_labels(spec.labels, member.spec.labels, wanted_by=student, found_in=teacher, hint=_OTHER_TEACHER)
 
 
 def _teacher_top1_pct(members: Sequence[Member], dataset: Dataset, temperature: float, ctx: RunContext) -> float:

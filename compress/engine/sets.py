@@ -14,7 +14,8 @@ from compress.engine.batches import TrainSet, ValSet
 from compress.errors import StageError
 
 _SIDE_PER_CROP = 1.25
-_LABELS_SHOWN = 20
+_LABELS_SHOWN = 5
+_SAME_DATA = "all models of a run must be trained on the photographs of its data block"
 
 
 def training_sets(dataset: Dataset, preprocess: Preprocess, reporter: Reporter) -> tuple[TrainSet, ValSet]:
@@ -37,7 +38,9 @@ def training_sets(dataset: Dataset, preprocess: Preprocess, reporter: Reporter) 
     )
 
 
-def require_same_labels(wanted: Sequence[str], found: Sequence[str], *, wanted_by: str, found_in: str) -> None:
+def require_same_labels(
+    wanted: Sequence[str], found: Sequence[str], *, wanted_by: str, found_in: str, hint: str = _SAME_DATA
+) -> None:
     """Return if both are the same classes in the same order.
 
     Args:
@@ -45,6 +48,7 @@ def require_same_labels(wanted: Sequence[str], found: Sequence[str], *, wanted_b
         found: class names in index order.
         wanted_by: who has the first, such as "the student".
         found_in: who has the second, such as "the teacher".
+        hint: what to try where they differ.
 
     Raises:
         StageError: they differ; the message lists the differences.
@@ -61,7 +65,7 @@ def require_same_labels(wanted: Sequence[str], found: Sequence[str], *, wanted_b
     raise StageError(
         f"{wanted_by} ({len(wanted)}) and {found_in} ({len(found)}) have different classes; "
         + "; ".join(part for part in what if part),
-        hint="all models of a run must be trained on the photographs of its data block",
+        hint=hint,
     )
 
 

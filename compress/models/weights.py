@@ -182,7 +182,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError as error:
         raise _not_there(path) from error
     except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{path}: damaged, or no safetensors file: {_first_line(error)}") from error
+        raise ModelFileError(
+            f"{path}: damaged, or no safetensors file: {_first_line(error)}",
+            hint=f"copy or download it again, or make it again; it has {_size_bytes(path):,} bytes now",
+        ) from error
 
 
 def _spec_from(metadata: Mapping[str, str], path: Path) -> ModelSpec:
@@ -190,7 +193,8 @@ def _spec_from(metadata: Mapping[str, str], path: Path) -> ModelSpec:
         raise ModelFileError(
             f"{path}: holds weights but no spec ('{SPEC_KEY}' in its metadata), so it was not written by imgc",
             hint=f"say which architecture they are of: imgc train --arch ARCH --weights {path}, "
-            f"or imgc quantize --arch ARCH --weights {path}",
+            f"or imgc quantize --arch ARCH --weights {path}; as a teacher: imgc distill --set teacher_arch=ARCH "
+            f"--set teacher_weights={path}, fine-tuned on the photographs",
         )
     try:
         return ModelSpec.model_validate_json(metadata[SPEC_KEY])
@@ -253,6 +257,10 @@ def _listing(problems: list[str], count: int = 8) -> str:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _size_bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _not_there(path: Path) -> ModelFileError:

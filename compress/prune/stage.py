@@ -47,7 +47,10 @@ def run(config: PruneConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         spec = describe(model, stock)
     photos = Photographs(dataset, spec, ctx)
     rounds = Rounds(config, spec, photos, ctx, protected=(arch_info(spec.arch).stem, *config.protect))
-    narrow, rows, share = rounds.run(model, teacher, _budget(config, inputs, spec))
+    budget = _budget(config, inputs, spec)
+    narrow, rows, share = rounds.run(model, teacher, budget)
+    if all(row.after == row.before for row in rows):
+        ctx.reporter.warn(f"nothing was cut: the whole network is within {_asked(budget)}")
     narrow_spec = describe(narrow, spec)
     latency = exported_latency_ms({"before": model, "after": narrow}, spec, config.runtime)
     for line in table(rows, spec, narrow_spec, latency, config.runtime):
@@ -99,6 +102,12 @@ def _budget(config: PruneConfig, inputs: StageInputs, spec: ModelSpec) -> Budget
     if config.target_latency_ms is not None:
         return Budget("latency_ms", config.target_latency_ms, "target_latency_ms", config.target_latency_ms)
     return Budget("keep", config.keep or DEFAULT_KEEP)
+
+
+def _asked(budget: Budget) -> str:
+    if budget.nearest:
+        return "the MACs it is to have"
+    return f"{budget.option} {budget.limit if budget.unit == 'keep' else budget.asked:g}"
 
 
 def _layers(row: GroupRow) -> str:

@@ -44,6 +44,7 @@ class Report(BaseModel):
         rows: one for each model of the run, in run order; what was not measured is None.
         siblings: one for each pruned model that was compared with the stock network of its MACs.
         gates: one for each bound of the recipe.
+        sensitivity: files that say what each layer or group of a stage costs; relative to the run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -55,6 +56,7 @@ class Report(BaseModel):
     rows: tuple[Row, ...]
     siblings: tuple[SiblingRow, ...] = ()
     gates: tuple[GateRow, ...] = ()
+    sensitivity: tuple[str, ...] = ()
 
 
 def build_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Report:
@@ -76,4 +78,5 @@ def build_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Re
         rows=run.rows,
         siblings=run.siblings,
         gates=tuple(GateRow.model_validate(result) for result in results),
+        sensitivity=run.sensitivity,
     )

@@ -18,12 +18,14 @@ _GATE_COLUMNS = ("gate", "at", "limit", "value", "result")
 
 
 def to_markdown(report: Report) -> str:
-    """Return the report as Markdown: title, verdict, machine, table, gates, how to repeat it."""
+    """Return the report as Markdown: title, verdict, machine, table, siblings, sensitivity, gates, how to repeat it."""
     parts = [f"# imgc run `{report.run}`", _verdict(report.gates), _setting(report)]
     parts.append(markdown_table(COLUMNS, table_rows(report), TEXT_COLUMNS))
     if report.siblings:
         lines = [f"- {sibling_line(row)}" for row in report.siblings]
         parts += ["## Against the stock narrower network", "\n".join(lines)]
+    if report.sensitivity:
+        parts += ["## What each layer costs", "\n".join(f"- [{path}]({path})" for path in report.sensitivity)]
     if report.gates:
         rows = [_gate_cells(gate) for gate in report.gates]
         parts += ["## Gates", markdown_table(_GATE_COLUMNS, rows, 2)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from compress.pipeline.lock import LockedStage, RunLock, read_lock
 from compress.pipeline.run_dir import ENVIRONMENT_NAME
 from compress.report.siblings import SiblingRow, sibling_rows
 
+_SENSITIVITY = "sensitivity.*"  # JSON and SVG
+
 
 @dataclass(frozen=True)
 class RunFacts:
@@ -30,6 +32,7 @@ class RunFacts:
         rows: one for each model, in run order; then model files from elsewhere that were measured beside them.
         siblings: each pruned model against its stock narrower sibling.
         gates: the gate results that the run wrote; empty when it did not come so far.
+        sensitivity: files in which stages say what each layer or group costs; relative to the run.
     """
 
     name: str
@@ -38,6 +41,7 @@ class RunFacts:
     rows: tuple[Row, ...]
     siblings: tuple[SiblingRow, ...]
     gates: tuple[dict[str, Any], ...]
+    sensitivity: tuple[str, ...]
 
 
 def read_run(run_dir: Path) -> RunFacts:
@@ -59,7 +63,14 @@ def read_run(run_dir: Path) -> RunFacts:
         rows=rows,
         siblings=sibling_rows(lock, rows),
         gates=tuple(_json(run_dir / GATES_NAME, [])),
+        sensitivity=tuple(_sensitivity(run_dir, lock)),
     )
+
+
+def _sensitivity(run_dir: Path, lock: RunLock) -> Iterator[str]:
+    for stage in lock.stages:
+        folder = stage.artifact.path.parent
+        yield from (str(folder / path.name) for path in sorted((run_dir / folder).glob(_SENSITIVITY)))
 
 
 def _benches(run_dir: Path, lock: RunLock) -> list[Bench]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,19 @@ def test_a_file_without_a_run_is_exported(ok: Callable[..., str], folder: Path):
     assert "read some.onnx" in text
     assert "copied to m.tflite" in text
     assert json.loads(ok("inspect", "m.tflite", "--json"))["spec"]["labels"] == ["a", "b"]
+
+
+def test_a_verb_never_makes_sealed_stages_anew(imgc: Imgc, ok: Callable[..., str], folder: Path, photos: Path):
+    shutil.copytree(photos, folder / "mine")
+    ok("init", "mine", "--arch", "tiny", "--input-px", "32")
+    ok("train", "--epochs", "1")
+    before = {path: path.read_bytes() for path in (folder / "runs").rglob("*") if path.is_file()}
+    next((folder / "mine/train/red").glob("*.jpg")).unlink()
+    refused = imgc("prune", "--no-sibling")
+    assert refused.exit_code == 2, refused.output
+    assert "run 'mine': its sealed stage 'train' would be made anew" in refused.stderr
+    assert "data: " in refused.stderr
+    assert "imgc run runs/mine/recipe.resolved.yaml --name mine-2" in refused.stderr
+    assert before == {path: path.read_bytes() for path in (folder / "runs").rglob("*") if path.is_file()}
+    ok("run", "--resume", "--name", "mine")
+    ok("prune", "--no-sibling")

@@ -267,6 +267,17 @@ def test_one_budget_replaces_another(local: Path, make_run: MakeRun):
     make_run("r", CHAIN[:1])
     config = draft_stage(request("prune", {"target_macs": 0.5})).new[0].config
     assert (config.keep, config.target_macs) == (None, 0.5)
+    config = draft_stage(request("prune", sets=["target_params=0.5"])).new[0].config
+    assert (config.keep, config.target_params) == (None, 0.5)
+
+
+def test_a_teacher_given_with_set_replaces_the_local_recipes(local: Path, make_run: MakeRun):
+    make_run("r", CHAIN[:2])
+    (local / "w.pth").write_bytes(b"x")
+    sets = ["teacher_arch=tiny", "teacher_weights=w.pth"]
+    draft = draft_stage(request("distill", sets=sets))
+    assert (draft.new[0].config.teacher, draft.new[0].config.teacher_arch) == (None, "tiny")
+    assert draft.new[0].inputs == {"from": "prune"}
 
 
 def test_pruning_brings_its_sibling_unless_it_is_not_wanted(folder: Path, make_run: MakeRun):

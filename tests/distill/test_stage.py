@@ -109,14 +109,18 @@ def test_a_teacher_with_another_number_of_classes_is_refused(photos, tmp_path):
 
 def test_a_teacher_with_other_classes_is_refused_with_the_difference(photos, tmp_path):
     inputs = _inputs(tmp_path, labels=("blue", "green", "violet"))
-    with pytest.raises(StageError, match="only the student: red; only the teacher: violet"):
+    file = inputs["teacher"].path
+    inputs["teacher"] = inputs["teacher"].model_copy(update={"stage_id": str(file)})
+    with pytest.raises(StageError, match=f"only the student prune: red; only the teacher {file}: violet") as raised:
         _run(inputs, photos, tmp_path / "out")
+    assert "imgc train --arch" in raised.value.hint
+    assert "imgc distill" in raised.value.hint
 
 
 def test_photographs_with_other_classes_are_refused(photos, tmp_path):
     inputs = _inputs(tmp_path)
     inputs["from"] = _artifact(tmp_path / "odd.safetensors", "odd", labels=("blue", "green", "pink"))
-    with pytest.raises(StageError, match="only the photographs: red; only the student: pink"):
+    with pytest.raises(StageError, match="only the photographs: red; only the student odd: pink"):
         _run(inputs, photos, tmp_path / "out")
 
 

@@ -26,3 +26,7 @@ def test_equal_classes_pass_and_others_are_listed():
         require_same_labels(("a", "b"), ("a", "c"), wanted_by="the student", found_in="the teacher")
     with pytest.raises(StageError, match="another order: a, b against b, a"):
         require_same_labels(("a", "b"), ("b", "a"), wanted_by="the student", found_in="the teacher")
+    many = [f"c{number}" for number in range(1000)]
+    with pytest.raises(StageError, match="only the teacher: c0, c1, c2, c3, c4 and 995 more") as raised:
+        require_same_labels(("a", "b"), many, wanted_by="the student", found_in="the teacher", hint="another teacher")
+    assert raised.value.hint == "another teacher"

@@ -122,8 +122,10 @@ def test_damaged_model_files_name_themselves(tmp_path, lively):
     (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.safetensors").write_bytes(b"")
     for name in ("cut", "empty"):
-        with pytest.raises(ModelFileError, match=rf"{name}\.safetensors: damaged"):
+        with pytest.raises(ModelFileError, match=rf"{name}\.safetensors: damaged") as damaged:
             load_model(tmp_path / f"{name}.safetensors")
+        assert "copy or download it again" in damaged.value.hint
+        assert "0 bytes" in damaged.value.hint or name == "cut"
     with pytest.raises(ModelFileError, match="no such file"):
         load_model(tmp_path / "absent.safetensors")
 
@@ -135,6 +137,7 @@ def test_a_model_file_needs_a_spec_that_fits(tmp_path, lively):
     with pytest.raises(ModelFileError, match="no spec") as caught:
         load_model(tmp_path / "foreign.safetensors")
     assert "--weights" in caught.value.hint
+    assert "--set teacher_arch=ARCH --set teacher_weights=" in caught.value.hint
     save_file(tensors, tmp_path / "broken.safetensors", metadata={SPEC_KEY: json.dumps({"arch": "tiny"})})
     with pytest.raises(ModelFileError, match="'labels'"):
         load_model(tmp_path / "broken.safetensors")

@@ -52,6 +52,9 @@ class Listening(SilentReporter):
     def info(self, text: str) -> None:
         self.lines.append(text)
 
+    def warn(self, text: str) -> None:
+        self.lines.append(f"warning: {text}")
+
 
 def _sealed(stage_id: str, path: Path, spec: ModelSpec) -> Artifact:
     facts = {"sha256": sha256_file(path), "size_bytes": path.stat().st_size, "spec": spec, "metrics": {}}

@@ -34,6 +34,7 @@ def test_a_narrower_model_is_written_and_said(context, trained):
         line.startswith("latency of the float onnx file, one picture, one thread: ") for line in ctx.reporter.lines
     )
     assert model(torch.zeros(1, *spec.input_chw)).shape == (1, 3)
+    assert not any("nothing was cut" in line for line in ctx.reporter.lines)
 
 
 def test_taylor_and_recovery_are_repeatable_and_learn(context, trained):
@@ -57,3 +58,16 @@ def test_pruning_needs_the_photographs_of_the_same_classes(context, trained):
     with pytest.raises(StageError, match="yellow"):
         run(PruneConfig(), trained, ctx)
     assert not list(ctx.stage_dir.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [({"keep": 1.0}, "keep 1"), ({"target_macs": 1.0}, "target_macs 1"), ({"target_latency_ms": 1e6}, "1e+06")],
+)
+def test_a_budget_that_is_met_already_is_a_warning(context, trained, options, text):
+    ctx = context()
+    output = run(PruneConfig(**options), trained, ctx)
+    assert output.metrics["macs_kept_pct"] == 100.0
+    assert any(
+        "warning: nothing was cut: the whole network is within" in line and text in line for line in ctx.reporter.lines
+    )

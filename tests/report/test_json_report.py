@@ -18,7 +18,8 @@ GATE = {"metric": "top1_drop_pp", "at": "quantize", "limit": 1.5, "value": 1.0, 
 
 
 def test_fields_are_those_of_the_contract() -> None:
-    assert list(Report.model_fields) == ["schema_version", "run", "baseline", "host", "rows", "siblings", "gates"]
+    fields = ["schema_version", "run", "baseline", "host", "rows", "siblings", "gates", "sensitivity"]
+    assert list(Report.model_fields) == fields
     assert list(SiblingRow.model_fields) == [
         *("stage", "sibling", "macs", "sibling_macs", "top1_pct", "sibling_top1_pct", "trained", "judged_on")
     ]

@@ -37,3 +37,14 @@ def test_a_run_that_was_not_benchmarked_says_so(make_run) -> None:
     text = to_markdown(build_report(make_run(benchmarked=False).path))
     assert "Not benchmarked yet" in text
     assert "| train | torch | fp32 |" in text
+
+
+def test_measured_sensitivity_is_named(make_run) -> None:
+    run = make_run()
+    report = build_report(run.path, [])
+    assert report.sensitivity == ()
+    assert "What each layer costs" not in to_markdown(report)
+    (run.path / "02-quantize").mkdir(exist_ok=True)
+    (run.path / "02-quantize" / "sensitivity.svg").write_text("<svg/>")
+    text = to_markdown(build_report(run.path, []))
+    assert "## What each layer costs\n\n- [02-quantize/sensitivity.svg](02-quantize/sensitivity.svg)\n" in text
