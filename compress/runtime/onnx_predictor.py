@@ -14,7 +14,16 @@ from compress.core.spec import SPEC_KEY, ModelSpec
 from compress.data.transforms import normalize
 from compress.errors import ModelFileError, missing_backend
 from compress.runtime.host import saturates_u8s8
-from compress.runtime.predictor import Floats, Pixels, check_images, check_spec, damaged, foreign_spec, no_preprocess
+from compress.runtime.predictor import (
+    Floats,
+    Pixels,
+    check_images,
+    check_pixels,
+    check_spec,
+    damaged,
+    foreign_spec,
+    no_preprocess,
+)
 
 _INPUT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -55,6 +64,7 @@ class OnnxPredictor:
 
     def predict_pixels(self, pixels_NHWC: Pixels) -> Floats:
         """Return logits_NK; see `Predictor.predict_pixels`."""
+        check_pixels(pixels_NHWC, self.spec, self.path)
         return self.predict(normalize(pixels_NHWC, self.spec.preprocess))
 
     def _run(self, images_NCHW: np.ndarray[Any, Any]) -> Floats:
@@ -85,7 +95,7 @@ def _session(path: Path, threads: int, content: bytes | None) -> tuple[Any, str]
         model = str(path) if content is None else content
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]), ort.__version__
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        raise damaged(path, "ONNX", error) from error
+        raise damaged(path, "ONNX", error, content) from error
 
 
 def _input_of(session: Any, path: Path) -> tuple[str, type[np.floating[Any]], int | None, list[int | None]]:  # noqa: ANN401 - onnxruntime ships no types
@@ -130,7 +140,8 @@ def _foreign(
         raise ModelFileError(f"{path}: the graph does not say how many classes its output has", hint="give its spec")
     free = (3, preprocess.crop_px, preprocess.crop_px)
     sizes = [found if found is not None else default for found, default in zip(chw, free, strict=True)]
-    return foreign_spec(path, sizes, classes, _precision(content or path.read_bytes()), preprocess)
+    data = path.read_bytes() if content is None else content
+    return foreign_spec(path, sizes, classes, _precision(data), preprocess)
 
 
 def _precision(data: bytes) -> Precision:

@@ -60,7 +60,11 @@ class Predictor(Protocol):
         """
 
     def predict_pixels(self, pixels_NHWC: Pixels) -> Floats:
-        """Return logits_NK for pictures as `read_pixels` leaves them: `predict` of `normalize`, bit for bit."""
+        """Return logits_NK for pictures as `read_pixels` leaves them: `predict` of `normalize`, bit for bit.
+
+        Raises:
+            StageError: the pixels have not the shape or type that the model takes.
+        """
 
 
 def open_predictor(
@@ -116,12 +120,13 @@ def _check_file(path: Path) -> None:
         raise ModelFileError(f"{path}: the file is empty (0 bytes)", hint="make it again: the writer was interrupted")
 
 
-def damaged(path: Path, kind: str, error: BaseException) -> ModelFileError:
+def damaged(path: Path, kind: str, error: BaseException, content: bytes | None = None) -> ModelFileError:
     """Return the error for a file that its own runtime cannot load; the library's first line says why."""
+    size_bytes = path.stat().st_size if content is None else len(content)
     lines = str(error).strip().splitlines()
     reason = lines[0][:300] if lines else type(error).__name__
     return ModelFileError(
-        f"{path}: not a readable {kind} model ({path.stat().st_size} bytes): {reason}",
+        f"{path}: not a readable {kind} model ({size_bytes} bytes): {reason}",
         hint="export or copy the file again; a broken download or a foreign format looks like this",
     )
 
@@ -137,12 +142,13 @@ def check_images(images_NCHW: Floats, spec: ModelSpec, path: Path) -> None:
         )
 
 
-def check_pixels(pixels_NHWC: Pixels, hwc: Sequence[int], path: Path) -> None:
-    """Raise StageError unless the pixels are uint8 [N, H, W, C] with N >= 1 and H, W, C as the model takes them."""
+def check_pixels(pixels_NHWC: Pixels, spec: ModelSpec, path: Path) -> None:
+    """Raise StageError unless the pixels are uint8 [N, H, W, C] with N >= 1 and C, H, W as the spec says."""
     shape = pixels_NHWC.shape
-    if pixels_NHWC.dtype != np.uint8 or len(shape) != 4 or shape[1:] != tuple(hwc) or shape[0] < 1:
+    channels, height, width = spec.input_chw
+    if pixels_NHWC.dtype != np.uint8 or len(shape) != 4 or shape[1:] != (height, width, channels) or shape[0] < 1:
         raise StageError(
-            f"{path}: takes uint8 pixels of shape [N, {', '.join(map(str, hwc))}],"
+            f"{path}: takes uint8 pixels of shape [N, {height}, {width}, {channels}],"
             f" found {pixels_NHWC.dtype} {list(shape)}",
             hint="prepare the pictures with the model's own preprocessing",
         )

@@ -72,8 +72,7 @@ class TflitePredictor:
 
         See `Predictor.predict_pixels`. A third of the time of an int8 MobileNetV3-Small went into the floats between.
         """
-        channels, height, width = self.spec.input_chw
-        check_pixels(pixels_NHWC, (height, width, channels), self.path)
+        check_pixels(pixels_NHWC, self.spec, self.path)
         values_NHWC = np.empty(pixels_NHWC.shape, self._pixel_values.dtype)
         for channel, table in enumerate(self._pixel_values):
             values_NHWC[..., channel] = np.take(table, pixels_NHWC[..., channel], mode="clip")
@@ -137,7 +136,7 @@ def _interpreter(path: Path, threads: int, content: bytes | None) -> tuple[Any, 
         raise missing_backend("ai_edge_litert", "serve") from error
     from importlib.metadata import version
 
-    if (content or _start_of(path))[4:8] != _IDENTIFIER:
+    if (_start_of(path) if content is None else content)[4:8] != _IDENTIFIER:
         raise ModelFileError(
             f"{path}: not a TFLite file (the identifier 'TFL3' is missing at byte 4)",
             hint="imgc export --format tflite makes one",
@@ -147,7 +146,7 @@ def _interpreter(path: Path, threads: int, content: bytes | None) -> tuple[Any, 
         interpreter = Interpreter(**model, num_threads=threads)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise damaged(path, "TFLite", error) from error
+        raise damaged(path, "TFLite", error, content) from error
     return interpreter, f"litert {version('ai-edge-litert')}"
 
 
@@ -170,7 +169,7 @@ def _one(details: list[dict[str, Any]], path: Path, role: str, *, rank: int) -> 
 def _spec_in(path: Path, content: bytes | None) -> ModelSpec | None:
     from compress.runtime.tflite_meta import read_spec
 
-    return read_spec(content or path.read_bytes(), str(path))
+    return read_spec(path.read_bytes() if content is None else content, str(path))
 
 
 def _partitions(interpreter: Any) -> int:  # noqa: ANN401 - LiteRT ships no types

@@ -12,7 +12,7 @@ from compress.core.formats import Format
 from compress.core.spec import ModelSpec
 from compress.data.transforms import normalize
 from compress.errors import missing_backend
-from compress.runtime.predictor import Floats, Pixels, check_images
+from compress.runtime.predictor import Floats, Pixels, check_images, check_pixels
 
 
 class TorchPredictor:
@@ -39,6 +39,7 @@ class TorchPredictor:
 
     def predict_pixels(self, pixels_NHWC: Pixels) -> Floats:
         """Return logits_NK; see `Predictor.predict_pixels`."""
+        check_pixels(pixels_NHWC, self.spec, self.path)
         return self.predict(normalize(pixels_NHWC, self.spec.preprocess))
 
     def predict(self, images_NCHW: Floats) -> Floats:

@@ -37,6 +37,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
 _TAG = "Open Inference Protocol"
 _ERRORS = {
     400: "The request cannot be used; the words say what was found and what is allowed",
+    401: "The API key is missing or another one",
     404: "No such model, or not in that version",
     413: "The body is over the limit",
     415: "Another content type than JSON or bytes, a compressed body, or an element that is no image",
@@ -62,8 +63,8 @@ def oip_openapi() -> dict[str, Any]:
         names = [name for name in ("name", "version") if f"{{{name}}}" in path]
         parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
         operations: dict[str, dict[str, Any]] = {
-            path: {"get": _get("Describe a model's tensors", ModelMetadata, 404)},
-            f"{path}/ready": {"get": _get("Say whether a model is ready", ModelReady, 404, 503)},
+            path: {"get": _get("Describe a model's tensors", ModelMetadata, 401, 404, 429)},
+            f"{path}/ready": {"get": _get("Say whether a model is ready", ModelReady, 401, 404, 429, 503)},
             f"{path}/infer": {"post": _infer()},
         }
         paths |= {place: {"parameters": parameters, **item} for place, item in operations.items()}
@@ -96,7 +97,7 @@ def _get(summary: str, answer: type[BaseModel], *errors: int) -> dict[str, Any]:
 
 def _index() -> dict[str, Any]:
     answer = {"content": _json({"type": "array", "items": _ref(IndexEntry)})}
-    operation = _operation("List the models and their state", answer, (400, 413, 504))
+    operation = _operation("List the models and their state", answer, (400, 401, 413, 429, 504))
     return {**operation, "requestBody": {"required": False, "content": _json(_ref(IndexRequest))}}
 
 

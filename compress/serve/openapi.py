@@ -92,6 +92,10 @@ def complete(app: FastAPI, config: ServeConfig) -> None:
             components["schemas"] = {**components.get("schemas", {}), **SCHEMAS, **oip["components"]["schemas"]}
             for path in ("/readyz", "/healthz"):
                 document["paths"][path]["get"]["responses"]["503"] = failure(503)
+            document["paths"]["/metrics"]["get"]["responses"] = {
+                "200": {"description": "the counts", "content": {"text/plain": {"schema": _TEXT}}},
+                "401": failure(401),
+            }
             app.openapi_schema = document
         return app.openapi_schema
 

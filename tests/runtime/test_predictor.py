@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from compress.core.formats import Format
+from compress.core.preprocess import Preprocess
+from compress.data.transforms import normalize
 from compress.errors import ModelFileError, StageError, UsageError
 from compress.runtime.predictor import open_predictor
 
@@ -140,3 +142,95 @@ def test_a_given_spec_wins(tiny: Any, kind: str) -> None:
 def test_a_spec_that_contradicts_the_graph_is_refused(tiny: Any, kind: str, lie: dict[str, Any]) -> None:
     with pytest.raises(ModelFileError, match="its spec says"):
         open_predictor(getattr(tiny, kind)(spec=tiny.spec(**lie)))
+
+
+KINDS = ["onnx", "onnx batch 2", "tflite", "tflite batch 2", "tflite int8"]
+
+
+def unequal_channels(tiny: Any, kind: str) -> Path:
+    """Write a file whose preprocessing differs from channel to channel."""
+    preprocess = Preprocess(resize_px=16, crop_px=16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
+    batch = 2 if "batch 2" in kind else None
+    if kind.startswith("onnx"):
+        return tiny.onnx(batch=batch or "N", spec=tiny.spec(preprocess=preprocess))
+    spec = tiny.spec(preprocess=preprocess, layout="NHWC")
+    return tiny.tflite(int8="int8" in kind, batch=batch or 1, spec=spec)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pixels_get_the_answers_of_their_normalized_images_bit_for_bit(tiny: Any, kind: str) -> None:
+    predictor = open_predictor(unequal_channels(tiny, kind))
+    rng = np.random.default_rng(0)
+    plain = np.stack([rng.permutation(256) for _ in range(3)], axis=1)  # each value once in each channel
+    noise = rng.integers(0, 256, (3, 16, 16, 3), np.uint8)
+    for pixels_NHWC in (
+        np.tile(plain[:, None, None, :], (1, 16, 16, 1)).astype(np.uint8),
+        noise,
+        noise[:1],
+        noise[:, ::-1, :, ::-1],  # not contiguous
+    ):
+        logits = predictor.predict_pixels(pixels_NHWC)
+        assert (logits.dtype, logits.shape) == (np.float32, (len(pixels_NHWC), 4))
+        np.testing.assert_array_equal(logits, predictor.predict(normalize(pixels_NHWC, predictor.spec.preprocess)))
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((1, 8, 8, 3), np.uint8),
+        np.zeros((1, 3, 16, 16), np.uint8),
+        np.zeros((1, 16, 16, 4), np.uint8),
+        np.zeros((16, 16, 3), np.uint8),
+        np.zeros((0, 16, 16, 3), np.uint8),
+        np.zeros((1, 16, 16, 3), np.uint16),
+        np.zeros((1, 16, 16, 3), np.float32),
+    ],
+)
+def test_pixels_of_another_shape_or_type_are_refused(tiny: Any, kind: str, pixels: np.ndarray) -> None:
+    path = files(tiny)[kind]
+    with pytest.raises(StageError, match=rf"{path.name}: takes uint8 pixels of shape \[N, 16, 16, 3\]"):
+        open_predictor(path).predict_pixels(pixels)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("change", ["overwritten in place", "cut to nothing", "deleted"])
+def test_bytes_that_were_read_already_need_their_file_no_more(tiny: Any, kind: str, change: str) -> None:
+    path = unequal_channels(tiny, kind)
+    content = path.read_bytes()
+    images = tiny.images(5)
+    wanted = open_predictor(path).predict(images)
+    predictors = [open_predictor(path, content=content)]
+    if change == "deleted":
+        path.unlink()
+    else:
+        with path.open("r+b") as file:
+            file.write(bytes(len(content)))
+            file.truncate(0 if change == "cut to nothing" else len(content))
+    predictors.append(open_predictor(path, content=content))
+    del content
+    for predictor in predictors:
+        assert predictor.spec.preprocess.mean == (0.4, 0.5, 0.6)
+        np.testing.assert_array_equal(predictor.predict(images), wanted)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_bytes_of_another_tool_s_file_are_read_like_the_file(tiny: Any, kind: str) -> None:
+    path, preprocess = getattr(tiny, kind)(), tiny.spec().preprocess
+    wanted = open_predictor(path, preprocess=preprocess).spec
+    content = path.read_bytes()
+    path.unlink()
+    assert open_predictor(path, preprocess=preprocess, content=content).spec == wanted
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+@pytest.mark.parametrize("content", [b"", b"no model", b"1234TFL3 and no more"])
+@pytest.mark.parametrize("there", [True, False])
+def test_bytes_that_are_no_model_are_refused_by_the_file_s_name(
+    tiny: Any, kind: str, content: bytes, there: bool
+) -> None:
+    path = files(tiny)[kind]
+    if not there:
+        path.unlink()
+    with pytest.raises(ModelFileError, match=path.name):
+        open_predictor(path, content=content)

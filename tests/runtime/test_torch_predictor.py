@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from compress.core.formats import Format
+from compress.data.transforms import normalize
 from compress.errors import BackendMissingError, StageError
 from compress.models.build import build_model, describe, new_spec
 from compress.models.weights import save_model
@@ -78,3 +79,12 @@ def test_missing_backend_names_the_extra(saved: tuple[Path, torch.nn.Module], mo
     with pytest.raises(BackendMissingError) as caught:
         open_predictor(saved[0])
     assert caught.value.hint == "pip install 'imgc[train]'"
+
+
+def test_pixels_get_the_answers_of_their_normalized_images_bit_for_bit(saved: tuple[Path, torch.nn.Module]) -> None:
+    predictor = open_predictor(saved[0])
+    pixels_NHWC = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    wanted = predictor.predict(normalize(pixels_NHWC, predictor.spec.preprocess))
+    np.testing.assert_array_equal(predictor.predict_pixels(pixels_NHWC), wanted)
+    with pytest.raises(StageError, match=r"\[N, 32, 32, 3\]"):
+        predictor.predict_pixels(pixels_NHWC[:, :, :, :1])

@@ -33,7 +33,7 @@ def test_every_reference_is_there_and_every_schema_used():
 
 def test_every_refusal_has_the_error_schema():
     infer = DOCUMENT["paths"]["/v2/models/{name}/infer"]["post"]["responses"]
-    assert set(infer) == {"200", "400", "404", "413", "415", "422", "429", "500", "503", "504"}
+    assert set(infer) == {"200", "400", "401", "404", "413", "415", "422", "429", "500", "503", "504"}
     for item in DOCUMENT["paths"].values():
         for method in set(item) - {"parameters"}:
             for status, response in item[method]["responses"].items():
