@@ -1,11 +1,19 @@
-"""The service without HTTP: one computation for equal pictures, degradation, lost threads, memory, batches."""
+"""The service without HTTP: equal pictures, degradation, lost threads, memory, batches; then as processes."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 
@@ -393,3 +401,100 @@ def test_where_a_batch_gains_nothing_every_picture_has_its_own_call(held, onnx_f
         assert [len(images) for images in held.inputs] == [1] * 5
 
     using(ServeConfig(models=[onnx_file], threads=1, max_batch=4, timeout_ms=60_000), scenario)
+
+
+# as processes -----------------------------------------------------------------------------------------------------
+
+CODE = """
+import sys
+from compress.core.stage import SilentReporter
+from compress.serve.config import ServeConfig
+from compress.serve.run import serve
+class Say(SilentReporter):
+    def info(self, text):
+        print(text, flush=True)
+if __name__ == "__main__":
+    serve(ServeConfig.model_validate_json(sys.argv[1]), reporter=Say())
+"""
+
+
+@contextmanager
+def running(model: Path, folder: Path | None = None, **settings):
+    """Yield a server process and a client that opens a connection for every request.
+
+    In `folder` it makes its temporary files.
+    """
+    config = json.dumps({"models": [str(model)], "port": 0, "threads": 1, "timeout_ms": 20_000, **settings})
+    command = [sys.executable, "-c", CODE, config]
+    environment = {**os.environ, **({"TMPDIR": str(folder)} if folder else {})}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            url = "http://" + process.stdout.readline().rsplit("http://", 1)[1].strip()
+            with httpx2.Client(base_url=url, timeout=60, headers={"Connection": "close"}) as client:
+                yield process, client
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def reached(condition) -> None:
+    end_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end_s, "it never came true"
+        time.sleep(0.02)
+
+
+def samples(client: httpx2.Client) -> dict[str, float]:
+    lines = [line for line in client.get("/metrics").text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_before_it_ends_it_serves_on_and_sends_balancers_away_until_a_second_signal(onnx_file, picture):
+    with running(onnx_file, drain_ms=600_000) as (process, client):
+        assert client.get("/readyz").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        reached(lambda: client.get("/readyz").status_code == 503)
+        assert client.post("/v1/classify", content=picture()).json()["predictions"][0]["label"] == "red"
+        assert client.get("/livez").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+def test_it_ends_by_itself_when_the_time_of_the_drain_is_over(onnx_file):
+    with running(onnx_file, drain_ms=300) as (process, _):
+        begun_s = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        assert time.monotonic() - begun_s >= 0.3
+
+
+def test_the_counts_of_two_processes_are_summed_and_outlive_their_restart(onnx_file, picture, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("w")  # a short name: a socket's path has at most 107 bytes
+    exact = {
+        'imgc_requests_total{code="415"}': 5,
+        'imgc_rejections_total{reason="unsupported_media_type"}': 5,
+        "imgc_cache_misses_total": 25,
+        'imgc_stage_seconds_count{stage="total"}': 20,
+        "imgc_batch_size_count": 20,
+    }
+
+    def counted() -> dict[str, float]:
+        now = samples(client)
+        return {name: now[name] for name in exact}
+
+    def restarted() -> bool:
+        assert counted() == exact, "at no moment less, and nothing twice"
+        return len(list(folder.glob("imgc-serve-*/*.json"))) == 2
+
+    with running(onnx_file, folder, workers=2) as (process, client):
+        reached(lambda: samples(client)["imgc_processes"] == 2)
+        statuses = [client.post("/v1/classify", content=picture((n, n, n))).status_code for n in range(0, 200, 10)]
+        statuses += [client.post("/v1/classify", content=b"x").status_code for _ in range(5)]
+        assert statuses == [200] * 20 + [415] * 5
+        assert not restarted()
+        process.send_signal(signal.SIGHUP)
+        reached(restarted)
+        reached(lambda: samples(client)["imgc_processes"] == 2)
+        assert counted() == exact
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
