@@ -55,7 +55,7 @@ def init(
         raise UsageError(f"{out}: exists already", hint="add --force to overwrite it, or choose another --out")
     _check_arch(arch)
     chosen = weights or ("none" if arch == TINY else "imagenet")
-    _check_weights(chosen)
+    _check_weights(chosen, arch)
     data = data_block(photos, out.parent)
     strictness = _strictness(on_bad_image, on_leak)
     data |= strictness
@@ -215,8 +215,9 @@ def _check_arch(arch: str) -> None:
         raise UsageError(f"--arch {arch}: unknown; there are {', '.join(ARCH_NAMES)}", hint=hint)
 
 
-def _check_weights(weights: str) -> None:
+def _check_weights(weights: str, arch: str) -> None:
     from compress.errors import UsageError
+    from compress.models.arch_tensors import fitting_archs
 
     if weights in ("imagenet", "none"):
         return
@@ -225,6 +226,14 @@ def _check_weights(weights: str) -> None:
         raise UsageError(f"--weights {weights}: give imagenet, none, or a .safetensors or .pth file")
     if not path.is_file():
         raise UsageError(f"--weights {weights}: no such file")
+    fitting = fitting_archs(path) if path.suffix.lower() == ".safetensors" else (arch,)
+    if arch not in fitting:
+        hint = (
+            f"--arch {' or '.join(fitting)} fits"
+            if fitting
+            else "they fit no architecture there is; give other weights, or imagenet"
+        )
+        raise UsageError(f"--weights {weights}: not the tensors of --arch {arch}", hint=hint)
 
 
 def _weights_value(weights: str, folder: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from compress.cli.init import data_block, slug
 from compress.cli.local_recipe import LOCAL_RECIPE, Tree, block_of, local_recipe
+from compress.cli.verb_hints import for_verb
 from compress.core.formats import SUFFIX, Format
 from compress.errors import RecipeError, UsageError
 from compress.pipeline.current import current_run, load_run
@@ -195,8 +196,7 @@ def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree,
         loaded = recipe_from_dict(tree, Path.cwd(), source=f"imgc {request.kind}", overrides=sets)
         planned = plan(loaded)
     except RecipeError as error:
-        hint = error.hint.split("`imgc plan", 1)[0].strip()
-        raise RecipeError(error.message, hint=hint or f"see: imgc {request.kind} --help") from error
+        raise for_verb(error, request.kind) from error
     return Draft(loaded, frozenset(ids), _asked_for(planned.stages, ids), runs_dir, planned.name)
 
 

@@ -52,6 +52,7 @@ def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOut
         raise UsageError("distillation needs photographs, and the recipe has no `data:` block")
     student, spec = load_model(inputs["from"].path)
     members = _members(config, inputs, spec, ctx)
+    _warn_of_own_answers(inputs, ctx.reporter)
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
     _require_same_classes(dataset, spec, inputs["from"].stage_id, members)
     train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
@@ -101,6 +102,16 @@ def _members(config: DistillConfig, inputs: StageInputs, student: ModelSpec, ctx
         return [built_member(*given, student.labels, preprocess, device, bf16=bf16)]
     roles = [role for role in config.references() if role.partition(":")[0] == TEACHER]
     return [open_member(inputs[role], preprocess, device, bf16=bf16) for role in roles]
+
+
+def _warn_of_own_answers(inputs: StageInputs, reporter: Reporter) -> None:
+    student = inputs["from"]
+    for role, artifact in inputs.items():
+        if role != "from" and artifact.sha256 == student.sha256:
+            reporter.warn(
+                f"the teacher {artifact.stage_id} is the student itself, {student.stage_id}: it teaches only what "
+                "the student knows already; leave --teacher out to learn from the run's train stage"
+            )
 
 
 def _require_same_classes(dataset: Dataset, spec: ModelSpec, name: str, members: Sequence[Member]) -> None:

@@ -84,7 +84,7 @@ def fit(
         work_dir: checkpoint and `tensorboard/`; a checkpoint of the same fit found there is continued.
         seed: of all randomness.
         device: "cpu" or "cuda".
-        reporter: hears a bar and one line an epoch.
+        reporter: hears a bar and one line an epoch, and is warned of none.
         head: modules that learn during `options.freeze_epochs`.
         on_epoch: called as (epoch from 0, model) before each epoch, in training mode; it must depend on its arguments
             alone, since a resumed run does not call it for the epochs done before.
@@ -95,6 +95,8 @@ def fit(
         StageError: too few pictures for one batch, or a loss or an output that is not finite.
     """
     said: Reporter = reporter or SilentReporter()
+    if options.epochs == 0:
+        said.warn("epochs is 0: nothing is trained, the network comes out as it went in")
     keep_freed_memory()
     _check_sizes(train, val, options)
     start_id = _identity(model, train, val, options, seed)

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from typer.testing import Result
 
 from compress.cli.init import Draft, data_block, epochs_for, recipe_text, slug
+from compress.models.build import build_model, new_spec
 from compress.recipe.load import load_recipe
 from compress.recipe.plan import plan
 
@@ -36,9 +39,27 @@ def test_the_recipe_is_the_whole_chain_and_plans(imgc: Imgc, folder: Path, photo
     assert planned.stages[5].config.scheme == "int8_qat"
 
 
+def _weights(path: Path, arch: str) -> None:
+    spec = new_spec(arch, ("a", "b"), 64)
+    save_file(build_model(spec).state_dict(), path)
+
+
+@pytest.mark.parametrize(("arch", "hint"), [("squeezenet1_1", "--arch squeezenet1_1 fits"), (None, "fit no arch")])
+def test_weights_of_another_architecture_name_it(imgc: Imgc, folder: Path, photos: Path, arch: str | None, hint: str):
+    if arch:
+        _weights(folder / "w.safetensors", arch)
+    else:
+        save_file({"x": torch.zeros(2)}, folder / "w.safetensors")
+    result = imgc("init", photos, "--weights", "w.safetensors")
+    assert result.exit_code == 2
+    assert "--weights w.safetensors: not the tensors of --arch mobilenet_v3_small" in result.stderr
+    assert hint in result.stderr
+    assert not (folder / "imgc.yaml").exists()
+
+
 def test_paths_are_relative_to_the_recipe(imgc: Imgc, folder: Path, photos: Path):
     (folder / "pictures").symlink_to(photos)
-    (folder / "w.safetensors").write_bytes(b"x")
+    _weights(folder / "w.safetensors", "mobilenet_v3_small")
     out = Path("deep/er/mine.yaml")
     result = imgc("init", "pictures", "--weights", "w.safetensors", "--out", out)
     assert result.exit_code == 0, result.output

@@ -97,7 +97,7 @@ def test_a_float_onnx_file_ours_or_of_another_tool(imgc: Imgc, folder: Path, wei
         (("--weights", "absent.safetensors"), "does not exist"),
         (("--preprocess", "{}"), "resize_px"),
         (("--from", "w.safetensors"), "not both"),
-        (("--scheme", "int8_qat"), "has no data"),
+        (("--scheme", "int8_qat"), "neither the run nor ./imgc.yaml names any"),
     ],
 )
 def test_mistakes_are_told_with_exit_code_2(
