@@ -110,10 +110,7 @@ class Backend(Protocol):
 
 
 Admit = Callable[[Request], AbstractContextManager[Admitted]]
-"""Lets an inference in by its headers, before its body is read, and holds its place until the answer is there.
-
-Raises RequestError: 401, 429, 503.
-"""
+"""Lets an inference in by its headers and holds its place until it is answered; RequestError 400, 413, 503."""
 
 
 def oip_routes(backend: Backend, admit: Admit, max_body_bytes: int) -> list[BaseRoute]:
