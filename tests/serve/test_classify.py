@@ -25,7 +25,9 @@ URL = "/v1/classify"
 @contextmanager
 def serving(models, **settings):
     """Yield a client and the service that it asks."""
-    service = Service(ServeConfig(**{"models": models, "threads": 1, "timeout_ms": 60_000, **settings}))
+    service = Service(
+        ServeConfig(**{"models": models, "threads": 1, "timeout_ms": 60_000, "stuck_ms": 600_000, **settings})
+    )
     with TestClient(app_of(service), raise_server_exceptions=False) as client:
         yield client, service
 

@@ -61,7 +61,9 @@ def using(pool, scenario):
     async def whole():
         loop = asyncio.get_running_loop()
         pool.start(loop)
-        await asyncio.wait_for(scenario(lambda *a, **k: Numbered(loop.create_future(), 0.0, *a, **k)), 30)
+        await asyncio.wait_for(
+            scenario(lambda *a, **k: Numbered(loop.create_future(), 0.0, *a, **k)), 20
+        )  # a gate gives up after 30
         await asyncio.to_thread(pool.stop, 30)
 
     asyncio.run(whole())

@@ -40,7 +40,8 @@ def using(config: ServeConfig, scenario):
         service = Service(config)
         await service.start()
         try:
-            return await asyncio.wait_for(scenario(service), 60)
+            # sooner than a hang ends by itself (30 s): what only then goes on has failed
+            return await asyncio.wait_for(scenario(service), 20)
         finally:
             await service.stop()
 
