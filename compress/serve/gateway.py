@@ -22,6 +22,7 @@ log = logging.getLogger("imgc.serve")
 access = logging.getLogger("imgc.access")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _LINGER_S = 2.0
+_SHED = (503, 504)  # overload is no fault, and a flood of lines would make it worse
 BODY_READ = "imgc.body_read"  # in the request's state, once its whole body has been read
 _DROPPED_BYTES = 1 << 20  # an unread body of at most this size is read and dropped, and the connection lives on
 _WORK = ("/v1/", "/v2/models", "/v2/repository")  # what costs; the page, health and documentation stay open
@@ -99,7 +100,7 @@ class Gateway:
             self.rate.take(client[0] if client else "", monotonic())
 
     def _log(self, scope: Scope, status: int, begun_s: float) -> None:
-        if status < 500 and random.random() >= self.log_requests:
+        if (status < 500 or status in _SHED) and random.random() >= self.log_requests:
             return
         took_ms = round((monotonic() - begun_s) * 1000, 3)
         facts = {"id": scope["state"]["request_id"], "method": scope["method"], "path": scope["path"][:200]}

@@ -108,6 +108,7 @@ def _pixels(work: Work) -> NDArray[np.uint8] | None:
 
 def _decode(work: Work) -> NDArray[np.uint8]:
     assert isinstance(work.input, bytes), "tensors are not decoded"
+    work.worked = work.deadline.remaining_s() > 0
     work.deadline.check("decoding")
     if not looks_like_an_image(work.input):
         raise unsupported_type(f"the first bytes {work.input[:8].hex(' ')}")

@@ -25,10 +25,12 @@ class Job:
     Attributes:
         done: resolved in the event loop when the work has left its thread; carries nothing, the outcome is in the job.
         queued_s: when it was handed over.
+        worked: whether the thread had anything to do; not, when its time had run out before.
     """
 
     done: asyncio.Future[None]
     queued_s: float
+    worked: bool = field(default=True, kw_only=True)
 
 
 @dataclass(eq=False)
@@ -124,8 +126,9 @@ class WorkerPool(Generic[J]):
             self.work(jobs)
             with self._lock:
                 worker.jobs, worker.begun_s = (), None
-                if not worker.lost:  # how long it hung says nothing of the wait for the others
-                    self.job_s += _SPEED_SHARE * ((monotonic() - begun_s) / len(jobs) - self.job_s)
+                worked = sum(job.worked for job in jobs)
+                if worked and not worker.lost:  # how long it hung says nothing of the wait for the others
+                    self.job_s += _SPEED_SHARE * ((monotonic() - begun_s) / worked - self.job_s)
             self._announce(jobs)
 
     def _take(self, worker: _Worker[J]) -> J | None:

@@ -105,3 +105,11 @@ def test_only_pictures_for_one_model_share_a_call(onnx_file, tflite_file, pictur
 @pytest.mark.parametrize("body", [b"RIFF\x00\x00\x00\x00WAVE", b"<svg/>", b"%PDF-1.7", b"\xff\xd8", b"ftypheic"])
 def test_other_bytes_are_not_an_image(body):
     assert not looks_like_an_image(body)
+
+
+def test_what_is_too_late_to_begin_is_no_work(onnx_file, picture):
+    model = Inference(onnx_file, 1)
+    late, bad = picture_work(model, picture(), timeout_ms=0), picture_work(model, b"hello")
+    do([late])
+    do([bad])
+    assert (late.worked, bad.worked) == (False, True)
