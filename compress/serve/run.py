@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _CONFIG_VARIABLE = "IMGC_SERVE_CONFIG"  # how a server process is told its config by its parent
 _GRACE_S = 5
+_READY_S = 60  # a process may take this long to be ready, and to say that it lives; uvicorn's 5 s are few on a busy Pi
 _BACKLOG = 2048
 
 
@@ -78,6 +79,7 @@ def _options(config: ServeConfig) -> dict[str, Any]:
         "server_header": False,
         "proxy_headers": False,
         "backlog": _BACKLOG,
+        "timeout_worker_healthcheck": _READY_S,
         "timeout_graceful_shutdown": config.timeout_ms // 1000 + _GRACE_S,
     }
 
