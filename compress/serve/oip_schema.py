@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from compress.serve.errors import RequestError, bad_request
 
 MAX_IMAGES = 64
+MAX_DEPTH = 64
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 MAX_QUOTES = 4096  # in one request: names, parameters and at most 64 texts need far fewer
 _SHORT_INT = 15  # digits that a float also holds exactly; longer ones are only ever tensor values
 _COMPLAINTS = 3  # told of one request
@@ -197,6 +199,8 @@ def read_message(text: bytes, kind: type[M], max_containers: int) -> M:
     quotes = text.count(b'"')
     if quotes > MAX_QUOTES:
         raise refusal(f"the JSON has {quotes} quotation marks; allowed: {MAX_QUOTES}")
+    if _too_deep(text):
+        raise refusal(f"the JSON is nested too deeply; allowed: {MAX_DEPTH} levels")
     try:
         content = json.loads(
             text.decode(),
@@ -206,14 +210,28 @@ def read_message(text: bytes, kind: type[M], max_containers: int) -> M:
             parse_constant=_no_constant,
             object_pairs_hook=_object,
         )
-    except RecursionError:
-        raise refusal("the JSON is nested too deeply") from None
     except ValueError as error:  # of UTF-8, of JSON, or of ours
         raise refusal(f"the request is no JSON: {error}") from None
     try:
         return kind.model_validate(content)
     except ValidationError as error:
         raise refusal("; ".join(_complaint(item, kind) for item in error.errors()[:_COMPLAINTS])) from None
+
+
+def _too_deep(text: bytes) -> bool:
+    """Return whether lists and objects lie more than MAX_DEPTH in each other; brackets in strings count as well.
+
+    Asked before parsing: the parser recurses in C, and where a library has raised Python's recursion limit (onnx2tf
+    does) it ends the process instead of raising RecursionError.
+    """
+    depth = 0
+    for byte in text.translate(None, _NO_BRACKETS):
+        depth += 1 if byte in b"[{" else -1
+        if depth < 0:
+            return False  # no JSON: the parser says where
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def refusal(message: str) -> RequestError:
