@@ -106,13 +106,12 @@ def predict(
 def _predict_pictures(images: list[Path], predictor: Predictor, top_k: int, as_json: bool) -> None:
     from compress.cli.output import print_json
     from compress.data.transforms import preprocess_files
-    from compress.serve.logic import best
+    from compress.serve.logic import predictions
 
     answers: list[dict[str, Any]] = []
     for image in images:
         logits_K = predictor.predict(preprocess_files([image], predictor.spec.preprocess))[0]
-        labels = predictor.spec.labels
-        rows = [{"index": i, "label": labels[i], "score": score} for i, score in best(logits_K, top_k)]
+        rows = [one.as_json() for one in predictions(logits_K, predictor.spec.labels, top_k)]
         answers.append({"image": str(image), "predictions": rows})
     if as_json:
         print_json({"model": str(predictor.path), "images": answers})

@@ -94,11 +94,11 @@ def predict_stream(source: Source, predictor: Predictor, view: View, top_k: int)
 def _rows(answer: Answer, labels: tuple[str, ...], top_k: int) -> list[dict[str, Any]]:
     """Return {"index", "label", "score"} of the best classes, best first; none for a bad frame."""
     from compress.data.decode import BadImageError
-    from compress.serve.logic import best
+    from compress.serve.logic import predictions
 
     if isinstance(answer.logits_K, BadImageError):
         return []
-    return [{"index": i, "label": labels[i], "score": score} for i, score in best(answer.logits_K, top_k)]
+    return [one.as_json() for one in predictions(answer.logits_K, labels, top_k)]
 
 
 @contextmanager

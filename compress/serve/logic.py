@@ -32,7 +32,7 @@ class Prediction:
     score: float
 
     def as_json(self) -> dict[str, int | str | float]:
-        """Return the fields by name; `dataclasses.asdict` would take 40 us a request for it."""
+        """Return the fields by name; `dataclasses.asdict` would add 20 us to the 120 of a request."""
         return {"index": self.index, "label": self.label, "score": self.score}
 
 
@@ -172,11 +172,11 @@ def looks_like_an_image(body: bytes) -> bool:
     return body.startswith(_SIGNATURES) or (body[:4] == b"RIFF" and body[8:12] == b"WEBP")
 
 
-def softmax(logits_K: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the share of each class, 0..1, sum 1; the greatest is taken off first, so that nothing overflows."""
-    powers_K = np.exp(logits_K.astype(np.float64) - float(logits_K.max()))
-    shares_K: NDArray[np.float64] = powers_K / powers_K.sum()
-    return shares_K
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the share of each class, 0..1, sum 1, for logits [K] or [N,K]; the greatest is taken off first."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def best(logits_K: NDArray[np.float32], top_k: int) -> list[tuple[int, float]]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.serve.logic import softmax
 from compress.serve.oip_schema import MAX_IMAGES, InferRequest, RequestedOutput, RequestInput, refusal, shown
 
 _LENGTH = struct.Struct("<I")  # before each element of a BYTES tensor
@@ -182,7 +183,7 @@ def write_outputs(
     """Return the `outputs` of an answer, and what follows its JSON. All logits must be finite."""
     outputs, blobs = [], []
     for wanted in request.outputs or [RequestedOutput(name="logits")]:
-        values_NK = logits_NK if wanted.name == "logits" else softmax(logits_NK)
+        values_NK = logits_NK if wanted.name == "logits" else softmax(logits_NK).astype(np.float32)
         output, values = _output(wanted, values_NK, labels)
         binary = wanted.parameters.binary_data
         if request.parameters.binary_data_output if binary is None else binary:
@@ -213,10 +214,3 @@ def classes(values_K: NDArray[np.float32], top_k: int, labels: Sequence[str]) ->
     """Return "score:index:label" of the `top_k` greatest values (all, when there are fewer), greatest first."""
     order = np.argsort(-values_K, kind="stable")[:top_k]
     return [f"{values_K[i]!s}:{i}:{labels[i]}" for i in order]
-
-
-def softmax(logits_NK: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return probabilities_NK f32 of finite logits, computed in f64; each row adds up to 1."""
-    powers_NK = np.exp(logits_NK.astype(np.float64) - logits_NK.max(axis=1, keepdims=True))
-    probabilities_NK: NDArray[np.float32] = (powers_NK / powers_NK.sum(axis=1, keepdims=True)).astype(np.float32)
-    return probabilities_NK

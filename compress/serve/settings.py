@@ -74,7 +74,7 @@ def shown(settings: Settings) -> list[tuple[str, str, str]]:
 
 def _in_file(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise UsageError(f"{file}: no such file", hint="imgc serve --print-config shows every setting")
+        raise UsageError(f"{file}: no such file", hint="imgc serve FILE --print-config shows every setting")
     if file.stat().st_size > _MAX_BYTES:
         raise UsageError(f"{file}: larger than {_MAX_BYTES} bytes, so no settings file")
     try:
@@ -135,7 +135,7 @@ def _check_known(name: str, origin: str) -> None:
     from difflib import get_close_matches
 
     near = get_close_matches(name, ServeConfig.model_fields, n=1)
-    hint = f"did you mean {near[0]}?" if near else "imgc serve --print-config shows every setting"
+    hint = f"did you mean {near[0]}?" if near else "imgc serve FILE --print-config shows every setting"
     raise UsageError(f"{origin}: no setting is called {name!r}", hint=hint)
 
 
@@ -145,4 +145,4 @@ def _bad_value(error: ValidationError, origins: Mapping[str, str]) -> UsageError
         name = str(item["loc"][0]) if item["loc"] else ""
         found = "" if name in ("", "api_key") else f" (found {str(item['input'])[:80]!r})"
         lines.append(f"{origins.get(name, 'settings')}: {name + ': ' if name else ''}{item['msg']}{found}")
-    return UsageError("\n".join(lines), hint="imgc serve --print-config shows every setting")
+    return UsageError("\n".join(lines), hint="imgc serve FILE --print-config shows every setting")

@@ -9,7 +9,7 @@ import pytest
 from compress.errors import StageError
 from compress.serve.deadline import Deadline
 from compress.serve.inference import Inference
-from compress.serve.logic import Work, best, do, fits, looks_like_an_image, predictions, room
+from compress.serve.logic import Work, best, do, fits, looks_like_an_image, predictions, room, softmax
 
 
 def test_best_is_softmax_greatest_first():
@@ -113,3 +113,9 @@ def test_what_is_too_late_to_begin_is_no_work(onnx_file, picture):
     do([late])
     do([bad])
     assert (late.worked, bad.worked) == (False, True)
+
+
+def test_softmax_rows_add_up_and_large_logits_do_not_overflow():
+    probabilities_NK = softmax(np.array([[1000, 999], [-1000, -1000]], np.float32))
+    np.testing.assert_allclose(probabilities_NK, [[1 / (1 + np.exp(-1)), 1 / (1 + np.e)], [0.5, 0.5]], rtol=1e-6)
+    assert probabilities_NK.dtype == np.float64

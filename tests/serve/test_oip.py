@@ -40,7 +40,7 @@ from compress.serve.errors import (
 )
 from compress.serve.gateway import Gateway, error_response
 from compress.serve.inference import Inference
-from compress.serve.logic import looks_like_an_image
+from compress.serve.logic import looks_like_an_image, softmax
 from compress.serve.metrics import Metrics
 from compress.serve.oip import HEADER_LENGTH, ModelInfo, oip_routes
 from compress.serve.oip_schema import (
@@ -54,7 +54,7 @@ from compress.serve.oip_schema import (
     ServerReady,
     read_message,
 )
-from compress.serve.oip_tensors import softmax, split, write_outputs
+from compress.serve.oip_tensors import split, write_outputs
 
 MAX_BODY_BYTES = 4 << 20
 MODEL = "/v2/models/colours"
