@@ -11,6 +11,7 @@ from compress.cli import data, doctor, init, models, recipes, report, serve, shr
 from compress.cli.errors import ImgcGroup
 from compress.cli.follow import leave_to_first
 from compress.cli.options import Settings
+from compress.cli.standard_streams import hold_standard_streams
 
 # torch's OpenMP threads spin for milliseconds before they sleep. On a machine that does anything else they then wait
 # for each other: two trainings on 2 cores ran at 75 images/s each, with this at 124 (alone: 240-280 and 213).
@@ -47,6 +48,7 @@ def root(
 
     Start with: imgc init PHOTOS, then imgc run imgc.yaml (or verb by verb: imgc train, imgc prune, ...).
     """
+    hold_standard_streams()
     ctx.obj = Settings(quiet=quiet, debug=debug)
     leave_to_first(ctx.invoked_subcommand)
 

@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -59,8 +60,8 @@ def saved_model(model: onnx.ModelProto, *, hint: str = "") -> Iterator[tuple[Any
         BackendMissingError: tensorflow or onnx2tf is not installed.
         CheckError: onnx2tf, or TensorFlow in the block, refuses the graph.
     """
-    onnx2tf, tf = _backends()
-    with tempfile.TemporaryDirectory(prefix="imgc-tf-") as name:
+    with _recursion_limit_kept(), tempfile.TemporaryDirectory(prefix="imgc-tf-") as name:
+        onnx2tf, tf = _backends()
         folder = Path(name)
         np.save(folder / _SAMPLE_NAME, np.zeros(_SAMPLE_SHAPE, np.float32))
         onnx.save(model, folder / "model.onnx")
@@ -79,6 +80,16 @@ def saved_model(model: onnx.ModelProto, *, hint: str = "") -> Iterator[tuple[Any
         except (Exception, SystemExit) as error:  # onnx2tf ends the process where it meets what it does not know
             reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
             raise CheckError(f"onnx2tf and TensorFlow cannot convert the graph: {reason[0]}", hint=hint) from error
+
+
+@contextlib.contextmanager
+def _recursion_limit_kept() -> Iterator[None]:
+    """Give the block a recursion limit that is put back: onnx2tf lifts it so far that deep input ends the process."""
+    limit = sys.getrecursionlimit()
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _backends() -> tuple[Any, Any]:

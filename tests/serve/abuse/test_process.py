@@ -136,12 +136,10 @@ def test_a_full_disk_does_not_matter(onnx_file, picture, tmp_path, kind):
 
 @pytest.mark.parametrize("stream", [1, 2])
 def test_a_closed_stream_is_not_some_clients_socket(onnx_file, picture, tmp_path, stream):
-    # quiet, since the command line says where it serves
     with running(onnx_file, tmp_path, "--log-requests", "1", quiet=True, preexec_fn=lambda: os.close(stream)) as server:
         assert [server.post(picture()).status for _ in range(5)] == [200] * 5
         assert server.post(picture()[:100]).status == 422
-        target = str(Path(f"/proc/{server.process.pid}/fd/{stream}").readlink())
-        assert not target.startswith(("socket:", "anon_inode:")), target
+        assert Path(f"/proc/{server.process.pid}/fd/{stream}").readlink() == Path(os.devnull)
         assert server.stop() == 0
 
 
