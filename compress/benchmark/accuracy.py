@@ -1,19 +1,22 @@
-"""How well every model answers, and how often as the baseline does. Shape suffixes: N images, H, W, C."""
+"""How well every model answers, and how often as the baseline does. Shape suffixes: N images, H, W, C, K classes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.benchmark.schema import Answers
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
-from compress.runtime.evaluate import agreement_pct, evaluate
-from compress.runtime.predictor import Predictor
+from compress.data.dataset import Split
+from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate
+from compress.runtime.predictor import Floats, Predictor
 
-Pixels = Callable[[Preprocess], NDArray[np.uint8]]  # -> pixels_NHWC of the test pictures, resized and cropped
+Pixels = Callable[[Preprocess], NDArray[np.uint8]]  # -> pixels_NHWC of the pictures, resized and cropped
+_DIGITS = 4  # of a confidence
 
 
 @dataclass(frozen=True)
@@ -32,27 +35,29 @@ def measure_accuracy(
     predictors: Mapping[str, Predictor],
     baseline: str,
     pixels: Pixels,
-    labels_N: Sequence[int],
+    split: Split,
+    labels: tuple[str, ...],
     reporter: Reporter,
-) -> dict[str, Accuracy]:
-    """Return name -> accuracy on the same pictures, each prepared as its model wants.
+) -> tuple[dict[str, Accuracy], Answers]:
+    """Return name -> accuracy on the same pictures, each prepared as its model wants, and what was answered.
 
     Args:
         predictors: name -> model.
         baseline: the name whose answers the others are compared with; its own drop is 0 and its agreement 100.
         pixels: gives the pictures for a preprocessing.
-        labels_N: class index of each picture.
+        split: the pictures and the class index of each.
+        labels: names of the classes.
         reporter: shows progress.
 
     Raises:
         StageError: a model answers NaN or infinity.
     """
     found = {
-        name: evaluate(predictor, pixels(predictor.spec.preprocess), labels_N, reporter)
+        name: evaluate(predictor, pixels(predictor.spec.preprocess), split.labels_N, reporter)
         for name, predictor in predictors.items()
     }
     reference = found[baseline]
-    return {
+    accuracy = {
         name: Accuracy(
             n_images=one.n_images,
             top1_pct=one.top1_pct,
@@ -63,3 +68,29 @@ def measure_accuracy(
         )
         for name, one in found.items()
     }
+    return accuracy, _answers(found, split, labels)
+
+
+def _answers(found: Mapping[str, Evaluation], split: Split, labels: tuple[str, ...]) -> Answers:
+    truth_N = np.asarray(split.labels_N)
+    rows_N = np.arange(len(truth_N))
+    shares = {name: softmax(one.logits_NK) for name, one in found.items()}
+    return Answers(
+        labels=labels,
+        paths=tuple(str(path) for path in split.paths),
+        truth=split.labels_N,
+        top1={name: tuple(share_NK.argmax(axis=1).tolist()) for name, share_NK in shares.items()},
+        confidence={name: _rounded(share_NK.max(axis=1)) for name, share_NK in shares.items()},
+        truth_confidence={name: _rounded(share_NK[rows_N, truth_N]) for name, share_NK in shares.items()},
+    )
+
+
+def softmax(logits_NK: Floats) -> NDArray[np.float64]:
+    """Return the softmax of each row, in double precision."""
+    powers_NK = np.exp(logits_NK.astype(np.float64) - logits_NK.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = powers_NK / powers_NK.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _rounded(values_N: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(round(float(value), _DIGITS) for value in values_N)

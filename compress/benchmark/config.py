@@ -24,12 +24,13 @@ class BenchmarkConfig(StageConfig):
         repeats: timed calls for each model, fewer when the time budget ends first.
         budget_s: time budget of the timed calls of one model, in seconds; at least `latency.MIN_CALLS` calls are timed.
         warmup: untimed calls before them.
-        limit: use so many test pictures, evenly spread over the split; default all.
+        limit: use so many pictures, evenly spread over the split; default all.
+        split: which pictures are asked. What chooses among models must not see the test pictures.
     """
 
     consumes: ClassVar[frozenset[Format]] = frozenset(MODEL_FORMATS)
     entry_point: ClassVar[str] = "compress.benchmark.stage:run"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     backends: ClassVar[tuple[str, ...]] = ("torch", "onnxruntime", "ai-edge-litert")
 
     kind: Literal["benchmark"] = "benchmark"
@@ -41,6 +42,7 @@ class BenchmarkConfig(StageConfig):
     budget_s: Annotated[float, Field(gt=0, le=600)] = 2.0
     warmup: Annotated[int, Field(ge=1, le=1000)] = 10
     limit: Annotated[int, Field(ge=1)] | None = None
+    split: Literal["test", "val"] = "test"
 
     @property
     def produces(self) -> Format:

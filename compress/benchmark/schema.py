@@ -1,4 +1,7 @@
-"""The measurements as types: one `Row` for each model. `bench.json` and `report.json` are these models, dumped."""
+"""The measurements as types: one `Row` for each model. `bench.json` and `report.json` are these models, dumped.
+
+Other programs read them: a field is added, never renamed or removed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,56 @@ from pydantic import BaseModel, ConfigDict
 from compress.core.formats import Format, Precision
 
 
-class Row(BaseModel):
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SweepPoint(_Fact):
+    """One setting of a sweep over threads and batch; fields as in `Row`."""
+
+    threads: int
+    batch: int
+    latency_p50_ms: float
+    latency_p50_ci95_ms: tuple[float, float]
+    throughput_ips: float
+
+
+class ConcurrentPoint(_Fact):
+    """Several callers at once in one process, each with the row's batch; times of one call."""
+
+    callers: int
+    throughput_ips: float
+    latency_p50_ms: float
+    latency_p99_ms: float
+
+
+class OpTime(_Fact):
+    """What one operator of the graph takes.
+
+    Attributes:
+        name: of the node; a runtime that fused several says so in its own words.
+        op: type of the operator.
+        ms: mean time in one call.
+        share_pct: of the time of all operators.
+        delegated: whether a faster kernel than the runtime's reference one ran it; None where nobody says.
+    """
+
+    name: str
+    op: str
+    ms: float
+    share_pct: float
+    delegated: bool | None = None
+
+
+class Failure(_Fact):
+    """A model that could not be measured: its name, its file and why."""
+
+    name: str
+    path: str
+    error: str
+
+
+class Row(_Fact):
     """One model. What was not measured is None; NaN and infinity are refused.
 
     Attributes:
@@ -26,9 +78,25 @@ class Row(BaseModel):
         latency_p50_ms: median time of one call of `batch` images, without preprocessing.
         throughput_ips: images per second over all timed calls.
         peak_rss_bytes: most memory a fresh process held while it loaded and ran the model; Python and runtime included.
+        latency_p99_ms: has little meaning below 1000 calls.
+        latency_p50_ci95_ms: 95 % interval of the median, likewise for the other percentiles; by bootstrap.
+        latency_calls: timed calls.
+        latency_windows_ms: medians of the first, second and last third of the timed calls.
+        stable: whether these are within 10 % of each other.
+        cpu_ms: processor time of one call, over all threads.
+        cold_start_ms: a fresh process, from opening the file to the first answer, without the start of Python.
+        steady_rss_bytes: memory of that process after its calls.
+        gzip_bytes: size of the file when compressed with gzip.
+        ece_pct: expected calibration error of the softmax of the answers, 15 bins (Guo 2017, equation 3).
+        recall_pct: class -> share of its pictures that were answered with it; classes without pictures are absent.
+        lost: pictures that the baseline answers rightly and this one wrongly.
+        gained: the reverse.
+        mcnemar_p: probability of so uneven a split of `lost` and `gained` by chance alone (exact test).
+        sweep: other threads and batches.
+        concurrent: several callers at once.
+        ops: what each operator takes, in the order of the graph; empty unless asked for.
+        error: why a part of the row could not be measured.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     stage: str
     format: Format
@@ -51,19 +119,66 @@ class Row(BaseModel):
     latency_p95_ms: float | None = None
     throughput_ips: float | None = None
     peak_rss_bytes: int | None = None
+    latency_p90_ms: float | None = None
+    latency_p99_ms: float | None = None
+    latency_p50_ci95_ms: tuple[float, float] | None = None
+    latency_p90_ci95_ms: tuple[float, float] | None = None
+    latency_p95_ci95_ms: tuple[float, float] | None = None
+    latency_p99_ci95_ms: tuple[float, float] | None = None
+    latency_calls: int | None = None
+    latency_windows_ms: tuple[float, ...] | None = None
+    stable: bool | None = None
+    cpu_ms: float | None = None
+    cold_start_ms: float | None = None
+    steady_rss_bytes: int | None = None
+    gzip_bytes: int | None = None
+    ece_pct: float | None = None
+    recall_pct: dict[str, float] | None = None
+    lost: int | None = None
+    gained: int | None = None
+    mcnemar_p: float | None = None
+    sweep: tuple[SweepPoint, ...] = ()
+    concurrent: tuple[ConcurrentPoint, ...] = ()
+    ops: tuple[OpTime, ...] = ()
+    error: str | None = None
 
 
-class Bench(BaseModel):
+class Bench(_Fact):
     """What `bench.json` holds.
 
     Attributes:
         host: the machine, as `compress.runtime.host.host` describes it.
         baseline: `stage` of the row that the others are compared with.
+        split: which pictures were asked.
+        warnings: why the times should not be trusted, if they should not.
+        failed: models of which nothing could be measured.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
     host: dict[str, Any]
     baseline: str
     rows: tuple[Row, ...]
+    split: str = "test"
+    warnings: tuple[str, ...] = ()
+    failed: tuple[Failure, ...] = ()
+
+
+class Answers(_Fact):
+    """What `answers.json` beside a `bench.json` holds: what each model said to each picture, in one order.
+
+    Attributes:
+        labels: class names in index order.
+        paths: the pictures.
+        truth: class index of each picture.
+        top1: row -> class index answered, for each picture.
+        confidence: row -> softmax of that answer, 0..1.
+        truth_confidence: row -> softmax of the right class.
+    """
+
+    schema_version: Literal[1] = 1
+    labels: tuple[str, ...]
+    paths: tuple[str, ...]
+    truth: tuple[int, ...]
+    top1: dict[str, tuple[int, ...]]
+    confidence: dict[str, tuple[float, ...]]
+    truth_confidence: dict[str, tuple[float, ...]]
