@@ -13,17 +13,17 @@ ROW = {
     *("stage", "format", "precision", "path", "sha256", "size_bytes", "params", "macs", "n_images", "top1_pct"),
     *("top1_ci95_pct", "top5_pct", "top1_drop_pp", "agreement_pct", "runtime", "threads", "batch"),
     *("latency_p50_ms", "latency_p95_ms", "throughput_ips", "peak_rss_bytes"),
-}
+}  # what other programs have relied on since the first version
 GATE = {"metric": "top1_drop_pp", "at": "quantize", "limit": 1.5, "value": 1.0, "passed": True}
 
 
 def test_fields_are_those_of_the_contract() -> None:
     fields = ["schema_version", "run", "baseline", "host", "rows", "siblings", "gates", "sensitivity"]
-    assert list(Report.model_fields) == fields
+    assert list(Report.model_fields)[: len(fields)] == fields
     assert list(SiblingRow.model_fields) == [
         *("stage", "sibling", "macs", "sibling_macs", "top1_pct", "sibling_top1_pct", "trained", "judged_on")
     ]
-    assert set(Row.model_fields) == ROW
+    assert set(Row.model_fields) >= ROW
     assert list(GateRow.model_fields) == ["metric", "at", "limit", "value", "passed"]
 
 
@@ -31,8 +31,7 @@ def test_a_benchmarked_run_has_every_field_of_every_row(make_run) -> None:
     run = make_run()
     run.gates([GATE])
     dumped = build_report(run.path).model_dump(mode="json")
-    assert [set(row) for row in dumped["rows"]] == [ROW, ROW]
-    assert all(value is not None for row in dumped["rows"] for value in row.values())
+    assert all(row[name] is not None for row in dumped["rows"] for name in ROW)
     assert dumped["gates"] == [GATE]
     assert (dumped["schema_version"], dumped["run"], dumped["baseline"]) == (1, "demo", "train")
     assert dumped["rows"][0]["format"] == "torch"
