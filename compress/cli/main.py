@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from compress.cli import data, doctor, init, models, recipes, report, serve, shrink_stages, stages
+from compress.cli import benchmark, data, doctor, init, models, recipes, report, serve, shrink_stages, stages
 from compress.cli.errors import ImgcGroup
 from compress.cli.follow import leave_to_first
 from compress.cli.options import Settings
@@ -62,8 +62,8 @@ app.command("prune")(shrink_stages.prune)
 app.command("distill")(shrink_stages.distill)
 app.command("quantize")(stages.quantize)
 app.command("export")(stages.export)
-app.command("benchmark")(stages.benchmark)
-app.command("bench", hidden=True)(stages.benchmark)
+app.command("benchmark")(benchmark.benchmark)
+app.command("bench", hidden=True)(benchmark.benchmark)
 
 app.command("evaluate")(models.evaluate)
 app.command("predict")(models.predict)

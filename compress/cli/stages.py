@@ -1,4 +1,4 @@
-"""The verbs that run one stage: `train quantize export benchmark`; `prune distill` are in `shrink_stages`.
+"""The verbs that run one stage: `train quantize export`; `prune distill` are in `shrink_stages`, `benchmark` has its own.
 
 Each command has the name of its stage kind and typed options for the main knobs; `--set key=value` reaches all others.
 A knob that is not given is left to ./imgc.yaml's stage of the same kind, then to the stage's own default.
@@ -160,24 +160,3 @@ def export(
     add_stage(
         ctx, StageRequest("export", knobs, source, sets or [], run, data, runs_dir, device), as_json=as_json, out=out
     )
-
-
-def benchmark(
-    ctx: typer.Context,
-    baseline: Annotated[
-        str | None, typer.Option(metavar="STAGE", help="Stage that drops are measured against.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of each runtime.")] = None,
-    run: Run = None,
-    data: Data = None,
-    sets: Set = None,
-    device: Device = "cpu",
-    runs_dir: RunsDir = RUNS,
-    as_json: AsJson = False,
-) -> None:
-    """Measure accuracy, size, latency and memory of a run's models."""
-    from compress.cli.execute import add_stage
-    from compress.cli.one_stage import StageRequest
-
-    knobs = {"baseline": baseline, "threads": threads}
-    add_stage(ctx, StageRequest("benchmark", knobs, None, sets or [], run, data, runs_dir, device), as_json=as_json)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from compress.benchmark.schema import Row
+from compress.benchmark.schema import Bench, Row
 from compress.pipeline.gates import GateResult
 from compress.report.rows import read_run
 from compress.report.siblings import SiblingRow
@@ -45,6 +45,7 @@ class Report(BaseModel):
         siblings: one for each pruned model that was compared with the stock network of its MACs.
         gates: one for each bound of the recipe.
         sensitivity: files that say what each layer or group of a stage costs; relative to the run.
+        elsewhere: the same models measured on other machines.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -57,6 +58,7 @@ class Report(BaseModel):
     siblings: tuple[SiblingRow, ...] = ()
     gates: tuple[GateRow, ...] = ()
     sensitivity: tuple[str, ...] = ()
+    elsewhere: tuple[Bench, ...] = ()
 
 
 def build_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Report:

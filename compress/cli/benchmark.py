@@ -1,0 +1,30 @@
+"""`imgc benchmark`: the measurements of a run's models as one more stage."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from compress.cli.options import RUNS, AsJson, Data, Device, Run, RunsDir, Set
+
+
+def benchmark(
+    ctx: typer.Context,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Stage that drops are measured against.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of each runtime.")] = None,
+    run: Run = None,
+    data: Data = None,
+    sets: Set = None,
+    device: Device = "cpu",
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Measure accuracy, size, latency and memory of a run's models."""
+    from compress.cli.execute import add_stage
+    from compress.cli.one_stage import StageRequest
+
+    knobs = {"baseline": baseline, "threads": threads}
+    add_stage(ctx, StageRequest("benchmark", knobs, None, sets or [], run, data, runs_dir, device), as_json=as_json)
