@@ -1,4 +1,4 @@
-"""The verbs that run one stage: `train quantize export`; `prune distill` are in `shrink_stages`, `benchmark` has its own.
+"""The verbs that run one stage: `train quantize export`. `prune distill benchmark` have modules of their own.
 
 Each command has the name of its stage kind and typed options for the main knobs; `--set key=value` reaches all others.
 A knob that is not given is left to ./imgc.yaml's stage of the same kind, then to the stage's own default.
