@@ -18,12 +18,13 @@ from compress.serve.config import ServeConfig, source_in
 PREFIX = "IMGC_SERVE_"
 _MAX_BYTES = 1 << 20
 _RESERVED = ("IMGC_SERVE_CONFIG", "IMGC_SERVE_CREW")  # how a server process hears from its parent
+_HINT = "imgc serve FILE --print-config shows every setting"
 _LISTS = ("models", "cors_origins")  # written with commas in a variable
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The effective settings, and for each where it came from: `default`, a file, a variable or a flag."""
+    """The effective settings, and for each where it came from: `default`, `file:line`, a variable or a flag."""
 
     config: ServeConfig
     origins: dict[str, str]
@@ -40,11 +41,12 @@ def gather(
         environment: None: this process's.
 
     Raises:
-        UsageError: a file that cannot be read, an unknown field, a value that is not allowed; names its origin.
+        UsageError: a file that cannot be read or says a thing twice, an unknown field, a value that is not allowed;
+            names its origin.
     """
     layers: list[tuple[str, Mapping[str, Any]]] = []
     if file is not None:
-        layers.append((str(file), _in_file(file)))
+        layers += [(origin, {name: value}) for name, (value, origin) in _in_file(file).items()]
     layers += [(PREFIX + name.upper(), {name: value}) for name, value in _in_environment(environment).items()]
     given = {name: value for name, value in flags.items() if value is not None}
     layers += [(_flag(name), {name: value}) for name, value in given.items()]
@@ -72,19 +74,53 @@ def shown(settings: Settings) -> list[tuple[str, str, str]]:
     ]
 
 
-def _in_file(file: Path) -> dict[str, Any]:
+def _in_file(file: Path) -> dict[str, tuple[Any, str]]:
+    """Return name -> (value, origin); TOML's reader does not tell lines, so there the origin is the file."""
     if not file.is_file():
-        raise UsageError(f"{file}: no such file", hint="imgc serve FILE --print-config shows every setting")
+        raise UsageError(f"{file}: no such file", hint=_HINT)
     if file.stat().st_size > _MAX_BYTES:
         raise UsageError(f"{file}: larger than {_MAX_BYTES} bytes, so no settings file")
+    lines: dict[str, int] = {}
     try:
         text = file.read_text(encoding="utf-8-sig")
-        values = tomllib.loads(text) if file.suffix.lower() == ".toml" else yaml.safe_load(text)
+        values = tomllib.loads(text) if file.suffix.lower() == ".toml" else _in_yaml(text, str(file), lines)
     except (ValueError, yaml.YAMLError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, no such day in YAML
         raise UsageError(f"{file}: {_complaint(error)}") from error
     if not isinstance(values, dict):
         raise UsageError(f"{file}: need `setting: value` lines, found {type(values).__name__}")
-    return {str(name): _beside(file, str(name), value) for name, value in values.items()}
+    return {
+        str(name): (_beside(file, str(name), value), f"{file}:{lines[str(name)]}" if str(name) in lines else str(file))
+        for name, value in values.items()
+    }
+
+
+def _in_yaml(text: str, source: str, lines: dict[str, int]) -> Any:  # noqa: ANN401 - any YAML value
+    """Return a YAML document's value; the line of each of its outermost keys, from 1, is put into `lines`."""
+    loader = yaml.SafeLoader(text)
+    root = loader.get_single_node()
+    if root is None:
+        return None
+    _refuse_duplicates(root, source, set())
+    if isinstance(root, yaml.MappingNode):
+        lines.update((key.value, key.start_mark.line + 1) for key, _ in root.value if isinstance(key, yaml.ScalarNode))
+    return loader.construct_document(root)
+
+
+def _refuse_duplicates(node: yaml.Node, source: str, seen: set[int]) -> None:
+    """Let a document pass in which no mapping, at any depth, names a key twice: YAML would silently keep the last."""
+    if isinstance(node, yaml.ScalarNode) or id(node) in seen:  # an alias stands for a node that was seen
+        return
+    seen.add(id(node))
+    first: dict[str, int] = {}
+    for part in node.value:
+        key, child = part if isinstance(node, yaml.MappingNode) else (None, part)
+        if isinstance(key, yaml.ScalarNode):
+            line = key.start_mark.line + 1
+            if key.value in first:
+                message = f"{source}:{line}: duplicate key '{key.value}' (first at line {first[key.value]})"
+                raise UsageError(message, hint="remove one of the two; YAML would silently keep the last")
+            first[key.value] = line
+        _refuse_duplicates(child, source, seen)
 
 
 def _complaint(error: Exception) -> str:
@@ -135,14 +171,17 @@ def _check_known(name: str, origin: str) -> None:
     from difflib import get_close_matches
 
     near = get_close_matches(name, ServeConfig.model_fields, n=1)
-    hint = f"did you mean {near[0]}?" if near else "imgc serve FILE --print-config shows every setting"
+    hint = f"did you mean {near[0]}?" if near else _HINT
     raise UsageError(f"{origin}: no setting is called {name!r}", hint=hint)
 
 
 def _bad_value(error: ValidationError, origins: Mapping[str, str]) -> UsageError:
+    """Return one line for each fault; what only the whole can say has no origin, and the key's value is not shown."""
     lines = []
     for item in error.errors():
         name = str(item["loc"][0]) if item["loc"] else ""
-        found = "" if name in ("", "api_key") else f" (found {str(item['input'])[:80]!r})"
-        lines.append(f"{origins.get(name, 'settings')}: {name + ': ' if name else ''}{item['msg']}{found}")
-    return UsageError("\n".join(lines), hint="imgc serve FILE --print-config shows every setting")
+        place = f"{origins[name]}: {'.'.join(str(part) for part in item['loc'])}: " if name else ""
+        message = item["msg"].removeprefix("Value error, ")
+        found = "" if name == "api_key" or item["type"] == "value_error" else f" (found {str(item['input'])[:80]!r})"
+        lines.append(f"{place}{message}{found}")
+    return UsageError("\n".join(lines), hint=_HINT)

@@ -73,7 +73,7 @@ def test_each_layer_wins_over_those_before_it(
     monkeypatch.setenv("IMGC_SERVE_THREADS", "5")
     monkeypatch.setenv("IMGC_SERVE_CACHE_MIB", "6")
     found = settings(file, "--config", name, "--cache-mib", "7")
-    assert found["port"] == {"value": "1001", "from": name}
+    assert found["port"] == {"value": "1001", "from": "serve.yaml:1" if name == "serve.yaml" else name}
     assert found["threads"] == {"value": "5", "from": "IMGC_SERVE_THREADS"}
     assert found["cache_mib"] == {"value": "7", "from": "--cache-mib"}
     assert found["host"]["from"] == "default"
@@ -135,16 +135,16 @@ def test_a_file_or_a_variable_that_names_the_models_needs_no_run(
     Path("conf/serve.yaml").write_text("models:\n  a: model.onnx\n")
     assert settings("--config", "conf/serve.yaml")["models"] == {
         "value": "a=conf/model.onnx",
-        "from": "conf/serve.yaml",
+        "from": "conf/serve.yaml:1",
     }
     monkeypatch.setenv("IMGC_SERVE_MODELS", "b=model.onnx")
     assert settings("--port", "1")["models"] == {"value": "b=model.onnx", "from": "IMGC_SERVE_MODELS"}
 
 
 MISTAKES = {
-    "unknown in a file": ({}, "prot: 1\n", [], "serve.yaml: no setting is called 'prot'", "did you mean port?"),
+    "unknown in a file": ({}, "prot: 1\n", [], "serve.yaml:1: no setting is called 'prot'", "did you mean port?"),
     "unknown variable": ({"IMGC_SERVE_PROT": "1"}, "", [], "IMGC_SERVE_PROT: no setting is called", "port?"),
-    "bad in a file": ({}, "port: high\n", [], "serve.yaml: port: ", "'high'"),
+    "bad in a file": ({}, "port: high\n", [], "serve.yaml:1: port: ", "'high'"),
     "bad variable": ({"IMGC_SERVE_PORT": "70000"}, "", [], "IMGC_SERVE_PORT: port: ", "70000"),
     "bad flag": ({}, "", ["--cache-mib", "-1"], "--cache-mib: cache_mib: ", "-1"),
     "the last one is bad": ({"IMGC_SERVE_PORT": "1"}, "port: 2\n", ["--port", "70000"], "--port: port: ", "70000"),

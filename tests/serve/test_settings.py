@@ -32,7 +32,9 @@ def test_the_last_layer_that_speaks_wins_and_is_named(write, in_file, in_environ
     flags = {**MODELS, "port": 1003 if in_flags else None}
     settings = gather(flags, file, environment)
     said = [("default", 8000)]
-    said += [(str(file), 1001)] * in_file + [("IMGC_SERVE_PORT", 1002)] * in_environment + [("--port", 1003)] * in_flags
+    said += (
+        [(f"{file}:1", 1001)] * in_file + [("IMGC_SERVE_PORT", 1002)] * in_environment + [("--port", 1003)] * in_flags
+    )
     assert (settings.origins["port"], settings.config.port) == said[-1]
     assert settings.origins["models"] == "argument"
 
@@ -94,7 +96,7 @@ def test_the_process_own_environment_is_read(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "environment", "flags", "origin"),
     [
-        ("prot: 1\n", {}, {}, "serve.yaml"),
+        ("prot: 1\n", {}, {}, "serve.yaml:1"),
         ("", {"IMGC_SERVE_PROT": "1"}, {}, "IMGC_SERVE_PROT"),
         ("", {}, {"prot": 1}, "--prot"),
     ],
@@ -113,13 +115,13 @@ def test_an_unknown_setting_near_to_none_points_to_the_list():
 
 
 def test_each_bad_value_names_its_own_origin(write):
-    file = write("max_queue: many\n")
+    file = write("host: 0.0.0.0\n\nmax_queue: many\n")
     with pytest.raises(UsageError) as caught:
         gather({**MODELS, "cache_mib": -1}, file, {"IMGC_SERVE_PORT": "70000"})
     lines = caught.value.message.splitlines()
     assert len(lines) == 3
     for start, found in (
-        (f"{file}: max_queue: ", "'many'"),
+        (f"{file}:3: max_queue: ", "'many'"),
         ("IMGC_SERVE_PORT: port: ", "70000"),
         ("--cache-mib", "-1"),
     ):
@@ -127,10 +129,54 @@ def test_each_bad_value_names_its_own_origin(write):
 
 
 def test_what_only_the_whole_can_say_is_said():
-    with pytest.raises(UsageError, match="drain_ms needs workers: 1"):
+    with pytest.raises(UsageError, match=r"^drain_ms needs workers: 1") as caught:
         gather({**MODELS, "drain_ms": 10, "workers": 2}, None, {})
+    assert "found" not in caught.value.message
     with pytest.raises(UsageError, match="models"):
         gather({}, None, {})
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ("{a: a.onnx, a b: b.onnx}", "models.1.name: a model's name is"),
+        ("[{path: a.onnx, nmae: a}]", "models.0.nmae: Extra"),
+    ],
+)
+def test_a_fault_within_a_setting_is_named_by_its_place(write, models, message):
+    file = write(f"port: 1\nmodels: {models}\n")
+    with pytest.raises(UsageError) as caught:
+        gather({}, file, {})
+    assert caught.value.message.startswith(f"{file}:2: {message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "first"),
+    [
+        ("port: 1\nhost: a\nport: 1\n", 3, "port", 1),
+        ("models:\n  a: x.onnx\n  b: y.onnx\n  a: z.onnx\n", 4, "a", 2),
+        ("models:\n- {path: x, path: y}\n", 2, "path", 2),
+    ],
+)
+def test_a_key_given_twice_is_refused(write, text, line, key, first):
+    file = write(text)
+    with pytest.raises(UsageError) as caught:
+        gather(MODELS, file, {})
+    assert caught.value.message == f"{file}:{line}: duplicate key '{key}' (first at line {first})"
+    assert "remove one" in caught.value.hint
+
+
+def test_a_key_given_twice_in_toml_is_refused_by_its_line(write):
+    with pytest.raises(UsageError, match="line 2"):
+        gather(MODELS, write("port = 1\nport = 2\n", "serve.toml"), {})
+
+
+def test_aliases_are_looked_through_once(write):
+    levels = [f"x{n}: &x{n} [*x{n - 1}, *x{n - 1}]" for n in range(1, 60)]
+    with pytest.raises(UsageError, match=":1: no setting is called 'x0'"):
+        gather(MODELS, write("\n".join(["x0: &x0 {a: 1}", *levels])), {})
+    with pytest.raises(UsageError, match=":1: no setting is called 'loop'"):
+        gather(MODELS, write("loop: &loop [*loop]\n"), {})
 
 
 @pytest.mark.parametrize(
