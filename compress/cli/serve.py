@@ -50,7 +50,7 @@ def serve(
     from compress.serve.settings import gather
 
     flags: dict[str, Any] = {
-        "models": _sources(models, config, run, runs_dir),
+        "models": _sources(models, config, run, runs_dir, needed=not print_config),
         "host": host,
         "port": port,
         "workers": workers,
@@ -75,19 +75,28 @@ def serve(
 
 
 def _sources(
-    given: list[str] | None, config: Path | None, run: str | None, runs_dir: Path
+    given: list[str] | None, config: Path | None, run: str | None, runs_dir: Path, *, needed: bool
 ) -> list[dict[str, Any]] | None:
-    """Return the models of the command line; None where a file or a variable says them; else the run's newest."""
+    """Return the models of the command line; None where a file or a variable says them; else the run's newest.
+
+    Where none is needed and no run is named, a run that is not there is no mistake.
+    """
     import os
 
     from compress.cli.run_files import servable_model
+    from compress.errors import UsageError
     from compress.serve.settings import PREFIX
 
     if given:
         return [_source(text) for text in given]
     if config is not None or f"{PREFIX}MODELS" in os.environ:
         return None
-    return [{"path": servable_model(run, runs_dir)}]
+    try:
+        return [{"path": servable_model(run, runs_dir)}]
+    except UsageError:
+        if needed or run is not None:
+            raise
+        return None
 
 
 def _source(text: str) -> dict[str, Any]:

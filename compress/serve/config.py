@@ -39,7 +39,7 @@ class ServeConfig(BaseModel):
 
     Attributes:
         models: the served files; the first answers requests that name none. Also taken as `{name: path}`, and each
-            as `path` or `name=path`.
+            as `path` or `name=path`. Without any the settings can be shown, but not served.
         degrade: a smaller or faster file for the same labels, kept warm, that answers for the first under load.
         host: address to listen on.
         port: port to listen on; 0 lets the system choose a free one.
@@ -65,7 +65,7 @@ class ServeConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    models: Annotated[tuple[ModelSource, ...], Field(min_length=1, max_length=_MAX_MODELS)]
+    models: Annotated[tuple[ModelSource, ...], Field(max_length=_MAX_MODELS)] = ()
     degrade: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000

@@ -69,7 +69,7 @@ class Service:
         """Open and warm the models; errors as `Inference` raises them.
 
         Raises:
-            UsageError: two models have one name, or the smaller model has other labels than the first.
+            UsageError: no model, two of one name, or the smaller one has other labels than the first.
         """
         threads = config.threads or max(1, usable_cores() // config.workers)
         self.config = config
@@ -259,6 +259,8 @@ def _answer(work: Work) -> Answer:
 
 
 def _open_models(config: ServeConfig, threads: int) -> dict[str, Inference]:
+    if not config.models:
+        raise UsageError("no model is given", hint="imgc serve FILE, or `models: [FILE]` in the settings file")
     models: dict[str, Inference] = {}
     for source in config.models:
         model = Inference(source.path, threads, name=source.name, max_batch=config.max_batch)

@@ -141,6 +141,27 @@ def test_a_file_or_a_variable_that_names_the_models_needs_no_run(
     assert settings("--port", "1")["models"] == {"value": "b=model.onnx", "from": "IMGC_SERVE_MODELS"}
 
 
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_without_any_model_the_settings_are_shown_and_nothing_is_served(
+    imgc: Callable[..., Result], folder: Path, monkeypatch: pytest.MonkeyPatch, as_json: list[str]
+) -> None:
+    monkeypatch.setenv("IMGC_SERVE_API_KEY", KEY)
+    result = imgc("serve", "--print-config", "--port", "9001", *as_json)
+    assert result.exit_code == 0, result.output
+    if as_json:
+        found = json.loads(result.stdout)
+        assert found["models"] == {"value": "none", "from": "default"}
+        assert found["port"] == {"value": "9001", "from": "--port"}
+    else:
+        assert ["models", "none", "default"] in [line.split() for line in result.stdout.splitlines()]
+    assert imgc("serve", "--print-config", "--run", "absent").exit_code == 2, "a run that is named must be there"
+    Path("serve.yaml").write_text("port: 0\n")
+    for arguments in ([], ["--config", "serve.yaml"]):
+        result = imgc("serve", *arguments)
+        assert result.exit_code == 2
+        assert KEY not in result.output
+
+
 MISTAKES = {
     "unknown in a file": ({}, "prot: 1\n", [], "serve.yaml:1: no setting is called 'prot'", "did you mean port?"),
     "unknown variable": ({"IMGC_SERVE_PROT": "1"}, "", [], "IMGC_SERVE_PROT: no setting is called", "port?"),
@@ -151,7 +172,7 @@ MISTAKES = {
     "no such file": ({}, "", ["absent.onnx"], "absent.onnx: no such file", ""),
     "no such run": ({}, "", ["--run", "none"], "there is no run 'none'", ""),
     "no model by its name": ({}, "", ["x=model.pkl"], "model.pkl", ".tflite"),
-    "a bad name": ({}, "", ["a b=model.onnx"], "argument: models: ", "a b"),
+    "a bad name": ({}, "", ["a b=model.onnx"], "argument: models.0.name: ", "a b"),
     "two of one name": ({}, "", ["a=model.onnx", "a=model.onnx"], "two models are called a", ""),
 }
 

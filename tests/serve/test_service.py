@@ -231,6 +231,12 @@ def test_a_smaller_model_with_other_labels_is_refused(onnx_file, onnx_bytes, spe
     assert "same classes" in caught.value.hint
 
 
+def test_no_model_is_refused_with_a_way_out():
+    with pytest.raises(UsageError, match="no model is given") as caught:
+        Service(ServeConfig())
+    assert "imgc serve FILE" in caught.value.hint
+
+
 def test_two_models_of_one_name_are_refused_with_a_way_out(onnx_file, tflite_file):
     with pytest.raises(UsageError, match="a model called colours is served already") as caught:
         Service(ServeConfig(models=[onnx_file, tflite_file], threads=1))

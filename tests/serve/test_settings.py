@@ -132,8 +132,11 @@ def test_what_only_the_whole_can_say_is_said():
     with pytest.raises(UsageError, match=r"^drain_ms needs workers: 1") as caught:
         gather({**MODELS, "drain_ms": 10, "workers": 2}, None, {})
     assert "found" not in caught.value.message
-    with pytest.raises(UsageError, match="models"):
-        gather({}, None, {})
+
+
+def test_without_a_model_the_settings_can_be_shown():
+    rows = {name: (value, origin) for name, value, origin in shown(gather({}, None, {}))}
+    assert rows["models"] == ("none", "default")
 
 
 @pytest.mark.parametrize(
