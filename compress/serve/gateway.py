@@ -85,6 +85,8 @@ class Gateway:
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             self._let_in(scope)
+            if scope["method"] == "HEAD":  # the HTTP server sends no body to it
+                scope = {**scope, "method": "GET"}
             app = self.hot.get(scope["path"]) if scope["method"] == "POST" else None
             await (app or self.app)(scope, receive, send)
         except RequestError as fault:

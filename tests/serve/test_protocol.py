@@ -229,3 +229,29 @@ def test_at_its_end_the_server_answers_what_it_has_and_closes_what_is_idle(held,
         held.go_on.set()
         assert reply(busy)[:2] == (200, "busy")
         assert ended(busy)
+
+
+def head(wire: socket.socket, path: str) -> tuple[int, int, bytes]:
+    """Return status, declared length and body of the reply to HEAD."""
+    wire.sendall(request(method="HEAD", path=path))
+    answer = HTTPResponse(wire, method="HEAD")
+    answer.begin()
+    with answer:
+        return answer.status, int(answer.headers["content-length"]), answer.read()
+
+
+def test_head_is_answered_as_get_without_the_body(onnx_file):
+    with Server(onnx_file) as server, server.connected() as wire:
+        for path in ("/livez", "/readyz", "/healthz", "/metrics"):
+            status, length, body = head(wire, path)
+            assert (status, body) == (200, b"")
+            assert length > 0
+        wire.sendall(request(method="GET", path="/livez"))
+        assert reply(wire)[::2] == (200, b'{"status":"alive"}'), "no stray bytes are left in between"
+
+
+def test_head_is_refused_as_get_is(onnx_file):
+    with Server(onnx_file) as server, server.connected() as wire:
+        server.service.draining = True
+        for path, status in (("/readyz", 503), ("/livez", 200), ("/v1/classify", 405), ("/none", 404)):
+            assert head(wire, path)[::2] == (status, b"")
