@@ -12,7 +12,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -76,17 +75,15 @@ def app_of(service: Service) -> ASGIApp:
     _add_routes(app, service, crew)
     complete(app, config)
     key, rate = config.api_key, config.rate_limit
-    gateway: ASGIApp = Gateway(
+    return Gateway(
         app,
         hot={CLASSIFY: classify},
         metrics=service.metrics,
         key=ApiKey(key.get_secret_value()) if key else None,
         rate=RateLimit(rate) if rate else None,
         log_requests=config.log_requests,
+        cors_origins=config.cors_origins,
     )
-    if config.cors_origins:
-        gateway = CORSMiddleware(gateway, allow_origins=config.cors_origins, allow_methods=["*"], allow_headers=["*"])
-    return gateway
 
 
 def _add_routes(app: FastAPI, service: Service, crew: Crew) -> None:

@@ -8,10 +8,11 @@ import logging
 import random
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from compress.serve.errors import RequestError, internal
@@ -45,6 +46,7 @@ class Gateway:
         key: ApiKey | None,
         rate: RateLimit | None,
         log_requests: float,
+        cors_origins: Sequence[str] = (),
     ) -> None:
         """Wrap an application; `hot` are POST routes that are reached without the framework's routing."""
         self.app = app
@@ -53,6 +55,8 @@ class Gateway:
         self.key = key
         self.rate = rate
         self.log_requests = log_requests
+        self._cors_origins = cors_origins
+        self._inside = self._for_browsers(self._handle)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
@@ -72,15 +76,21 @@ class Gateway:
             await send(message)
 
         try:
-            await self._handle(scope, receive, send_with_id)
+            await self._inside(scope, receive, send_with_id)
         except Exception:
             log.exception("request %s failed", request_id.decode())
             if not status:
                 self.metrics.rejections[internal().reason] += 1
-                await error_response(scope, internal())(scope, receive, send_with_id)
+                await self._for_browsers(error_response(scope, internal()))(scope, receive, send_with_id)
         finally:
             self.metrics.see_status(status)
             self._log(scope, status, begun_s)
+
+    def _for_browsers(self, app: ASGIApp) -> ASGIApp:
+        """Return an application that pages of the allowed origins may call; preflights are answered before the key."""
+        if not self._cors_origins:
+            return app
+        return CORSMiddleware(app, allow_origins=self._cors_origins, allow_methods=["*"], allow_headers=["*"])
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

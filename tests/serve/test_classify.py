@@ -198,13 +198,24 @@ def test_a_page_from_elsewhere_may_call_only_when_its_origin_is_given(onnx_file,
     with serving([onnx_file]) as (client, _):
         assert "access-control-allow-origin" not in client.options(URL, headers=asks).headers
         assert "access-control-allow-origin" not in client.post(URL, content=picture(), headers=asks).headers
-    with serving([onnx_file], cors_origins=["https://shop.example"], api_key="k") as (client, _):
+    with serving([onnx_file], cors_origins=["https://shop.example"], api_key="k") as (client, service):
         before = client.options(URL, headers={**asks, "Access-Control-Request-Headers": "x-api-key"})
         assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, asks["Origin"])
         refused = client.post(URL, content=picture(), headers=asks)
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, asks["Origin"])
         other = client.post(URL, content=picture(), headers={**asks, "Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in other.headers
+        strange = client.options(URL, headers={**asks, "Origin": "https://evil.example"})
+        assert strange.status_code == 400
+        assert service.metrics.requests == {200: 1, 401: 2, 400: 1}, "a preflight counts as any request"
+        assert all("x-request-id" in one.headers for one in (before, refused, other, strange))
+
+
+def test_a_page_hears_of_a_bug_too(held, onnx_file, picture, monkeypatch):
+    monkeypatch.setattr("compress.serve.classify.declared_type", lambda _: 1 / 0)
+    with serving([onnx_file], cors_origins=["*"]) as (client, _):
+        reply = client.post(URL, content=picture(), headers={"Origin": "https://shop.example"})
+        assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (500, "*")
 
 
 # memory, and places given back ------------------------------------------------------------------------------------
