@@ -103,10 +103,10 @@ def test_bytes_that_drip_in_do_not_prolong_the_time_of_a_head(onnx_file):
 
 
 def test_the_time_of_a_head_does_not_run_while_a_request_is_served(held, onnx_file, picture):
-    with Server(onnx_file, header_timeout_ms=10) as server, server.connected() as wire:
+    with Server(onnx_file, header_timeout_ms=HEADER_MS) as server, server.connected() as wire:
         held.go_on.clear()
         wire.sendall(request(picture()))
-        time.sleep(0.1)
+        time.sleep(1.5 * HEADER_MS / 1000)
         held.go_on.set()
         assert reply(wire)[0] == 200
 
