@@ -75,7 +75,15 @@ class _Docs:
             for method in _METHODS:
                 if method in item:
                     operation = item[method]
-                    yield method, path, {**operation, "parameters": [*shared, *operation.get("parameters", [])]}
+                    parameters = [*shared, *operation.get("parameters", []), *self._key(operation)]
+                    yield method, path, {**operation, "parameters": parameters}
+
+    def _key(self, operation: Node) -> list[Node]:
+        """Return the header that carries an operation's key, as a parameter; none where it takes no key in one."""
+        schemes = self.document.get("components", {}).get("securitySchemes", {})
+        asked = (schemes.get(name, {}) for choice in operation.get("security", []) for name in choice)
+        keys = [one for one in asked if one.get("type") == "apiKey" and one.get("in") == "header"]
+        return [{"name": one["name"], "in": "header", "required": True, "schema": {"type": "string"}} for one in keys]
 
     def _operation(self, method: str, path: str, operation: Node) -> str:
         anchor = _anchor(method, path)

@@ -27,7 +27,7 @@ _SHED = (503, 504)  # overload is no fault, and a flood of lines would make it w
 BODY_READ = "imgc.body_read"  # in the request's state, once its whole body has been read
 _DROPPED_BYTES = 1 << 20  # an unread body of at most this size is read and dropped, and the connection lives on
 _WORK = ("/v1/", "/v2/models", "/v2/repository")  # what costs; the page, health and documentation stay open
-_KEYED = (*_WORK, "/metrics")
+KEYED = (*_WORK, "/metrics")
 
 
 class Gateway:
@@ -105,7 +105,7 @@ class Gateway:
 
     def _let_in(self, scope: Scope) -> None:
         path = scope["path"]
-        if self.key is not None and path.startswith(_KEYED):
+        if self.key is not None and path.startswith(KEYED):
             self.key.check(scope["headers"])
         if self.rate is not None and path.startswith(_WORK):
             client = scope.get("client")

@@ -9,7 +9,6 @@ from pydantic.json_schema import models_json_schema
 
 from compress.serve.oip import HEADER_LENGTH, MODEL_PATHS
 from compress.serve.oip_schema import (
-    ErrorBody,
     IndexEntry,
     IndexRequest,
     InferRequest,
@@ -21,9 +20,9 @@ from compress.serve.oip_schema import (
     ServerReady,
 )
 
+ERROR = "#/components/schemas/Error"  # the application's; every refusal has it
 _PREFIX = "Oip"  # keeps our schemas apart from the application's others
 _MODELS: tuple[type[BaseModel], ...] = (
-    ErrorBody,
     IndexEntry,
     IndexRequest,
     InferRequest,
@@ -52,7 +51,7 @@ _HEADER_SCHEMA = {"schema": {"type": "integer", "minimum": 1}}
 
 
 def oip_openapi() -> dict[str, Any]:
-    """Return the part of an OpenAPI 3.1 document that is the protocol: `paths` and their `components.schemas`."""
+    """Return the part of an OpenAPI 3.1 document that is the protocol: `paths`, and their schemas but `ERROR`."""
     paths: dict[str, dict[str, Any]] = {
         "/v2": {"get": _get("Describe the server", ServerMetadata)},
         "/v2/health/live": {"get": _get("Say that the process answers", ServerLive)},
@@ -87,7 +86,7 @@ def _json(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _operation(summary: str, ok: dict[str, Any], errors: tuple[int, ...]) -> dict[str, Any]:
-    faults = {str(status): {"description": _ERRORS[status], "content": _json(_ref(ErrorBody))} for status in errors}
+    faults = {str(status): {"description": _ERRORS[status], "content": _json({"$ref": ERROR})} for status in errors}
     return {"tags": [_TAG], "summary": summary, "responses": {"200": {"description": "OK", **ok}, **faults}}
 
 

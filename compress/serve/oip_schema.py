@@ -174,14 +174,6 @@ class IndexEntry(_Message):
     reason: str
 
 
-class ErrorBody(_Message):
-    """What every refusal says: a sentence for people, a word for programs, the request's id."""
-
-    error: str
-    code: str
-    request_id: str
-
-
 def read_message(text: bytes, kind: type[M], max_containers: int) -> M:
     """Return the message that `text`, UTF-8 JSON, holds.
 

@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from compress.serve.config import ServeConfig
-from compress.serve.oip_openapi import oip_openapi
+from compress.serve.gateway import KEYED
+from compress.serve.oip_openapi import ERROR, oip_openapi
 
-_ERROR = "#/components/schemas/Error"
 _ANSWER = "#/components/schemas/Answer"
 _ANSWERS = "#/components/schemas/Answers"
 _WHAT = {
@@ -45,6 +45,7 @@ _IDENTITY = {"id": _TEXT, "model": _TEXT, "version": _TEXT, "precision": _TEXT, 
 SCHEMAS: dict[str, Any] = {
     "Error": {
         "type": "object",
+        "description": "What every refusal says: a sentence for people, a word for programs, the request's id.",
         "required": ["error", "code", "request_id"],
         "properties": {"error": _TEXT, "code": _TEXT, "request_id": _TEXT},
     },
@@ -76,6 +77,10 @@ SCHEMAS: dict[str, Any] = {
         },
     },
 }
+SECURITY_SCHEMES = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "Bearer": {"type": "http", "scheme": "bearer"},
+}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -96,6 +101,8 @@ def complete(app: FastAPI, config: ServeConfig) -> None:
                 "200": {"description": "the counts", "content": {"text/plain": {"schema": _TEXT}}},
                 "401": failure(401),
             }
+            if config.api_key is not None:
+                _ask_for_key(document)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -103,9 +110,18 @@ def complete(app: FastAPI, config: ServeConfig) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
+def _ask_for_key(document: dict[str, Any]) -> None:
+    """Say that the operations behind the key take it, in either of two headers."""
+    document["components"]["securitySchemes"] = SECURITY_SCHEMES
+    for path, item in document["paths"].items():
+        if path.startswith(KEYED):
+            for method in item.keys() - {"parameters"}:
+                item[method]["security"] = [{name: []} for name in SECURITY_SCHEMES]
+
+
 def failure(status: int) -> dict[str, Any]:
     """Return the OpenAPI response of an error status."""
-    return {"description": _WHAT[status], "content": {"application/json": {"schema": {"$ref": _ERROR}}}}
+    return {"description": _WHAT[status], "content": {"application/json": {"schema": {"$ref": ERROR}}}}
 
 
 def _classify(config: ServeConfig) -> dict[str, Any]:

@@ -207,3 +207,12 @@ def test_the_servers_own_document_has_every_operation(client):
     assert html.count(">curl ") == len(operations)
     assert "<script" not in html
     assert " style=" not in html
+
+
+def test_a_key_is_shown_where_it_is_asked_for():
+    schemes = {"ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}, "Bearer": {"type": "http"}}
+    components = {"securitySchemes": schemes}
+    html = docs_html(document({"security": [{"ApiKey": []}, {"Bearer": []}]}, components=components))
+    assert curl(html)[-3:-1] == ["-H", "X-API-Key: X-API-KEY"]
+    assert "X-API-Key header string required" in words(html)
+    assert "X-API-Key" not in docs_html(document({}, components=components))

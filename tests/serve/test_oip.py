@@ -44,7 +44,6 @@ from compress.serve.logic import looks_like_an_image, softmax
 from compress.serve.metrics import Metrics
 from compress.serve.oip import HEADER_LENGTH, ModelInfo, oip_routes
 from compress.serve.oip_schema import (
-    ErrorBody,
     IndexEntry,
     InferResponse,
     ModelMetadata,
@@ -373,14 +372,21 @@ REFUSED = {
 }
 
 
+def fault_of(reply):
+    fault = reply.json()
+    assert set(fault) == {"error", "code", "request_id"}
+    assert all(isinstance(value, str) for value in fault.values())
+    return fault
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refusal_has_its_status_and_says_what_was_found(http, name):
     path, body, headers, status, words = REFUSED[name]
     reply = http.post(path, content=body, headers=headers)
     assert reply.status_code == status
-    fault = ErrorBody.model_validate(reply.json())
-    assert words in fault.error
-    assert fault.request_id == reply.headers["x-request-id"]
+    fault = fault_of(reply)
+    assert words in fault["error"]
+    assert fault["request_id"] == reply.headers["x-request-id"]
 
 
 def test_a_picture_that_does_not_decode_is_422(http, picture):
@@ -570,7 +576,7 @@ def test_a_mangled_request_is_answered_or_refused_in_the_one_schema(http, sent):
         at = int(reply.headers.get(HEADER_LENGTH, len(reply.content)))
         InferResponse.model_validate(json.loads(reply.content[:at]))
     else:
-        ErrorBody.model_validate(reply.json())
+        fault_of(reply)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -581,4 +587,4 @@ def test_a_mangled_request_is_answered_or_refused_in_the_one_schema(http, sent):
 def test_noise_is_refused_in_the_one_schema(http, body, length):
     reply = http.post(INFER, content=body, headers={} if length is None else {HEADER_LENGTH: length})
     assert reply.status_code == 400
-    ErrorBody.model_validate(reply.json())
+    fault_of(reply)
