@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from compress.benchmark.schema import Answers
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
 from compress.data.dataset import Split
-from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate
+from compress.errors import ImgcError, StageError
+from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate, expected_calibration_error_pct, mcnemar_p
 from compress.runtime.predictor import Floats, Predictor
 
 Pixels = Callable[[Preprocess], NDArray[np.uint8]]  # -> pixels_NHWC of the pictures, resized and cropped
@@ -29,6 +30,26 @@ class Accuracy:
     top5_pct: float
     top1_drop_pp: float
     agreement_pct: float
+    ece_pct: float
+    recall_pct: dict[str, float]
+    lost: int
+    gained: int
+    mcnemar_p: float
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """What the models answered.
+
+    Attributes:
+        found: name -> accuracy, of the models that could be asked.
+        errors: name -> why not, of the others.
+        answers: what each said to each picture; None when no picture was shown.
+    """
+
+    found: Mapping[str, Accuracy] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+    answers: Answers | None = None
 
 
 def measure_accuracy(
@@ -38,8 +59,8 @@ def measure_accuracy(
     split: Split,
     labels: tuple[str, ...],
     reporter: Reporter,
-) -> tuple[dict[str, Accuracy], Answers]:
-    """Return name -> accuracy on the same pictures, each prepared as its model wants, and what was answered.
+) -> Accuracies:
+    """Return the accuracy of each model on the same pictures, each prepared as its model wants.
 
     Args:
         predictors: name -> model.
@@ -50,25 +71,56 @@ def measure_accuracy(
         reporter: shows progress.
 
     Raises:
-        StageError: a model answers NaN or infinity.
+        StageError: the baseline knows other classes, or cannot answer: the others have nothing to be compared with.
     """
-    found = {
-        name: evaluate(predictor, pixels(predictor.spec.preprocess), split.labels_N, reporter)
-        for name, predictor in predictors.items()
-    }
-    reference = found[baseline]
-    accuracy = {
-        name: Accuracy(
-            n_images=one.n_images,
-            top1_pct=one.top1_pct,
-            top1_ci95_pct=one.top1_ci95_pct,
-            top5_pct=one.top5_pct,
-            top1_drop_pp=reference.top1_pct - one.top1_pct,
-            agreement_pct=agreement_pct(reference.logits_NK, one.logits_NK),
+    found: dict[str, Evaluation] = {}
+    errors: dict[str, str] = {}
+    for name in sorted(predictors, key=lambda name: name != baseline):  # it first: without it the rest is in vain
+        predictor = predictors[name]
+        try:
+            _check_classes(predictor, labels)
+            found[name] = evaluate(predictor, pixels(predictor.spec.preprocess), split.labels_N, reporter)
+        except ImgcError as error:
+            if name == baseline:
+                raise StageError(
+                    f"the baseline '{name}' cannot be measured: {error.message}", hint=error.hint
+                ) from error
+            errors[name] = error.message
+    truth_N = np.asarray(split.labels_N)
+    accuracy = {name: _accuracy(one, found[baseline], truth_N, labels) for name, one in found.items()}
+    return Accuracies(accuracy, errors, _answers(found, split, labels))
+
+
+def _check_classes(predictor: Predictor, labels: tuple[str, ...]) -> None:
+    if predictor.spec.labels != labels:
+        raise StageError(
+            f"{predictor.path}: has the classes {', '.join(predictor.spec.labels)},"
+            f" the photographs have {', '.join(labels)}",
+            hint="measure it with the photographs it was trained on",
         )
-        for name, one in found.items()
-    }
-    return accuracy, _answers(found, split, labels)
+
+
+def _accuracy(one: Evaluation, reference: Evaluation, truth_N: NDArray[np.int64], labels: tuple[str, ...]) -> Accuracy:
+    answers_N = one.logits_NK.argmax(axis=1)
+    right_N, wanted_N = answers_N == truth_N, reference.logits_NK.argmax(axis=1) == truth_N
+    lost, gained = int((wanted_N & ~right_N).sum()), int((right_N & ~wanted_N).sum())
+    return Accuracy(
+        n_images=one.n_images,
+        top1_pct=one.top1_pct,
+        top1_ci95_pct=one.top1_ci95_pct,
+        top5_pct=one.top5_pct,
+        top1_drop_pp=reference.top1_pct - one.top1_pct,
+        agreement_pct=agreement_pct(reference.logits_NK, one.logits_NK),
+        ece_pct=expected_calibration_error_pct(softmax(one.logits_NK), truth_N),
+        recall_pct={
+            label: 100.0 * float(right_N[truth_N == index].mean())
+            for index, label in enumerate(labels)
+            if (truth_N == index).any()
+        },
+        lost=lost,
+        gained=gained,
+        mcnemar_p=mcnemar_p(lost, gained),
+    )
 
 
 def _answers(found: Mapping[str, Evaluation], split: Split, labels: tuple[str, ...]) -> Answers:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from compress.benchmark.accuracy import Accuracy, measure_accuracy
+from compress.benchmark.accuracy import Accuracies, measure_accuracy
 from compress.benchmark.memory import peak_rss_bytes
 from compress.benchmark.schema import Answers, Bench, Row
+from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
 from compress.data.dataset import Split
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
+from compress.errors import StageError
 from compress.runtime.host import host
 from compress.runtime.latency import Latency, Timing, measure_latency
 from compress.runtime.predictor import Floats, Predictor
@@ -52,52 +55,74 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measured:
-    """The numbers, and the answers behind them."""
+    """The numbers, and the answers behind them; None without pictures."""
 
     bench: Bench
-    answers: Answers
+    answers: Answers | None
+
+
+@dataclass
+class _Errors:
+    """Model -> what could not be measured of it."""
+
+    texts: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, name: str, text: str) -> None:
+        known = self.texts.setdefault(name, [])
+        if text not in known:
+            known.append(text)
+
+    def of(self, name: str) -> str | None:
+        return "; ".join(self.texts.get(name, [])) or None
 
 
 def measure(
     candidates: Sequence[Candidate],
     baseline: str,
-    split: Split,
-    labels: tuple[str, ...],
+    split: Split | None,
+    labels: tuple[str, ...] | None,
     setting: Setting,
     reporter: Reporter,
 ) -> Measured:
-    """Return one row for each model, in their order.
+    """Return one row for each model, in their order. A part that one of them fails is `error` in its row, not the end.
 
     Args:
         candidates: the models, at least one.
         baseline: name of the one that the others are compared with.
-        split: labelled pictures, at least one.
+        split: labelled pictures, at least one; without them nothing is said of accuracy, and noise is timed.
         labels: names of the classes that the split's labels count.
         setting: how to measure.
-        reporter: shows progress, and is told what makes the times doubtful.
+        reporter: shows progress, and is told what makes the numbers doubtful.
 
     Raises:
-        StageError: a model answers NaN or infinity, or cannot be measured.
+        StageError: the baseline cannot answer the pictures.
     """
     machine = host()  # before our own work loads it
     warnings = _doubts(machine)
+    predictors = {one.name: one.predictor for one in candidates}
+    pixels = _pixels(split, setting.batch, reporter)
+    accuracies = Accuracies()
+    if split is not None and labels is not None:
+        accuracies = measure_accuracy(predictors, baseline, pixels, split, labels, reporter)
+    errors = _Errors()
+    for name, text in accuracies.errors.items():
+        errors.add(name, text)
+    images = {name: _images(one, pixels, setting.batch) for name, one in predictors.items()}
+    running = {name: one for name, one in predictors.items() if _answers_at_all(name, one, images[name], errors)}
+    latency = measure_latency(running, images, setting.timing, reporter)
+    peaks = _peaks(candidates, setting, errors, reporter)
+    warnings += [f"{name}: {error}" for name in predictors if (error := errors.of(name))]
     for text in warnings:
         reporter.warn(text)
-    predictors = {one.name: one.predictor for one in candidates}
-    accuracy, answers = measure_accuracy(
-        predictors,
-        baseline,
-        lambda preprocess: evaluation_pixels(split, preprocess, reporter),
-        split,
-        labels,
-        reporter,
+    rows = tuple(_row(one, accuracies, latency, setting.batch, peaks, errors) for one in candidates)
+    bench = Bench(
+        host=machine,
+        baseline=baseline,
+        rows=rows,
+        split=split.name if split is not None else None,
+        warnings=tuple(warnings),
     )
-    images = {name: _images(predictor, split, setting.batch, reporter) for name, predictor in predictors.items()}
-    latency = measure_latency(predictors, images, setting.timing, reporter)
-    peaks = _peaks(candidates, setting, reporter)
-    rows = tuple(_row(one, accuracy[one.name], latency[one.name], setting.batch, peaks[one.name]) for one in candidates)
-    bench = Bench(host=machine, baseline=baseline, rows=rows, split=split.name, warnings=tuple(warnings))
-    return Measured(bench, answers)
+    return Measured(bench, accuracies.answers)
 
 
 def _doubts(machine: Mapping[str, Any]) -> list[str]:
@@ -107,25 +132,57 @@ def _doubts(machine: Mapping[str, Any]) -> list[str]:
     return [f"this machine is busy (load {load} on {cores} cores): the times will be too long and noisy"]
 
 
-def _images(predictor: Predictor, split: Split, batch: int, reporter: Reporter) -> Floats:
+def _pixels(split: Split | None, batch: int, reporter: Reporter) -> Callable[[Preprocess], NDArray[np.uint8]]:
+    """Return what gives the pictures for a preprocessing: u8 [N,crop_px,crop_px,3]; one batch of noise without any."""
+    if split is not None:
+        return lambda preprocess: evaluation_pixels(split, preprocess, reporter)
+
+    def noise(preprocess: Preprocess) -> NDArray[np.uint8]:
+        shape = (batch, preprocess.crop_px, preprocess.crop_px, 3)
+        return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+    return noise
+
+
+def _images(predictor: Predictor, pixels: Callable[[Preprocess], NDArray[np.uint8]], batch: int) -> Floats:
     """Return one prepared batch; a split with fewer pictures is repeated."""
-    pixels_NHWC = evaluation_pixels(split, predictor.spec.preprocess, reporter)
+    pixels_NHWC = pixels(predictor.spec.preprocess)
     chosen = np.arange(batch) % len(pixels_NHWC)
     return normalize(np.ascontiguousarray(pixels_NHWC[chosen]), predictor.spec.preprocess)
 
 
-def _peaks(candidates: Sequence[Candidate], setting: Setting, reporter: Reporter) -> dict[str, int]:
+def _answers_at_all(name: str, predictor: Predictor, images_NCHW: Floats, errors: _Errors) -> bool:
+    try:
+        predictor.predict(images_NCHW)
+    except Exception as error:  # each runtime has exceptions of its own
+        errors.add(name, str(error).strip() or type(error).__name__)
+        return False
+    return True
+
+
+def _peaks(candidates: Sequence[Candidate], setting: Setting, errors: _Errors, reporter: Reporter) -> dict[str, int]:
     peaks = {}
     with reporter.progress("memory", len(candidates)) as advance:
         for one in candidates:
             path, threads = Path(one.predictor.path), one.predictor.threads
-            peaks[one.name] = peak_rss_bytes(path, threads=threads, batch=setting.batch)
+            try:
+                peaks[one.name] = peak_rss_bytes(path, threads=threads, batch=setting.batch)
+            except StageError as error:
+                errors.add(one.name, error.message)
             advance(1, one.name)
     return peaks
 
 
-def _row(one: Candidate, accuracy: Accuracy, latency: Latency, batch: int, peak: int) -> Row:
+def _row(
+    one: Candidate,
+    accuracies: Accuracies,
+    latency: Mapping[str, Latency],
+    batch: int,
+    peaks: Mapping[str, int],
+    errors: _Errors,
+) -> Row:
     spec = one.predictor.spec
+    accuracy, times = accuracies.found.get(one.name), latency.get(one.name)
     return Row(
         stage=one.name,
         format=one.predictor.format,
@@ -135,12 +192,19 @@ def _row(one: Candidate, accuracy: Accuracy, latency: Latency, batch: int, peak:
         size_bytes=one.size_bytes,
         params=spec.params or None,
         macs=spec.macs or None,
-        **asdict(accuracy),
+        **(asdict(accuracy) if accuracy else {}),
         runtime=one.predictor.runtime,
         threads=one.predictor.threads,
         batch=batch,
-        latency_p50_ms=latency.p50_ms,
-        latency_p95_ms=latency.p95_ms,
-        throughput_ips=latency.throughput_ips,
-        peak_rss_bytes=peak,
+        **_times(times) if times else {},
+        peak_rss_bytes=peaks.get(one.name),
+        error=errors.of(one.name),
     )
+
+
+def _times(latency: Latency) -> dict[str, Any]:
+    return {
+        "latency_p50_ms": latency.p50_ms,
+        "latency_p95_ms": latency.p95_ms,
+        "throughput_ips": latency.throughput_ips,
+    }

@@ -149,8 +149,8 @@ class Bench(_Fact):
     Attributes:
         host: the machine, as `compress.runtime.host.host` describes it.
         baseline: `stage` of the row that the others are compared with.
-        split: which pictures were asked.
-        warnings: why the times should not be trusted, if they should not.
+        split: which pictures were asked; None when there were none.
+        warnings: why numbers are missing or times should not be trusted, if so.
         failed: models of which nothing could be measured.
     """
 
@@ -158,7 +158,7 @@ class Bench(_Fact):
     host: dict[str, Any]
     baseline: str
     rows: tuple[Row, ...]
-    split: str = "test"
+    split: str | None = "test"
     warnings: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
 

@@ -18,6 +18,7 @@ from compress.errors import DataError, StageError
 from compress.runtime.predictor import Floats, Predictor
 
 _Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+_ECE_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,37 @@ def wilson_ci95_pct(correct: int, n: int) -> tuple[float, float]:
     low, high = (centre - spread) / (1 + z2 / n), (centre + spread) / (1 + z2 / n)
     # the share lies inside; at 0 and 1 float rounding would put it just outside
     return 100.0 * max(0.0, min(low, share)), 100.0 * min(1.0, max(high, share))
+
+
+def mcnemar_p(lost: int, gained: int) -> float:
+    """Return the exact two-sided p of so uneven a split of `lost + gained` pictures, 0..1 (McNemar 1947).
+
+    Under chance alone each of the n pictures on which only one of two models is right is a fair coin:
+    p = 2 sum_(k <= min) C(n, k) / 2^n. The last term is exact; each one before it is smaller by k / (n - k + 1), so
+    that 100,000 pictures take milliseconds.
+    """
+    n, fewer = lost + gained, min(lost, gained)
+    term = total = 1.0
+    for k in range(fewer, 0, -1):
+        term *= k / (n - k + 1)
+        total += term
+        if term < total * 1e-17:
+            break
+    last = math.comb(n, fewer) / (1 << n)
+    return min(1.0, 2.0 * last * total)
+
+
+def expected_calibration_error_pct(shares_NK: NDArray[np.float64], labels_N: NDArray[np.int64]) -> float:
+    """Return by how much confidence and accuracy differ, 0..100 (Guo et al. 2017, "On Calibration", equation 3).
+
+    ECE = sum_m |B_m| / n |accuracy(B_m) - confidence(B_m)|, over 15 equal bins ((m - 1) / M, m / M] of the confidence,
+    which is the softmax of the answered class.
+    """
+    confidence_N = shares_NK.max(axis=1)
+    right_N = (shares_NK.argmax(axis=1) == labels_N).astype(np.float64)
+    bins_N = np.clip(np.ceil(confidence_N * _ECE_BINS).astype(np.int64) - 1, 0, _ECE_BINS - 1)
+    gaps_M = np.bincount(bins_N, weights=right_N - confidence_N, minlength=_ECE_BINS)
+    return 100.0 * float(np.abs(gaps_M).sum()) / len(labels_N)
 
 
 def _check_labels(predictor: Predictor, n_pixels: int, labels_N: NDArray[np.int64]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from compress.benchmark.accuracy import measure_accuracy
 from compress.core.stage import SilentReporter
 from compress.data.dataset import Split
+from compress.errors import StageError
 from compress.runtime.predictor import open_predictor
 
 LABELS = ("blue", "green", "red")
@@ -31,7 +32,8 @@ def test_drop_and_agreement_count_against_the_baseline(make_artifact) -> None:
 
     split = Split("test", tuple(Path(f"{index}.png") for index in range(8)), tuple(labels))
     models = {"right": right, "wrong": wrong}
-    found, answers = measure_accuracy(models, "right", prepared, split, LABELS, SilentReporter())
+    measured = measure_accuracy(models, "right", prepared, split, LABELS, SilentReporter())
+    found, answers = measured.found, measured.answers
     assert len(asked) == 2
     assert found["right"].n_images == 8
     assert (found["right"].top1_pct, found["right"].top1_drop_pp, found["right"].agreement_pct) == (100.0, 0.0, 100.0)
@@ -40,5 +42,40 @@ def test_drop_and_agreement_count_against_the_baseline(make_artifact) -> None:
     assert answers.top1["wrong"] == (0, 0, 0, 0, 2, 2, 1, 1)
     assert answers.confidence["wrong"][0] == answers.truth_confidence["wrong"][0]
     assert answers.confidence["wrong"][4] > answers.truth_confidence["wrong"][4]
-    against_wrong, _ = measure_accuracy(models, "wrong", prepared, split, LABELS, SilentReporter())
+    assert (found["wrong"].lost, found["wrong"].gained, found["wrong"].mcnemar_p) == (4, 0, 0.125)
+    assert (found["right"].lost, found["right"].gained, found["right"].mcnemar_p) == (0, 0, 1.0)
+    assert found["wrong"].recall_pct == {"blue": 100.0, "green": 0.0, "red": 0.0}
+    against_wrong = measure_accuracy(models, "wrong", prepared, split, LABELS, SilentReporter()).found
     assert against_wrong["right"].top1_drop_pp == pytest.approx(-50.0)
+    assert (against_wrong["right"].lost, against_wrong["right"].gained) == (0, 4)
+
+
+def one_picture(label: int) -> tuple[Split, np.ndarray]:
+    pixels = np.zeros((1, 32, 32, 3), np.uint8)
+    pixels[:, :, :, 2 - label] = 255
+    return Split("test", (Path("0.png"),), (label,)), pixels
+
+
+def test_recall_is_absent_for_a_class_without_pictures(make_artifact) -> None:
+    split, pixels = one_picture(1)
+    models = {"right": open_predictor(make_artifact("right").path)}
+    found = measure_accuracy(models, "right", lambda _: pixels, split, LABELS, SilentReporter()).found
+    assert found["right"].recall_pct == {"green": 100.0}
+
+
+@pytest.mark.parametrize(
+    ("broken", "text"),
+    [
+        ({"weight_KC": np.full((3, 3), np.nan, np.float32)}, "NaN"),
+        ({"labels": ("cat", "dog", "eel")}, "has the classes cat, dog, eel, the photographs have blue, green, red"),
+    ],
+)
+def test_a_model_that_cannot_be_asked_loses_only_its_own_numbers(make_artifact, broken: dict, text: str) -> None:
+    split, pixels = one_picture(0)
+    models = {"bad": open_predictor(make_artifact("bad", **broken).path)}
+    models["right"] = open_predictor(make_artifact("right").path)
+    measured = measure_accuracy(models, "right", lambda _: pixels, split, LABELS, SilentReporter())
+    assert list(measured.found) == ["right"]
+    assert text in measured.errors["bad"]
+    with pytest.raises(StageError, match="the baseline 'bad' cannot be measured: .*" + text):
+        measure_accuracy(models, "bad", lambda _: pixels, split, LABELS, SilentReporter())

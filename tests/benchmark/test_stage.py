@@ -102,7 +102,29 @@ def test_no_data(tmp_path: Path, make_artifact) -> None:
         run(quick(), {"model:right": make_artifact("right")}, RunContext(stage_dir=tmp_path, seed=0, data=None))
 
 
-def test_a_model_of_other_classes_is_refused(photos: Path, tmp_path: Path, make_artifact) -> None:
-    artifact = make_artifact("right", labels=("cat", "dog", "eel"))
+def test_a_model_of_other_classes_keeps_its_times_and_says_why(photos: Path, tmp_path: Path, make_artifact) -> None:
+    inputs = {
+        "model:right": make_artifact("right"),
+        "model:other": make_artifact("other", labels=("cat", "dog", "eel")),
+    }
+    reporter = Warnings()
+    run(quick(), inputs, replace(context(photos, tmp_path), reporter=reporter))
+    found = Bench.model_validate_json((tmp_path / ".partial/03-benchmark-0123456789abcdef/bench.json").read_bytes())
+    right, other = found.rows
+    assert right.error is None
+    assert other.error is not None
+    assert "has the classes cat, dog, eel, the photographs have blue, green, red" in other.error
+    assert (other.top1_pct, other.agreement_pct) == (None, None)
+    assert other.latency_p50_ms is not None
+    assert other.peak_rss_bytes is not None
+    assert f"other: {other.error}" in found.warnings
+    assert f"other: {other.error}" in reporter.texts
+
+
+def test_a_baseline_of_other_classes_ends_the_stage(photos: Path, tmp_path: Path, make_artifact) -> None:
+    inputs = {
+        "model:other": make_artifact("other", labels=("cat", "dog", "eel")),
+        "model:right": make_artifact("right"),
+    }
     with pytest.raises(StageError, match="has the classes cat, dog, eel, the photographs have blue, green, red"):
-        run(quick(), {"model:right": artifact}, context(photos, tmp_path))
+        run(quick(), inputs, context(photos, tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,13 @@ import pytest
 
 from compress.core.formats import Format
 from compress.errors import DataError, StageError
-from compress.runtime.evaluate import agreement_pct, evaluate, wilson_ci95_pct
+from compress.runtime.evaluate import (
+    agreement_pct,
+    evaluate,
+    expected_calibration_error_pct,
+    mcnemar_p,
+    wilson_ci95_pct,
+)
 from compress.runtime.predictor import open_predictor
 
 
@@ -120,3 +127,29 @@ def test_wilson_interval_has_published_values(correct: int, n: int, low: float, 
 def test_wilson_interval_of_nonsense(correct: int, n: int) -> None:
     with pytest.raises(ValueError, match="found"):
         wilson_ci95_pct(correct, n)
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "p"),
+    [(0, 0, 1.0), (5, 0, 0.0625), (0, 5, 0.0625), (4, 4, 1.0), (1, 9, 22 / 1024), (59, 41, 0.08862608)],
+)
+def test_mcnemar_is_the_exact_binomial_test(lost: int, gained: int, p: float) -> None:
+    assert mcnemar_p(lost, gained) == pytest.approx(p, rel=1e-6)
+    whole = 2 * sum(math.comb(lost + gained, k) for k in range(min(lost, gained) + 1)) / 2 ** (lost + gained)
+    assert mcnemar_p(lost, gained) == pytest.approx(min(1.0, whole), rel=1e-12)
+
+
+def test_mcnemar_of_very_many_pictures_is_a_number() -> None:
+    assert mcnemar_p(50_000, 50_000) == 1.0
+    assert mcnemar_p(50_300, 49_700) == pytest.approx(0.0582, abs=1e-4)  # normal: z = 599 / sqrt(100000)
+    assert mcnemar_p(100_000, 0) == 0.0
+
+
+def test_calibration_error_of_known_answers() -> None:
+    sure_and_half_right = np.array([[0.9, 0.1], [0.9, 0.1]])
+    assert expected_calibration_error_pct(sure_and_half_right, np.array([0, 1])) == pytest.approx(40.0)
+    apart = np.array([[0.9, 0.1], [0.6, 0.4]])  # two bins: |1 - 0.9| / 2 + |0 - 0.6| / 2
+    assert expected_calibration_error_pct(apart, np.array([0, 1])) == pytest.approx(35.0)
+    assert expected_calibration_error_pct(np.array([[1.0, 0.0]]), np.array([0])) == 0.0
+    edge = np.array([[0.6, 0.4], [0.61, 0.39]])  # 0.6 ends its bin, 0.61 begins the next
+    assert expected_calibration_error_pct(edge, np.array([0, 1])) == pytest.approx(100 * (0.4 + 0.61) / 2)

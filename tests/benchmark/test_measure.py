@@ -1,0 +1,63 @@
+"""Measuring without pictures, and with models that fail in part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.benchmark.measure import Candidate, Setting, measure
+from compress.core.artifact import Artifact
+from compress.core.stage import SilentReporter
+from compress.runtime.latency import Timing
+from compress.runtime.predictor import open_predictor
+
+QUICK = Setting(batch=2, timing=Timing(warmup=1, repeats=5, budget_s=0.5))
+
+
+def candidate(artifact: Artifact, predictor: Any = None) -> Candidate:
+    return Candidate(
+        name=artifact.stage_id,
+        path=artifact.path.name,
+        sha256=artifact.sha256,
+        size_bytes=artifact.size_bytes,
+        predictor=predictor or open_predictor(artifact.path),
+    )
+
+
+def test_without_pictures_noise_is_timed_and_nothing_is_said_of_accuracy(make_artifact) -> None:
+    measured = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, SilentReporter())
+    assert measured.answers is None
+    assert measured.bench.split is None
+    row = measured.bench.rows[0]
+    assert (row.n_images, row.top1_pct, row.error) == (None, None, None)
+    assert row.latency_p50_ms is not None
+    assert row.peak_rss_bytes is not None
+
+
+class Cannot:
+    """A model whose runtime fails at each call."""
+
+    def __init__(self, path: Path) -> None:
+        opened = open_predictor(path)
+        self.path, self.spec, self.format, self.runtime = path, opened.spec, opened.format, opened.runtime
+        self.threads = 1
+
+    def predict(self, images_NCHW: np.ndarray) -> np.ndarray:
+        raise RuntimeError("no kernel for Conv")
+
+
+def test_a_model_that_never_answers_does_not_take_the_others_with_it(make_artifact) -> None:
+    good, bad = make_artifact("good"), make_artifact("bad")
+    bad.path.write_bytes(bad.path.read_bytes()[:-1])
+    cannot = Cannot(make_artifact("cannot").path)
+    measured = measure([candidate(good), candidate(bad, cannot)], "good", None, None, QUICK, SilentReporter())
+    first, second = measured.bench.rows
+    assert first.error is None
+    assert first.latency_p50_ms is not None
+    assert second.error is not None
+    assert "no kernel for Conv" in second.error
+    assert second.latency_p50_ms is None
+    assert second.size_bytes == bad.size_bytes
+    assert f"bad: {second.error}" in measured.bench.warnings
