@@ -1,12 +1,13 @@
-"""`imgc benchmark`: the measurements of a run's models as one more stage."""
+"""`imgc benchmark`: the measurements of a run's models as one more stage, and two measurements side by side."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, Data, Device, Run, RunsDir, Set
+from compress.cli.options import RUNS, AsJson, Data, Device, Junit, Run, RunsDir, Set
 
 
 def benchmark(
@@ -15,6 +16,18 @@ def benchmark(
         str | None, typer.Option(metavar="STAGE", help="Stage that drops are measured against.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of each runtime.")] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="OLD NEW", help="Measure nothing: compare two bench.json files."),
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC:LIMIT",
+            help="With --compare: how much worse it may get, e.g. latency_p50_ms:+5% or top1_pct:-0.5. Repeatable.",
+        ),
+    ] = None,
+    junit: Junit = None,
     run: Run = None,
     data: Data = None,
     sets: Set = None,
@@ -23,6 +36,15 @@ def benchmark(
     as_json: AsJson = False,
 ) -> None:
     """Measure accuracy, size, latency and memory of a run's models."""
+    if compare is not None:
+        from compress.cli.compare import compare_files
+
+        compare_files(*compare, fail_on or [], junit=junit, as_json=as_json)
+        return
+    if fail_on or junit:
+        from compress.errors import UsageError
+
+        raise UsageError("--fail-on and --junit belong to --compare", hint="imgc benchmark --compare OLD NEW ...")
     from compress.cli.execute import add_stage
     from compress.cli.one_stage import StageRequest
 
