@@ -9,6 +9,7 @@ decide, and the reason says so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Literal
@@ -93,7 +94,7 @@ def compare(
             "machine": machine or _setting_differs(before, row),
             "pictures": _pictures_differ(old, new, before, row),
         }
-        paired = _paired(before.stage, *answers)
+        paired = _paired(before, row, *answers)
         changes += [
             _change(before, row, metric, by_metric.get(metric), differs.get(METRICS[metric].needs, ""), paired)
             for metric in metrics
@@ -149,18 +150,26 @@ def _between(old: Interval | None, new: Interval | None) -> Interval | None:
     return None if old is None or new is None else (new[0] - old[1], new[1] - old[0])
 
 
-def _paired(stage: str, old: Answers | None, new: Answers | None) -> Interval | None:
+def _paired(old: Row, new: Row | None, before: Answers | None, after: Answers | None) -> Interval | None:
     """Return the interval of the change of top-1, in pp, picture by picture; None unless the same were asked."""
-    if old is None or new is None or stage not in old.top1 or stage not in new.top1:
+    if before is None or after is None or before.truth != after.truth:
         return None
-    names = [[PurePath(path).name for path in one.paths] for one in (old, new)]
-    if old.truth != new.truth or names[0] != names[1]:
+    names = [[PurePath(path).name for path in one.paths] for one in (before, after)]
+    right_before, right_after = _right(old, before), _right(new, after)
+    if names[0] != names[1] or right_before is None or right_after is None:
         return None
-    right = [[said == truth for said, truth in zip(one.top1[stage], one.truth, strict=True)] for one in (old, new)]
-    lost = sum(before and not after for before, after in zip(*right, strict=True))
-    gained = sum(after and not before for before, after in zip(*right, strict=True))
-    low, high = paired_interval_pp(lost, gained, len(old.truth))
+    lost = sum(was and not now for was, now in zip(right_before, right_after, strict=True))
+    gained = sum(now and not was for was, now in zip(right_before, right_after, strict=True))
+    low, high = paired_interval_pp(lost, gained, len(before.truth))
     return -high, -low
+
+
+def _right(row: Row | None, answers: Answers) -> list[bool] | None:
+    """Return whether each picture was answered rightly; None where the answers are not those behind the row."""
+    if row is None or row.top1_pct is None or row.stage not in answers.top1:
+        return None
+    right = [said == truth for said, truth in zip(answers.top1[row.stage], answers.truth, strict=True)]
+    return right if math.isclose(100 * sum(right) / len(right), row.top1_pct, abs_tol=1e-6) else None
 
 
 def _machine_differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, Data, Device, Junit, Run, RunsDir, Set
+from compress.cli.options import RUNS, AsJson, Data, Device, Junit, Run, RunsDir, Set, reporter_of
 
 
 def benchmark(
     ctx: typer.Context,
+    bundle: Annotated[Path | None, typer.Argument(help="A folder that `imgc bundle` packed. Default: the run.")] = None,
     baseline: Annotated[
         str | None, typer.Option(metavar="STAGE", help="Stage that drops are measured against.")
     ] = None,
@@ -28,6 +29,7 @@ def benchmark(
         ),
     ] = None,
     junit: Junit = None,
+    out: Annotated[Path, typer.Option(help="For a bundle: file to write.")] = Path("bench.json"),
     run: Run = None,
     data: Data = None,
     sets: Set = None,
@@ -45,6 +47,16 @@ def benchmark(
         from compress.errors import UsageError
 
         raise UsageError("--fail-on and --junit belong to --compare", hint="imgc benchmark --compare OLD NEW ...")
+    if bundle is not None:
+        from compress.benchmark.config import BenchmarkConfig
+        from compress.cli.bundle import benchmark_bundle
+        from compress.runtime.latency import Timing
+
+        usual = BenchmarkConfig()
+        timing = Timing(warmup=usual.warmup, repeats=usual.repeats, budget_s=usual.budget_s)
+        reporter = reporter_of(ctx)
+        benchmark_bundle(bundle, out, threads=threads or 1, batch=1, timing=timing, reporter=reporter, as_json=as_json)
+        return
     from compress.cli.execute import add_stage
     from compress.cli.one_stage import StageRequest
 
