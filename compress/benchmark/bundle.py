@@ -125,7 +125,18 @@ def _manifest(folder: Path) -> Manifest:
         raise UsageError(f"{path}: names '{unlisted[0]}' without its SHA-256", hint=_HINT)
     if not manifest.models or not manifest.pictures:
         raise UsageError(f"{path}: names no models or no pictures", hint=_HINT)
+    _check_names(path, manifest)
     return manifest
+
+
+def _check_names(path: Path, manifest: Manifest) -> None:
+    names = [model.name for model in manifest.models]
+    if manifest.baseline not in names:
+        raise UsageError(f"{path}: its baseline '{manifest.baseline}' is none of {', '.join(names)}", hint=_HINT)
+    for picture in manifest.pictures:
+        if not 0 <= picture.label < len(manifest.labels):
+            found = f"{picture.path} has the label {picture.label}, there are {len(manifest.labels)} classes"
+            raise UsageError(f"{path}: {found}", hint=_HINT)
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:

@@ -82,6 +82,7 @@ def test_pictures_in_pairs_see_what_two_intervals_do_not() -> None:
     assert not compare(old, new, limits).broken
     (broken,) = compare(old, new, limits, (answers(900), answers(880))).broken
     assert broken.change_ci95 == pytest.approx((-2.87, -1.13), abs=0.01)
+    assert not compare(old, new, limits, (answers(900), answers(870))).broken, "answers of another measurement"
     others = answers(880).model_copy(update={"paths": tuple(f"x{index}.jpg" for index in range(1000))})
     assert not compare(old, new, limits, (answers(900), others)).broken, "other pictures are no pairs"
 
