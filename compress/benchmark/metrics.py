@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from compress.benchmark.schema import Row
-from compress.runtime.evaluate import wilson_ci95_pct
+from compress.runtime.evaluate import Z95, wilson_ci95_pct
 
 Interval = tuple[float, float]
-_Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -78,4 +77,4 @@ def paired_interval_pp(lost: int, gained: int, n: int) -> Interval:
     equation 11.2).
     """
     drop, spread = (lost - gained) / n, math.sqrt(lost + gained - (lost - gained) ** 2 / n) / n
-    return 100.0 * (drop - _Z95 * spread), 100.0 * (drop + _Z95 * spread)
+    return 100.0 * (drop - Z95 * spread), 100.0 * (drop + Z95 * spread)

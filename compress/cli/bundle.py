@@ -59,11 +59,12 @@ def benchmark_bundle(
     opened = open_bundle(folder, threads=threads)
     manifest, setting = opened.manifest, Setting(batch, timing)
     found = measure(opened.candidates, manifest.baseline, opened.split, manifest.labels, setting, reporter)
-    doubts = other_answers(manifest, found.answers)
+    doubts = other_answers(manifest, found.answers) if found.answers else []
     for text in doubts:
         reporter.warn(text)
     bench = found.bench.model_copy(update={"warnings": (*found.bench.warnings, *doubts)})
-    write_json(out.with_name(ANSWERS_NAME), found.answers.model_dump(mode="json"))
+    if found.answers:
+        write_json(out.with_name(ANSWERS_NAME), found.answers.model_dump(mode="json"))
     write_json(out, bench.model_dump(mode="json"))
     if as_json:
         print_json(bench.model_dump(mode="json"))
