@@ -86,10 +86,16 @@ def compare(
     by_metric = {limit.metric: limit for limit in limits}
     metrics = [name for name in METRICS if name in SHOWN or name in by_metric]
     after = {row.stage: row for row in new.rows}
+    failed = {one.name: one.error for one in new.failed}
     machine = _machine_differs(old.host, new.host)
     changes = []
     for before in old.rows:
         row = after.get(before.stage)
+        measured = [name for name in metrics if getattr(before, name) is not None or name in by_metric]
+        if row is None:
+            gone = failed.get(before.stage, "the row is gone")
+            changes += [_lost(before, None, metric, by_metric.get(metric), gone) for metric in measured]
+            continue
         differs = {
             "machine": machine or _setting_differs(before, row),
             "pictures": _pictures_differ(old, new, before, row),
@@ -97,29 +103,36 @@ def compare(
         paired = _paired(before, row, *answers)
         changes += [
             _change(before, row, metric, by_metric.get(metric), differs.get(METRICS[metric].needs, ""), paired)
-            for metric in metrics
-            if getattr(before, metric) is not None or metric in by_metric
+            for metric in measured
         ]
     return Comparison(changes=tuple(changes), warnings=tuple(_warnings(old, new, machine)))
 
 
-def _change(
-    old: Row, new: Row | None, metric: str, limit: Limit | None, differs: str, paired: Interval | None
-) -> Change:
-    before = getattr(old, metric)
-    after = getattr(new, metric) if new is not None else None
+def _change(old: Row, new: Row, metric: str, limit: Limit | None, differs: str, paired: Interval | None) -> Change:
+    before, after = getattr(old, metric), getattr(new, metric)
+    if before is None or after is None:
+        return _lost(old, new, metric, limit, new.error or "no longer measured")
     known = {"stage": old.stage, "metric": metric, "old": before, "new": after, "limit": limit.text if limit else None}
-    if before is None:
-        return Change(**known, verdict="not comparable", reason="not measured before")
-    if new is None or after is None:
-        gone = "the row is gone" if new is None else (new.error or "no longer measured")
-        return Change(**known, verdict="not comparable", broken=limit is not None, reason=gone)
     known["change"] = after - before
     if differs:
         return Change(**known, verdict="not comparable", reason=differs)
     noise = paired if metric == "top1_pct" and paired else _between(interval_of(old, metric), interval_of(new, metric))
+    doubt = _unstable(old, new, metric)
+    return Change(**known, change_ci95=noise, **_judged(metric, before, after, noise, limit, doubt))
+
+
+def _lost(old: Row, new: Row | None, metric: str, limit: Limit | None, gone: str) -> Change:
+    """Return the change of a number that one side lacks; where only the new one lacks it, that breaks its limit."""
+    before, after = getattr(old, metric), getattr(new, metric, None)
     return Change(
-        **known, change_ci95=noise, **_judged(metric, before, after, noise, limit, _unstable(old, new, metric))
+        stage=old.stage,
+        metric=metric,
+        old=before,
+        new=after,
+        verdict="not comparable",
+        limit=limit.text if limit else None,
+        broken=limit is not None and before is not None,
+        reason="not measured before" if before is None else gone,
     )
 
 
@@ -150,7 +163,7 @@ def _between(old: Interval | None, new: Interval | None) -> Interval | None:
     return None if old is None or new is None else (new[0] - old[1], new[1] - old[0])
 
 
-def _paired(old: Row, new: Row | None, before: Answers | None, after: Answers | None) -> Interval | None:
+def _paired(old: Row, new: Row, before: Answers | None, after: Answers | None) -> Interval | None:
     """Return the interval of the change of top-1, in pp, picture by picture; None unless the same were asked."""
     if before is None or after is None or before.truth != after.truth:
         return None
@@ -164,9 +177,9 @@ def _paired(old: Row, new: Row | None, before: Answers | None, after: Answers | 
     return -high, -low
 
 
-def _right(row: Row | None, answers: Answers) -> list[bool] | None:
+def _right(row: Row, answers: Answers) -> list[bool] | None:
     """Return whether each picture was answered rightly; None where the answers are not those behind the row."""
-    if row is None or row.top1_pct is None or row.stage not in answers.top1:
+    if row.top1_pct is None or row.stage not in answers.top1:
         return None
     right = [said == truth for said, truth in zip(answers.top1[row.stage], answers.truth, strict=True)]
     return right if math.isclose(100 * sum(right) / len(right), row.top1_pct, abs_tol=1e-6) else None
@@ -177,18 +190,16 @@ def _machine_differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return f"measured on other machines ({'; '.join(found)})" if found else ""
 
 
-def _setting_differs(old: Row, new: Row | None) -> str:
-    if new is None:
-        return ""
+def _setting_differs(old: Row, new: Row) -> str:
     pairs = {name: (getattr(old, name), getattr(new, name)) for name in ("threads", "batch")}
     found = [f"{name} {before} and {after}" for name, (before, after) in pairs.items() if before != after]
     return f"measured in another way ({'; '.join(found)})" if found else ""
 
 
-def _pictures_differ(old: Bench, new: Bench, before: Row, after: Row | None) -> str:
+def _pictures_differ(old: Bench, new: Bench, before: Row, after: Row) -> str:
     if old.split != new.split:
         return f"other pictures ({old.split} and {new.split})"
-    if after is not None and after.n_images is not None and before.n_images != after.n_images:
+    if after.n_images is not None and before.n_images != after.n_images:
         return f"other pictures (n = {before.n_images} and {after.n_images})"
     return ""
 
@@ -201,4 +212,7 @@ def _unstable(old: Row, new: Row, metric: str) -> str:
 def _warnings(old: Bench, new: Bench, machine: str) -> list[str]:
     warnings = [f"{machine}: times and memory cannot be compared"] if machine else []
     warnings += [f"{which}: {text}" for which, bench in (("old", old), ("new", new)) for text in bench.warnings]
+    known = {row.stage for row in old.rows}
+    if alone := [row.stage for row in new.rows if row.stage not in known]:
+        warnings.append(f"only the new one has {', '.join(alone)}: not compared")
     return warnings

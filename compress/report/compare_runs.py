@@ -15,14 +15,11 @@ from compress.report.json_report import Report, build_report
 def compare_runs(old_dir: Path, new_dir: Path) -> Comparison:
     """Return what changed from one run to another: sizes, accuracy, latency and memory.
 
-    Stages that only one of the two has are told as a warning.
-
     Raises:
         StageError: a folder holds no sealed stage, or a file in it is damaged.
     """
     old, new = build_report(old_dir), build_report(new_dir)
-    found = compare(_as_bench(old), _as_bench(new), answers=(_answers(old_dir), _answers(new_dir)))
-    return found.model_copy(update={"warnings": (*found.warnings, *_alone(old, new), *_alone(new, old))})
+    return compare(_as_bench(old), _as_bench(new), answers=(_answers(old_dir), _answers(new_dir)))
 
 
 def _as_bench(report: Report) -> Bench:
@@ -34,9 +31,3 @@ def _answers(run_dir: Path) -> Answers | None:
     lock = read_lock(run_dir)
     benches = [stage for stage in lock.stages if stage.artifact.format is Format.BENCH] if lock else []
     return read_answers(run_dir / benches[-1].artifact.path) if benches else None
-
-
-def _alone(one: Report, other: Report) -> list[str]:
-    known = {row.stage for row in other.rows}
-    names = [row.stage for row in one.rows if row.stage not in known]
-    return [f"only {one.run} has {', '.join(names)}"] if names else []

@@ -8,7 +8,7 @@ import pytest
 
 from compress.benchmark.compare import Change, compare
 from compress.benchmark.limits import parse_limits
-from compress.benchmark.schema import Answers, Bench, Row
+from compress.benchmark.schema import Answers, Bench, Failure, Row
 
 HOST = {"cpu": "Some CPU", "arch": "x86_64", "cores": 2, "flags": ["avx2"], "load_1min": 0.1}
 
@@ -120,6 +120,8 @@ def test_other_pictures_are_not_comparable() -> None:
 def test_what_is_gone_is_broken() -> None:
     gone = changed("latency_p50_ms:+5%", row(), bench(row("other")))
     assert (gone.broken, gone.reason) == (True, "the row is gone")
+    unopened = Failure(name="int8", path="m.onnx", error="m.onnx: damaged")
+    assert changed("latency_p50_ms:+5%", row(), bench(failed=(unopened,))).reason == "m.onnx: damaged"
     failed = changed("top1_pct:-1", row(), row(top1_pct=None, n_images=None, error="answers NaN"))
     assert (failed.broken, failed.reason) == (True, "answers NaN")
     never = changed("cpu_ms:+5%", row(), row(cpu_ms=1.0))
@@ -132,3 +134,9 @@ def test_unstable_times_and_warnings_are_told() -> None:
     assert "unstable (new)" in found.reason
     assert "unstable" not in changed("size_bytes:+5%", row(), row(stable=False)).reason
     assert compare(bench(row(), warnings=("busy",)), bench(row())).warnings == ("old: busy",)
+
+
+def test_a_row_that_was_not_there_before_is_told() -> None:
+    found = compare(bench(row()), bench(row(), row("tflite")))
+    assert {change.stage for change in found.changes} == {"int8"}
+    assert found.warnings == ("only the new one has tflite: not compared",)

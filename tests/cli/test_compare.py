@@ -57,6 +57,8 @@ def test_a_gate_that_could_judge_nothing_does_not_pass(imgc: Imgc, folder: Path)
     assert "warning: measured on other machines (cpu Some CPU and Another)" in result.stderr
     assert "no limit could be held against anything" in result.stderr
     assert imgc("benchmark", "--compare", old, new, *LIMIT, "--fail-on", "size_bytes:+0").exit_code == 0
+    new.write_text(Bench(host=HOST, baseline="", rows=()).model_dump_json())
+    assert imgc("benchmark", "--compare", new, old, *LIMIT).exit_code == 5, "no rows before"
 
 
 @pytest.mark.parametrize(
