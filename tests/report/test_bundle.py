@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from compress.benchmark.bundle import Manifest, open_bundle
 from compress.cli.main import app
+from compress.core.formats import Format, Precision
 from compress.core.stage import SilentReporter
 from compress.errors import StageError, UsageError
 from compress.pipeline.runner import run_recipe
@@ -37,7 +38,6 @@ data: {{kind: folder, path: {photos}}}
 stages:
   - {{kind: train, arch: tiny, weights: none, input_px: 32, fit: {{epochs: 1}}}}
   - {{kind: export, format: all}}
-  - {{kind: benchmark, repeats: 5, warmup: 1}}
 """
 
 
@@ -53,7 +53,7 @@ def test_there_and_back(run_dir: Path, tmp_path: Path) -> None:
     bundle, here = tmp_path / "bundle", tmp_path / "pi"
     manifest = write_bundle(run_dir, bundle, 6, SilentReporter())
     assert [model.name for model in manifest.models] == ["export-onnx", "export-tflite"]
-    assert manifest.baseline == "export-onnx", "the run's baseline, train, is no file for it"
+    assert manifest.baseline == "export-onnx"
     here.mkdir()
     (here / "sitecustomize.py").write_text(BLOCKER)
     environment = {**os.environ, "PYTHONPATH": f"{here}:{ROOT}"}
@@ -94,6 +94,15 @@ def test_a_bundle_is_whole_and_says_what_it_holds(run_dir: Path, tmp_path: Path)
     assert set(json.loads((folder / "spec.json").read_text())) == {"export-onnx", "export-tflite"}
     assert 'pip install "imgc[serve]"\nimgc benchmark . --out bench.json' in (folder / "README.md").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["b"], "nothing half-written is left"
+
+
+def test_the_run_s_baseline_stays_where_it_is_in_the_bundle(make_run) -> None:
+    run = make_run("r", benchmarked=False)
+    run.add("export", Format.ONNX, Precision.FP32)
+    int8, exported = (stage.artifact for stage in run.lock.stages[1:])
+    assert packing._baseline("quantize", [int8, exported]) == "quantize"
+    assert packing._baseline("train", [int8, exported]) == "export", "a .safetensors file is in no bundle"
+    assert packing._baseline(None, [int8]) == "quantize"
 
 
 def test_a_folder_is_not_overwritten(run_dir: Path, tmp_path: Path) -> None:
