@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lint browser test demo results results-int8 results-shrink results-train results-serve clean
+.PHONY: help setup lock lint browser test demo results results-int8 results-shrink results-train results-serve schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -81,6 +81,9 @@ results-serve: setup ## measure the server beside others (needs an int8 run, ../
 	-@$(MAKE) --no-print-directory $(RIVALS)/.dependencies
 	$(BIN)/python -m compress.report.serve_table README.md $(SERVE_RUN) $(SHARED)/clothing/test \
 		--rivals $(RIVALS) --json $(RUNS)/serve.json $(SERVE_ARGS)
+
+schema: setup ## write the JSON Schema of bench.json from its types
+	$(BIN)/python -m compress.benchmark.bench_file
 
 clean: ## remove the runs and the tools' caches; the environment stays
 	rm -rf $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

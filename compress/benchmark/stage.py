@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
+from compress.benchmark.bench_file import ANSWERS_NAME
 from compress.benchmark.config import ROLE_PREFIX, BenchmarkConfig
 from compress.benchmark.measure import Candidate, Setting, measure
 from compress.core.artifact import Artifact, Metrics, StageOutput
 from compress.core.formats import Format
 from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import write_json
-from compress.data.dataset import Dataset, Split, load_dataset
+from compress.data.dataset import Dataset, evenly_spread, load_dataset
 from compress.engine.allocator import keep_freed_memory
 from compress.errors import StageError
 from compress.runtime.latency import Timing
 from compress.runtime.predictor import open_predictor
 
 FILE_NAME = "bench.json"
-ANSWERS_NAME = "answers.json"
 
 
 def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
@@ -28,7 +26,7 @@ def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageO
     artifacts = {role.removeprefix(ROLE_PREFIX): artifact for role, artifact in inputs.items()}
     baseline = _baseline(config, artifacts)
     dataset = _dataset(config, ctx)
-    split = _limited(dataset.splits[config.split], config.limit)
+    split = evenly_spread(dataset.splits[config.split], config.limit)
     candidates = [
         Candidate(
             name=name,
@@ -65,19 +63,6 @@ def _dataset(config: BenchmarkConfig, ctx: RunContext) -> Dataset:
         name = config.split
         raise StageError(f"the data has no {name} pictures", hint=f"add a {name} folder, or raise `data.split.{name}`")
     return dataset
-
-
-def _limited(split: Split, limit: int | None) -> Split:
-    """Return at most `limit` pictures, evenly spread: a split is sorted by class, so its head would be one class."""
-    count = len(split.paths)
-    if limit is None or limit >= count:
-        return split
-    chosen = [int(index) for index in np.linspace(0, count, limit, endpoint=False)]
-    return Split(
-        name=split.name,
-        paths=tuple(split.paths[index] for index in chosen),
-        labels_N=tuple(split.labels_N[index] for index in chosen),
-    )
 
 
 def _shown_path(path: Path, stage_dir: Path) -> str:

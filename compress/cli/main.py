@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from compress.cli import benchmark, data, doctor, init, models, recipes, report, serve, shrink_stages, stages
+from compress.cli import benchmark, bundle, data, doctor, init, models, recipes, report, serve, shrink_stages, stages
 from compress.cli.errors import ImgcGroup
 from compress.cli.follow import leave_to_first
 from compress.cli.options import Settings
@@ -69,6 +69,7 @@ app.command("evaluate")(models.evaluate)
 app.command("predict")(models.predict)
 app.command("inspect")(models.inspect)
 app.command("report")(report.report)
+app.command("bundle")(bundle.bundle)
 app.command("serve")(serve.serve)
 
 app.command("doctor")(doctor.doctor)

@@ -31,6 +31,10 @@ Set = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
 
+Junit = Annotated[
+    Path | None, typer.Option("--junit", metavar="FILE", help="Write the verdicts as JUnit XML, one case for each.")
+]
+
 
 def _known_device(value: str) -> str:
     if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", value):

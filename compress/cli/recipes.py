@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, Deterministic, Device, RunsDir, reporter_of
+from compress.cli.options import RUNS, AsJson, Deterministic, Device, Junit, RunsDir, reporter_of
 from compress.cli.report import show_report
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def run(
     explain: Annotated[bool, typer.Option("--explain", help="Say first why each stage will run or be reused.")] = False,
     device: Device = "cpu",
     deterministic: Deterministic = False,
+    junit: Junit = None,
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
@@ -87,7 +88,7 @@ def run(
     result = run_recipe(
         loaded, runs_dir=runs_dir, name=name, reporter=reporter_of(ctx), device=device, deterministic=deterministic
     )
-    show_report(result.run_dir, as_json=as_json)
+    show_report(result.run_dir, as_json=as_json, junit=junit)
     require_gates(result.gates)
 
 

@@ -3,42 +3,95 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, RunsDir
+from compress.cli.options import RUNS, AsJson, Junit, RunsDir
+
+if TYPE_CHECKING:
+    from compress.report.json_report import Report
 
 
 def report(
     run: Annotated[str | None, typer.Argument(help="Name of the run. Default: the latest.")] = None,
+    other: Annotated[str | None, typer.Argument(help="A run to compare it with: what changed from RUN to it.")] = None,
+    add: Annotated[
+        Path | None,
+        typer.Option("--add", metavar="BENCH_JSON", help="Keep a measurement of the run's files on another machine."),
+    ] = None,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown on stdout instead, for the summary of a CI job.")
+    ] = False,
+    junit: Junit = None,
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Show a run's results, and write its report files anew."""
+    """Show a run's results, and write its report files anew; or compare two runs."""
+    from compress.errors import UsageError
     from compress.pipeline.current import current_run
 
-    show_report(current_run(runs_dir, run), as_json=as_json)
+    run_dir = current_run(runs_dir, run)
+    if other is None:
+        if add:
+            add_elsewhere(run_dir, add)
+        show_report(run_dir, as_json=as_json, as_markdown=as_markdown, junit=junit)
+        return
+    if add or junit:
+        raise UsageError("--add and --junit are of one run", hint="imgc benchmark --compare has limits for two")
+    from compress.cli.compare import show_comparison
+    from compress.report.compare_runs import compare_runs
+
+    found = compare_runs(run_dir, current_run(runs_dir, other))
+    show_comparison(f"run {run} -> {other}", found, as_json=as_json, as_markdown=as_markdown)
 
 
-def show_report(run_dir: Path, *, as_json: bool) -> None:
-    """Write a run's reports and print them: the table and the gates, or the JSON of report.json."""
-    from compress.cli.output import print_json, print_table
-    from compress.cli.run_files import shown
-    from compress.report.siblings import sibling_line
-    from compress.report.table import COLUMNS, TEXT_COLUMNS, host_text, setting_text, table_rows
-    from compress.report.write import MARKDOWN_NAME, write_report
+def add_elsewhere(run_dir: Path, path: Path) -> None:
+    """Keep a measurement of another machine in the run's folder and say so."""
+    from compress.report.elsewhere import add_bench
+    from compress.report.table import host_text
+
+    bench = add_bench(run_dir, path)
+    names = ", ".join(row.stage for row in bench.rows)
+    typer.echo(f"added {names} on {host_text(bench.host)}", err=True)
+
+
+def show_report(run_dir: Path, *, as_json: bool, as_markdown: bool = False, junit: Path | None = None) -> None:
+    """Write a run's reports and print them: the table and the gates, report.md, or the JSON of report.json."""
+    from compress.cli.output import print_json
+    from compress.core.storage import write_text
+    from compress.report.junit import gate_cases, junit_xml
+    from compress.report.markdown import to_markdown
+    from compress.report.write import write_report
 
     found = write_report(run_dir)
+    if junit:
+        write_text(junit, junit_xml(f"imgc run {found.run}", gate_cases(found.gates)))
     if as_json:
         print_json(found.model_dump(mode="json"))
-        return
+    elif as_markdown:
+        typer.echo(to_markdown(found), nl=False)
+    else:
+        _print_report(run_dir, found)
+
+
+def _print_report(run_dir: Path, found: Report) -> None:
+    from compress.cli.output import print_table
+    from compress.cli.run_files import shown
+    from compress.report.siblings import sibling_line
+    from compress.report.table import COLUMNS, TEXT_COLUMNS, host_text, row_cells, rows_text, setting_text, table_rows
+    from compress.report.write import MARKDOWN_NAME
+
     print_table(f"run {found.run}", COLUMNS, table_rows(found), left=TEXT_COLUMNS)
     if setting := setting_text(found):
         typer.echo(setting)
         typer.echo(host_text(found.host))
     for sibling in found.siblings:
         typer.echo(sibling_line(sibling))
+    for bench in found.elsewhere:
+        title = f"on another machine: {host_text(bench.host)}"
+        print_table(title, COLUMNS, [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
+        typer.echo(rows_text(bench.rows, bench.baseline))
     for gate in found.gates:
         value = "not measured" if gate.value is None else f"{gate.value:.10g}"
         verdict = "holds" if gate.passed else "BROKEN"

@@ -86,6 +86,19 @@ def indexed(name: str, entries: Sequence[Entry], labels: Sequence[str]) -> Split
     return Split(name, tuple(entry.path for entry in entries), tuple(index[entry.label] for entry in entries))
 
 
+def evenly_spread(split: Split, limit: int | None) -> Split:
+    """Return at most `limit` pictures, evenly spread: a split is sorted by class, so its head would be one class."""
+    count = len(split)
+    if limit is None or limit >= count:
+        return split
+    chosen = [index * count // limit for index in range(limit)]
+    return Split(
+        name=split.name,
+        paths=tuple(split.paths[index] for index in chosen),
+        labels_N=tuple(split.labels_N[index] for index in chosen),
+    )
+
+
 def _fingerprint(labels: tuple[str, ...], splits: Splits, exams: Mapping[Path, Exam]) -> str:
     contents = {name: [[exams[e.path].sha256, e.label] for e in splits[name]] for name in SPLITS}
     return sha256_json({"version": 1, "labels": labels, "splits": contents})

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from compress.benchmark.schema import Bench, Row
 from compress.pipeline.gates import GateResult
+from compress.report.elsewhere import read_elsewhere
 from compress.report.rows import read_run
 from compress.report.siblings import SiblingRow
 
@@ -81,4 +82,5 @@ def build_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Re
         siblings=run.siblings,
         gates=tuple(GateRow.model_validate(result) for result in results),
         sensitivity=run.sensitivity,
+        elsewhere=read_elsewhere(run_dir),
     )

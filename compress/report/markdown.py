@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from compress.benchmark.schema import Bench
 from compress.report.json_report import GateRow, Report
 from compress.report.siblings import sibling_line
 from compress.report.table import (
@@ -10,6 +13,8 @@ from compress.report.table import (
     TEXT_COLUMNS,
     host_text,
     markdown_table,
+    row_cells,
+    rows_text,
     setting_text,
     table_rows,
 )
@@ -18,7 +23,7 @@ _GATE_COLUMNS = ("gate", "at", "limit", "value", "result")
 
 
 def to_markdown(report: Report) -> str:
-    """Return the report as Markdown: title, verdict, machine, table, siblings, sensitivity, gates, how to repeat it."""
+    """Return the report as Markdown: verdict, machine, tables, siblings, gates, other machines, how to repeat it."""
     parts = [f"# imgc run `{report.run}`", _verdict(report.gates), _setting(report)]
     parts.append(markdown_table(COLUMNS, table_rows(report), TEXT_COLUMNS))
     if report.siblings:
@@ -29,8 +34,21 @@ def to_markdown(report: Report) -> str:
     if report.gates:
         rows = [_gate_cells(gate) for gate in report.gates]
         parts += ["## Gates", markdown_table(_GATE_COLUMNS, rows, 2)]
+    parts += _elsewhere(report.elsewhere)
     parts += ["## How to repeat it", _repeat(report)]
     return "\n\n".join(parts) + "\n"
+
+
+def _elsewhere(benches: Sequence[Bench]) -> list[str]:
+    parts = ["## On other machines"] if benches else []
+    for bench in benches:
+        setting = rows_text(bench.rows, bench.baseline) or "without pictures"
+        parts += [
+            f"Measured: {setting}.\n\nMachine: {host_text(bench.host)}.",
+            *(f"> **Warning:** {text}" for text in bench.warnings),
+            markdown_table(COLUMNS, [row_cells(row) for row in bench.rows], TEXT_COLUMNS),
+        ]
+    return parts
 
 
 def _verdict(gates: tuple[GateRow, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compress.benchmark.schema import Row
@@ -79,15 +79,20 @@ def host_text(host: Mapping[str, Any]) -> str:
 
 
 def setting_text(report: Report) -> str:
+    """Return `rows_text` of a report; empty when nothing was measured."""
+    return rows_text(report.rows, report.baseline)
+
+
+def rows_text(rows: Sequence[Row], baseline: str | None) -> str:
     """Return one line: test pictures, threads and batch of the measured rows; empty when nothing was measured."""
-    measured = [row for row in report.rows if row.n_images is not None]
+    measured = [row for row in rows if row.n_images is not None]
     if not measured:
         return ""
     images, threads, batch = (
         "/".join(str(value) for value in sorted({getattr(row, name) for row in measured}))
         for name in ("n_images", "threads", "batch")
     )
-    return f"n = {images} test pictures, {threads} thread(s), batch {batch}, baseline {report.baseline}"
+    return f"n = {images} test pictures, {threads} thread(s), batch {batch}, baseline {baseline}"
 
 
 def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]], text_columns: int) -> str:

@@ -17,7 +17,7 @@ from compress.data.transforms import normalize
 from compress.errors import DataError, StageError
 from compress.runtime.predictor import Floats, Predictor
 
-_Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 _ECE_BINS = 15
 
 
@@ -110,9 +110,9 @@ def wilson_ci95_pct(correct: int, n: int) -> tuple[float, float]:
     """
     if not 0 <= correct <= n or n == 0:
         raise ValueError(f"need 0 <= correct <= n and n >= 1, found {correct} and {n}")
-    share, z2 = correct / n, _Z95 * _Z95
+    share, z2 = correct / n, Z95 * Z95
     centre = share + z2 / (2 * n)
-    spread = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    spread = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     low, high = (centre - spread) / (1 + z2 / n), (centre + spread) / (1 + z2 / n)
     # the share lies inside; at 0 and 1 float rounding would put it just outside
     return 100.0 * max(0.0, min(low, share)), 100.0 * min(1.0, max(high, share))

@@ -1,0 +1,163 @@
+"""A bundle: one folder with a run's files and a sample of its pictures, to be measured on another machine.
+
+Reading one needs no torch, no onnx and no data set: what the extra `serve` installs is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from compress.benchmark.measure import Candidate
+from compress.benchmark.schema import Answers
+from compress.core.digest import sha256_file
+from compress.data.dataset import Split
+from compress.errors import UsageError
+from compress.runtime.predictor import open_predictor
+
+MANIFEST_NAME = "MANIFEST.json"
+_HINT = "copy the bundle again, or make it anew: imgc bundle RUN"
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BundledModel(_Fact):
+    """One model: the stage that made it, its file in the bundle, and its class for each picture where it was packed."""
+
+    name: str
+    path: str
+    answers: tuple[int, ...]
+
+
+class BundledPicture(_Fact):
+    """One picture and its class index."""
+
+    path: str
+    label: int
+
+
+class Manifest(_Fact):
+    """What `MANIFEST.json` holds.
+
+    Attributes:
+        run: name of the run.
+        baseline: name of the model that the others are compared with.
+        labels: class names in index order.
+        models: in run order.
+        pictures: of the split `split`, in its order.
+        sha256: of every other file in the bundle, by its path.
+    """
+
+    schema_version: Literal[1] = 1
+    run: str
+    baseline: str
+    split: str
+    labels: tuple[str, ...]
+    models: tuple[BundledModel, ...]
+    pictures: tuple[BundledPicture, ...]
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle, checked and ready for `compress.benchmark.measure.measure`."""
+
+    manifest: Manifest
+    candidates: tuple[Candidate, ...]
+    split: Split
+
+
+def is_bundle(path: Path) -> bool:
+    """Return whether this is a bundle's folder."""
+    return (path / MANIFEST_NAME).is_file()
+
+
+def open_bundle(folder: Path, *, threads: int = 1) -> Bundle:
+    """Return a bundle's models, opened, and its pictures. Every file's SHA-256 is checked before any is opened.
+
+    Raises:
+        UsageError: no manifest, a path that leaves the folder, or a file that is missing or not as it was packed.
+        ModelFileError: a model cannot be opened here.
+    """
+    manifest = _manifest(folder)
+    _check_files(folder, manifest)
+    candidates = tuple(_candidate(folder, one, manifest.sha256[one.path], threads) for one in manifest.models)
+    paths = tuple(folder / picture.path for picture in manifest.pictures)
+    split = Split(manifest.split, paths, tuple(picture.label for picture in manifest.pictures))
+    return Bundle(manifest, candidates, split)
+
+
+def other_answers(manifest: Manifest, answers: Answers) -> list[str]:
+    """Return one line for each model that answers other classes here than where the bundle was packed.
+
+    A few are rounding (another processor sums in another order); many mean that the runtime computes wrongly here.
+    """
+    lines = []
+    for model in manifest.models:
+        found = answers.top1.get(model.name, ())
+        other = sum(here != there for here, there in zip(found, model.answers, strict=False))
+        if other:
+            lines.append(f"{model.name}: other answers than where the bundle was packed, {other} of {len(found)}")
+    return lines
+
+
+def _manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST_NAME
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}): {folder} is no bundle", hint=_HINT) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(
+            f"{path}: no manifest of a bundle: {where or 'the file'}: {first['msg']}", hint=_HINT
+        ) from None
+    named = [model.path for model in manifest.models] + [picture.path for picture in manifest.pictures]
+    unlisted = [name for name in named if name not in manifest.sha256]
+    if unlisted:
+        raise UsageError(f"{path}: names '{unlisted[0]}' without its SHA-256", hint=_HINT)
+    if not manifest.models or not manifest.pictures:
+        raise UsageError(f"{path}: names no models or no pictures", hint=_HINT)
+    _check_names(path, manifest)
+    return manifest
+
+
+def _check_names(path: Path, manifest: Manifest) -> None:
+    names = [model.name for model in manifest.models]
+    if manifest.baseline not in names:
+        raise UsageError(f"{path}: its baseline '{manifest.baseline}' is none of {', '.join(names)}", hint=_HINT)
+    for picture in manifest.pictures:
+        if not 0 <= picture.label < len(manifest.labels):
+            found = f"{picture.path} has the label {picture.label}, there are {len(manifest.labels)} classes"
+            raise UsageError(f"{path}: {found}", hint=_HINT)
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    root, wrong = folder.resolve(), []
+    for name, sha256 in manifest.sha256.items():
+        path = root / name
+        if not path.resolve().is_relative_to(root):
+            raise UsageError(f"{folder / MANIFEST_NAME}: '{name}' leaves the folder; nothing was opened", hint=_HINT)
+        if not path.is_file():
+            wrong.append(f"{name} (missing)")
+        elif (found := sha256_file(path)) != sha256:
+            wrong.append(f"{name} (SHA-256 is {found[:12]}, packed was {sha256[:12]})")
+    if wrong:
+        raise UsageError(f"{folder}: not as it was packed: {_few(wrong)}; nothing was measured", hint=_HINT)
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _candidate(folder: Path, model: BundledModel, sha256: str, threads: int) -> Candidate:
+    path = folder / model.path
+    predictor = open_predictor(path, threads=threads)
+    return Candidate(model.name, model.path, sha256, path.stat().st_size, predictor)

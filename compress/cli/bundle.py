@@ -1,0 +1,74 @@
+"""`imgc bundle`: a run packed for another machine; and what `imgc benchmark` does with such a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compress.cli.options import RUNS, AsJson, RunsDir, reporter_of
+
+if TYPE_CHECKING:
+    from compress.core.stage import Reporter
+    from compress.runtime.latency import Timing
+
+
+def bundle(
+    ctx: typer.Context,
+    run: Annotated[str | None, typer.Argument(help="Name of the run. Default: the latest.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write. Default: ./RUN-bundle.")] = None,
+    pictures: Annotated[int, typer.Option(min=1, max=10_000, help="Test pictures to take along.")] = 50,
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Pack a run's ONNX and TFLite files with some test pictures, to measure them on another machine without torch."""
+    from compress.cli.output import print_json, size_text
+    from compress.cli.run_files import shown
+    from compress.pipeline.current import current_run
+    from compress.report.bundle import write_bundle
+
+    run_dir = current_run(runs_dir, run)
+    folder = out or Path(f"{run_dir.name}-bundle")
+    manifest = write_bundle(run_dir, folder, pictures, reporter_of(ctx))
+    if as_json:
+        print_json({"out": str(folder), **manifest.model_dump(mode="json")})
+        return
+    names = ", ".join(model.name for model in manifest.models)
+    size = size_text(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+    typer.echo(f"wrote {shown(folder)}: {names} and {len(manifest.pictures)} pictures, {size}")
+    typer.echo(f"copy it to the other machine; {shown(folder / 'README.md')} says what to do there")
+
+
+def benchmark_bundle(
+    folder: Path, out: Path, *, threads: int, batch: int, timing: Timing, reporter: Reporter, as_json: bool
+) -> None:
+    """Measure a bundle's models on its pictures, write `out` and answers.json beside it, and show the table.
+
+    Raises:
+        UsageError: the folder is no bundle, or not as it was packed.
+        ModelFileError: a model cannot be opened here.
+    """
+    from compress.benchmark.bench_file import ANSWERS_NAME
+    from compress.benchmark.bundle import open_bundle, other_answers
+    from compress.benchmark.measure import Setting, measure
+    from compress.cli.output import print_json, print_table
+    from compress.core.storage import write_json
+    from compress.report.table import COLUMNS, TEXT_COLUMNS, host_text, row_cells, rows_text
+
+    opened = open_bundle(folder, threads=threads)
+    manifest, setting = opened.manifest, Setting(batch, timing)
+    found = measure(opened.candidates, manifest.baseline, opened.split, manifest.labels, setting, reporter)
+    doubts = other_answers(manifest, found.answers) if found.answers else []
+    for text in doubts:
+        reporter.warn(text)
+    bench = found.bench.model_copy(update={"warnings": (*found.bench.warnings, *doubts)})
+    if found.answers:
+        write_json(out.with_name(ANSWERS_NAME), found.answers.model_dump(mode="json"))
+    write_json(out, bench.model_dump(mode="json"))
+    if as_json:
+        print_json(bench.model_dump(mode="json"))
+        return
+    print_table(f"bundle of {manifest.run}", COLUMNS, [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
+    typer.echo(f"{rows_text(bench.rows, bench.baseline)}\n{host_text(bench.host)}")
+    typer.echo(f"wrote {out}; where the run is: imgc report {manifest.run} --add {out.name}")
