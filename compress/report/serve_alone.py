@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import process_time
 
+from compress.benchmark.server_process import pinned
 from compress.data.transforms import normalize, read_pixels
-from compress.report.serve_process import pinned
 from compress.report.serve_targets import SERVER_CORES
 from compress.runtime.predictor import Predictor, open_predictor
 

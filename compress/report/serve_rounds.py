@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from json import loads
 from pathlib import Path
 
+from compress.benchmark.http_client import LostError, Pool, request_bytes
+from compress.benchmark.server_load import OK, Load, closed_loop, run
+from compress.benchmark.server_process import ServerProcess, pinned
 from compress.errors import StageError
 from compress.report.serve_alone import Alone
-from compress.report.serve_http import LostError, Pool, request_bytes
-from compress.report.serve_load import OK, Load, closed_loop, run
 from compress.report.serve_pictures import Pictures
-from compress.report.serve_process import ServerProcess, pinned
 from compress.report.serve_targets import LOAD_CORES, Target, ours, rivals
 from compress.report.serve_wrk import has_wrk, wrk_loop
 

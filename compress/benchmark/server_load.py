@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import uvloop
 
-from compress.report.serve_http import LostError, Pool, Reply
+from compress.benchmark.http_client import LostError, Pool, Reply
 
 OK, SHED = 200, 503
 LOST = 0  # in place of a status: the connection ended before the answer

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from compress.report.serve_http import LostError, Pool, request_bytes
+from compress.benchmark.http_client import LostError, Pool, request_bytes
 
 
 async def ask(answer, requests=(b"one",), **options):

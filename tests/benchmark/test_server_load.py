@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from compress.report.serve_http import request_bytes
-from compress.report.serve_load import (
+from compress.benchmark.http_client import request_bytes
+from compress.benchmark.server_load import (
     GAVE_UP,
     LOST,
     OK,
@@ -94,7 +94,7 @@ def test_the_open_loop_sends_at_the_rate_whatever_the_server_does():
 
 
 def test_the_open_loop_gives_up_in_the_end(monkeypatch):
-    monkeypatch.setattr("compress.report.serve_load._DRAIN_S", 0.1)
+    monkeypatch.setattr("compress.benchmark.server_load._DRAIN_S", 0.1)
     found = run(against([OK], lambda port: open_loop(port, REQUEST, per_s=50, seconds=0.1), work_s=5))
     assert set(found.statuses) == {GAVE_UP}
 
