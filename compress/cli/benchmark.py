@@ -7,10 +7,19 @@ from typing import Annotated
 import typer
 
 from compress.cli.options import RUNS, AsJson, Data, Device, Run, RunsDir, Set
+from compress.cli.scenarios import P99, Out, ScenarioName, ScenarioOptions, Seconds, Url, run_scenarios
 
 
 def benchmark(
     ctx: typer.Context,
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]", help="With --scenario: the model file.")
+    ] = None,
+    scenario: ScenarioName = None,
+    p99_ms: P99 = 100,
+    seconds: Seconds = 10,
+    url: Url = None,
+    out: Out = None,
     baseline: Annotated[
         str | None, typer.Option(metavar="STAGE", help="Stage that drops are measured against.")
     ] = None,
@@ -23,6 +32,10 @@ def benchmark(
     as_json: AsJson = False,
 ) -> None:
     """Measure accuracy, size, latency and memory of a run's models."""
+    if scenario is not None:
+        options = ScenarioOptions(scenario, models or [], data, p99_ms, seconds, url, threads or 1, out)
+        run_scenarios(ctx, options, as_json=as_json)
+        return
     from compress.cli.execute import add_stage
     from compress.cli.one_stage import StageRequest
 

@@ -15,7 +15,6 @@ from compress.benchmark.server_load import (
     arrivals,
     closed_loop,
     open_loop,
-    percentile,
     run,
     summary,
 )
@@ -124,8 +123,3 @@ def test_rates_count_what_came_in_the_window_and_in_time():
     assert found.p50_ms == pytest.approx(300)
     assert found.shed_p99_ms == pytest.approx(4)
     assert found.generator_cpu_pct == 50
-
-
-def test_percentiles():
-    assert percentile([1.0, 2.0, 3.0], 50) == 2
-    assert percentile([], 99) is None
