@@ -9,7 +9,7 @@ from math import sqrt
 from compress.benchmark.scenario_schema import LimitedBy, Verdict
 
 TOLERANCE = 0.05
-MAX_PROBES = 14
+MAX_PROBES = 20
 _FACTOR = 2.0
 _LEAST_PER_S = 0.5
 
@@ -20,8 +20,8 @@ class Peak:
 
     Attributes:
         per_s: the greatest rate that held; None where none did.
-        limited_by: "server": a rate at most `TOLERANCE` above did not hold. "generator": above, the generator was late
-            twice. "time": the probes were used up before.
+        limited_by: what the failure just above was: "server" did not hold, "generator" was late; "time": there is none,
+            the probes were used up before.
     """
 
     per_s: float | None
@@ -32,26 +32,28 @@ def find_peak(probe: Callable[[float], Verdict], start_per_s: float, *, max_prob
     """Return the greatest rate that holds, within `TOLERANCE` below the least one that does not.
 
     Args:
-        probe: rate per second -> whether it held. A void probe is made once more; a second void bounds the search.
+        probe: rate per second -> whether it held. A rate that did not is offered once more: a single stall of the
+            machine shall not hide what the server stands.
         start_per_s: a first guess; any positive one will do.
-        max_probes: voids count too.
+        max_probes: the second offers count too.
     """
     held: float | None = None
     failed: float | None = None
     failure: Verdict = "missed"
-    voids: set[float] = set()
+    doubted: set[float] = set()
     per_s = max(start_per_s, _LEAST_PER_S)
     for _ in range(max_probes):
         verdict = probe(per_s)
         if verdict == "held":
             held = per_s
-        elif verdict == "missed" or per_s in voids:
+        elif per_s in doubted:
             failed, failure = per_s, verdict
         else:
-            voids.add(per_s)
+            doubted.add(per_s)
+            continue
         if _ended(held, failed):
             return Peak(held, "generator" if failure == "void" else "server")
-        per_s = _next(held, failed, per_s)
+        per_s = _next(held, failed)
     return Peak(held, "time")
 
 
@@ -61,10 +63,8 @@ def _ended(held: float | None, failed: float | None) -> bool:
     return failed <= _LEAST_PER_S if held is None else failed <= held * (1 + TOLERANCE)
 
 
-def _next(held: float | None, failed: float | None, last: float) -> float:
-    """Return the rate to ask next: above all that held, below all that failed; the last one again where none is new."""
-    if held is None and failed is None:
-        return last
-    if held is None or failed is None:
-        return max(_LEAST_PER_S, failed / _FACTOR) if failed is not None else (held or last) * _FACTOR
-    return sqrt(held * failed)
+def _next(held: float | None, failed: float | None) -> float:
+    """Return the rate to ask next: above all that held, below all that failed."""
+    if held and failed:
+        return sqrt(held * failed)
+    return held * _FACTOR if held else max(_LEAST_PER_S, (failed or 0.0) / _FACTOR)

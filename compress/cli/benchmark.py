@@ -8,6 +8,7 @@ import typer
 
 from compress.cli.options import RUNS, AsJson, Data, Device, Run, RunsDir, Set
 from compress.cli.scenarios import P99, Out, ScenarioName, ScenarioOptions, Seconds, Url, run_scenarios
+from compress.errors import UsageError
 
 
 def benchmark(
@@ -36,6 +37,10 @@ def benchmark(
         options = ScenarioOptions(scenario, models or [], data, p99_ms, seconds, url, threads or 1, out)
         run_scenarios(ctx, options, as_json=as_json)
         return
+    if models:
+        raise UsageError(
+            f"{models[0]}: a model file is measured with --scenario", hint="imgc benchmark MODEL --scenario all"
+        )
     from compress.cli.execute import add_stage
     from compress.cli.one_stage import StageRequest
 

@@ -24,7 +24,7 @@ class Model:
 @pytest.mark.parametrize("start", [1, 50, 777])
 def test_the_peak_is_found_to_five_percent_from_any_start(capacity, start):
     model = Model(capacity)
-    found = find_peak(model, start, max_probes=40)
+    found = find_peak(model, start, max_probes=60)
     assert found.limited_by == "server"
     assert model.peak / (1 + TOLERANCE) <= found.per_s <= model.peak
     assert found.per_s in model.asked
@@ -33,15 +33,15 @@ def test_the_peak_is_found_to_five_percent_from_any_start(capacity, start):
 def test_a_good_guess_needs_few_probes():
     model = Model(300)
     assert find_peak(model, 130).limited_by == "server"
-    assert len(model.asked) <= 7 < MAX_PROBES
+    assert len(model.asked) <= 10 < MAX_PROBES
 
 
 def test_the_search_brackets_by_doubling_and_then_halves():
     model = Model(400)  # its peak is 354
     find_peak(model, 100)
-    assert model.asked[:3] == [100, 200, 400]
-    assert model.asked[3] == pytest.approx((200 * 400) ** 0.5)
-    assert all(200 < rate < 400 for rate in model.asked[3:])
+    assert model.asked[:4] == [100, 200, 400, 400]
+    assert model.asked[4] == pytest.approx((200 * 400) ** 0.5)
+    assert all(200 < rate < 400 for rate in model.asked[4:])
 
 
 def test_no_rate_holds():
@@ -58,8 +58,9 @@ def test_a_late_generator_bounds_the_search_and_is_named():
     assert 150 / (1 + TOLERANCE) <= found.per_s <= 150
 
 
-def test_a_void_probe_is_made_again():
-    verdicts = iter(["void", "held", "void", "void", *["missed"] * 40])
+@pytest.mark.parametrize("accident", ["void", "missed"])
+def test_a_rate_that_did_not_hold_is_offered_once_more(accident):
+    verdicts = iter([accident, "held", accident, "missed", *["missed"] * 40])
     asked = []
 
     def probe(per_s):

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 
 import pytest
 
-from compress.benchmark.http_client import request_bytes
+from compress.benchmark.http_client import Address, Pool, request_bytes
 from compress.benchmark.server_load import (
     GAVE_UP,
     LOST,
@@ -13,11 +14,14 @@ from compress.benchmark.server_load import (
     SHED,
     Outcome,
     arrivals,
+    ask_each,
     closed_loop,
+    offer,
     open_loop,
     run,
     summary,
 )
+from compress.errors import StageError
 
 REQUEST = [request_bytes("/x", b"picture")]
 
@@ -96,6 +100,34 @@ def test_the_open_loop_gives_up_in_the_end(monkeypatch):
     monkeypatch.setattr("compress.benchmark.server_load._DRAIN_S", 0.1)
     found = run(against([OK], lambda port: open_loop(port, REQUEST, per_s=50, seconds=0.1), work_s=5))
     assert set(found.statuses) == {GAVE_UP}
+
+
+def test_the_lag_of_the_generator_is_told_apart_from_the_latency():
+    async def held_up(port):
+        pool = Pool(port, 4)
+        return await offer(pool, itertools.cycle(REQUEST), slow_moments())
+
+    def slow_moments():
+        yield 0.01
+        time.sleep(0.1)  # the generator is busy with something else
+        yield 0.02
+
+    outcomes, _ = run(against([OK], held_up))
+    first, second = sorted(outcomes)
+    assert second.lag_s > 0.05
+    assert second.latency_s >= second.lag_s
+    assert first.latency_s >= first.lag_s >= 0
+
+
+def test_requests_one_by_one_are_all_answered_or_it_is_an_error():
+    def each(port):
+        return ask_each(Address("127.0.0.1", port), REQUEST * 2)
+
+    assert [reply.status for reply in run(against([OK], each))] == [OK, OK]
+    with pytest.raises(StageError, match="answered 503"):
+        run(against([OK, SHED], each))
+    with pytest.raises(StageError, match="gave no answer"):
+        run(against([LOST], each))
 
 
 def test_arrivals_have_the_rate_and_the_spread_of_a_poisson_process():

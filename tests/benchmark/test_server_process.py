@@ -70,3 +70,11 @@ def test_a_process_runs_on_the_cores_it_is_given():
     assert os.sched_getaffinity(0) == everywhere
     with pinned({10_000}):
         assert os.sched_getaffinity(0) == everywhere
+
+
+def test_a_server_may_choose_its_port_and_print_it():
+    source = SOURCE.replace("Server((", "server = Server((").replace(").serve_forever()", ")")
+    source += "print(f'serving tiny on http://127.0.0.1:{server.server_port}', flush=True)\nserver.serve_forever()"
+    command = [sys.executable, "-c", source, "0"]
+    with ServerProcess(command, port=0, ready_path="/ready", cores={0}) as server:
+        assert answers(server.port, "/ready")
