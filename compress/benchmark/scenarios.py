@@ -124,7 +124,7 @@ def _search(address: Address, asked: Asked, cache: Cache, model: str, reporter: 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
     """Let SIGTERM end this as Ctrl-C does, so that a server we started is ended too."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:

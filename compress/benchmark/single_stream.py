@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import cycle
+from math import ceil
 from time import perf_counter
 
 import numpy as np
@@ -50,7 +51,7 @@ def measure_single_stream(
         answer(predictor, [next(turns)])
     times_ms: list[float] = []
     begun = last = clock()
-    with reporter.progress(SINGLE_STREAM, round(seconds)) as advance:
+    with reporter.progress(SINGLE_STREAM, ceil(seconds)) as advance:
         while last - begun < seconds or len(times_ms) < _MIN_QUERIES:
             before = clock()
             answer(predictor, [next(turns)])

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
 from itertools import chain, count, pairwise
 
 import pytest
+from PIL import Image
 
 from compress.benchmark.single_stream import answer, measure_single_stream
 from compress.core.stage import SilentReporter
@@ -16,10 +18,16 @@ def predictor(tmp_path_factory):
     return open_predictor(colours_file(tmp_path_factory.mktemp("m") / "model.onnx"), threads=1)
 
 
+def plain(colour):
+    file = io.BytesIO()
+    Image.new("RGB", (60, 50), colour).save(file, "JPEG")
+    return file.getvalue()
+
+
 def test_the_answer_of_a_batch_is_that_of_each_picture(predictor):
-    bodies = [jpeg(seed=seed) for seed in range(5)]
-    assert answer(predictor, bodies) == [answer(predictor, [body])[0] for body in bodies]
-    assert len(set(answer(predictor, [jpeg(seed=seed) for seed in range(20)]))) > 1
+    bodies = [plain("red"), plain("blue"), plain("lime"), plain("red")]
+    assert answer(predictor, bodies) == [0, 2, 1, 0]
+    assert [answer(predictor, [body])[0] for body in bodies] == [0, 2, 1, 0]
 
 
 def test_a_damaged_picture_is_an_error(predictor):

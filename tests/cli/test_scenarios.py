@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from compress.benchmark.schema import Bench
+from compress.benchmark.server import Search
 from compress.benchmark.server_process import family, free_port
 from tests.benchmark.tiny_server import SOURCE, start_tiny
 from tests.report.serve_colours import colours_file, jpeg
@@ -25,7 +27,7 @@ def model(tmp_path):
 
 @pytest.mark.slow
 def test_all_scenarios_of_a_model_from_the_command_line_to_the_file(imgc, model, tmp_path, monkeypatch):
-    monkeypatch.setattr("compress.benchmark.peak.MAX_PROBES", 3)
+    monkeypatch.setattr("compress.benchmark.scenarios.Search", partial(Search, max_probes=3))
     (tmp_path / "photos").mkdir()
     for seed in range(3):
         (tmp_path / "photos" / f"{seed}.jpg").write_bytes(jpeg(seed=seed))
@@ -96,6 +98,6 @@ def test_a_signal_ends_the_server_and_the_load_too(model, number):
     assert len(members) >= 3, "no server and no load were started"
     os.kill(process.pid, number)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "interrupted" in said
     assert not any(Path(f"/proc/{pid}").exists() for pid in members)
