@@ -52,8 +52,10 @@ def check(kinds: Sequence[str], model: Path | None, address: Address | None) -> 
     """Refuse what cannot be measured, before anything is.
 
     Raises:
-        UsageError: no model where one is needed, or one that cannot be served.
+        UsageError: no model where one is needed, one that cannot be served, or an address that nothing is asked of.
     """
+    if address is not None and SERVER not in kinds:
+        raise UsageError(f"{kinds[0]} asks no server: --url goes with the server scenario", hint="--scenario server")
     if model is None:
         if tuple(kinds) != (SERVER,) or address is None:
             raise UsageError("the scenario needs one model file", hint="imgc benchmark MODEL --scenario ...")
@@ -95,6 +97,8 @@ def measure_scenarios(
             if address is not None:
                 found += [_search(address, asked, cache, str(address), reporter) for cache in ("cold", "hot")]
             elif model:
+                if shared_cores()[0] & shared_cores()[1]:
+                    reporter.warn("one core for the server and its load: they hinder each other, the peak is too low")
                 found += [_own_server(model, asked, cache, reporter) for cache in ("off", "cold", "hot")]
     return tuple(found)
 

@@ -37,10 +37,9 @@ def benchmark(
         options = ScenarioOptions(scenario, models or [], data, p99_ms, seconds, url, threads or 1, out)
         run_scenarios(ctx, options, as_json=as_json)
         return
-    if models:
-        raise UsageError(
-            f"{models[0]}: a model file is measured with --scenario", hint="imgc benchmark MODEL --scenario all"
-        )
+    if models or url or out:
+        given = models[0] if models else "--url" if url else "--out"
+        raise UsageError(f"{given}: goes with --scenario", hint="imgc benchmark MODEL --scenario all")
     from compress.cli.execute import add_stage
     from compress.cli.one_stage import StageRequest
 

@@ -17,7 +17,7 @@ HERE = Address(LOCAL, 1)
 
 def test_what_cannot_be_measured_is_refused_first():
     with pytest.raises(UsageError, match="one model file"):
-        check(("offline",), None, HERE)
+        check(("offline",), None, None)
     with pytest.raises(UsageError, match="one model file"):
         check(("server",), None, None)
     with pytest.raises(UsageError, match="cannot be served") as error:
