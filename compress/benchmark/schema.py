@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from compress.benchmark.fact import Fact as _Fact
+from compress.benchmark.scenario_schema import Scenario
 from compress.core.formats import Format, Precision
-
-
-class _Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SweepPoint(_Fact):
@@ -152,6 +148,7 @@ class Bench(_Fact):
         split: which pictures were asked; None when there were none.
         warnings: why numbers are missing or times should not be trusted, if so.
         failed: models of which nothing could be measured.
+        scenarios: single-stream, offline and server, of a model named on the command line.
     """
 
     schema_version: Literal[1] = 1
@@ -161,6 +158,7 @@ class Bench(_Fact):
     split: str | None = "test"
     warnings: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
+    scenarios: tuple[Scenario, ...] = ()
 
 
 class Answers(_Fact):

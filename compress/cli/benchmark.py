@@ -8,11 +8,24 @@ from typing import Annotated
 import typer
 
 from compress.cli.options import RUNS, AsJson, Data, Device, Junit, Run, RunsDir, Set, reporter_of
+from compress.cli.scenarios import P99, Out, ScenarioName, ScenarioOptions, Seconds, Url, run_scenarios
+from compress.errors import UsageError
 
 
 def benchmark(
     ctx: typer.Context,
-    bundle: Annotated[Path | None, typer.Argument(help="A folder that `imgc bundle` packed. Default: the run.")] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A folder that `imgc bundle` packed, or with --scenario a model file. Default: the run.",
+        ),
+    ] = None,
+    scenario: ScenarioName = None,
+    p99_ms: P99 = 100,
+    seconds: Seconds = 10,
+    url: Url = None,
+    out: Out = None,
     baseline: Annotated[
         str | None, typer.Option(metavar="STAGE", help="Stage that drops are measured against.")
     ] = None,
@@ -29,7 +42,6 @@ def benchmark(
         ),
     ] = None,
     junit: Junit = None,
-    out: Annotated[Path, typer.Option(help="For a bundle: file to write.")] = Path("bench.json"),
     run: Run = None,
     data: Data = None,
     sets: Set = None,
@@ -44,21 +56,29 @@ def benchmark(
         compare_files(*compare, fail_on or [], junit=junit, as_json=as_json)
         return
     if fail_on or junit:
-        from compress.errors import UsageError
-
         raise UsageError("--fail-on and --junit belong to --compare", hint="imgc benchmark --compare OLD NEW ...")
-    if bundle is not None:
-        from compress.benchmark.config import BenchmarkConfig
-        from compress.cli.bundle import benchmark_bundle
-        from compress.runtime.latency import Timing
-
-        usual = BenchmarkConfig()
-        timing = Timing(warmup=usual.warmup, repeats=usual.repeats, budget_s=usual.budget_s)
-        reporter = reporter_of(ctx)
-        benchmark_bundle(bundle, out, threads=threads or 1, batch=1, timing=timing, reporter=reporter, as_json=as_json)
+    if scenario is not None:
+        options = ScenarioOptions(scenario, models or [], data, p99_ms, seconds, url, threads or 1, out)
+        run_scenarios(ctx, options, as_json=as_json)
         return
+    if models:
+        _bundle(ctx, Path(models[0]), out or Path("bench.json"), threads or 1, as_json=as_json)
+        return
+    if url or out:
+        given = "--url" if url else "--out"
+        raise UsageError(f"{given}: goes with --scenario", hint="imgc benchmark MODEL --scenario all")
     from compress.cli.execute import add_stage
     from compress.cli.one_stage import StageRequest
 
     knobs = {"baseline": baseline, "threads": threads}
     add_stage(ctx, StageRequest("benchmark", knobs, None, sets or [], run, data, runs_dir, device), as_json=as_json)
+
+
+def _bundle(ctx: typer.Context, folder: Path, out: Path, threads: int, *, as_json: bool) -> None:
+    from compress.benchmark.config import BenchmarkConfig
+    from compress.cli.bundle import benchmark_bundle
+    from compress.runtime.latency import Timing
+
+    usual = BenchmarkConfig()
+    timing = Timing(warmup=usual.warmup, repeats=usual.repeats, budget_s=usual.budget_s)
+    benchmark_bundle(folder, out, threads=threads, batch=1, timing=timing, reporter=reporter_of(ctx), as_json=as_json)

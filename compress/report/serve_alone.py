@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import process_time
 
-from compress.data.transforms import normalize, read_pixels
-from compress.report.serve_process import pinned
+from compress.benchmark.server_process import pinned
+from compress.benchmark.single_stream import answer
 from compress.report.serve_targets import SERVER_CORES
 from compress.runtime.predictor import Predictor, open_predictor
 
@@ -21,9 +21,7 @@ class Alone:
 
     def label(self, body: bytes) -> str:
         """Return the class of a picture, as evaluation finds it."""
-        preprocess = self._predictor.spec.preprocess
-        logits_NK = self._predictor.predict(normalize(read_pixels(body, preprocess)[None], preprocess))
-        return self._predictor.spec.labels[int(logits_NK[0].argmax())]
+        return self._predictor.spec.labels[answer(self._predictor, [body])[0]]
 
     def cpu_ms(self, bodies: Sequence[bytes], passes: int = 3) -> float:
         """Return the processor time of one picture on the server's core, in ms, the mean over passes."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
+from compress.benchmark.http_client import request_bytes
+from compress.benchmark.server_load import OK, closed_loop, open_loop, run
+from compress.benchmark.server_process import ServerProcess, pinned
 from compress.errors import StageError
 from compress.report.serve_alone import Alone
-from compress.report.serve_http import request_bytes
-from compress.report.serve_load import OK, closed_loop, open_loop, run
-from compress.report.serve_process import ServerProcess, pinned
 from compress.report.serve_rounds import Setting, warm_up
 from compress.report.serve_targets import LOAD_CORES, Target, rivals
 

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from compress.benchmark.server_load import GAVE_UP, LOST, OK, Load, closed_loop, run
+from compress.benchmark.server_process import ServerProcess, family, pinned
 from compress.errors import StageError
 from compress.report.serve_calm import RSS_REQUESTS
-from compress.report.serve_load import GAVE_UP, LOST, OK, Load, closed_loop, run
-from compress.report.serve_process import ServerProcess, family, pinned
 from compress.report.serve_rounds import Setting
 from compress.report.serve_targets import LOAD_CORES, ours
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from compress.benchmark.server_load import GAVE_UP, LOST, SHED, Load, open_loop, run
+from compress.benchmark.server_process import pinned
 from compress.errors import StageError
-from compress.report.serve_load import GAVE_UP, LOST, SHED, Load, open_loop, run
-from compress.report.serve_process import pinned
 from compress.report.serve_rounds import Setting, closed, warm_up
 from compress.report.serve_targets import DEADLINE_MS, LOAD_CORES, Target, rivals
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from json import loads
 from pathlib import Path
 
+from compress.benchmark.http_client import LOCAL, Address, request_bytes
+from compress.benchmark.server_load import OK, Load, ask_each, closed_loop, run
+from compress.benchmark.server_process import ServerProcess, pinned
 from compress.errors import StageError
 from compress.report.serve_alone import Alone
-from compress.report.serve_http import LostError, Pool, request_bytes
-from compress.report.serve_load import OK, Load, closed_loop, run
 from compress.report.serve_pictures import Pictures
-from compress.report.serve_process import ServerProcess, pinned
 from compress.report.serve_targets import LOAD_CORES, Target, ours, rivals
 from compress.report.serve_wrk import has_wrk, wrk_loop
 
@@ -142,25 +142,8 @@ def warm_up(setting: Setting, target: Target, server: ServerProcess) -> list[str
         StageError: an answer is not 200.
     """
     with pinned(LOAD_CORES):
-        return run(_labels(server.port, setting.requests(target)))
-
-
-async def _labels(port: int, requests: Sequence[bytes]) -> list[str]:
-    pool = Pool(port, 1)
-    try:
-        return [await _label(pool, request) for request in requests]
-    finally:
-        pool.close()  # uvloop does not end while a connection is open
-
-
-async def _label(pool: Pool, request: bytes) -> str:
-    try:
-        reply = await pool.ask(request)
-    except LostError as error:
-        raise StageError(f"gave no answer: {error}") from error
-    if reply.status != OK:
-        raise StageError(f"answered {reply.status}: {reply.body[:200].decode(errors='replace')}")
-    return str(loads(reply.body)["predictions"][0]["label"])
+        replies = run(ask_each(Address(LOCAL, server.port, target.path), setting.requests(target)))
+    return [str(loads(reply.body)["predictions"][0]["label"]) for reply in replies]
 
 
 def _take_turn(setting: Setting, target: Target, server: ServerProcess, served: Served, labels: list[str]) -> None:

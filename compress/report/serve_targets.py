@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compress.report.serve_process import ServerProcess, free_port
+from compress.benchmark.server_process import ServerProcess, free_port
 from compress.report.serve_rival_model import MODEL_VARIABLE
 
 SERVER_CORES, LOAD_CORES = {0}, {1}

@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from compress.benchmark.server_load import OK, Load
 from compress.errors import StageError
-from compress.report.serve_load import OK, Load
 
 _MARK = "RESULT "
 _SCRIPT = """

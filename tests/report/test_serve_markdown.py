@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from compress.benchmark.server_load import GAVE_UP, OK, SHED, Load
 from compress.report.serve_calm import Large, Start, Steady
 from compress.report.serve_endure import Restarts, Soak
 from compress.report.serve_found import Found, read_found, write_found
-from compress.report.serve_load import GAVE_UP, OK, SHED, Load
 from compress.report.serve_markdown import BEGIN, END, calm_rows, load_rows, overload_rows, serve_markdown
 from compress.report.serve_overload import Offered, OverloadFound
 from compress.report.serve_rounds import LoadFound, Served, Turn

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from compress.benchmark.server_load import GAVE_UP, LOST, OK, SHED, Load
 from compress.report import serve_overload
-from compress.report.serve_load import GAVE_UP, LOST, OK, SHED, Load
 from compress.report.serve_overload import Offered, measure_overload
 from compress.report.serve_rounds import Setting
 from tests.report.serve_tiny import tiny_setting, tiny_target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from compress.errors import StageError
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _POLL_S = 0.005
+_ADDRESS = re.compile(r"http://[^\s/]+:(\d+)\b")
 _STOP_S = 10.0
 _PPID, _UTIME, _STIME, _RSS_PAGES = 1, 11, 12, 21  # places in /proc/PID/stat after the name
 
@@ -60,6 +62,15 @@ class ServerProcess:
         patience_s: float = 60.0,
     ) -> None:
         """Start it and wait until it is ready.
+
+        Args:
+            command: of the server.
+            port: where it will listen; 0: it takes a free one, and prints its address.
+            ready_path: answers 200 once requests are served.
+            cores: that it runs on.
+            env: added to the environment.
+            cwd: its working folder.
+            patience_s: longest wait.
 
         Raises:
             StageError: it ended, or was not ready in time; the end of what it printed is in the message.
@@ -108,8 +119,8 @@ class ServerProcess:
 
     def printed(self) -> str:
         """Return what it printed so far."""
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
+        log = self._log.fileno()
+        return os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace")  # the server writes where a seek leads
 
     def stop(self) -> None:
         """Ask it to end; end it and its children after a while."""
@@ -135,12 +146,17 @@ class ServerProcess:
         self.stop()
 
     def _wait_ready(self, path: str, end_s: float) -> None:
-        while not answers(self.port, path):
+        while not (self._knows_port() and answers(self.port, path)):
             if self._process.poll() is not None:
                 raise StageError(f"ended with exit code {self._process.returncode}: {self.printed()[-300:].strip()}")
             if time.perf_counter() > end_s:
                 raise StageError(f"was not ready in time: {self.printed()[-300:].strip()}")
             time.sleep(_POLL_S)
+
+    def _knows_port(self) -> bool:
+        if not self.port and (found := _ADDRESS.search(self.printed())):
+            self.port = int(found[1])
+        return self.port > 0
 
 
 def answers(port: int, path: str) -> bool:

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from compress.report.serve_http import LostError, Pool, request_bytes
+from compress.benchmark.http_client import Address, LostError, Pool, parse_address, request_bytes
+from compress.errors import UsageError
 
 
 async def ask(answer, requests=(b"one",), **options):
@@ -122,3 +123,29 @@ def test_at_most_so_many_connections_are_open_at_once():
 
     asyncio.run(many())
     assert most == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://127.0.0.1:8000", Address("127.0.0.1", 8000, "/v1/classify")),
+        ("http://pi.local/", Address("pi.local", 80, "/v1/classify")),
+        ("http://pi:81/predict?top_k=1", Address("pi", 81, "/predict?top_k=1")),
+    ],
+)
+def test_an_address_is_read_from_a_url(url, address):
+    assert parse_address(url) == address
+    assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    "url", ["", "pi:8000", "https://pi", "http://", "http://pi:99999", "http://pi/a b", "ftp://pi"]
+)
+def test_another_address_is_refused(url):
+    with pytest.raises(UsageError, match="not an address") as error:
+        parse_address(url)
+    assert "http://127.0.0.1:8000" in error.value.hint
+
+
+def test_a_request_names_the_host_it_is_for():
+    assert b"\r\nHost: pi:81\r\n" in request_bytes("/x", b"", host="pi:81")

@@ -2,23 +2,26 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 
 import pytest
 
-from compress.report.serve_http import request_bytes
-from compress.report.serve_load import (
+from compress.benchmark.http_client import Address, Pool, request_bytes
+from compress.benchmark.server_load import (
     GAVE_UP,
     LOST,
     OK,
     SHED,
     Outcome,
     arrivals,
+    ask_each,
     closed_loop,
+    offer,
     open_loop,
-    percentile,
     run,
     summary,
 )
+from compress.errors import StageError
 
 REQUEST = [request_bytes("/x", b"picture")]
 
@@ -94,9 +97,37 @@ def test_the_open_loop_sends_at_the_rate_whatever_the_server_does():
 
 
 def test_the_open_loop_gives_up_in_the_end(monkeypatch):
-    monkeypatch.setattr("compress.report.serve_load._DRAIN_S", 0.1)
+    monkeypatch.setattr("compress.benchmark.server_load._DRAIN_S", 0.1)
     found = run(against([OK], lambda port: open_loop(port, REQUEST, per_s=50, seconds=0.1), work_s=5))
     assert set(found.statuses) == {GAVE_UP}
+
+
+def test_the_lag_of_the_generator_is_told_apart_from_the_latency():
+    async def held_up(port):
+        pool = Pool(port, 4)
+        return await offer(pool, itertools.cycle(REQUEST), slow_moments())
+
+    def slow_moments():
+        yield 0.01
+        time.sleep(0.1)  # the generator is busy with something else
+        yield 0.02
+
+    outcomes, _ = run(against([OK], held_up))
+    first, second = sorted(outcomes)
+    assert second.lag_s > 0.05
+    assert second.latency_s >= second.lag_s
+    assert first.latency_s >= first.lag_s >= 0
+
+
+def test_requests_one_by_one_are_all_answered_or_it_is_an_error():
+    def each(port):
+        return ask_each(Address("127.0.0.1", port), REQUEST * 2)
+
+    assert [reply.status for reply in run(against([OK], each))] == [OK, OK]
+    with pytest.raises(StageError, match="answered 503"):
+        run(against([OK, SHED], each))
+    with pytest.raises(StageError, match="gave no answer"):
+        run(against([LOST], each))
 
 
 def test_arrivals_have_the_rate_and_the_spread_of_a_poisson_process():
@@ -124,8 +155,3 @@ def test_rates_count_what_came_in_the_window_and_in_time():
     assert found.p50_ms == pytest.approx(300)
     assert found.shed_p99_ms == pytest.approx(4)
     assert found.generator_cpu_pct == 50
-
-
-def test_percentiles():
-    assert percentile([1.0, 2.0, 3.0], 50) == 2
-    assert percentile([], 99) is None

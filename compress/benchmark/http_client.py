@@ -6,11 +6,17 @@ Answers must have a Content-Length, as those of all servers measured here have.
 from __future__ import annotations
 
 import asyncio
+import re
 from time import perf_counter
 from typing import NamedTuple, cast
 
+from compress.errors import UsageError
+
 _IDLE_S = 2.0  # servers close idle connections after 5 s; one that is about to be closed is not used again
 _HEAD_END = b"\r\n\r\n"
+LOCAL, CLASSIFY = "127.0.0.1", "/v1/classify"
+_URL = re.compile(r"http://(?P<host>[A-Za-z0-9.-]+)(:(?P<port>[0-9]{1,5}))?(?P<path>/[!-~]*)?")
+_HTTP_PORT, _LAST_PORT = 80, 65_535
 
 
 class Reply(NamedTuple):
@@ -25,11 +31,36 @@ class LostError(Exception):
     """A request that was sent, or could not be sent, and got no whole answer."""
 
 
-def request_bytes(path: str, body: bytes, headers: dict[str, str] | None = None) -> bytes:
+class Address(NamedTuple):
+    """Where pictures are sent to."""
+
+    host: str
+    port: int
+    path: str = CLASSIFY
+
+    def __str__(self) -> str:
+        """Return it as a URL."""
+        return f"http://{self.host}:{self.port}{self.path}"
+
+
+def parse_address(url: str) -> Address:
+    """Return the address in a URL; without a path, that of `imgc serve`'s route.
+
+    Raises:
+        UsageError: not http://HOST[:PORT][/PATH].
+    """
+    found = _URL.fullmatch(url)
+    if not found or int(found["port"] or _HTTP_PORT) > _LAST_PORT:
+        raise UsageError(f"{url}: not an address of the form http://HOST:PORT", hint="--url http://127.0.0.1:8000")
+    path = found["path"] or "/"
+    return Address(found["host"], int(found["port"] or _HTTP_PORT), CLASSIFY if path == "/" else path)
+
+
+def request_bytes(path: str, body: bytes, headers: dict[str, str] | None = None, *, host: str = "localhost") -> bytes:
     """Return a POST of a picture as it goes over the wire."""
     lines = [
         f"POST {path} HTTP/1.1",
-        "Host: localhost",
+        f"Host: {host}",
         "Content-Type: image/jpeg",
         f"Content-Length: {len(body)}",
         *(f"{name}: {value}" for name, value in (headers or {}).items()),
@@ -116,13 +147,14 @@ class Pool:
     """At most `limit` connections; the one used last is used first, so that few are kept busy when few are needed.
 
     Args:
-        port: of the server, on this machine.
+        port: of the server.
         limit: who comes when all are busy waits for one.
         keep_alive: False: a new connection for each request.
+        host: of the server.
     """
 
-    def __init__(self, port: int, limit: int, *, keep_alive: bool = True) -> None:
-        self._port, self._keep_alive = port, keep_alive
+    def __init__(self, port: int, limit: int, *, keep_alive: bool = True, host: str = LOCAL) -> None:
+        self._host, self._port, self._keep_alive = host, port, keep_alive
         self._idle: list[Connection] = []
         self._places = asyncio.Semaphore(limit)
 
@@ -157,7 +189,7 @@ class Pool:
                 return connection
             connection.close()
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", self._port)
+            _, connection = await asyncio.get_running_loop().create_connection(Connection, self._host, self._port)
         except OSError as error:
             raise LostError(str(error)) from error
         return connection

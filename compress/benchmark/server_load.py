@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count as counter
@@ -17,10 +17,11 @@ from random import Random
 from time import perf_counter, process_time
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import uvloop
 
-from compress.report.serve_http import LostError, Pool, Reply
+from compress.benchmark.http_client import Address, LostError, Pool, Reply
+from compress.benchmark.order_statistics import percentile
+from compress.errors import StageError
 
 OK, SHED = 200, 503
 LOST = 0  # in place of a status: the connection ended before the answer
@@ -34,11 +35,19 @@ _Result = TypeVar("_Result")
 
 
 class Outcome(NamedTuple):
-    """One request: when it was due, what it was told, and how long after that, in seconds from the beginning."""
+    """One request, in seconds.
+
+    Attributes:
+        due_s: when it was due, from the beginning.
+        status: what it was told.
+        latency_s: how long after it was due.
+        lag_s: how much later than due the generator came to send it.
+    """
 
     due_s: float
     status: int
     latency_s: float
+    lag_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -127,16 +136,47 @@ async def open_loop(
 
     Rates count the answers that came between `SETTLE_S` and `seconds`, shares and latencies all requests.
     """
-    pool, turns = Pool(port, connections), cycle(requests)
+    pool = Pool(port, connections)
+    outcomes, busy = await offer(pool, cycle(requests), arrivals(per_s, seconds, seed))
+    return summary(outcomes, (min(SETTLE_S, seconds / 2), seconds), deadline_ms, busy)
+
+
+async def offer(pool: Pool, requests: Iterator[bytes], moments_s: Iterable[float]) -> tuple[list[Outcome], float]:
+    """Send a request at each moment, whatever the server does, then close the pool.
+
+    Returns what became of each, and the share of one core that was used meanwhile.
+    """
     begun, used = perf_counter(), process_time()
     asked: dict[asyncio.Task[Outcome], float] = {}
     with closing(pool):
-        for due_s in arrivals(per_s, seconds, seed):
+        for due_s in moments_s:
             await _until(begun + due_s)
-            asked[asyncio.create_task(_ask(pool, next(turns), due_s, begun))] = due_s
+            asked[asyncio.create_task(_ask(pool, next(requests), due_s, begun))] = due_s
         busy = (process_time() - used) / (perf_counter() - begun)
-        outcomes = await _drained(asked, begun)
-    return summary(outcomes, (min(SETTLE_S, seconds / 2), seconds), deadline_ms, busy)
+        return await _drained(asked, begun), busy
+
+
+async def ask_each(address: Address, requests: Iterable[bytes]) -> list[Reply]:
+    """Return the answers to requests that are sent one by one.
+
+    Raises:
+        StageError: one is not answered, or with another status than 200.
+    """
+    with closing(Pool(address.port, 1, host=address.host)) as pool:
+        return [await _answered(pool, request, address) for request in requests]
+
+
+async def _answered(pool: Pool, request: bytes, address: Address) -> Reply:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            reply = await pool.ask(request)
+    except (LostError, TimeoutError) as error:
+        why = str(error) or f"none within {PATIENCE_S:.0f} s"
+        raise StageError(f"{address}: gave no answer: {why}", hint="is the server running?") from error
+    if reply.status != OK:
+        body = reply.body[:200].decode(errors="replace")
+        raise StageError(f"{address}: answered {reply.status} to a picture: {body}")
+    return reply
 
 
 async def _drained(asked: dict[asyncio.Task[Outcome], float], begun_s: float) -> list[Outcome]:
@@ -182,19 +222,15 @@ def summary(outcomes: Sequence[Outcome], window_s: tuple[float, float], deadline
     )
 
 
-def percentile(values: Sequence[float], rank: float) -> float | None:
-    """Return the percentile, None of nothing."""
-    return float(np.percentile(values, rank)) if values else None
-
-
 async def _ask(pool: Pool, request: bytes, due_s: float, begun_s: float) -> Outcome:
+    lag_s = perf_counter() - begun_s - due_s
     try:
         async with asyncio.timeout(PATIENCE_S):
             reply: Reply = await pool.ask(request)
     except (LostError, TimeoutError) as error:
         status = GAVE_UP if isinstance(error, TimeoutError) else LOST
-        return Outcome(due_s, status, perf_counter() - begun_s - due_s)
-    return Outcome(due_s, reply.status, reply.at_s - begun_s - due_s)
+        return Outcome(due_s, status, perf_counter() - begun_s - due_s, lag_s)
+    return Outcome(due_s, reply.status, reply.at_s - begun_s - due_s, lag_s)
 
 
 async def _until(moment_s: float) -> None:

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from compress.benchmark.server_process import ServerProcess, answers, family, free_port, pinned
 from compress.errors import StageError
-from compress.report.serve_process import ServerProcess, answers, family, free_port, pinned
-from tests.report.serve_tiny import SOURCE, tiny_target
+from tests.benchmark.tiny_server import SOURCE, start_tiny
 
 WITH_A_CHILD = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'while True: pass'])\n{SOURCE}"
 
@@ -22,7 +22,7 @@ def alive(pid: int) -> bool:
 
 
 def test_a_server_is_ready_is_watched_and_is_stopped():
-    with tiny_target().start() as server:
+    with start_tiny() as server:
         assert answers(server.port, "/ready")
         assert not answers(server.port, "/nothing")
         assert 0 < server.ready_s < 30
@@ -34,7 +34,7 @@ def test_a_server_is_ready_is_watched_and_is_stopped():
 
 
 def test_children_are_counted_and_stopped_too():
-    with tiny_target(WITH_A_CHILD).start() as server:
+    with start_tiny(WITH_A_CHILD) as server:
         _, child = server.pids()
         before = server.cpu_s()
         time.sleep(0.5)
@@ -48,7 +48,7 @@ def test_children_are_counted_and_stopped_too():
 
 def test_a_server_that_ends_says_what_it_printed():
     with pytest.raises(StageError, match="exit code 3: no such model"):
-        tiny_target("import sys\nprint('no such model', flush=True)\nsys.exit(3)").start()
+        start_tiny("import sys\nprint('no such model', flush=True)\nsys.exit(3)")
 
 
 def test_a_server_that_is_never_ready_is_stopped():
@@ -65,8 +65,16 @@ def test_a_command_that_does_not_exist_is_an_error():
 def test_a_process_runs_on_the_cores_it_is_given():
     everywhere = os.sched_getaffinity(0)
     one = {min(everywhere)}
-    with tiny_target().start(one) as server:
+    with start_tiny(cores=one) as server:
         assert os.sched_getaffinity(server.pid) == one
     assert os.sched_getaffinity(0) == everywhere
     with pinned({10_000}):
         assert os.sched_getaffinity(0) == everywhere
+
+
+def test_a_server_may_choose_its_port_and_print_it():
+    source = SOURCE.replace("Server((", "server = Server((").replace(").serve_forever()", ")")
+    source += "print(f'serving tiny on http://127.0.0.1:{server.server_port}', flush=True)\nserver.serve_forever()"
+    command = [sys.executable, "-c", source, "0"]
+    with ServerProcess(command, port=0, ready_path="/ready", cores={0}) as server:
+        assert answers(server.port, "/ready")
