@@ -43,16 +43,16 @@ def row_cells(row: Row) -> tuple[str, ...]:
         row.format.value,
         row.precision.value if row.precision else NOT_MEASURED,
         size_text(row.size_bytes),
-        _count(row.params),
-        _count(row.macs),
-        _number(row.top1_pct, 2),
+        count_text(row.params),
+        count_text(row.macs),
+        number_text(row.top1_pct, 2),
         f"{interval[0]:.1f}-{interval[1]:.1f}" if interval else NOT_MEASURED,
-        _number(row.top1_drop_pp, 2),
-        _number(row.agreement_pct, 2),
-        _number(row.latency_p50_ms, 2),
-        _number(row.latency_p95_ms, 2),
-        _number(row.throughput_ips, 0),
-        _number(row.peak_rss_bytes / _KIB / _KIB, 0) if row.peak_rss_bytes is not None else NOT_MEASURED,
+        number_text(row.top1_drop_pp, 2),
+        number_text(row.agreement_pct, 2),
+        number_text(row.latency_p50_ms, 2),
+        number_text(row.latency_p95_ms, 2),
+        number_text(row.throughput_ips, 0),
+        number_text(row.peak_rss_bytes / _KIB / _KIB, 0) if row.peak_rss_bytes is not None else NOT_MEASURED,
     )
 
 
@@ -97,11 +97,17 @@ def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]], text_co
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _number(value: float | None, digits: int) -> str:
+def number_text(value: float | None, digits: int) -> str:
+    """Return a number with a fixed count of decimals, `NOT_MEASURED` where there is none."""
     return NOT_MEASURED if value is None else f"{value:.{digits}f}"
 
 
-def _count(value: int | None) -> str:
+def digits_text(value: float | None) -> str:
+    """Return a number with three digits, whatever its size; `NOT_MEASURED` where there is none."""
+    return NOT_MEASURED if value is None else f"{value:.3g}"
+
+
+def count_text(value: int | None) -> str:
     """Return a count with the suffix k, M or G and three digits."""
     if value is None:
         return NOT_MEASURED
