@@ -25,9 +25,10 @@ def show_report(run_dir: Path, *, as_json: bool) -> None:
     """Write a run's reports and print them: the table and the gates, or the JSON of report.json."""
     from compress.cli.output import print_json, print_table
     from compress.cli.run_files import shown
+    from compress.report.html import NO_CHARTS, has_charts
     from compress.report.siblings import sibling_line
     from compress.report.table import COLUMNS, TEXT_COLUMNS, host_text, setting_text, table_rows
-    from compress.report.write import MARKDOWN_NAME, write_report
+    from compress.report.write import HTML_NAME, MARKDOWN_NAME, write_report
 
     found = write_report(run_dir)
     if as_json:
@@ -44,3 +45,6 @@ def show_report(run_dir: Path, *, as_json: bool) -> None:
         verdict = "holds" if gate.passed else "BROKEN"
         typer.echo(f"gate {gate.metric} at {gate.at}: {value}, limit {gate.limit:.10g}: {verdict}")
     typer.echo(f"report: {shown(run_dir / MARKDOWN_NAME)}")
+    typer.echo(f"page: {shown(run_dir / HTML_NAME)}")
+    if not has_charts():
+        typer.echo(NO_CHARTS)

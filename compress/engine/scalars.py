@@ -47,9 +47,9 @@ def _append(file: BinaryIO, row: Mapping[str, float]) -> None:
 
 
 def read_scalars(folder: Path) -> list[dict[str, float]]:
-    """Return one mapping of tag -> value an epoch, with its "epoch"; values as float32 holds them. Empty without a file.
+    """Return one mapping of tag -> value an epoch, with its "epoch"; values as float32 holds them.
 
-    A record that a killed process left unfinished at the end is passed over.
+    Empty where there is no file. A record that a killed process left unfinished at the end is passed over.
     """
     path = folder / EVENTS_FILE
     data = path.read_bytes() if path.is_file() else b""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict
 
-from compress.benchmark.schema import Answers, Row
+from compress.benchmark.schema import Answers
 
 MAX_MODELS = 4
 MAX_PICTURES = 24  # over all models
@@ -105,20 +105,6 @@ def find_changes(answers: Answers, baseline: str) -> tuple[Changes, ...]:
             distinct.setdefault(answers.top1[name], []).append(name)
     groups = list(distinct.values())[:MAX_MODELS]
     return tuple(_changes(answers, baseline, names, MAX_PICTURES // len(groups)) for names in groups)
-
-
-def changes_line(changes: Changes, row: Row | None) -> str:
-    """Return one sentence: how many answers changed, for the better and the worse, and whether chance explains it.
-
-    Args:
-        changes: of a model.
-        row: the model's measurements.
-    """
-    count = f"{changes.changed} pictures" + (f" of {row.n_images}" if row and row.n_images is not None else "")
-    said = f"{count} are answered otherwise: {changes.lost} rights lost, {changes.gained} gained"
-    if row is None or row.mcnemar_p is None:
-        return said
-    return f"{said}; so uneven a split by chance alone has p = {row.mcnemar_p:.3g} (exact McNemar test)"
 
 
 def _changes(answers: Answers, baseline: str, names: list[str], count: int) -> Changes:

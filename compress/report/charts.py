@@ -19,13 +19,15 @@ from compress.report.json_report import Report
 from compress.report.layers import LayerCosts
 from compress.report.table import count_text, digits_text, number_text, size_text
 
-_WIDTH_PX, _ROW_PX, _SCATTER_PX = 300, 26, 220
+_WIDTH_PX, _ROW_PX, _SCATTER_PX = 240, 26, 200
+_EXTENT_PX = 70  # least room for names beside bars, so that all drawings are scaled alike
 _LABEL_PX = 110  # of a stage, class or layer beside its bar
 _LAYERS = 16
-_MEASURES: dict[str, tuple[str, Callable[[Row], float | None], Callable[[float], str]]] = {
-    "size": ("size, bytes", lambda row: row.size_bytes, lambda value: size_text(int(value))),
-    "macs": ("multiply-accumulates", lambda row: row.macs, lambda value: count_text(int(value))),
-    "latency": ("median, ms", lambda row: row.latency_p50_ms, lambda value: f"{number_text(value, 2)} ms"),
+_FOR_TEXT = 1.4  # length of the axis by the longest bar, for the text behind it
+_MEASURES: dict[str, tuple[Callable[[Row], float | None], Callable[[float], str]]] = {
+    "size": (lambda row: row.size_bytes, lambda value: size_text(int(value))),
+    "macs": (lambda row: row.macs, lambda value: count_text(int(value))),
+    "latency": (lambda row: row.latency_p50_ms, lambda value: f"{number_text(value, 2)} ms"),
 }
 Drawings = dict[str, str]
 _Data = Sequence[Mapping[str, Any]]
@@ -72,27 +74,29 @@ def _svg(chart: alt.TopLevelMixin, prefix: str) -> str:
     return svg.replace(' id="', f' id="{prefix}-').replace("url(#", f"url(#{prefix}-")
 
 
-def _data(rows: _Data) -> alt.Data:
-    return alt.Data(values=[dict(row) for row in rows])
+def _chart(rows: _Data) -> alt.Chart:
+    return alt.Chart({"values": [dict(row) for row in rows]})
 
 
 def _names(field: str, title: str | None = None) -> alt.Y:
-    return alt.Y(f"{field}:N", sort=None, title=title, axis=alt.Axis(ticks=False, domain=False))
+    return alt.Y(f"{field}:N", sort=None, title=title, axis=alt.Axis(ticks=False, domain=False, minExtent=_EXTENT_PX))
 
 
 def _bars(rows: Sequence[Row], name: str) -> alt.TopLevelMixin | None:
     """Return one bar a model, each with its figure."""
-    title, measure, text = _MEASURES[name]
+    measure, text = _MEASURES[name]
     found = [(row.stage, measure(row)) for row in rows]
-    values = [{"stage": stage, "value": value, "text": text(value)} for stage, value in found if value is not None]
+    values: list[dict[str, Any]] = [
+        {"stage": stage, "value": value, "text": text(value)} for stage, value in found if value is not None
+    ]
     if not values:
         return None
-    room = 1.35 * max(float(row["value"]) for row in values)  # for the text behind the longest bar
-    x = alt.X("value:Q", title=title, axis=alt.Axis(labels=False, ticks=False), scale=alt.Scale(domain=[0, room]))
-    base = alt.Chart(_data(values)).encode(y=_names("stage"), x=x)
+    room = _FOR_TEXT * max(row["value"] for row in values)
+    x = alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, room]))
+    base = _chart(values).encode(y=_names("stage"), x=x)
     bars = base.mark_bar(color="var(--bar)", height=14)
     labels = base.mark_text(align="left", dx=5, color="var(--ink)").encode(text="text:N")
-    return (bars + labels).properties(width=_WIDTH_PX, height=_ROW_PX * len(values))
+    return alt.layer(bars, labels).properties(width=_WIDTH_PX, height=_ROW_PX * len(values))
 
 
 def _measured(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -116,12 +120,15 @@ def _accuracies(rows: Sequence[Row]) -> alt.TopLevelMixin | None:
     values = _measured(rows)
     if not values:
         return None
-    base = alt.Chart(_data(values)).encode(y=_names("stage"))
-    scale = alt.Scale(zero=False, padding=12)
-    span = base.mark_rule(color="var(--edge)").encode(x=alt.X("low:Q", title="top-1, %", scale=scale), x2="high:Q")
+    base = _chart(values).encode(y=_names("stage"))
+    ends = [min(row["low"] for row in values), max(row["high"] for row in values)]
+    scale = alt.Scale(domain=[ends[0], ends[0] + _FOR_TEXT * (ends[1] - ends[0])], nice=False)
+    span = base.mark_rule(color="var(--edge)").encode(
+        x=alt.X("low:Q", title="top-1, %", scale=scale, axis=alt.Axis(grid=False)), x2="high:Q"
+    )
     point = base.mark_circle(size=70, color="var(--bar)", opacity=1).encode(x="top1:Q")
-    label = base.mark_text(dy=-9, color="var(--ink)").encode(x="top1:Q", text="text:N")
-    return (span + point + label).properties(width=_WIDTH_PX, height=1.4 * _ROW_PX * len(values))
+    label = base.mark_text(align="left", dx=5, color="var(--ink)").encode(x="high:Q", text="text:N")
+    return alt.layer(span, point, label).properties(width=_WIDTH_PX, height=_ROW_PX * len(values))
 
 
 def _trade(rows: Sequence[Row], cost: str) -> alt.TopLevelMixin | None:
@@ -136,7 +143,7 @@ def _trade(rows: Sequence[Row], cost: str) -> alt.TopLevelMixin | None:
         row |= {"on": row["stage"] in front, "left": row[cost] > middle, "up": place % 2 == 0}
     title = "median latency, ms" if cost == "latency" else "size, KiB"
     x = alt.X(f"{cost}:Q", title=title, scale=alt.Scale(zero=False, padding=24))
-    base = alt.Chart(_data(values)).encode(x=x, y=alt.Y("top1:Q", title="top-1, %"))
+    base = _chart(values).encode(x=x, y=alt.Y("top1:Q", title="top-1, %"))
     scale = alt.Scale(zero=False, padding=18)
     span = base.mark_rule(color="var(--line)", strokeWidth=2).encode(
         y=alt.Y("low:Q", title="top-1, %", scale=scale), y2="high:Q"
@@ -144,7 +151,7 @@ def _trade(rows: Sequence[Row], cost: str) -> alt.TopLevelMixin | None:
     line = base.mark_line(color="var(--good)", strokeDash=[5, 4]).transform_filter("datum.on")
     colour = alt.condition("datum.on", alt.value("var(--good)"), alt.value("var(--edge)"))
     points = base.mark_circle(size=90, opacity=1).encode(color=colour)
-    return alt.layer(span, line, points, *_tags(base)).properties(width=_WIDTH_PX, height=_SCATTER_PX)
+    return alt.layer(span, line, points, *_tags(base)).properties(width=_WIDTH_PX + 40, height=_SCATTER_PX)
 
 
 def _tags(base: alt.Chart) -> list[alt.Chart]:
@@ -161,13 +168,13 @@ def _tags(base: alt.Chart) -> list[alt.Chart]:
 def _recall(changes: Changes) -> alt.TopLevelMixin:
     """Return a line from before to after for each class; losses are drawn as such."""
     values = [_recall_point(row) for row in changes.recall]
-    base = alt.Chart(_data(values)).encode(y=_names("label"))
+    base = _chart(values).encode(y=_names("label"))
     colour = alt.Color("tone:N", scale=None)
     x = alt.X("before:Q", title="recall, %: before (ring) and after (dot)", scale=alt.Scale(zero=False, padding=12))
     line = base.mark_rule(strokeWidth=3).encode(x=x, x2="after:Q", color=colour)
     ring = base.mark_point(size=60, filled=False, color="var(--soft)").encode(x="before:Q")
     dot = base.mark_circle(size=60, opacity=1).encode(x="after:Q", color=colour)
-    return (line + ring + dot).properties(width=_WIDTH_PX, height=0.85 * _ROW_PX * len(values))
+    return alt.layer(line, ring, dot).properties(width=_WIDTH_PX, height=0.85 * _ROW_PX * len(values))
 
 
 def _recall_point(row: ClassRecall) -> dict[str, Any]:
@@ -181,37 +188,36 @@ def _curve(curve: Curve, field: str, title: str) -> alt.TopLevelMixin:
         "epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(padding=8, nice=False)
     )
     y = alt.Y(f"{field}:Q", title=title, scale=alt.Scale(zero=False))
-    line = alt.Chart(_data(values)).mark_line(color="var(--bar)", point=alt.OverlayMarkDef(color="var(--bar)"))
-    return line.encode(x=x, y=y).properties(width=_WIDTH_PX, height=150)
+    line = _chart(values).mark_line(color="var(--bar)", point=alt.OverlayMarkDef(color="var(--bar)"))
+    return line.encode(x=x, y=y).properties(width=_WIDTH_PX + 40, height=150)
 
 
 def _layers(costs: LayerCosts) -> alt.TopLevelMixin:
     """Return one bar for each of the dearest layers, with its divergence."""
     dearest = costs.layers[:_LAYERS]
     values = [{"layer": one.name, "kl": one.kl, "text": digits_text(one.kl)} for one in dearest]
-    room = 1.3 * max((one.kl or 0.0 for one in dearest), default=1.0) or 1.0
-    title = "divergence from the float model, nats"
-    x = alt.X("kl:Q", title=title, axis=alt.Axis(labels=False, ticks=False), scale=alt.Scale(domain=[0, room]))
-    base = alt.Chart(_data(values)).encode(y=_names("layer"), x=x)
+    room = _FOR_TEXT * max((one.kl or 0.0 for one in dearest), default=1.0) or 1.0
+    x = alt.X("kl:Q", axis=None, scale=alt.Scale(domain=[0, room]))
+    base = _chart(values).encode(y=_names("layer"), x=x)
     labels = base.mark_text(align="left", dx=5, color="var(--ink)").encode(text="text:N")
     bars = base.mark_bar(color="var(--bar)", height=12)
-    return (bars + labels).properties(width=_WIDTH_PX, height=0.85 * _ROW_PX * len(values))
+    return alt.layer(bars, labels).properties(width=_WIDTH_PX, height=0.85 * _ROW_PX * len(values))
 
 
 def _cuts(costs: LayerCosts) -> alt.TopLevelMixin:
     """Return a heat map: one row a group, one column a share of its channels, the lost points of top-1 in the cells."""
-    values = [
+    values: list[dict[str, Any]] = [
         {"group": one.name, "keep": cut.keep, "drop": cut.top1_drop_pp, "text": number_text(cut.top1_drop_pp, 1)}
         for one in costs.layers[:_LAYERS]
         for cut in one.cuts
     ]
-    worst = max((float(row["drop"]) for row in values), default=0.0) or 1.0
+    worst = max((row["drop"] for row in values), default=0.0) or 1.0
     for row in values:  # the root shows small drops, which decide
         row["share"] = min(1.0, max(0.0, row["drop"] / worst)) ** 0.5
     x = alt.X("level:O", sort="descending", title="channels kept, in eighths")
-    base = alt.Chart(_data(values)).transform_calculate(level="round(datum.keep * 8)").encode(x=x, y=_names("group"))
+    base = _chart(values).transform_calculate(level="round(datum.keep * 8)").encode(x=x, y=_names("group"))
     cells = base.mark_rect(color="var(--bad)").encode(
         opacity=alt.Opacity("share:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.04, 0.55]))
     )
     labels = base.mark_text(color="var(--ink)").encode(text="text:N")
-    return (cells + labels).properties(width=_WIDTH_PX, height=_ROW_PX * min(len(costs.layers), _LAYERS))
+    return alt.layer(cells, labels).properties(width=_WIDTH_PX, height=_ROW_PX * min(len(costs.layers), _LAYERS))

@@ -159,7 +159,7 @@ def _layers(report: Report, drawings: _Drawings) -> Iterator[str]:
         how = "cut, all others whole" if cut else "rounded to int8, all else float"
         said = f"One layer or group at a time {how}; {costs.images} pictures ({costs.judged_on}), the dearest first."
         name = f"layers-{costs.stage}"
-        caption = "Points of top-1 lost" if cut else "What each layer costs"
+        caption = "Points of top-1 lost" if cut else "Divergence from the float model's answers, nats"
         rows = [(one.name, digits_text(one.kl), number_text(one.top1_drop_pp, 2)) for one in costs.layers]
         yield section(
             f"What each layer costs: {costs.stage}",
@@ -211,6 +211,8 @@ def _stage_cells(report: Report) -> list[tuple[str, ...]]:
 
 def _facts(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in environment.items():
+        if name == "schema_version":
+            continue
         if isinstance(value, Mapping):
             yield name, ", ".join(f"{key} {one}" for key, one in value.items())
         elif isinstance(value, list):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from compress.report.changes import Changes, PictureChange, changes_line
+from compress.report.changes import Changes, PictureChange
 from compress.report.json_report import Report
 from compress.report.markup import details, escape, figures, paragraph, section, table
-from compress.report.table import number_text
+from compress.report.table import RECALL_COLUMNS, changes_line, number_text, recall_cells
 
-_RECALL_COLUMNS = ("class", "pictures", "before %", "after %", "change pp")
 _PAIR_COLUMNS = ("class", "answered with", "before", "after")
 
 
@@ -19,36 +18,24 @@ def change_sections(report: Report, drawings: Mapping[str, str]) -> Iterator[str
     rows = {row.stage: row for row in report.rows}
     for changes in report.changes:
         alike = f"Answers every picture as {', '.join(changes.alike)} does. " if changes.alike else ""
-        name = f"recall-{changes.stage}"
         yield section(
             f"What changed: {changes.stage} beside {report.baseline}",
             paragraph(alike + changes_line(changes, rows.get(changes.stage)) + "."),
-            "<h3>Recall of each class</h3>",
-            figures(drawings, {name: "From the baseline to this model, the largest loss first"}),
-            _recall(changes, folded=name in drawings),
-            "<h3>Confusions that grew or shrank</h3>" if changes.confusions else "",
-            table(
-                _PAIR_COLUMNS,
-                ((one.truth, one.answer, str(one.before), str(one.after)) for one in changes.confusions),
-                2,
-            ),
+            f'<div class="figures"><div>{_recall(changes, drawings)}</div><div>{_confusions(changes)}</div></div>',
             _gallery(changes, Path(report.pictures_folder)),
         )
 
 
-def _recall(changes: Changes, *, folded: bool) -> str:
-    rows = [
-        (
-            one.label,
-            str(one.pictures),
-            number_text(one.before_pct, 2),
-            number_text(one.after_pct, 2),
-            number_text(one.change_pp, 2),
-        )
-        for one in changes.recall
-    ]
-    found = table(_RECALL_COLUMNS, rows)
-    return details("All classes", found) if folded else found
+def _recall(changes: Changes, drawings: Mapping[str, str]) -> str:
+    rows = [recall_cells(one) for one in changes.recall]
+    drawn = figures(drawings, {f"recall-{changes.stage}": "From the baseline to this model, the largest loss first"})
+    found = table(RECALL_COLUMNS, rows)
+    return f"<h3>Recall of each class</h3>\n{drawn}\n{details('All classes', found) if drawn else found}"
+
+
+def _confusions(changes: Changes) -> str:
+    rows = [(one.truth, one.answer, str(one.before), str(one.after)) for one in changes.confusions]
+    return f"<h3>Confusions that grew or shrank</h3>\n{table(_PAIR_COLUMNS, rows, 2) or paragraph('None.', 'soft')}"
 
 
 def _gallery(changes: Changes, folder: Path) -> str:

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from compress.report.changes import Changes
 from compress.report.json_report import GateRow, Report
 from compress.report.siblings import sibling_line
 from compress.report.table import (
     COLUMNS,
     NOT_MEASURED,
+    RECALL_COLUMNS,
     TEXT_COLUMNS,
+    changes_line,
     host_text,
     markdown_table,
+    recall_cells,
     setting_text,
     table_rows,
 )
 
+_WORST_CLASSES = 5
 _GATE_COLUMNS = ("gate", "at", "limit", "value", "result")
 
 
 def to_markdown(report: Report) -> str:
-    """Return the report as Markdown: title, verdict, machine, table, siblings, sensitivity, gates, how to repeat it."""
+    """Return the report as Markdown: verdict, host, table, siblings, changes, sensitivity, gates, how to repeat it."""
     parts = [f"# imgc run `{report.run}`", _verdict(report.gates), _setting(report)]
     parts.append(markdown_table(COLUMNS, table_rows(report), TEXT_COLUMNS))
     if report.siblings:
         lines = [f"- {sibling_line(row)}" for row in report.siblings]
         parts += ["## Against the stock narrower network", "\n".join(lines)]
+    if report.changes:
+        parts += ["## What compression changed", *_changes(report, report.changes[0])]
     if report.sensitivity:
         parts += ["## What each layer costs", "\n".join(f"- [{path}]({path})" for path in report.sensitivity)]
     if report.gates:
@@ -31,6 +38,14 @@ def to_markdown(report: Report) -> str:
         parts += ["## Gates", markdown_table(_GATE_COLUMNS, rows, 2)]
     parts += ["## How to repeat it", _repeat(report)]
     return "\n\n".join(parts) + "\n"
+
+
+def _changes(report: Report, changes: Changes) -> tuple[str, ...]:
+    """Return how the newest model answers beside the baseline, and its classes that lost most."""
+    row = next((row for row in report.rows if row.stage == changes.stage), None)
+    said = f"{changes.stage} beside {report.baseline}: {changes_line(changes, row)}."
+    cells = [recall_cells(one) for one in changes.recall[:_WORST_CLASSES]]
+    return said, markdown_table(RECALL_COLUMNS, cells, 1)
 
 
 def _verdict(gates: tuple[GateRow, ...]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from compress.benchmark.schema import Row
+from compress.report.changes import Changes, ClassRecall
 from compress.report.json_report import Report
 
 COLUMNS = (
@@ -24,6 +25,7 @@ COLUMNS = (
     "images/s",
     "peak MiB",
 )
+RECALL_COLUMNS = ("class", "pictures", "before %", "after %", "change pp")
 TEXT_COLUMNS = 3  # the first ones stand left, the numbers right
 NOT_MEASURED = "-"
 _KIB = 1024
@@ -88,6 +90,26 @@ def setting_text(report: Report) -> str:
         for name in ("n_images", "threads", "batch")
     )
     return f"n = {images} test pictures, {threads} thread(s), batch {batch}, baseline {report.baseline}"
+
+
+def recall_cells(row: ClassRecall) -> tuple[str, ...]:
+    """Return a class's cells in the order of `RECALL_COLUMNS`."""
+    values = (row.before_pct, row.after_pct, row.change_pp)
+    return (row.label, str(row.pictures), *(number_text(value, 2) for value in values))
+
+
+def changes_line(changes: Changes, row: Row | None) -> str:
+    """Return one sentence: how many answers changed, for the better and the worse, and whether chance explains it.
+
+    Args:
+        changes: of a model.
+        row: the model's measurements.
+    """
+    count = f"{changes.changed} of {row.n_images}" if row and row.n_images is not None else str(changes.changed)
+    said = f"{count} pictures answered otherwise: {changes.lost} right answers lost, {changes.gained} gained"
+    if row is None or row.mcnemar_p is None:
+        return said
+    return f"{said}; so uneven a split by chance alone has p = {digits_text(row.mcnemar_p)} (exact McNemar test)"
 
 
 def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]], text_columns: int) -> str:
