@@ -126,9 +126,14 @@ def _recall(answers: Answers, rights: list[tuple[bool, bool]]) -> Iterator[Class
     for index, label in enumerate(answers.labels):
         of_class = [right for right, truth in zip(rights, answers.truth, strict=True) if truth == index]
         if of_class:
-            before, after = (100.0 * sum(right[side] for right in of_class) / len(of_class) for side in (0, 1))
+            before, after = (sum(right[side] for right in of_class) for side in (0, 1))
+            share = 100.0 / len(of_class)
             yield ClassRecall(
-                label=label, pictures=len(of_class), before_pct=before, after_pct=after, change_pp=after - before
+                label=label,
+                pictures=len(of_class),
+                before_pct=before * share,
+                after_pct=after * share,
+                change_pp=(after - before) * share,
             )
 
 

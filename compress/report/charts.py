@@ -188,8 +188,8 @@ def _curve(curve: Curve, field: str, title: str) -> alt.TopLevelMixin:
         "epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(padding=8, nice=False)
     )
     y = alt.Y(f"{field}:Q", title=title, scale=alt.Scale(zero=False))
-    line = _chart(values).mark_line(color="var(--bar)", point=alt.OverlayMarkDef(color="var(--bar)"))
-    return line.encode(x=x, y=y).properties(width=_WIDTH_PX + 40, height=150)
+    line = _chart(values).mark_line(color="var(--bar)", point=alt.OverlayMarkDef(color="var(--bar)")).encode(x=x, y=y)
+    return alt.layer(line).properties(width=_WIDTH_PX + 40, height=150)
 
 
 def _layers(costs: LayerCosts) -> alt.TopLevelMixin:
