@@ -69,7 +69,17 @@ def _svg(chart: alt.TopLevelMixin, prefix: str) -> str:
     axis |= {"domainColor": "var(--edge)", "tickColor": "var(--edge)", "titleFontWeight": "normal"}
     text = {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": _LABEL_PX, "tickCount": 4}
     config = {"aria": False, "background": "transparent", "font": "system-ui, sans-serif", "view": {"stroke": None}}
-    spec = {**chart.to_dict(), "config": {**config, "axis": {**axis, **text}, "text": {"fontSize": 12}}}
+    padding = {
+        "left": 20,
+        "right": 12,
+        "top": 4,
+        "bottom": 4,
+    }  # the reader's font may be wider than the one measured with
+    spec = {
+        **chart.to_dict(),
+        "padding": padding,
+        "config": {**config, "axis": {**axis, **text}, "text": {"fontSize": 12}},
+    }
     svg: str = vl_convert.vegalite_to_svg(spec)
     return svg.replace(' id="', f' id="{prefix}-').replace("url(#", f"url(#{prefix}-")
 
@@ -137,10 +147,10 @@ def _trade(rows: Sequence[Row], cost: str) -> alt.TopLevelMixin | None:
     if not values:
         return None
     front = pareto_front([(row["stage"], row[cost], row["top1"]) for row in values])
-    costs = sorted(row[cost] for row in values)
-    middle = (costs[0] + costs[-1]) / 2
-    for place, row in enumerate(sorted(values, key=lambda row: float(row[cost]))):
-        row |= {"on": row["stage"] in front, "left": row[cost] > middle, "up": place % 2 == 0}
+    values.sort(key=lambda row: float(row[cost]))
+    middle = (values[0][cost] + values[-1][cost]) / 2
+    for place, row in enumerate(values):
+        row |= {"on": row["stage"] in front, "left": row[cost] > middle, "up": _stands_above(values, place, cost)}
     title = "median latency, ms" if cost == "latency" else "size, KiB"
     x = alt.X(f"{cost}:Q", title=title, scale=alt.Scale(zero=False, padding=24))
     base = _chart(values).encode(x=x, y=alt.Y("top1:Q", title="top-1, %"))
@@ -154,8 +164,16 @@ def _trade(rows: Sequence[Row], cost: str) -> alt.TopLevelMixin | None:
     return alt.layer(span, line, points, *_tags(base)).properties(width=_WIDTH_PX + 40, height=_SCATTER_PX)
 
 
+def _stands_above(values: list[dict[str, Any]], place: int, cost: str) -> bool:
+    """Return whether a point is above its nearest neighbour, so that its name goes above and the other's below."""
+    own = values[place]
+    others = [(abs(one[cost] - own[cost]), index) for index, one in enumerate(values) if index != place]
+    nearest = min(others, default=(0.0, place))[1]
+    return (own["top1"], -place) >= (values[nearest]["top1"], -nearest)
+
+
 def _tags(base: alt.Chart) -> list[alt.Chart]:
-    """Return the points' names, to the side that has room, by turns above and below."""
+    """Return the points' names, to the side that has room, and away from the nearest neighbour."""
     return [
         base.mark_text(align="right" if left else "left", dx=-8 if left else 8, dy=-9 if up else 11, color="var(--ink)")
         .encode(text="stage:N")
@@ -214,7 +232,7 @@ def _cuts(costs: LayerCosts) -> alt.TopLevelMixin:
     worst = max((row["drop"] for row in values), default=0.0) or 1.0
     for row in values:  # the root shows small drops, which decide
         row["share"] = min(1.0, max(0.0, row["drop"] / worst)) ** 0.5
-    x = alt.X("level:O", sort="descending", title="channels kept, in eighths")
+    x = alt.X("level:O", sort="descending", title="channels kept, in eighths", axis=alt.Axis(labelAngle=0))
     base = _chart(values).transform_calculate(level="round(datum.keep * 8)").encode(x=x, y=_names("group"))
     cells = base.mark_rect(color="var(--bad)").encode(
         opacity=alt.Opacity("share:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.04, 0.55]))

@@ -156,8 +156,8 @@ def _results(report: Report, drawings: _Drawings) -> str:
 def _layers(report: Report, drawings: _Drawings) -> Iterator[str]:
     for costs in report.layer_costs:
         cut = any(one.cuts for one in costs.layers)
-        how = "cut, all others whole" if cut else "rounded to int8, all else float"
-        said = f"One layer or group at a time {how}; {costs.images} pictures ({costs.judged_on}), the dearest first."
+        how = "One group at a time is cut, all others whole" if cut else "One layer at a time is int8, all else float"
+        said = f"{how}; {costs.images} pictures ({costs.judged_on}), the dearest first."
         name = f"layers-{costs.stage}"
         caption = "Points of top-1 lost" if cut else "Divergence from the float model's answers, nats"
         rows = [(one.name, digits_text(one.kl), number_text(one.top1_drop_pp, 2)) for one in costs.layers]

@@ -52,11 +52,13 @@ def _picture(one: PictureChange, folder: Path) -> str:
     shown = f'<img src="{uri}" alt="{escape(one.path)}">' if uri else '<span class="none">not found</span>'
     return (
         f"<li>{shown}<span>is <b>{escape(one.truth)}</b></span>"
-        f"{_answer(one.before, one.before_confidence, one.truth)}{_answer(one.after, one.after_confidence, one.truth)}"
+        f"{_answer('before', one.before, one.before_confidence, one.truth)}"
+        f"{_answer('after', one.after, one.after_confidence, one.truth)}"
         f'<span class="soft">{escape(one.path)}</span></li>'
     )
 
 
-def _answer(answer: str, confidence: float, truth: str) -> str:
+def _answer(when: str, answer: str, confidence: float, truth: str) -> str:
     tone, sign = ("good", "✓") if answer == truth else ("bad", "✗")
-    return f'<span class="{tone}">{sign} {escape(answer)} {number_text(confidence, 2)}</span>'
+    said = f"{sign} {escape(answer)} {number_text(confidence, 2)}"
+    return f'<span>{when} <b class="{tone}">{said}</b></span>'

@@ -37,7 +37,7 @@ WEAKEST_CONTRAST = """() => {
 }"""
 # of the text in drawings, in pixels of the screen
 SMALLEST_TEXT_PX = """() => Math.min(...[...document.querySelectorAll("svg text")].map((e) =>
-    parseFloat(e.getAttribute("font-size")) * e.getScreenCTM().a))"""
+    parseFloat(e.getAttribute("font-size")) * Math.hypot(e.getScreenCTM().a, e.getScreenCTM().b)))"""
 
 
 @pytest.fixture(scope="module")
