@@ -26,6 +26,7 @@ def to_markdown(report: Report) -> str:
     """Return the report as Markdown: verdict, host, table, siblings, changes, sensitivity, gates, how to repeat it."""
     parts = [f"# imgc run `{report.run}`", _verdict(report.gates), _setting(report)]
     parts.append(markdown_table(COLUMNS, table_rows(report), TEXT_COLUMNS))
+    parts += report.notes
     if report.siblings:
         lines = [f"- {sibling_line(row)}" for row in report.siblings]
         parts += ["## Against the stock narrower network", "\n".join(lines)]
