@@ -49,7 +49,7 @@ def draw(report: Report) -> Drawings:
         charts[f"val-{curve.stage}"] = _curve(curve, "val_top1_pct", "validation top-1, %")
     for costs in report.layer_costs:
         charts[f"layers-{costs.stage}"] = _cuts(costs) if any(one.cuts for one in costs.layers) else _layers(costs)
-    return {name: _svg(chart, f"c{place}") for place, (name, chart) in enumerate(charts.items()) if chart is not None}
+    return {name: _svg(chart) for name, chart in charts.items() if chart is not None}
 
 
 def pareto_front(points: Sequence[tuple[str, float, float]]) -> list[str]:
@@ -63,8 +63,8 @@ def pareto_front(points: Sequence[tuple[str, float, float]]) -> list[str]:
     return front
 
 
-def _svg(chart: alt.TopLevelMixin, prefix: str) -> str:
-    """Return the drawing; the ids in it get a prefix, since several drawings stand in one page."""
+def _svg(chart: alt.TopLevelMixin) -> str:
+    """Return the drawing in the page's colours."""
     axis = {"labelColor": "var(--soft)", "titleColor": "var(--soft)", "gridColor": "var(--line)"}
     axis |= {"domainColor": "var(--edge)", "tickColor": "var(--edge)", "titleFontWeight": "normal"}
     text = {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": _LABEL_PX, "tickCount": 4}
@@ -81,7 +81,7 @@ def _svg(chart: alt.TopLevelMixin, prefix: str) -> str:
         "config": {**config, "axis": {**axis, **text}, "text": {"fontSize": 12}},
     }
     svg: str = vl_convert.vegalite_to_svg(spec)
-    return svg.replace(' id="', f' id="{prefix}-').replace("url(#", f"url(#{prefix}-")
+    return svg
 
 
 def _chart(rows: _Data) -> alt.Chart:
@@ -151,6 +151,7 @@ def _trade(rows: Sequence[Row], cost: str) -> alt.TopLevelMixin | None:
     middle = (values[0][cost] + values[-1][cost]) / 2
     for place, row in enumerate(values):
         row |= {"on": row["stage"] in front, "left": row[cost] > middle, "up": _stands_above(values, place, cost)}
+    values.sort(key=lambda row: bool(row["on"]))  # drawn last, so that no other hides it
     title = "median latency, ms" if cost == "latency" else "size, KiB"
     x = alt.X(f"{cost}:Q", title=title, scale=alt.Scale(zero=False, padding=24))
     base = _chart(values).encode(x=x, y=alt.Y("top1:Q", title="top-1, %"))
@@ -223,19 +224,29 @@ def _layers(costs: LayerCosts) -> alt.TopLevelMixin:
 
 
 def _cuts(costs: LayerCosts) -> alt.TopLevelMixin:
-    """Return a heat map: one row a group, one column a share of its channels, the lost points of top-1 in the cells."""
-    values: list[dict[str, Any]] = [
-        {"group": one.name, "keep": cut.keep, "drop": cut.top1_drop_pp, "text": number_text(cut.top1_drop_pp, 1)}
-        for one in costs.layers[:_LAYERS]
-        for cut in one.cuts
+    """Return a heat map: one row a group, one column a share of its channels, the lost points of top-1 in the cells.
+
+    Of two widths that round to the same eighth the dearer is shown.
+    """
+    dearest = costs.layers[:_LAYERS]
+    drops: dict[tuple[str, int], float] = {}
+    for one in dearest:
+        for cut in one.cuts:
+            cell = (one.name, round(8 * cut.keep))
+            drops[cell] = max(drops.get(cell, cut.top1_drop_pp), cut.top1_drop_pp)
+    worst = max(drops.values(), default=0.0) or 1.0
+    values = [
+        {
+            "group": name,
+            "eighths": eighths,
+            "share": min(1.0, max(0.0, drop / worst)) ** 0.5,  # the root shows small drops, which decide
+            "text": number_text(drop, 1),
+        }
+        for (name, eighths), drop in drops.items()
     ]
-    worst = max((row["drop"] for row in values), default=0.0) or 1.0
-    for row in values:  # the root shows small drops, which decide
-        row["share"] = min(1.0, max(0.0, row["drop"] / worst)) ** 0.5
-    x = alt.X("level:O", sort="descending", title="channels kept, in eighths", axis=alt.Axis(labelAngle=0))
-    base = _chart(values).transform_calculate(level="round(datum.keep * 8)").encode(x=x, y=_names("group"))
-    cells = base.mark_rect(color="var(--bad)").encode(
-        opacity=alt.Opacity("share:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.04, 0.55]))
-    )
+    x = alt.X("eighths:O", sort="descending", title="channels kept, in eighths", axis=alt.Axis(labelAngle=0))
+    base = _chart(values).encode(x=x, y=_names("group"))
+    shade = alt.Opacity("share:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.04, 0.55]))
+    cells = base.mark_rect(color="var(--bad)").encode(opacity=shade)
     labels = base.mark_text(color="var(--ink)").encode(text="text:N")
-    return alt.layer(cells, labels).properties(width=_WIDTH_PX, height=_ROW_PX * min(len(costs.layers), _LAYERS))
+    return alt.layer(cells, labels).properties(width=_WIDTH_PX, height=_ROW_PX * len(dearest))

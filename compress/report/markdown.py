@@ -45,8 +45,8 @@ def _changes(report: Report, changes: Changes) -> tuple[str, ...]:
     """Return how the newest model answers beside the baseline, and its classes that lost most."""
     row = next((row for row in report.rows if row.stage == changes.stage), None)
     said = f"{changes.stage} beside {report.baseline}: {changes_line(changes, row)}."
-    cells = [recall_cells(one) for one in changes.recall[:_WORST_CLASSES]]
-    return said, markdown_table(RECALL_COLUMNS, cells, 1)
+    cells = [recall_cells(one) for one in changes.recall[:_WORST_CLASSES] if one.change_pp < 0]
+    return said, markdown_table(RECALL_COLUMNS, cells, 1) if cells else "No class lost recall."
 
 
 def _verdict(gates: tuple[GateRow, ...]) -> str:
@@ -69,10 +69,9 @@ def _gate_cells(gate: GateRow) -> tuple[str, ...]:
 
 
 def _repeat(report: Report) -> str:
+    commands = "\n".join(report.commands)
     return (
-        "```\n"
-        f"imgc run runs/{report.run}/recipe.resolved.yaml\n"
-        "```\n\n"
-        "Same recipe, seed and data give the same files (sha256 in `report.json`); times differ by machine. Sealed"
-        f" stages are reused: remove `runs/{report.run}` to compute everything anew. `{NOT_MEASURED}`: not measured."
+        f"```\n{commands}\n```\n\n"
+        "Same recipe, seed and data give the same files (sha256 in `report.json`); times differ by machine."
+        f" `{NOT_MEASURED}`: not measured."
     )

@@ -10,6 +10,7 @@ pytest.importorskip("altair")
 
 from compress.report.charts import draw, pareto_front
 from compress.report.json_report import build_report
+from compress.report.layers import CutPoint, LayerCost, LayerCosts
 from tests.report.rich_run import rich_run
 
 
@@ -41,6 +42,15 @@ def test_every_figure_is_drawn_with_the_pages_colours(make_run, tmp_path) -> Non
     assert drawings["top1-latency"].count("<text") > 4
     assert drawings["layers-quantize"].count('fill="var(--bar)"') == 16
     assert drawings["layers-prune"].count('fill="var(--bad)"') == 20
+
+
+def test_of_two_cuts_that_round_alike_the_dearer_is_shown(make_run, tmp_path) -> None:
+    report = build_report(rich_run(make_run, tmp_path / "pictures").path)
+    cuts = (CutPoint(keep=0.5, top1_drop_pp=31.5), CutPoint(keep=0.52, top1_drop_pp=14.25))
+    costs = LayerCosts(stage="prune", images=1, judged_on="train", layers=(LayerCost(name="a", cuts=cuts),))
+    svg = draw(report.model_copy(update={"layer_costs": (costs,)}))["layers-prune"]
+    assert ">31.5<" in svg
+    assert ">14.2<" not in svg
 
 
 def test_what_was_not_measured_is_not_drawn(make_run) -> None:

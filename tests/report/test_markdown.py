@@ -56,6 +56,7 @@ def test_what_compression_changed_is_told_of_the_last_model(make_run, tmp_path) 
     text = to_markdown(report)
     assert "export beside train: 5 of 12 pictures answered otherwise: 4 right answers lost, 1 gained; so uneven" in text
     assert "| shirt & tie | 3 | 66.67 | 33.33 | -33.33 |" in text
+    assert "alert(1)" not in text  # lost nothing
     assert "prune beside" not in text
     assert len(text) < 8_000
 
