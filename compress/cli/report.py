@@ -78,9 +78,10 @@ def show_report(run_dir: Path, *, as_json: bool, as_markdown: bool = False, juni
 def _print_report(run_dir: Path, found: Report) -> None:
     from compress.cli.output import print_table
     from compress.cli.run_files import shown
+    from compress.report.html import NO_CHARTS, has_charts
     from compress.report.siblings import sibling_line
     from compress.report.table import COLUMNS, TEXT_COLUMNS, host_text, row_cells, rows_text, setting_text, table_rows
-    from compress.report.write import MARKDOWN_NAME
+    from compress.report.write import HTML_NAME, MARKDOWN_NAME
 
     print_table(f"run {found.run}", COLUMNS, table_rows(found), left=TEXT_COLUMNS)
     if setting := setting_text(found):
@@ -97,3 +98,6 @@ def _print_report(run_dir: Path, found: Report) -> None:
         verdict = "holds" if gate.passed else "BROKEN"
         typer.echo(f"gate {gate.metric} at {gate.at}: {value}, limit {gate.limit:.10g}: {verdict}")
     typer.echo(f"report: {shown(run_dir / MARKDOWN_NAME)}")
+    typer.echo(f"page: {shown(run_dir / HTML_NAME)}")
+    if not has_charts():
+        typer.echo(NO_CHARTS)

@@ -6,8 +6,9 @@ numbers. The record format and the protobuf are tensorboard's own.
 
 from __future__ import annotations
 
+import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,3 +44,27 @@ def _append(file: BinaryIO, row: Mapping[str, float]) -> None:
     values = [Summary.Value(tag=tag, simple_value=value) for tag, value in row.items() if tag != "epoch"]
     event = Event(wall_time=time.time(), step=int(row["epoch"]), summary=Summary(value=values))
     RecordWriter(file).write(event.SerializeToString())
+
+
+def read_scalars(folder: Path) -> list[dict[str, float]]:
+    """Return one mapping of tag -> value an epoch, with its "epoch"; values as float32 holds them.
+
+    Empty where there is no file. A record that a killed process left unfinished at the end is passed over.
+    """
+    path = folder / EVENTS_FILE
+    data = path.read_bytes() if path.is_file() else b""
+    events = [Event.FromString(record) for record in _records(data)]
+    rows = [(event.step, {value.tag: value.simple_value for value in event.summary.value}) for event in events]
+    return [{"epoch": float(step), **row} for step, row in rows if row]
+
+
+def _records(data: bytes) -> Iterator[bytes]:
+    """Yield the records of a TFRecord file: length in 8 bytes, its check sum in 4, the record, its check sum in 4."""
+    start = 0
+    while start + 12 <= len(data):
+        (length,) = struct.unpack_from("<Q", data, start)
+        end = start + 12 + length
+        if end + 4 > len(data):
+            return
+        yield data[start + 12 : end]
+        start = end + 4

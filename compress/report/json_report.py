@@ -10,7 +10,11 @@ from pydantic import BaseModel, ConfigDict
 
 from compress.benchmark.schema import Bench, Row
 from compress.pipeline.gates import GateResult
+from compress.report.changes import Changes
+from compress.report.curves import Curve
+from compress.report.details import StageRow, read_details
 from compress.report.elsewhere import read_elsewhere
+from compress.report.layers import LayerCosts
 from compress.report.rows import read_run
 from compress.report.siblings import SiblingRow
 
@@ -47,6 +51,15 @@ class Report(BaseModel):
         gates: one for each bound of the recipe.
         sensitivity: files that say what each layer or group of a stage costs; relative to the run.
         elsewhere: the same models measured on other machines.
+        stages: what was done, in run order.
+        environment: the machine and the versions of the newest attempt.
+        recipe: text of the recipe as it was given.
+        commands: what repeats the run, the measurement and the report.
+        curves: one for each stage that trained.
+        layer_costs: one for each stage that measured its sensitivity.
+        pictures_folder: that the paths in `changes` are relative to.
+        changes: each model that answers otherwise than the baseline, the last made first.
+        notes: what is left out, and what would bring it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -60,6 +73,15 @@ class Report(BaseModel):
     gates: tuple[GateRow, ...] = ()
     sensitivity: tuple[str, ...] = ()
     elsewhere: tuple[Bench, ...] = ()
+    stages: tuple[StageRow, ...] = ()
+    environment: dict[str, Any] = {}
+    recipe: str = ""
+    commands: tuple[str, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    layer_costs: tuple[LayerCosts, ...] = ()
+    pictures_folder: str = ""
+    changes: tuple[Changes, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def build_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Report:
@@ -83,4 +105,5 @@ def build_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Re
         gates=tuple(GateRow.model_validate(result) for result in results),
         sensitivity=run.sensitivity,
         elsewhere=read_elsewhere(run_dir),
+        **vars(read_details(run_dir, run.lock, run.baseline)),
     )

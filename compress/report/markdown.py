@@ -5,30 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compress.benchmark.schema import Bench
+from compress.report.changes import Changes
 from compress.report.json_report import GateRow, Report
 from compress.report.siblings import sibling_line
 from compress.report.table import (
     COLUMNS,
     NOT_MEASURED,
+    RECALL_COLUMNS,
     TEXT_COLUMNS,
+    changes_line,
     host_text,
     markdown_table,
+    recall_cells,
     row_cells,
     rows_text,
     setting_text,
     table_rows,
 )
 
+_WORST_CLASSES = 5
 _GATE_COLUMNS = ("gate", "at", "limit", "value", "result")
 
 
 def to_markdown(report: Report) -> str:
-    """Return the report as Markdown: verdict, machine, tables, siblings, gates, other machines, how to repeat it."""
+    """Return the report as Markdown: verdict, tables, siblings, changes, gates, other machines, how to repeat it."""
     parts = [f"# imgc run `{report.run}`", _verdict(report.gates), _setting(report)]
     parts.append(markdown_table(COLUMNS, table_rows(report), TEXT_COLUMNS))
+    parts += report.notes
     if report.siblings:
         lines = [f"- {sibling_line(row)}" for row in report.siblings]
         parts += ["## Against the stock narrower network", "\n".join(lines)]
+    if report.changes:
+        parts += ["## What compression changed", *_changes(report, report.changes[0])]
     if report.sensitivity:
         parts += ["## What each layer costs", "\n".join(f"- [{path}]({path})" for path in report.sensitivity)]
     if report.gates:
@@ -51,6 +59,14 @@ def _elsewhere(benches: Sequence[Bench]) -> list[str]:
     return parts
 
 
+def _changes(report: Report, changes: Changes) -> tuple[str, ...]:
+    """Return how the newest model answers beside the baseline, and its classes that lost most."""
+    row = next((row for row in report.rows if row.stage == changes.stage), None)
+    said = f"{changes.stage} beside {report.baseline}: {changes_line(changes, row)}."
+    cells = [recall_cells(one) for one in changes.recall[:_WORST_CLASSES] if one.change_pp < 0]
+    return said, markdown_table(RECALL_COLUMNS, cells, 1) if cells else "No class lost recall."
+
+
 def _verdict(gates: tuple[GateRow, ...]) -> str:
     if not gates:
         return "The recipe has no gates."
@@ -71,10 +87,9 @@ def _gate_cells(gate: GateRow) -> tuple[str, ...]:
 
 
 def _repeat(report: Report) -> str:
+    commands = "\n".join(report.commands)
     return (
-        "```\n"
-        f"imgc run runs/{report.run}/recipe.resolved.yaml\n"
-        "```\n\n"
-        "Same recipe, seed and data give the same files (sha256 in `report.json`); times differ by machine. Sealed"
-        f" stages are reused: remove `runs/{report.run}` to compute everything anew. `{NOT_MEASURED}`: not measured."
+        f"```\n{commands}\n```\n\n"
+        "Same recipe, seed and data give the same files (sha256 in `report.json`); times differ by machine."
+        f" `{NOT_MEASURED}`: not measured."
     )

@@ -33,6 +33,7 @@ class RunFacts:
         siblings: each pruned model against its stock narrower sibling.
         gates: the gate results that the run wrote; empty when it did not come so far.
         sensitivity: files in which stages say what each layer or group costs; relative to the run.
+        lock: the sealed stages.
     """
 
     name: str
@@ -42,6 +43,7 @@ class RunFacts:
     siblings: tuple[SiblingRow, ...]
     gates: tuple[dict[str, Any], ...]
     sensitivity: tuple[str, ...]
+    lock: RunLock
 
 
 def read_run(run_dir: Path) -> RunFacts:
@@ -59,11 +61,12 @@ def read_run(run_dir: Path) -> RunFacts:
     return RunFacts(
         name=lock.name,
         baseline=newest.baseline if newest else None,
-        host=newest.host if newest else _json(run_dir / ENVIRONMENT_NAME, {}),
+        host=newest.host if newest else read_json(run_dir / ENVIRONMENT_NAME, {}),
         rows=rows,
         siblings=sibling_rows(lock, rows),
-        gates=tuple(_json(run_dir / GATES_NAME, [])),
+        gates=tuple(read_json(run_dir / GATES_NAME, [])),
         sensitivity=tuple(_sensitivity(run_dir, lock)),
+        lock=lock,
     )
 
 
@@ -123,8 +126,12 @@ def _unmeasured(stage: LockedStage) -> Row:
     )
 
 
-def _json(path: Path, default: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a JSON file's value, `default` where there is no file."""
+def read_json(path: Path, default: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a JSON file's value, `default` where there is no file.
+
+    Raises:
+        StageError: the file is damaged.
+    """
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compress.benchmark.schema import Row
+from compress.report.changes import Changes, ClassRecall
 from compress.report.json_report import Report
 
 COLUMNS = (
@@ -24,6 +25,7 @@ COLUMNS = (
     "images/s",
     "peak MiB",
 )
+RECALL_COLUMNS = ("class", "pictures", "before %", "after %", "change pp")
 TEXT_COLUMNS = 3  # the first ones stand left, the numbers right
 NOT_MEASURED = "-"
 _KIB = 1024
@@ -43,16 +45,16 @@ def row_cells(row: Row) -> tuple[str, ...]:
         row.format.value,
         row.precision.value if row.precision else NOT_MEASURED,
         size_text(row.size_bytes),
-        _count(row.params),
-        _count(row.macs),
-        _number(row.top1_pct, 2),
+        count_text(row.params),
+        count_text(row.macs),
+        number_text(row.top1_pct, 2),
         f"{interval[0]:.1f}-{interval[1]:.1f}" if interval else NOT_MEASURED,
-        _number(row.top1_drop_pp, 2),
-        _number(row.agreement_pct, 2),
-        _number(row.latency_p50_ms, 2),
-        _number(row.latency_p95_ms, 2),
-        _number(row.throughput_ips, 0),
-        _number(row.peak_rss_bytes / _KIB / _KIB, 0) if row.peak_rss_bytes is not None else NOT_MEASURED,
+        number_text(row.top1_drop_pp, 2),
+        number_text(row.agreement_pct, 2),
+        number_text(row.latency_p50_ms, 2),
+        number_text(row.latency_p95_ms, 2),
+        number_text(row.throughput_ips, 0),
+        number_text(row.peak_rss_bytes / _KIB / _KIB, 0) if row.peak_rss_bytes is not None else NOT_MEASURED,
     )
 
 
@@ -95,6 +97,26 @@ def rows_text(rows: Sequence[Row], baseline: str | None) -> str:
     return f"n = {images} test pictures, {threads} thread(s), batch {batch}, baseline {baseline}"
 
 
+def recall_cells(row: ClassRecall) -> tuple[str, ...]:
+    """Return a class's cells in the order of `RECALL_COLUMNS`."""
+    values = (row.before_pct, row.after_pct, row.change_pp)
+    return (row.label, str(row.pictures), *(number_text(value, 2) for value in values))
+
+
+def changes_line(changes: Changes, row: Row | None) -> str:
+    """Return one sentence: how many answers changed, for the better and the worse, and whether chance explains it.
+
+    Args:
+        changes: of a model.
+        row: the model's measurements.
+    """
+    count = f"{changes.changed} of {row.n_images}" if row and row.n_images is not None else str(changes.changed)
+    said = f"{count} pictures answered otherwise: {changes.lost} right answers lost, {changes.gained} gained"
+    if row is None or row.mcnemar_p is None:
+        return said
+    return f"{said}; so uneven a split by chance alone has p = {digits_text(row.mcnemar_p)} (exact McNemar test)"
+
+
 def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]], text_columns: int) -> str:
     """Return a Markdown table; all columns after the first `text_columns` stand right."""
     rule = ["---" if index < text_columns else "---:" for index in range(len(header))]
@@ -102,11 +124,17 @@ def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]], text_co
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _number(value: float | None, digits: int) -> str:
+def number_text(value: float | None, digits: int) -> str:
+    """Return a number with a fixed count of decimals, `NOT_MEASURED` where there is none."""
     return NOT_MEASURED if value is None else f"{value:.{digits}f}"
 
 
-def _count(value: int | None) -> str:
+def digits_text(value: float | None) -> str:
+    """Return a number with three digits, whatever its size; `NOT_MEASURED` where there is none."""
+    return NOT_MEASURED if value is None else f"{value:.3g}"
+
+
+def count_text(value: int | None) -> str:
     """Return a count with the suffix k, M or G and three digits."""
     if value is None:
         return NOT_MEASURED

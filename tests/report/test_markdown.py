@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compress.report.json_report import build_report
 from compress.report.markdown import to_markdown
+from tests.report.rich_run import rich_run
 
 GATES = [
     {"metric": "top1_drop_pp", "at": "quantize", "limit": 1.5, "value": 1.0, "passed": True},
@@ -48,3 +49,20 @@ def test_measured_sensitivity_is_named(make_run) -> None:
     (run.path / "02-quantize" / "sensitivity.svg").write_text("<svg/>")
     text = to_markdown(build_report(run.path, []))
     assert "## What each layer costs\n\n- [02-quantize/sensitivity.svg](02-quantize/sensitivity.svg)\n" in text
+
+
+def test_what_compression_changed_is_told_of_the_last_model(make_run, tmp_path) -> None:
+    report = build_report(rich_run(make_run, tmp_path / "pictures").path)
+    text = to_markdown(report)
+    assert "export beside train: 5 of 12 pictures answered otherwise: 4 right answers lost, 1 gained; so uneven" in text
+    assert "| shirt & tie | 3 | 66.67 | 33.33 | -33.33 |" in text
+    assert "alert(1)" not in text  # lost nothing
+    assert "prune beside" not in text
+    assert len(text) < 8_000
+
+
+def test_what_is_left_out_is_said(make_run) -> None:
+    report = build_report(make_run().path)
+    assert report.notes
+    assert all(note in to_markdown(report) for note in report.notes)
+    assert "What compression changed" not in to_markdown(report)

@@ -8,12 +8,13 @@ from compress.report.json_report import Report
 from compress.report.write import write_report
 
 
-def test_both_files_are_written_and_say_the_same(make_run) -> None:
+def test_the_files_are_written_and_say_the_same(make_run) -> None:
     run = make_run()
     report = write_report(run.path)
     assert Report.model_validate_json((run.path / "report.json").read_text()) == report
-    text = (run.path / "report.md").read_text()
-    assert all(row.stage in text for row in report.rows)
+    for name in ("report.md", "report.html"):
+        text = (run.path / name).read_text()
+        assert all(row.stage in text for row in report.rows)
 
 
 def test_json_has_no_nan_and_nulls_where_nothing_was_measured(make_run) -> None:
@@ -31,6 +32,7 @@ def test_json_has_no_nan_and_nulls_where_nothing_was_measured(make_run) -> None:
 def test_writing_again_gives_the_same_bytes(make_run) -> None:
     run = make_run()
     write_report(run.path)
-    before = (run.path / "report.json").read_bytes(), (run.path / "report.md").read_bytes()
+    before = [path.read_bytes() for path in sorted(run.path.glob("report.*"))]
     write_report(run.path)
-    assert ((run.path / "report.json").read_bytes(), (run.path / "report.md").read_bytes()) == before
+    assert [path.read_bytes() for path in sorted(run.path.glob("report.*"))] == before
+    assert len(before) == 3

@@ -1,0 +1,252 @@
+"""A report's figures as SVG, by Altair (Vega-Lite) without a browser.
+
+Colours are the page's CSS variables, so that one drawing serves light and dark. Whatever a drawing says in numbers,
+but for the ticks of its axes, is text of `compress.report.table`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from compress.benchmark.schema import Row
+from compress.report.changes import Changes, ClassRecall
+from compress.report.curves import Curve
+from compress.report.json_report import Report
+from compress.report.layers import LayerCosts
+from compress.report.table import count_text, digits_text, number_text, size_text
+
+_WIDTH_PX, _ROW_PX, _SCATTER_PX = 240, 26, 200
+_EXTENT_PX = 70  # least room for names beside bars, so that all drawings are scaled alike
+_LABEL_PX = 110  # of a stage, class or layer beside its bar
+_LAYERS = 16
+_FOR_TEXT = 1.4  # length of the axis by the longest bar, for the text behind it
+_MEASURES: dict[str, tuple[Callable[[Row], float | None], Callable[[float], str]]] = {
+    "size": (lambda row: row.size_bytes, lambda value: size_text(int(value))),
+    "macs": (lambda row: row.macs, lambda value: count_text(int(value))),
+    "latency": (lambda row: row.latency_p50_ms, lambda value: f"{number_text(value, 2)} ms"),
+}
+Drawings = dict[str, str]
+_Data = Sequence[Mapping[str, Any]]
+
+
+def draw(report: Report) -> Drawings:
+    """Return name -> SVG of every figure that the report has the numbers for.
+
+    Names: size, macs, latency, top1, top1-latency, top1-size, recall-STAGE, loss-STAGE, val-STAGE, layers-STAGE.
+    """
+    charts: dict[str, alt.TopLevelMixin | None] = {name: _bars(report.rows, name) for name in _MEASURES}
+    charts["top1"] = _accuracies(report.rows)
+    for name in ("latency", "size"):
+        charts[f"top1-{name}"] = _trade(report.rows, name)
+    for changes in report.changes:
+        charts[f"recall-{changes.stage}"] = _recall(changes)
+    for curve in report.curves:
+        charts[f"loss-{curve.stage}"] = _curve(curve, "train_loss", "training loss")
+        charts[f"val-{curve.stage}"] = _curve(curve, "val_top1_pct", "validation top-1, %")
+    for costs in report.layer_costs:
+        charts[f"layers-{costs.stage}"] = _cuts(costs) if any(one.cuts for one in costs.layers) else _layers(costs)
+    return {name: _svg(chart) for name, chart in charts.items() if chart is not None}
+
+
+def pareto_front(points: Sequence[tuple[str, float, float]]) -> list[str]:
+    """Return the names of the (name, cost, gain) that no other beats: less cost at no less gain, cheapest first."""
+    front: list[str] = []
+    best = float("-inf")
+    for name, _, gain in sorted(points, key=lambda point: (point[1], -point[2])):
+        if gain > best:
+            front.append(name)
+            best = gain
+    return front
+
+
+def _svg(chart: alt.TopLevelMixin) -> str:
+    """Return the drawing in the page's colours."""
+    axis = {"labelColor": "var(--soft)", "titleColor": "var(--soft)", "gridColor": "var(--line)"}
+    axis |= {"domainColor": "var(--edge)", "tickColor": "var(--edge)", "titleFontWeight": "normal"}
+    text = {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": _LABEL_PX, "tickCount": 4}
+    config = {"aria": False, "background": "transparent", "font": "system-ui, sans-serif", "view": {"stroke": None}}
+    padding = {
+        "left": 20,
+        "right": 12,
+        "top": 4,
+        "bottom": 4,
+    }  # the reader's font may be wider than the one measured with
+    spec = {
+        **chart.to_dict(),
+        "padding": padding,
+        "config": {**config, "axis": {**axis, **text}, "text": {"fontSize": 12}},
+    }
+    svg: str = vl_convert.vegalite_to_svg(spec)
+    return svg
+
+
+def _chart(rows: _Data) -> alt.Chart:
+    return alt.Chart({"values": [dict(row) for row in rows]})
+
+
+def _names(field: str, title: str | None = None) -> alt.Y:
+    return alt.Y(f"{field}:N", sort=None, title=title, axis=alt.Axis(ticks=False, domain=False, minExtent=_EXTENT_PX))
+
+
+def _bars(rows: Sequence[Row], name: str) -> alt.TopLevelMixin | None:
+    """Return one bar a model, each with its figure."""
+    measure, text = _MEASURES[name]
+    found = [(row.stage, measure(row)) for row in rows]
+    values: list[dict[str, Any]] = [
+        {"stage": stage, "value": value, "text": text(value)} for stage, value in found if value is not None
+    ]
+    if not values:
+        return None
+    room = _FOR_TEXT * max(row["value"] for row in values)
+    x = alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, room]))
+    base = _chart(values).encode(y=_names("stage"), x=x)
+    bars = base.mark_bar(color="var(--bar)", height=14)
+    labels = base.mark_text(align="left", dx=5, color="var(--ink)").encode(text="text:N")
+    return alt.layer(bars, labels).properties(width=_WIDTH_PX, height=_ROW_PX * len(values))
+
+
+def _measured(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [
+        {
+            "stage": row.stage,
+            "top1": row.top1_pct,
+            "low": row.top1_ci95_pct[0],
+            "high": row.top1_ci95_pct[1],
+            "latency": row.latency_p50_ms,
+            "size": row.size_bytes / 1024,
+            "text": f"{number_text(row.top1_pct, 2)} %",
+        }
+        for row in rows
+        if row.top1_pct is not None and row.top1_ci95_pct is not None
+    ]
+
+
+def _accuracies(rows: Sequence[Row]) -> alt.TopLevelMixin | None:
+    """Return one point a model with its 95 % interval; the axis does not begin at zero, so there are no bars."""
+    values = _measured(rows)
+    if not values:
+        return None
+    base = _chart(values).encode(y=_names("stage"))
+    ends = [min(row["low"] for row in values), max(row["high"] for row in values)]
+    scale = alt.Scale(domain=[ends[0], ends[0] + _FOR_TEXT * (ends[1] - ends[0])], nice=False)
+    span = base.mark_rule(color="var(--edge)").encode(
+        x=alt.X("low:Q", title="top-1, %", scale=scale, axis=alt.Axis(grid=False)), x2="high:Q"
+    )
+    point = base.mark_circle(size=70, color="var(--bar)", opacity=1).encode(x="top1:Q")
+    label = base.mark_text(align="left", dx=5, color="var(--ink)").encode(x="high:Q", text="text:N")
+    return alt.layer(span, point, label).properties(width=_WIDTH_PX, height=_ROW_PX * len(values))
+
+
+def _trade(rows: Sequence[Row], cost: str) -> alt.TopLevelMixin | None:
+    """Return accuracy against a cost; what is on the Pareto front is filled and joined."""
+    values = [row for row in _measured(rows) if row[cost] is not None]
+    if not values:
+        return None
+    front = pareto_front([(row["stage"], row[cost], row["top1"]) for row in values])
+    values.sort(key=lambda row: float(row[cost]))
+    middle = (values[0][cost] + values[-1][cost]) / 2
+    for place, row in enumerate(values):
+        row |= {"on": row["stage"] in front, "left": row[cost] > middle, "up": _stands_above(values, place, cost)}
+    values.sort(key=lambda row: bool(row["on"]))  # drawn last, so that no other hides it
+    title = "median latency, ms" if cost == "latency" else "size, KiB"
+    x = alt.X(f"{cost}:Q", title=title, scale=alt.Scale(zero=False, padding=24))
+    base = _chart(values).encode(x=x, y=alt.Y("top1:Q", title="top-1, %"))
+    scale = alt.Scale(zero=False, padding=18)
+    span = base.mark_rule(color="var(--line)", strokeWidth=2).encode(
+        y=alt.Y("low:Q", title="top-1, %", scale=scale), y2="high:Q"
+    )
+    line = base.mark_line(color="var(--good)", strokeDash=[5, 4]).transform_filter("datum.on")
+    colour = alt.condition("datum.on", alt.value("var(--good)"), alt.value("var(--edge)"))
+    points = base.mark_circle(size=90, opacity=1).encode(color=colour)
+    return alt.layer(span, line, points, *_tags(base)).properties(width=_WIDTH_PX + 40, height=_SCATTER_PX)
+
+
+def _stands_above(values: list[dict[str, Any]], place: int, cost: str) -> bool:
+    """Return whether a point is above its nearest neighbour, so that its name goes above and the other's below."""
+    own = values[place]
+    others = [(abs(one[cost] - own[cost]), index) for index, one in enumerate(values) if index != place]
+    nearest = min(others, default=(0.0, place))[1]
+    return (own["top1"], -place) >= (values[nearest]["top1"], -nearest)
+
+
+def _tags(base: alt.Chart) -> list[alt.Chart]:
+    """Return the points' names, to the side that has room, and away from the nearest neighbour."""
+    return [
+        base.mark_text(align="right" if left else "left", dx=-8 if left else 8, dy=-9 if up else 11, color="var(--ink)")
+        .encode(text="stage:N")
+        .transform_filter(f"datum.left === {str(left).lower()} && datum.up === {str(up).lower()}")
+        for left in (True, False)
+        for up in (True, False)
+    ]
+
+
+def _recall(changes: Changes) -> alt.TopLevelMixin:
+    """Return a line from before to after for each class; losses are drawn as such."""
+    values = [_recall_point(row) for row in changes.recall]
+    base = _chart(values).encode(y=_names("label"))
+    colour = alt.Color("tone:N", scale=None)
+    x = alt.X("before:Q", title="recall, %: before (ring) and after (dot)", scale=alt.Scale(zero=False, padding=12))
+    line = base.mark_rule(strokeWidth=3).encode(x=x, x2="after:Q", color=colour)
+    ring = base.mark_point(size=60, filled=False, color="var(--soft)").encode(x="before:Q")
+    dot = base.mark_circle(size=60, opacity=1).encode(x="after:Q", color=colour)
+    return alt.layer(line, ring, dot).properties(width=_WIDTH_PX, height=0.85 * _ROW_PX * len(values))
+
+
+def _recall_point(row: ClassRecall) -> dict[str, Any]:
+    tone = "var(--bad)" if row.change_pp < 0 else "var(--good)" if row.change_pp > 0 else "var(--soft)"
+    return {"label": row.label, "before": row.before_pct, "after": row.after_pct, "tone": tone}
+
+
+def _curve(curve: Curve, field: str, title: str) -> alt.TopLevelMixin:
+    values = [point.model_dump() for point in curve.epochs]
+    x = alt.X(
+        "epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(padding=8, nice=False)
+    )
+    y = alt.Y(f"{field}:Q", title=title, scale=alt.Scale(zero=False))
+    line = _chart(values).mark_line(color="var(--bar)", point=alt.OverlayMarkDef(color="var(--bar)")).encode(x=x, y=y)
+    return alt.layer(line).properties(width=_WIDTH_PX + 40, height=150)
+
+
+def _layers(costs: LayerCosts) -> alt.TopLevelMixin:
+    """Return one bar for each of the dearest layers, with its divergence."""
+    dearest = costs.layers[:_LAYERS]
+    values = [{"layer": one.name, "kl": one.kl, "text": digits_text(one.kl)} for one in dearest]
+    room = _FOR_TEXT * max((one.kl or 0.0 for one in dearest), default=1.0) or 1.0
+    x = alt.X("kl:Q", axis=None, scale=alt.Scale(domain=[0, room]))
+    base = _chart(values).encode(y=_names("layer"), x=x)
+    labels = base.mark_text(align="left", dx=5, color="var(--ink)").encode(text="text:N")
+    bars = base.mark_bar(color="var(--bar)", height=12)
+    return alt.layer(bars, labels).properties(width=_WIDTH_PX, height=0.85 * _ROW_PX * len(values))
+
+
+def _cuts(costs: LayerCosts) -> alt.TopLevelMixin:
+    """Return a heat map: one row a group, one column a share of its channels, the lost points of top-1 in the cells.
+
+    Of two widths that round to the same eighth the dearer is shown.
+    """
+    dearest = costs.layers[:_LAYERS]
+    drops: dict[tuple[str, int], float] = {}
+    for one in dearest:
+        for cut in one.cuts:
+            cell = (one.name, round(8 * cut.keep))
+            drops[cell] = max(drops.get(cell, cut.top1_drop_pp), cut.top1_drop_pp)
+    worst = max(drops.values(), default=0.0) or 1.0
+    values = [
+        {
+            "group": name,
+            "eighths": eighths,
+            "share": min(1.0, max(0.0, drop / worst)) ** 0.5,  # the root shows small drops, which decide
+            "text": number_text(drop, 1),
+        }
+        for (name, eighths), drop in drops.items()
+    ]
+    x = alt.X("eighths:O", sort="descending", title="channels kept, in eighths", axis=alt.Axis(labelAngle=0))
+    base = _chart(values).encode(x=x, y=_names("group"))
+    shade = alt.Opacity("share:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.04, 0.55]))
+    cells = base.mark_rect(color="var(--bad)").encode(opacity=shade)
+    labels = base.mark_text(color="var(--ink)").encode(text="text:N")
+    return alt.layer(cells, labels).properties(width=_WIDTH_PX, height=_ROW_PX * len(dearest))

@@ -1,0 +1,221 @@
+"""`report.html`: a run as one file that needs no network and no script, for a phone and a desk, light and dark.
+
+Every number in it, but for the ticks of axes, is one of `report.json`, rounded by `compress.report.table`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from compress.benchmark.schema import Row
+from compress.report.html_changes import change_sections
+from compress.report.json_report import GateRow, Report
+from compress.report.markup import (
+    definitions,
+    details,
+    escape,
+    figures,
+    paragraph,
+    preformatted,
+    section,
+    table,
+)
+from compress.report.siblings import sibling_line
+from compress.report.table import (
+    COLUMNS,
+    TEXT_COLUMNS,
+    count_text,
+    digits_text,
+    host_text,
+    number_text,
+    row_cells,
+    setting_text,
+    size_text,
+    table_rows,
+)
+
+NO_CHARTS = "report.html has no charts: `pip install 'imgc[report]'` brings what draws them"
+_PAGE = Path(__file__).parent / "page"
+_Drawings = Mapping[str, str]
+
+
+def to_html(report: Report) -> str:
+    """Return the report as a page; without the extra `report` it has all tables and says that charts are missing."""
+    drawings = _drawings(report)
+    notes = report.notes if drawings is not None else (f"{NO_CHARTS}.", *report.notes)
+    found = list(_sections(report, drawings or {}))
+    return Template((_PAGE / "report.html").read_text(encoding="utf-8")).substitute(
+        run=escape(report.run),
+        style=(_PAGE / "report.css").read_text(encoding="utf-8"),
+        head="\n".join(part for part in _head(report, notes) if part),
+        sections="\n".join(part for part in found if part),
+    )
+
+
+def has_charts() -> bool:
+    """Return whether what draws charts is installed."""
+    try:
+        import compress.report.charts  # noqa: F401 - asked for, not used
+    except ImportError:
+        return False
+    return True
+
+
+def _drawings(report: Report) -> dict[str, str] | None:
+    if not has_charts():
+        return None
+    from compress.report.charts import draw
+
+    return draw(report)
+
+
+def _head(report: Report, notes: tuple[str, ...]) -> Iterator[str]:
+    yield _verdict(report.gates)
+    yield _from_to(report)
+    if measured := setting_text(report):
+        yield paragraph(f"Measured: {measured}.", "soft")
+        yield paragraph(host_text(report.host), "soft")
+    else:
+        yield paragraph("Not benchmarked yet: `imgc benchmark` measures the models of the run.", "warn")
+    yield from (paragraph(note, "warn") for note in notes)
+
+
+def _verdict(gates: tuple[GateRow, ...]) -> str:
+    if not gates:
+        return paragraph("The recipe has no gates.", "soft")
+    broken = [f"{gate.metric} at {gate.at}" for gate in gates if not gate.passed]
+    if broken:
+        return paragraph(f"Gates broken: {', '.join(broken)}.", "verdict bad")
+    return paragraph("All gates hold.", "verdict good")
+
+
+def _from_to(report: Report) -> str:
+    """Return the baseline's figures and those of the last other model that was measured."""
+    measured = [row for row in report.rows if row.top1_pct is not None]
+    first = next((row for row in measured if row.stage == report.baseline), None)
+    last = next((row for row in reversed(measured) if row.stage != report.baseline), None)
+    if first is None or last is None:
+        return ""
+    before, after = _figures_of(first), _figures_of(last)
+    pairs = [("model", f"{first.stage} → {last.stage}")]
+    pairs += [(name, f"{before[name]} → {after[name]}") for name in before]
+    return definitions(pairs, "tiles")
+
+
+def _figures_of(row: Row) -> dict[str, str]:
+    return {
+        "size": size_text(row.size_bytes),
+        "MACs": count_text(row.macs),
+        "top-1 %": number_text(row.top1_pct, 2),
+        "median ms": number_text(row.latency_p50_ms, 2),
+    }
+
+
+def _sections(report: Report, drawings: _Drawings) -> Iterator[str]:
+    yield _results(report, drawings)
+    yield section("What accuracy costs", _trade_text(drawings), figures(drawings, _TRADES))
+    yield from change_sections(report, drawings)
+    yield from _layers(report, drawings)
+    yield from _training(report, drawings)
+    yield section("Gates", table(("gate", "at", "limit", "value", "result"), map(_gate_cells, report.gates), 2))
+    yield section("Against the stock narrower network", *(paragraph(sibling_line(row)) for row in report.siblings))
+    yield from _elsewhere(report)
+    yield section("Stages", table(("stage", "kind", "reads", "seconds", ""), _stage_cells(report), 3))
+    yield section("Environment", definitions(_facts(report.environment)))
+    yield section("Recipe", preformatted(report.recipe))
+    yield section("How to repeat it", preformatted("\n".join(report.commands)), _REPEAT)
+
+
+_BARS = {
+    "size": "Size of the file",
+    "macs": "Multiply-accumulates of one image",
+    "top1": "Top-1 accuracy, with its 95 % interval",
+    "latency": "Median latency of one call",
+}
+_TRADES = {"top1-latency": "Top-1 against median latency", "top1-size": "Top-1 against size"}
+_REPEAT = paragraph(
+    "Same recipe, seed and data give the same files (sha256 in report.json); times differ by machine.", "soft"
+)
+
+
+def _trade_text(drawings: _Drawings) -> str:
+    if not any(name in drawings for name in _TRADES):
+        return ""
+    return paragraph(
+        "Green and joined: the Pareto front, models that no other beats in both. Upright lines: 95 % intervals.", "soft"
+    )
+
+
+def _results(report: Report, drawings: _Drawings) -> str:
+    return section("Each model of the run", figures(drawings, _BARS), table(COLUMNS, table_rows(report), TEXT_COLUMNS))
+
+
+def _layers(report: Report, drawings: _Drawings) -> Iterator[str]:
+    for costs in report.layer_costs:
+        cut = any(one.cuts for one in costs.layers)
+        how = "One group at a time is cut, all others whole" if cut else "One layer at a time is int8, all else float"
+        said = f"{how}; {costs.images} pictures ({costs.judged_on}), the dearest first."
+        name = f"layers-{costs.stage}"
+        caption = "Points of top-1 lost" if cut else "Divergence from the float model's answers, nats"
+        rows = [(one.name, digits_text(one.kl), number_text(one.top1_drop_pp, 2)) for one in costs.layers]
+        yield section(
+            f"What each layer costs: {costs.stage}",
+            paragraph(said, "soft"),
+            figures(drawings, {name: caption}),
+            details("All layers", table(("layer", "divergence, nats", "top-1 lost, pp"), rows)),
+        )
+
+
+def _training(report: Report, drawings: _Drawings) -> Iterator[str]:
+    for curve in report.curves:
+        rows = [
+            (str(one.epoch), f"{one.train_loss:.4f}", number_text(one.val_top1_pct, 2), f"{one.lr:.2e}")
+            for one in curve.epochs
+        ]
+        captions = {f"loss-{curve.stage}": "Training loss", f"val-{curve.stage}": "Validation accuracy"}
+        yield section(
+            f"Training: {curve.stage}",
+            figures(drawings, captions),
+            details("All epochs", table(("epoch", "loss", "validation top-1 %", "learning rate"), rows)),
+        )
+
+
+def _gate_cells(gate: GateRow) -> tuple[str, ...]:
+    value = "not measured" if gate.value is None else f"{gate.value:.10g}"
+    return (gate.metric, gate.at, f"{gate.limit:.10g}", value, "pass" if gate.passed else "FAIL")
+
+
+def _elsewhere(report: Report) -> Iterator[str]:
+    for bench in report.elsewhere:
+        rows = [row_cells(row) for row in bench.rows]
+        yield section(
+            "On another machine", paragraph(host_text(bench.host), "soft"), table(COLUMNS, rows, TEXT_COLUMNS)
+        )
+
+
+def _stage_cells(report: Report) -> list[tuple[str, ...]]:
+    return [
+        (
+            stage.id,
+            stage.kind,
+            ", ".join(stage.reads.values()) or "photographs",
+            number_text(stage.seconds, 1),
+            "taken from another run" if stage.reused else "",
+        )
+        for stage in report.stages
+    ]
+
+
+def _facts(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in environment.items():
+        if name == "schema_version":
+            continue
+        if isinstance(value, Mapping):
+            yield name, ", ".join(f"{key} {one}" for key, one in value.items())
+        elif isinstance(value, list):
+            yield name, ", ".join(str(one) for one in value)
+        else:
+            yield name, str(value)

@@ -1,0 +1,64 @@
+"""The sections of report.html that say what compression changed: recall, confusions, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from compress.report.changes import Changes, PictureChange
+from compress.report.json_report import Report
+from compress.report.markup import details, escape, figures, paragraph, section, table
+from compress.report.table import RECALL_COLUMNS, changes_line, number_text, recall_cells
+
+_PAIR_COLUMNS = ("class", "answered with", "before", "after")
+
+
+def change_sections(report: Report, drawings: Mapping[str, str]) -> Iterator[str]:
+    """Yield one section for each model that answers otherwise than the baseline."""
+    rows = {row.stage: row for row in report.rows}
+    for changes in report.changes:
+        alike = f"Answers every picture as {', '.join(changes.alike)} does. " if changes.alike else ""
+        yield section(
+            f"What changed: {changes.stage} beside {report.baseline}",
+            paragraph(alike + changes_line(changes, rows.get(changes.stage)) + "."),
+            f'<div class="figures"><div>{_recall(changes, drawings)}</div><div>{_confusions(changes)}</div></div>',
+            _gallery(changes, Path(report.pictures_folder)),
+        )
+
+
+def _recall(changes: Changes, drawings: Mapping[str, str]) -> str:
+    rows = [recall_cells(one) for one in changes.recall]
+    drawn = figures(drawings, {f"recall-{changes.stage}": "From the baseline to this model, the largest loss first"})
+    found = table(RECALL_COLUMNS, rows)
+    return f"<h3>Recall of each class</h3>\n{drawn}\n{details('All classes', found) if drawn else found}"
+
+
+def _confusions(changes: Changes) -> str:
+    rows = [(one.truth, one.answer, str(one.before), str(one.after)) for one in changes.confusions]
+    return f"<h3>Confusions that grew or shrank</h3>\n{table(_PAIR_COLUMNS, rows, 2) or paragraph('None.', 'soft')}"
+
+
+def _gallery(changes: Changes, folder: Path) -> str:
+    if not changes.pictures:
+        return ""
+    items = "\n".join(_picture(one, folder) for one in changes.pictures)
+    return f'<h3>Pictures whose answer changed, the worst first</h3>\n<ul class="pictures">\n{items}\n</ul>'
+
+
+def _picture(one: PictureChange, folder: Path) -> str:
+    from compress.report.thumbnails import thumbnail
+
+    uri = thumbnail(folder / one.path)
+    shown = f'<img src="{uri}" alt="{escape(one.path)}">' if uri else '<span class="none">not found</span>'
+    return (
+        f"<li>{shown}<span>is <b>{escape(one.truth)}</b></span>"
+        f"{_answer('before', one.before, one.before_confidence, one.truth)}"
+        f"{_answer('after', one.after, one.after_confidence, one.truth)}"
+        f'<span class="soft">{escape(one.path)}</span></li>'
+    )
+
+
+def _answer(when: str, answer: str, confidence: float, truth: str) -> str:
+    tone, sign = ("good", "✓") if answer == truth else ("bad", "✗")
+    said = f"{sign} {escape(answer)} {number_text(confidence, 2)}"
+    return f'<span>{when} <b class="{tone}">{said}</b></span>'

@@ -1,0 +1,24 @@
+"""Photographs small enough to stand in a page: data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+from compress.data.decode import BadImageError, decode
+
+_SIDE_PX = 160
+_QUALITY = 70
+
+
+def thumbnail(path: Path) -> str | None:
+    """Return the picture as a JPEG of at most 160 pixels a side in a data URI; None if it cannot be read."""
+    try:
+        picture = decode(path, draft_px=_SIDE_PX)
+    except BadImageError:
+        return None
+    picture.thumbnail((_SIDE_PX, _SIDE_PX))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,58 @@
+"""The drawings."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+pytest.importorskip("altair")
+
+from compress.report.charts import draw, pareto_front
+from compress.report.json_report import build_report
+from compress.report.layers import CutPoint, LayerCost, LayerCosts
+from tests.report.rich_run import rich_run
+
+
+def test_the_front_is_what_no_other_beats_in_both() -> None:
+    points = [
+        ("a", 9.0, 93.0),
+        ("b", 5.0, 91.0),
+        ("c", 6.0, 90.0),
+        ("d", 2.0, 88.0),
+        ("e", 9.5, 93.0),
+        ("f", 2.0, 87.0),
+    ]
+    assert pareto_front(points) == ["d", "b", "a"]
+    assert pareto_front([]) == []
+
+
+def test_every_figure_is_drawn_with_the_pages_colours(make_run, tmp_path) -> None:
+    drawings = draw(build_report(rich_run(make_run, tmp_path / "pictures").path))
+    assert set(drawings) == {
+        *("size", "macs", "latency", "top1", "top1-latency", "top1-size", "recall-export", "recall-prune"),
+        *("loss-train", "val-train", "layers-quantize", "layers-prune"),
+    }
+    for svg in drawings.values():
+        assert svg.startswith("<svg ")
+        texts = re.findall(r"<text[^>]*>", svg)
+        assert texts
+        assert all("var(--" in text for text in texts)
+    assert "2.12 ms" in drawings["latency"]
+    assert drawings["top1-latency"].count("<text") > 4
+    assert drawings["layers-quantize"].count('fill="var(--bar)"') == 16
+    assert drawings["layers-prune"].count('fill="var(--bad)"') == 20
+
+
+def test_of_two_cuts_that_round_alike_the_dearer_is_shown(make_run, tmp_path) -> None:
+    report = build_report(rich_run(make_run, tmp_path / "pictures").path)
+    cuts = (CutPoint(keep=0.5, top1_drop_pp=31.5), CutPoint(keep=0.52, top1_drop_pp=14.25))
+    costs = LayerCosts(stage="prune", images=1, judged_on="train", layers=(LayerCost(name="a", cuts=cuts),))
+    svg = draw(report.model_copy(update={"layer_costs": (costs,)}))["layers-prune"]
+    assert ">31.5<" in svg
+    assert ">14.2<" not in svg
+
+
+def test_what_was_not_measured_is_not_drawn(make_run) -> None:
+    drawings = draw(build_report(make_run(benchmarked=False).path))
+    assert set(drawings) == {"size", "macs"}
