@@ -28,6 +28,7 @@ BODY_READ = "imgc.body_read"  # in the request's state, once its whole body has 
 _DROPPED_BYTES = 1 << 20  # an unread body of at most this size is read and dropped, and the connection lives on
 _WORK = ("/v1/", "/v2/models", "/v2/repository")  # what costs; the page, health and documentation stay open
 KEYED = (*_WORK, "/metrics")
+_EXPOSED = ("X-Request-Id", "X-Model-Version", "Server-Timing", "Retry-After")  # a page elsewhere may read them
 
 
 class Gateway:
@@ -90,7 +91,9 @@ class Gateway:
         """Return an application that pages of the allowed origins may call; preflights are answered before the key."""
         if not self._cors_origins:
             return app
-        return CORSMiddleware(app, allow_origins=self._cors_origins, allow_methods=["*"], allow_headers=["*"])
+        return CORSMiddleware(
+            app, allow_origins=self._cors_origins, allow_methods=["*"], allow_headers=["*"], expose_headers=_EXPOSED
+        )
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

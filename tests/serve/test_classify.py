@@ -203,6 +203,7 @@ def test_a_page_from_elsewhere_may_call_only_when_its_origin_is_given(onnx_file,
         assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, asks["Origin"])
         refused = client.post(URL, content=picture(), headers=asks)
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, asks["Origin"])
+        assert "X-Request-Id" in refused.headers["access-control-expose-headers"], "a script there may read it"
         other = client.post(URL, content=picture(), headers={**asks, "Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in other.headers
         strange = client.options(URL, headers={**asks, "Origin": "https://evil.example"})
