@@ -52,6 +52,10 @@ class ModelFileError(StageError):
     """A model file that is damaged, of an unknown format, or does not carry what we need."""
 
 
+class UndescribedModelError(ModelFileError):
+    """A model file of another tool, which does not say how its images are prepared."""
+
+
 class CheckError(StageError):
     """An exported model that breaks a check; the message names the node, what was found and what is allowed."""
 

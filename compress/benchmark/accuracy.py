@@ -13,10 +13,12 @@ from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
 from compress.data.dataset import Split
 from compress.errors import ImgcError, StageError
+from compress.models.imagenet_labels import is_named
 from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate, expected_calibration_error_pct, mcnemar_p
 from compress.runtime.predictor import Floats, Predictor
 
 Pixels = Callable[[Preprocess], NDArray[np.uint8]]  # -> pixels_NHWC of the pictures, resized and cropped
+_SHOWN = 10  # classes in a message
 _DIGITS = 4  # of a confidence
 
 
@@ -92,12 +94,18 @@ def measure_accuracy(
 
 
 def _check_classes(predictor: Predictor, labels: tuple[str, ...]) -> None:
-    if predictor.spec.labels != labels:
+    spec = predictor.spec
+    taken_in_order = not is_named(spec) and spec.num_classes == len(labels)  # another tool's file knows numbers only
+    if spec.labels != labels and not taken_in_order:
         raise StageError(
-            f"{predictor.path}: has the classes {', '.join(predictor.spec.labels)},"
-            f" the photographs have {', '.join(labels)}",
+            f"{predictor.path}: has the classes {_listed(spec.labels)}, the photographs have {_listed(labels)}",
             hint="measure it with the photographs it was trained on",
         )
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    rest = len(labels) - _SHOWN
+    return ", ".join(labels[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _accuracy(one: Evaluation, reference: Evaluation, truth_N: NDArray[np.int64], labels: tuple[str, ...]) -> Accuracy:

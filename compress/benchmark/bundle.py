@@ -73,11 +73,6 @@ class Bundle:
     split: Split
 
 
-def is_bundle(path: Path) -> bool:
-    """Return whether this is a bundle's folder."""
-    return (path / MANIFEST_NAME).is_file()
-
-
 def open_bundle(folder: Path, *, threads: int = 1) -> Bundle:
     """Return a bundle's models, opened, and its pictures. Every file's SHA-256 is checked before any is opened.
 

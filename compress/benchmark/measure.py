@@ -36,6 +36,7 @@ class Candidate:
         sha256: of the file.
         size_bytes: of the file.
         predictor: the model, with the threads that its calls may use.
+        unasked: why it cannot be asked what it sees, where that is so; its speed is measured all the same.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Candidate:
     sha256: str
     size_bytes: int
     predictor: Predictor
+    unasked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,13 @@ def measure(
     predictors = {one.name: one.predictor for one in candidates}
     pixels = _pixels(split, setting.batch, reporter)
     accuracies = Accuracies()
-    if split is not None and labels is not None:
-        accuracies = measure_accuracy(predictors, baseline, pixels, split, labels, reporter)
     errors = _Errors()
+    if split is not None and labels is not None:
+        asked = {one.name: one.predictor for one in candidates if one.unasked is None}
+        accuracies = measure_accuracy(asked, baseline, pixels, split, labels, reporter)
+        for one in candidates:
+            if one.unasked is not None:
+                errors.add(one.name, one.unasked)
     for name, text in accuracies.errors.items():
         errors.add(name, text)
     images = {name: _images(one, pixels, setting.batch) for name, one in predictors.items()}
@@ -166,7 +172,9 @@ def _peaks(candidates: Sequence[Candidate], setting: Setting, errors: _Errors, r
         for one in candidates:
             path, threads = Path(one.predictor.path), one.predictor.threads
             try:
-                peaks[one.name] = peak_rss_bytes(path, threads=threads, batch=setting.batch)
+                peaks[one.name] = peak_rss_bytes(
+                    path, threads=threads, batch=setting.batch, preprocess=one.predictor.spec.preprocess
+                )
             except StageError as error:
                 errors.add(one.name, error.message)
             advance(1, one.name)

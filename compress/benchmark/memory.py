@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from compress.core.preprocess import Preprocess
 from compress.errors import StageError
 from compress.runtime.predictor import open_predictor
 
@@ -18,15 +19,18 @@ _CALLS = 5
 _TIMEOUT_S = 300
 
 
-def peak_rss_bytes(path: Path, *, threads: int = 1, batch: int = 1) -> int:
+def peak_rss_bytes(path: Path, *, threads: int = 1, batch: int = 1, preprocess: Preprocess | None = None) -> int:
     """Return the peak resident memory, in bytes, of a new process that opens the model and predicts a few times.
 
     Python, NumPy and the runtime's library are part of it: it is what a machine needs to serve the model.
+    `preprocess` is for a file of another tool, as in `open_predictor`.
 
     Raises:
         StageError: the process failed; the last line it wrote says why.
     """
     command = [sys.executable, "-m", "compress.benchmark.memory", str(path), str(threads), str(batch)]
+    if preprocess is not None:
+        command.append(preprocess.model_dump_json())
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - our own module
     except subprocess.TimeoutExpired as error:
@@ -57,8 +61,9 @@ def _ru_maxrss_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, the others KiB
 
 
-def _main(path: str, threads: str, batch: str) -> None:
-    predictor = open_predictor(Path(path), threads=int(threads))
+def _main(path: str, threads: str, batch: str, preprocess: str = "") -> None:
+    known = Preprocess.model_validate_json(preprocess) if preprocess else None
+    predictor = open_predictor(Path(path), threads=int(threads), preprocess=known)
     images_NCHW = np.zeros((int(batch), *predictor.spec.input_chw), dtype=np.float32)
     for _ in range(_CALLS):
         predictor.predict(images_NCHW)

@@ -1,4 +1,4 @@
-"""`imgc benchmark`: the measurements of a run's models as one more stage, and two measurements side by side."""
+"""`imgc benchmark`: of a run's models as one more stage, of files, of a bundle; and two measurements side by side."""
 
 from __future__ import annotations
 
@@ -7,9 +7,37 @@ from typing import Annotated
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, Data, Device, Junit, Run, RunsDir, Set, reporter_of
+from compress.cli.options import (
+    RUNS,
+    AsJson,
+    Data,
+    Device,
+    Junit,
+    PreprocessText,
+    Run,
+    RunsDir,
+    Set,
+    parse_preprocess,
+    reporter_of,
+)
 from compress.cli.scenarios import P99, Out, ScenarioName, ScenarioOptions, Seconds, Url, run_scenarios
 from compress.errors import UsageError
+
+# What is measured decides which options mean something; any other one is refused, never silently ignored.
+_OPTIONS = {
+    "--compare": {"compare", "fail_on", "junit"},
+    "--scenario": {"models", "scenario", "p99_ms", "seconds", "url", "data", "threads", "out"},
+    "a bundle": {"models", "threads", "batch", "out"},
+    "files": {"models", "data", "baseline", "threads", "batch", "preprocess", "profile", "out"},
+    "a run": {"run", "data", "sets", "device", "runs_dir", "baseline", "threads"},
+}
+_HINTS = {
+    "--compare": "imgc benchmark --compare OLD NEW --fail-on latency_p50_ms:+5%",
+    "--scenario": "imgc benchmark MODEL --scenario all",
+    "a bundle": "imgc benchmark BUNDLE --out bench.json",
+    "files": "imgc benchmark FILE... --data PHOTOS --out bench.json",
+    "a run": "imgc benchmark --run NAME; other options are set by: --set KEY=VALUE",
+}
 
 
 def benchmark(
@@ -17,8 +45,9 @@ def benchmark(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]",
-            help="A folder that `imgc bundle` packed, or with --scenario a model file. Default: the run.",
+            metavar="[MODEL]...",
+            help="Files (.onnx, .tflite, .safetensors) of any tool, timm:NAME or torchvision:NAME (random weights); or "
+            "one folder that `imgc bundle` packed. Default: the models of the run.",
         ),
     ] = None,
     scenario: ScenarioName = None,
@@ -27,9 +56,14 @@ def benchmark(
     url: Url = None,
     out: Out = None,
     baseline: Annotated[
-        str | None, typer.Option(metavar="STAGE", help="Stage that drops are measured against.")
+        str | None, typer.Option(metavar="STAGE", help="Stage or file that drops are measured against.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of each runtime.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=256, help="Threads of each runtime.")] = None,
+    batch: Annotated[int, typer.Option(min=1, max=256, help="For files: pictures in one timed call.")] = 1,
+    preprocess: PreprocessText = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="For files: what each operator takes, and which are not delegated.")
+    ] = False,
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(metavar="OLD NEW", help="Measure nothing: compare two bench.json files."),
@@ -49,36 +83,61 @@ def benchmark(
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Measure accuracy, size, latency and memory of a run's models."""
-    if compare is not None:
+    """Measure accuracy, size, latency and memory: of a run's models, of any files, or of a bundle; or compare two."""
+    mode = _mode(compare, scenario, models)
+    _refuse_others(ctx, mode)
+    if mode == "--compare" and compare is not None:
         from compress.cli.compare import compare_files
 
         compare_files(*compare, fail_on or [], junit=junit, as_json=as_json)
-        return
-    if fail_on or junit:
-        raise UsageError("--fail-on and --junit belong to --compare", hint="imgc benchmark --compare OLD NEW ...")
-    if scenario is not None:
+    elif mode == "--scenario" and scenario is not None:
         options = ScenarioOptions(scenario, models or [], data, p99_ms, seconds, url, threads or 1, out)
         run_scenarios(ctx, options, as_json=as_json)
-        return
-    if models:
-        _bundle(ctx, Path(models[0]), out or Path("bench.json"), threads or 1, as_json=as_json)
-        return
-    if url or out:
-        given = "--url" if url else "--out"
-        raise UsageError(f"{given}: goes with --scenario", hint="imgc benchmark MODEL --scenario all")
-    from compress.cli.execute import add_stage
-    from compress.cli.one_stage import StageRequest
+    elif mode == "a bundle" and models:
+        _bundle(ctx, Path(models[0]), out or Path("bench.json"), threads or 1, batch, as_json=as_json)
+    elif mode == "files" and models:
+        from compress.cli.benchmark_files import FilesOptions, benchmark_files
 
-    knobs = {"baseline": baseline, "threads": threads}
-    add_stage(ctx, StageRequest("benchmark", knobs, None, sets or [], run, data, runs_dir, device), as_json=as_json)
+        prepare = parse_preprocess(preprocess)
+        asked = FilesOptions(models, data, baseline, threads or 1, batch, prepare, profile, out)
+        benchmark_files(asked, reporter_of(ctx), as_json=as_json)
+    else:
+        from compress.cli.execute import add_stage
+        from compress.cli.one_stage import StageRequest
+
+        knobs = {"baseline": baseline, "threads": threads}
+        add_stage(ctx, StageRequest("benchmark", knobs, None, sets or [], run, data, runs_dir, device), as_json=as_json)
 
 
-def _bundle(ctx: typer.Context, folder: Path, out: Path, threads: int, *, as_json: bool) -> None:
+def _mode(compare: object, scenario: object, models: list[str] | None) -> str:
+    if compare is not None:
+        return "--compare"
+    if scenario is not None:
+        return "--scenario"
+    if not models:
+        return "a run"
+    return "a bundle" if Path(models[0]).is_dir() else "files"
+
+
+def _refuse_others(ctx: typer.Context, mode: str) -> None:
+    """Raise UsageError for an option on the command line that means nothing to what is measured."""
+    for option in ctx.command.params:
+        source = ctx.get_parameter_source(option.name or "")
+        given = source is not None and source.name == "COMMANDLINE"
+        if given and option.name not in (*_OPTIONS[mode], "as_json"):
+            owners = [owner for owner, names in _OPTIONS.items() if option.name in names]
+            raise UsageError(
+                f"{option.opts[0]} does not go with {mode}; it belongs to {' or '.join(owners)}", hint=_HINTS[owners[0]]
+            )
+
+
+def _bundle(ctx: typer.Context, folder: Path, out: Path, threads: int, batch: int, *, as_json: bool) -> None:
     from compress.benchmark.config import BenchmarkConfig
     from compress.cli.bundle import benchmark_bundle
     from compress.runtime.latency import Timing
 
     usual = BenchmarkConfig()
     timing = Timing(warmup=usual.warmup, repeats=usual.repeats, budget_s=usual.budget_s)
-    benchmark_bundle(folder, out, threads=threads, batch=1, timing=timing, reporter=reporter_of(ctx), as_json=as_json)
+    benchmark_bundle(
+        folder, out, threads=threads, batch=batch, timing=timing, reporter=reporter_of(ctx), as_json=as_json
+    )

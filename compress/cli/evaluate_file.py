@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from compress.core.preprocess import Preprocess
-from compress.core.spec import ModelSpec
 from compress.core.stage import Reporter
 from compress.data.dataset import Split
 from compress.data.labelled import load_labelled_folder
 from compress.data.pixel_cache import evaluation_pixels
-from compress.errors import BackendMissingError, UsageError
-from compress.models.imagenet_labels import labels_for, numbers
+from compress.errors import UsageError
+from compress.models.imagenet_labels import classes_of
 from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate
 from compress.runtime.predictor import Predictor, open_predictor
 
@@ -60,20 +59,9 @@ def evaluate_file(
             f"--baseline {baseline}: knows {other.spec.num_classes} classes, {file} knows {model.spec.num_classes}",
             hint="compare models of the same classes",
         )
-    labels, named = _labels(model.spec)
+    labels, named = classes_of(model.spec)
     split = load_labelled_folder(data, labels, named=named, reporter=reporter)
     return Compared(model, measured(model, split), other, measured(other, split) if other else None)
-
-
-def _labels(spec: ModelSpec) -> tuple[tuple[str, ...], bool]:
-    """Return the model's classes, and whether they are names; 1000 classes without names are ImageNet's."""
-    if spec.labels != numbers(spec.num_classes):
-        return spec.labels, True
-    try:
-        labels = labels_for(spec.num_classes)
-    except BackendMissingError:  # the names come with torchvision; indices do without
-        return spec.labels, False
-    return labels, labels != spec.labels
 
 
 def as_json_data(found: Compared) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from compress.errors import missing_backend
+from compress.core.spec import ModelSpec
+from compress.errors import BackendMissingError, missing_backend
 
 
 def imagenet_labels() -> tuple[str, ...]:
@@ -36,3 +37,19 @@ def told_apart(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names, those that occur more than once with their index."""
     counts = Counter(names)
     return tuple(f"{name} ({index})" if counts[name] > 1 else name for index, name in enumerate(names))
+
+
+def classes_of(spec: ModelSpec) -> tuple[tuple[str, ...], bool]:
+    """Return a model's classes, and whether they are names; 1000 classes without names are ImageNet's."""
+    if is_named(spec):
+        return spec.labels, True
+    try:
+        labels = labels_for(spec.num_classes)
+    except BackendMissingError:  # the names come with torchvision; indices do without
+        return spec.labels, False
+    return labels, labels != spec.labels
+
+
+def is_named(spec: ModelSpec) -> bool:
+    """Return whether somebody named the classes."""
+    return spec.labels != numbers(spec.num_classes)

@@ -38,10 +38,18 @@ def library_model(
         ModelFileError: the weights are damaged, or of another architecture or number of classes.
         BackendMissingError: the library is not installed.
     """
+    model, spec = untrained_library_model(arch, labels, input_px)
+    load_strictly(model, weights, arch)
+    return model.eval(), spec
+
+
+def untrained_library_model(
+    arch: str, labels: Sequence[str], input_px: int | None = None
+) -> tuple[nn.Module, ModelSpec]:
+    """Return a library's network with random weights and its spec; arguments and errors as `library_model`."""
     library, _, name = arch.partition(":")
     build = {"timm": _timm_net, "torchvision": _torchvision_net}[library]
     model, published = build(name, len(labels), input_px)
-    load_strictly(model, weights, arch)
     crop_px = input_px or published["crop_px"]
     if published["interpolation"] not in _FILTERS:
         raise UsageError(
@@ -54,8 +62,7 @@ def library_model(
         mean=published["mean"],
         std=published["std"],
     )
-    spec = ModelSpec(arch=arch, labels=tuple(labels), input_chw=(3, crop_px, crop_px), preprocess=preprocess)
-    return model.eval(), spec
+    return model, ModelSpec(arch=arch, labels=tuple(labels), input_chw=(3, crop_px, crop_px), preprocess=preprocess)
 
 
 def _library(name: str) -> Any:  # noqa: ANN401 - an untyped library

@@ -78,11 +78,10 @@ class OnnxPredictor:
         return self._run(padded)[: len(images_NCHW)]
 
 
-def _session(path: Path, threads: int, content: bytes | None) -> tuple[Any, str]:
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise missing_backend("onnxruntime", "serve") from error
+def session_options(threads: int) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    """Return the options of every session of ours: so many threads, which do not spin, and exact int8 kernels."""
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -91,9 +90,18 @@ def _session(path: Path, threads: int, content: bytes | None) -> tuple[Any, str]
     if saturates_u8s8():
         # Without it, two products are added in 16 bits and clipped: wrong sums where weights and activations are large.
         options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def _session(path: Path, threads: int, content: bytes | None) -> tuple[Any, str]:
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise missing_backend("onnxruntime", "serve") from error
     try:
         model = str(path) if content is None else content
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]), ort.__version__
+        session = ort.InferenceSession(model, session_options(threads), providers=["CPUExecutionProvider"])
+        return session, ort.__version__
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         raise damaged(path, "ONNX", error, content) from error
 

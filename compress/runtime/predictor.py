@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from compress.core.formats import Format, Precision, format_of
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
-from compress.errors import ModelFileError, StageError, UsageError
+from compress.errors import ModelFileError, StageError, UndescribedModelError, UsageError
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -90,7 +90,8 @@ def open_predictor(
 
     Raises:
         UsageError: `threads` is below 1.
-        ModelFileError: the file is missing, empty, damaged, of an unknown format, or says nothing of its preprocessing.
+        ModelFileError: the file is missing, empty, damaged, of an unknown format, or (UndescribedModelError) says
+            nothing of its preprocessing.
         BackendMissingError: the library for this format is not installed.
     """
     if threads < 1:
@@ -168,9 +169,9 @@ def foreign_spec(
     )
 
 
-def no_preprocess(path: Path) -> ModelFileError:
+def no_preprocess(path: Path) -> UndescribedModelError:
     """Return the error for a file that does not say how its images are prepared."""
-    return ModelFileError(
+    return UndescribedModelError(
         f"{path}: made by another tool; it does not say how images are to be prepared (no 'imgc.spec' in its metadata)",
         hint="export it with imgc, or give its preprocessing (size, mean, std)",
     )

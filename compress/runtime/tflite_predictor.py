@@ -26,7 +26,7 @@ from compress.runtime.predictor import (
 
 _IDENTIFIER = b"TFL3"  # bytes 4..8 of every TFLite flatbuffer
 _QUANTIZED = (np.int8, np.uint8)
-_DELEGATE_OP = "DELEGATE"
+DELEGATE_OP = "DELEGATE"
 
 
 class TflitePredictor:
@@ -174,4 +174,4 @@ def _spec_in(path: Path, content: bytes | None) -> ModelSpec | None:
 
 def _partitions(interpreter: Any) -> int:  # noqa: ANN401 - LiteRT ships no types
     """Return how many delegate nodes the graph holds after XNNPACK took its share."""
-    return sum(op["op_name"] == _DELEGATE_OP for op in interpreter._get_ops_details())
+    return sum(op["op_name"] == DELEGATE_OP for op in interpreter._get_ops_details())

@@ -66,9 +66,9 @@ def test_a_gate_that_could_judge_nothing_does_not_pass(imgc: Imgc, folder: Path)
     [
         (["--compare", "old.json", "absent.json"], "absent.json: cannot be read"),
         (["--compare", "old.json", "old.json", "--fail-on", "latency_p50:+5%"], "did you mean 'latency_p50_ms'"),
-        (["--fail-on", "latency_p50_ms:+5%"], "belong to --compare"),
-        (["--junit", "x.xml"], "belong to --compare"),
-        (["absent"], "is no bundle"),
+        (["--fail-on", "latency_p50_ms:+5%"], "belongs to --compare"),
+        (["--junit", "x.xml"], "belongs to --compare"),
+        (["."], "is no bundle"),
     ],
 )
 def test_mistakes(imgc: Imgc, folder: Path, arguments: list[str], words: str):

@@ -65,8 +65,6 @@ def test_without_photographs_pictures_are_generated_and_it_is_said(imgc, model):
         (["model.safetensors", "--scenario", "server"], 2, "cannot be served"),
         (["--scenario", "server", "--url", "https://pi"], 2, "not an address"),
         (["--scenario", "server", "--url", f"http://127.0.0.1:{free_port()}"], 4, "gave no answer"),
-        (["model.onnx"], 2, "model.onnx: goes with --scenario"),
-        (["--url", "http://pi"], 2, "--url: goes with --scenario"),
         (["model.onnx", "--scenario", "offline", "--url", "http://pi"], 2, "asks no server"),
         (["model.onnx", "--scenario", "offline", "--data", "empty"], 2, "no pictures"),
     ],
