@@ -97,6 +97,8 @@ class Draft:
 
 def recipe_text(draft: Draft, weights: str) -> str:
     """Return the recipe's YAML: the whole chain, with a comment for each choice."""
+    from compress.recipe.epochs import epochs_for
+
     epochs = epochs_for(draft.n_train, fresh=draft.weights == "none")
     data = ", ".join(f"{key}: {json.dumps(value)}" for key, value in draft.data.items())
     return _TEMPLATE.format(
@@ -163,12 +165,6 @@ stages:  # run from top to bottom; each reads the newest model above it
 # gates:
 #   - {{metric: top1_drop_pp, at: quantize, max: 2.0}}
 """
-
-
-def epochs_for(n_train: int, *, fresh: bool) -> int:
-    """Return how often to see the training pictures: few pictures or no pretrained weights need more passes."""
-    wanted, least, most = (60_000, 15, 60) if fresh else (18_000, 6, 30)
-    return min(most, max(least, wanted // max(1, n_train)))
 
 
 def slug(text: str) -> str:

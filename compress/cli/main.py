@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from compress.cli import benchmark, bundle, data, doctor, init, models, recipes, report, serve, shrink_stages, stages
+from compress.cli import (
+    benchmark,
+    bundle,
+    data,
+    doctor,
+    init,
+    models,
+    recipes,
+    report,
+    serve,
+    shrink_stages,
+    stages,
+    tune,
+)
 from compress.cli.errors import ImgcGroup
 from compress.cli.follow import leave_to_first
 from compress.cli.options import Settings
@@ -71,6 +84,7 @@ app.command("inspect")(models.inspect)
 app.command("report")(report.report)
 app.command("bundle")(bundle.bundle)
 app.command("serve")(serve.serve)
+app.command("tune")(tune.tune)
 
 app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ from compress.recipe.dump import dump_yaml
 from compress.recipe.load import LoadedRecipe
 from compress.recipe.plan import Plan, PlannedStage, plan
 
+Watch = Callable[[RunLock], None]
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -63,6 +65,7 @@ def run_recipe(
     reporter: Reporter | None = None,
     device: str = "cpu",
     deterministic: bool = False,
+    watch: Watch | None = None,
 ) -> RunResult:
     """Carry out a recipe in `runs_dir/name`; a stage whose work is already sealed is not done again.
 
@@ -75,6 +78,8 @@ def run_recipe(
         reporter: where progress is told.
         device: where torch computes, such as "cpu" or "cuda".
         deterministic: whether torch refuses what may give other bits each time.
+        watch: called with the sealed stages before each stage that has to be executed. What it raises ends the run;
+            a later one goes on from there.
 
     Raises:
         RecipeError: the recipe cannot be planned.
@@ -90,18 +95,27 @@ def run_recipe(
         write_text(run_dir / RESOLVED_NAME, dump_yaml(planned.resolved()))
         write_json(run_dir / ENVIRONMENT_NAME, environment(device))
         point_latest(run_dir)
-        return _Runner(planned, run_dir, reporter or SilentReporter(), device, deterministic).run()
+        return _Runner(planned, run_dir, reporter or SilentReporter(), device, deterministic, watch).run()
 
 
 class _Runner:
     """One attempt at one run."""
 
-    def __init__(self, planned: Plan, run_dir: Path, reporter: Reporter, device: str, deterministic: bool) -> None:
+    def __init__(
+        self,
+        planned: Plan,
+        run_dir: Path,
+        reporter: Reporter,
+        device: str,
+        deterministic: bool,
+        watch: Watch | None,
+    ) -> None:
         self._plan = planned
         self._run_dir = run_dir
         self._reporter = reporter
         self._device = device
         self._deterministic = deterministic
+        self._watch = watch
         self._fingerprint = lazy_fingerprint(planned.data, planned.seed, reporter)
         self._artifacts: dict[str, Artifact] = {}
         self._lock = self._lock_so_far()
@@ -116,6 +130,8 @@ class _Runner:
             if self._reuse(stage, parts):
                 reused.append(stage.id)
             else:
+                if self._watch is not None:
+                    self._watch(self._lock.first(stage.index - 1))
                 self._execute(stage, inputs, parts)
         self._record_only_the_plan()
         gates = check_gates(self._plan.gates, self._lock, self._run_dir)

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import Result
 
-from compress.cli.init import Draft, data_block, epochs_for, recipe_text, slug
+from compress.cli.init import Draft, data_block, recipe_text, slug
+from compress.recipe.epochs import epochs_for
 from compress.models.build import build_model, new_spec
 from compress.recipe.load import load_recipe
 from compress.recipe.plan import plan

@@ -1,0 +1,123 @@
+"""What is wanted of a model, which of the models found comes nearest, and which are the best trade-offs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Goal(BaseModel):
+    """Upper bounds; None bounds nothing.
+
+    Attributes:
+        max_size_bytes: of the file.
+        max_latency_ms: median of one picture on one thread.
+        max_drop_pp: of top-1 against the same network in float before it was pruned, in percentage points.
+        max_memory_bytes: for all tensors that live at once, see `compress.runtime.arena`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_size_bytes: int | None = None
+    max_latency_ms: float | None = None
+    max_drop_pp: float | None = None
+    max_memory_bytes: int | None = None
+
+
+class Point(BaseModel):
+    """A model that was made, judged on the validation pictures.
+
+    Attributes:
+        name: of its run.
+        n_images: validation pictures.
+        top1_pct: of the file that would be shipped.
+        drop_pp: `top1_pct` of its float network less that.
+        size_bytes: of the file.
+        latency_ms: median of one picture on one thread, measured here or estimated for the device.
+        memory_bytes: of all tensors that live at once; None where it is not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    n_images: int
+    top1_pct: float
+    drop_pp: float
+    size_bytes: int
+    latency_ms: float
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A bound that a model breaks.
+
+    Attributes:
+        limit: the bound's name in `Goal`.
+        allowed: the bound.
+        found: what the model has.
+        excess: by how much more, as a share of the bound; of a drop, per point.
+    """
+
+    limit: str
+    allowed: float
+    found: float
+    excess: float
+
+
+def misses(point: Point, goal: Goal) -> list[Miss]:
+    """Return the bounds that a model breaks."""
+    pairs = (
+        ("max_size_bytes", goal.max_size_bytes, point.size_bytes),
+        ("max_latency_ms", goal.max_latency_ms, point.latency_ms),
+        ("max_memory_bytes", goal.max_memory_bytes, point.memory_bytes),
+    )
+    found = [
+        Miss(limit, allowed, value, value / allowed - 1)
+        for limit, allowed, value in pairs
+        if allowed is not None and value is not None and value > allowed
+    ]
+    if goal.max_drop_pp is not None and point.drop_pp > goal.max_drop_pp:
+        found.append(Miss("max_drop_pp", goal.max_drop_pp, point.drop_pp, point.drop_pp - goal.max_drop_pp))
+    return found
+
+
+def choose(points: Sequence[Point], goal: Goal) -> Point | None:
+    """Return the model of the greatest top-1 among those within the goal, of equals the smaller; None if none is."""
+    within = [point for point in points if not misses(point, goal)]
+    return max(within, key=lambda one: (one.top1_pct, -one.size_bytes, -one.latency_ms), default=None)
+
+
+def nearest(points: Sequence[Point], goal: Goal) -> Point | None:
+    """Return the model that breaks the goal least, summed over its bounds; of equals the one of greater top-1."""
+    return min(
+        points,
+        key=lambda one: (sum(miss.excess for miss in misses(one, goal)), -one.top1_pct),
+        default=None,
+    )
+
+
+def ways_out(points: Sequence[Point], goal: Goal) -> list[tuple[Miss, Point]]:
+    """Return for each bound, where that is enough, the model that needs least of it to give while the others hold."""
+    found = []
+    for limit, allowed in goal.model_dump().items():
+        if allowed is None:
+            continue
+        rest = [one for one in points if not misses(one, goal.model_copy(update={limit: None}))]
+        broken = [(miss, one) for one in rest for miss in misses(one, goal) if miss.limit == limit]
+        if broken:
+            found.append(min(broken, key=lambda pair: (pair[0].excess, -pair[1].top1_pct)))
+    return found
+
+
+def pareto(points: Sequence[Point]) -> list[Point]:
+    """Return the models that no other beats: none is as good in top-1, size and latency and better in one of them."""
+    return [one for one in points if not any(_beats(other, one) for other in points)]
+
+
+def _beats(other: Point, one: Point) -> bool:
+    mine = (-one.top1_pct, one.size_bytes, one.latency_ms)
+    theirs = (-other.top1_pct, other.size_bytes, other.latency_ms)
+    return theirs != mine and all(their <= my for their, my in zip(theirs, mine, strict=True))

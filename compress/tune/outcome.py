@@ -1,0 +1,136 @@
+"""The end of a search: one model chosen on the validation pictures, tested once, with its recipe and the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.benchmark.bench_file import read_bench
+from compress.core.storage import write_json, write_text
+from compress.pipeline.lock import artifact_at
+from compress.pipeline.runner import RunResult
+from compress.recipe.dump import dump_yaml
+from compress.runtime.evaluate import wilson_ci95_pct
+from compress.runtime.host import host
+from compress.tune.book import Book, Tried
+from compress.tune.goal import Goal, Point, choose, misses, nearest, pareto, ways_out
+from compress.tune.schema import Found, GivenUp, Tested, TuneReport, WayOut
+from compress.tune.space import FINAL, FLOAT, Base, recipe_of
+from compress.tune.trial import Place, carry_out, row_of
+
+JSON_NAME, RECIPE_NAME = "tune.json", "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was searched for."""
+
+    goal: Goal
+    base: Base
+    place: Place
+    device: str | None
+
+
+def conclude(book: Book, asked: Asked, folder: Path) -> TuneReport:
+    """Choose, test the chosen model once, write `tune.json` and `recipe.yaml`, and return what was found.
+
+    The test is a stage of the run that has the search's name: sealed, so that the same model is never tested again.
+
+    Args:
+        book: what was tried.
+        asked: what was searched for.
+        folder: receives the files.
+
+    Raises:
+        ImgcError: the test failed.
+    """
+    tried = book.tried()
+    points = [one.point for one in tried]
+    chosen = choose(points, asked.goal)
+    test = None
+    if chosen is not None:
+        one = next(one for one in tried if one.point == chosen)
+        recipe = recipe_of(one.knobs, asked.base, asked.place.name, one.share, "test")
+        write_text(folder / RECIPE_NAME, _head(asked, chosen) + dump_yaml(recipe))
+        test = _tested(carry_out(recipe, asked.place, None), asked.place)
+    report = TuneReport(
+        name=asked.place.name,
+        goal=asked.goal,
+        runtime=asked.base.runtime,
+        device=asked.device,
+        estimated=asked.place.ms_per_mmac is not None,
+        host=host(),
+        spent_s=round(book.spent_s(), 1),
+        tried=tuple(_found(one, asked.goal, pareto(points)) for one in tried),
+        given_up=tuple(GivenUp(knobs=one.knobs, reason=one.reason) for one in book.dropped()),
+        chosen=chosen.name if chosen else None,
+        reason=_reason(points, chosen, asked.goal),
+        ways_out=() if chosen else tuple(_ways_out(points, asked.goal)),
+        run=asked.place.name if chosen else None,
+        test=test,
+    )
+    write_json(folder / JSON_NAME, report.model_dump(mode="json"))
+    return report
+
+
+def _found(one: Tried, goal: Goal, front: Sequence[Point]) -> Found:
+    broken = {miss.limit: miss.found for miss in misses(one.point, goal)}
+    return Found(knobs=one.knobs, share=one.share, point=one.point, misses=broken, pareto=one.point in front)
+
+
+def _ways_out(points: Sequence[Point], goal: Goal) -> list[WayOut]:
+    return [
+        WayOut(limit=miss.limit, allowed=miss.allowed, needed=miss.found, run=point.name)
+        for miss, point in ways_out(points, goal)
+    ]
+
+
+def _reason(points: Sequence[Point], chosen: Point | None, goal: Goal) -> str:
+    if not points:
+        return "nothing was tried to the end: give more --budget"
+    if chosen is None:
+        near = nearest(points, goal)
+        assert near is not None
+        broken = ", ".join(
+            f"{miss.limit} {miss.found:.10g} (allowed {miss.allowed:.10g})" for miss in misses(near, goal)
+        )
+        return f"none of {len(points)} models is within the goal; the nearest is {near.name}: {broken}"
+    within = [one for one in points if not misses(one, goal)]
+    n = chosen.n_images
+    low, _ = wilson_ci95_pct(round(chosen.top1_pct * n / 100), n)
+    close = sum(one.top1_pct >= low for one in within) - 1
+    return (
+        f"the greatest top-1 on the validation pictures (n = {n}) of {len(within)} models within the goal,"
+        f" of {len(points)} tried; {close} of the others lie within its 95 % interval"
+    )
+
+
+def _tested(result: RunResult, place: Place) -> Tested:
+    stage = result.lock.find("benchmark")
+    assert stage is not None
+    bench = read_bench(artifact_at(result.run_dir, stage).path)
+    row, reference = row_of(bench, FINAL), row_of(bench, FLOAT)
+    values: dict[str, Any] = {
+        "n_images": row.n_images,
+        "top1_pct": row.top1_pct,
+        "top1_ci95_pct": row.top1_ci95_pct,
+        "float_top1_pct": reference.top1_pct,
+        "drop_pp": row.top1_drop_pp,
+        "size_bytes": row.size_bytes,
+        "latency_ms": row.latency_p50_ms,
+    }
+    if place.ms_per_mmac is not None and row.macs is not None:
+        values["latency_ms"] = row.macs / 1e6 * place.ms_per_mmac
+    return Tested.model_validate(values)
+
+
+def _head(asked: Asked, chosen: Point) -> str:
+    bounds = ", ".join(f"{key} {value}" for key, value in asked.goal.model_dump().items() if value is not None)
+    return (
+        f"# Chosen by `imgc tune` for: {bounds or 'the greatest top-1'}.\n"
+        f"# On the validation pictures: top-1 {chosen.top1_pct:.2f} %, drop {chosen.drop_pp:.2f} pp,"
+        f" {chosen.size_bytes} bytes, {chosen.latency_ms:.2f} ms.\n"
+        "# The benchmark below asks the test pictures, which nothing was chosen by.\n"
+    )

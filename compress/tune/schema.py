@@ -1,0 +1,113 @@
+"""`TuneReport`: what `tune.json` holds. Other programs read it; a field is added, never renamed or removed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from compress.tune.goal import Goal, Point
+from compress.tune.space import Knobs, Runtime
+
+
+class Found(BaseModel):
+    """A setting that was tried to the end.
+
+    Attributes:
+        knobs: the setting.
+        share: of the parameters that it kept.
+        point: what came of it, on the validation pictures.
+        misses: bounds of the goal that it breaks, with what it has.
+        pareto: whether no other beats it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    knobs: Knobs
+    share: float
+    point: Point
+    misses: dict[str, float]
+    pareto: bool
+
+
+class GivenUp(BaseModel):
+    """A setting that was given up, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    knobs: Knobs
+    reason: str
+
+
+class WayOut(BaseModel):
+    """A bound that would have to give: from `allowed` to `needed`, and the run that is then within the goal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: str
+    allowed: float
+    needed: float
+    run: str
+
+
+class Tested(BaseModel):
+    """The chosen model on the test pictures, which nothing was chosen by.
+
+    Attributes:
+        n_images: test pictures.
+        top1_pct: of the file.
+        top1_ci95_pct: its 95 % Wilson interval.
+        float_top1_pct: of its float network, before it was pruned.
+        drop_pp: the difference.
+        size_bytes: of the file.
+        latency_ms: as the goal means it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_images: int
+    top1_pct: float
+    top1_ci95_pct: tuple[float, float]
+    float_top1_pct: float
+    drop_pp: float
+    size_bytes: int
+    latency_ms: float
+
+
+class TuneReport(BaseModel):
+    """A search and what it ended with.
+
+    Attributes:
+        name: of the search.
+        goal: what was wanted.
+        runtime: what runs the file.
+        device: name of the device that was searched for, None for this machine.
+        estimated: whether latency is estimated from multiplications, not measured.
+        host: the machine.
+        spent_s: seconds that this machine searched, over all sessions.
+        tried: every setting that was tried to the end.
+        given_up: those that were not.
+        chosen: run of the chosen model; None where none is within the goal.
+        reason: why it was chosen, or what is nearest.
+        ways_out: which single bound would have to give, where none is within the goal.
+        run: name of the run that holds the chosen chain with its test; None without one.
+        test: the chosen model on the test pictures.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    name: str
+    goal: Goal
+    runtime: Runtime
+    device: str | None
+    estimated: bool
+    host: dict[str, Any]
+    spent_s: float
+    tried: tuple[Found, ...]
+    given_up: tuple[GivenUp, ...]
+    chosen: str | None
+    reason: str
+    ways_out: tuple[WayOut, ...] = ()
+    run: str | None = None
+    test: Tested | None = None

@@ -1,0 +1,233 @@
+"""The search: footprints first, then whole chains, the most promising setting next, until the budget is spent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from compress.core.stage import Reporter
+from compress.errors import ImgcError
+from compress.pipeline.lock import RunLock
+from compress.tune.book import Asked, Book, Tried
+from compress.tune.footprint import LEAST_SHARE, Footprint, largest_px, largest_share
+from compress.tune.goal import Goal, choose, nearest
+from compress.tune.space import FLOAT, PX, Base, Knobs, neighbours, start
+from compress.tune.trial import Place, measure_footprint, try_out
+
+# A chain was never seen to end more than 3 points above its float network, nor int8 above the distilled one by 1.
+_GAINS = {FLOAT: 3.0, "distilled": 1.0}
+_SUGGESTIONS = 30  # of Optuna, before the search gives up finding one that is new and fits into the time
+_FOOTPRINT_PX = 128
+
+Clock = Callable[[], float]
+
+
+class Hopeless(Exception):  # noqa: N818 - no error: a setting that is given up
+    """The chain cannot reach the best one any more."""
+
+
+class OutOfTime(Exception):  # noqa: N818 - no error either
+    """The budget is spent."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to search.
+
+    Attributes:
+        seconds: of all sessions together; a stage under way is ended.
+        trials: number of settings to try to the end or give up, None for any.
+    """
+
+    seconds: float
+    trials: int | None = None
+
+
+@dataclass
+class Search:
+    """One session of a search; the book outlives it."""
+
+    book: Book
+    base: Base
+    goal: Goal
+    budget: Budget
+    archs: Sequence[str]
+    place: Place
+    clock: Clock = time.monotonic
+    _began: float = field(init=False, default=0.0)
+    _footprints: dict[str, Footprint] = field(init=False, default_factory=dict)
+
+    @property
+    def reporter(self) -> Reporter:
+        """Return where progress is told."""
+        return self.place.reporter
+
+    def run(self) -> None:
+        """Search until the budget is spent or nothing is left to try. What was found is in the book.
+
+        A setting that was interrupted is gone on with first; its sealed stages are not made again.
+        """
+        self._began = self.clock()
+        try:
+            self._weigh()
+            for knobs in self.book.interrupted():
+                self._try(self.book.ask(knobs))
+            while not self._enough_trials() and (asked := self._next()) is not None:
+                self._try(asked)
+        except OutOfTime:
+            self.reporter.info("the time is up; the setting under way goes on when the search is resumed")
+        finally:
+            self._account()
+
+    def _weigh(self) -> None:
+        """Measure each architecture untrained, once for all sessions."""
+        for arch in self.archs:
+            known = self.book.note(f"footprint:{arch}")
+            if known is None:
+                self._in_time()
+                try:
+                    found = measure_footprint(arch, _FOOTPRINT_PX, self.base, self.place)
+                except ImgcError as error:
+                    self.reporter.warn(f"{arch}: left out: {error.message}")
+                    continue
+                known = self.book.note(f"footprint:{arch}", found.model_dump())
+            self._footprints[arch] = Footprint.model_validate(known)
+            self.reporter.info(f"{arch}: {self._prospects(arch)}")
+
+    def _prospects(self, arch: str) -> str:
+        share, px = self._share(arch), largest_px(self._footprints[arch], self.goal)
+        if not self._is_possible(arch):
+            return f"cannot reach the goal (share of parameters {share:.2f}, picture of {px:.0f} px)"
+        picture = f", pictures up to {px:.0f} px" if px < max(PX) else ""
+        return f"keeps {100 * share:.0f} % of its parameters{picture}"
+
+    def _share(self, arch: str) -> float:
+        return largest_share(self._footprints[arch], self.goal)
+
+    def _is_possible(self, arch: str) -> bool:
+        return self._share(arch) >= LEAST_SHARE and largest_px(self._footprints[arch], self.goal) >= min(PX)
+
+    def _next(self) -> Asked | None:
+        """Return what to try next: each architecture once, then the neighbours of the best, then what Optuna says."""
+        taken = self.book.taken()
+        for knobs in (*self._starts(), *self._around_the_best()):
+            if knobs not in taken and self._is_worth(knobs):
+                return self.book.ask(knobs)
+        for _ in range(_SUGGESTIONS):
+            asked = self.book.ask()
+            if asked.knobs not in taken and self._is_worth(asked.knobs):
+                return asked
+            self.book.pass_over(asked)
+        self.reporter.info("nothing is left to try that fits into the time")
+        return None
+
+    def _starts(self) -> list[Knobs]:
+        """Return one setting for each architecture that may reach the goal (for each at all, where none may)."""
+        known = list(self._footprints)
+        archs = [arch for arch in known if self._is_possible(arch)] or known
+        sides = {arch: [px for px in PX if px <= largest_px(self._footprints[arch], self.goal)] for arch in archs}
+        found = [start(arch, max(sides[arch], default=min(PX))) for arch in archs]
+        return sorted(found, key=self._work)
+
+    def _around_the_best(self) -> list[Knobs]:
+        best = self._best()
+        return neighbours(best.knobs) if best else []
+
+    def _best(self) -> Tried | None:
+        tried = self.book.tried()
+        points = [one.point for one in tried]
+        best = choose(points, self.goal) or nearest(points, self.goal)
+        return next((one for one in tried if one.point == best), None)
+
+    def _is_worth(self, knobs: Knobs) -> bool:
+        """Return whether a setting may reach the goal and end in time."""
+        if knobs.arch not in self._footprints:
+            return False
+        feasible = not any(self._is_possible(arch) for arch in self._footprints) or (
+            self._is_possible(knobs.arch) and knobs.input_px <= largest_px(self._footprints[knobs.arch], self.goal)
+        )
+        predicted = self._predicted_s(knobs)
+        return feasible and (predicted is None or predicted <= self._left_s())
+
+    def _work(self, knobs: Knobs) -> float:
+        footprint = self._footprints[knobs.arch]
+        return footprint.macs * (knobs.input_px / footprint.input_px) ** 2
+
+    def _predicted_s(self, knobs: Knobs) -> float | None:
+        """Return how long a setting will take, from the chains so far: time goes with the multiplications of a picture.
+
+        None where nothing is known yet.
+        """
+        tried = self.book.tried()
+        alike = [one for one in tried if one.knobs.arch == knobs.arch] or tried
+        if not alike:
+            return None
+        trained = {(one.knobs.arch, one.knobs.input_px) for one in tried}
+        total = 0.0
+        for kind in {kind for one in alike for kind in one.seconds}:
+            if kind == "train" and (knobs.arch, knobs.input_px) in trained:
+                continue
+            one = next(other for other in reversed(alike) if kind in other.seconds)
+            slower = self._work(knobs) / self._work(one.knobs)
+            if kind == "distill":
+                slower *= knobs.patience / one.knobs.patience
+            total += one.seconds[kind] * slower
+        return total
+
+    def _try(self, asked: Asked) -> None:
+        knobs = asked.knobs
+        share = self._share(knobs.arch) * knobs.fill
+        share = min(1.0, max(LEAST_SHARE, share))
+        self.reporter.info(f"trying {_said(knobs)}, {100 * share:.0f} % of the parameters")
+        try:
+            point, seconds = try_out(knobs, share, self.base, self.place, self._watch)
+        except Hopeless as error:
+            self.book.drop(asked, str(error))
+            self.reporter.info(f"given up: {error}")
+        except ImgcError as error:
+            self.book.drop(asked, error.message, failed=True)
+            self.reporter.warn(f"failed: {error.message}")
+        else:
+            self.book.finish(asked, share, point, seconds)
+            self.reporter.info(
+                f"validation top-1 {point.top1_pct:.2f} %, {point.size_bytes} bytes, {point.latency_ms:.2f} ms"
+            )
+
+    def _watch(self, lock: RunLock) -> None:
+        """Raise before a stage for which there is no time, or whose chain cannot win any more."""
+        self._in_time()
+        best = choose([one.point for one in self.book.tried()], self.goal)
+        if best is None:
+            return
+        for stage in lock.stages:
+            top1, gain = stage.artifact.metrics.get("top1_pct"), _GAINS.get(stage.id)
+            if gain is not None and isinstance(top1, int | float) and top1 + gain < best.top1_pct:
+                raise Hopeless(
+                    f"{stage.id} has {top1:.2f} % on the validation pictures, the best file {best.top1_pct:.2f} %"
+                )
+
+    def _in_time(self) -> None:
+        self._account()
+        if self._left_s() <= 0:
+            raise OutOfTime
+
+    def _left_s(self) -> float:
+        return self.budget.seconds - self.book.spent_s() - (self.clock() - self._began)
+
+    def _account(self) -> None:
+        """Bring the time that passed into the book, so that a killed session counts too."""
+        now = self.clock()
+        self.book.spent_s(now - self._began)
+        self._began = now
+
+    def _enough_trials(self) -> bool:
+        done = len(self.book.tried()) + len(self.book.dropped())
+        return self.budget.trials is not None and done >= self.budget.trials
+
+
+def _said(knobs: Knobs) -> str:
+    given: dict[str, Any] = knobs.model_dump()
+    extras = [f"{key} {given[key]}" for key in ("scheme", "hard_swish", "patience", "fill")]
+    return f"{knobs.arch} at {knobs.input_px} px ({', '.join(extras)})"

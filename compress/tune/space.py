@@ -1,0 +1,181 @@
+"""What is searched: the knobs of a chain, and the recipe that a setting of them means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from compress.core.targets import TargetName
+
+Scheme = Literal["int8_static", "int8_qat"]
+HardSwish = Literal["float", "gate"]
+Runtime = Literal["tflite", "onnx"]
+
+FLOAT, FINAL = "train", "final"  # ids of the stages that are compared
+PX = (96, 128, 160, 192, 224)
+FILLS = (1.0, 0.8, 0.6)
+PATIENCE = (1, 2)
+_START_PX = 128
+_LR = 2.0e-3
+_SQUEEZENET_LR = 5.0e-4  # without BatchNorm it diverges at what the others take
+_CALIBRATION = 512
+_RECONSTRUCT_STEPS = 100
+
+
+class Knobs(BaseModel):
+    """One point of the search.
+
+    Attributes:
+        arch: architecture.
+        input_px: side of the picture.
+        fill: how much of the share of parameters that the goal's size allows is kept, 0..1.
+        scheme: how it is quantized.
+        hard_swish: how hard-swish is computed; networks without it have `float`.
+        patience: how often the usual number of epochs is spent on distillation and QAT.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    arch: str
+    input_px: int
+    fill: float = 1.0
+    scheme: Scheme = "int8_static"
+    hard_swish: HardSwish = "float"
+    patience: int = 1
+
+
+@dataclass(frozen=True)
+class Base:
+    """What all recipes of a search share.
+
+    Attributes:
+        data: the recipe's `data:` block.
+        weights: architecture -> weights to start from.
+        runtime: what runs the final file.
+        target: of quantization; None takes the runtime's usual one.
+        seed: of everything random.
+        epochs: of fine-tuning.
+    """
+
+    data: dict[str, Any]
+    weights: dict[str, str]
+    runtime: Runtime
+    target: TargetName | None
+    seed: int
+    epochs: int
+
+
+def has_hard_swish(arch: str) -> bool:
+    """Return whether an architecture computes hard-swish: the MobileNetV3s."""
+    return "mobilenetv3" in arch or "mobilenet_v3" in arch
+
+
+def start(arch: str, largest_px: int) -> Knobs:
+    """Return where the search of an architecture begins."""
+    return Knobs(arch=arch, input_px=min(_START_PX, largest_px))
+
+
+def neighbours(best: Knobs) -> list[Knobs]:
+    """Return the settings one step from the best one, the most promising first."""
+    at = PX.index(best.input_px)
+    found = [best.model_copy(update={"input_px": px}) for px in (*PX[at + 1 : at + 2], *PX[max(0, at - 1) : at])]
+    found += [best.model_copy(update={"patience": one}) for one in PATIENCE if one > best.patience]
+    found += [best.model_copy(update={"scheme": "int8_qat"})] if best.scheme == "int8_static" else []
+    found += [best.model_copy(update={"hard_swish": "gate"})] if has_hard_swish(best.arch) else []
+    found += [best.model_copy(update={"fill": one}) for one in FILLS if one < best.fill]
+    return [one for one in found if one != best]
+
+
+def recipe_of(knobs: Knobs, base: Base, name: str, share: float, split: str) -> dict[str, Any]:
+    """Return the whole chain as a recipe.
+
+    Args:
+        knobs: the setting.
+        base: what all recipes share.
+        name: of the run.
+        share: of the parameters to keep, 0..1; 1 prunes nothing.
+        split: pictures that judge it: "val", and "test" once at the end.
+    """
+    stages = [_train(knobs, base)]
+    if share < 1:
+        stages += [_prune(share), _distill(knobs, base)]
+    stages += [_quantize(knobs, base), {"kind": "export", "id": FINAL, "format": base.runtime}]
+    stages += [{"kind": "benchmark", "models": [FLOAT, FINAL], "baseline": FLOAT, "split": split}]
+    return {"imgc": 1, "name": name, "seed": base.seed, "data": base.data, "stages": stages}
+
+
+def footprint_recipe(arch: str, input_px: int, base: Base, name: str, share: float) -> dict[str, Any]:
+    """Return the chain without any training: what it makes has the size and the speed of a trained one."""
+    untrained = replace(base, epochs=0)
+    stages = [_train(Knobs(arch=arch, input_px=input_px), untrained), {**_prune(share), "importance": "l1"}]
+    stages[1].pop("allocation")
+    quantize = _quantize(Knobs(arch=arch, input_px=input_px), base)
+    stages += [{**quantize, "calibration_count": 16, "reconstruct": {"steps": 0}}]
+    stages += [{"kind": "export", "id": FINAL, "format": base.runtime}]
+    stages += [{"kind": "benchmark", "models": [FINAL], "split": "val", "limit": 16, "budget_s": 0.5}]
+    return {"imgc": 1, "name": name, "seed": base.seed, "data": base.data, "stages": stages}
+
+
+def _train(knobs: Knobs, base: Base) -> dict[str, Any]:
+    fit = {"epochs": base.epochs, "lr": _lr(knobs.arch), "label_smoothing": 0.1}
+    return {
+        "kind": "train",
+        "id": FLOAT,
+        "arch": knobs.arch,
+        "weights": base.weights[knobs.arch],
+        "input_px": knobs.input_px,
+        "fit": fit,
+    }
+
+
+def _prune(share: float) -> dict[str, Any]:
+    return {
+        "kind": "prune",
+        "id": "pruned",
+        "target_params": round(share, 4),
+        "importance": "fisher",
+        "allocation": "sensitivity",
+        "sibling": False,
+    }
+
+
+def _distill(knobs: Knobs, base: Base) -> dict[str, Any]:
+    fit = {
+        "epochs": round(base.epochs * 4 / 3) * knobs.patience,
+        "lr": _lr(knobs.arch),
+        "label_smoothing": 0.0,
+        "keep": "last",
+        "ema_decay": 0.99,
+    }
+    return {
+        "kind": "distill",
+        "id": "distilled",
+        "from": "pruned",
+        "teacher": FLOAT,
+        "temperature": 1.0,
+        "alpha": 0.5,
+        "fit": fit,
+    }
+
+
+def _quantize(knobs: Knobs, base: Base) -> dict[str, Any]:
+    stage: dict[str, Any] = {
+        "kind": "quantize",
+        "id": "int8",
+        "scheme": knobs.scheme,
+        "calibration_count": _CALIBRATION,
+        "reconstruct": {"steps": _RECONSTRUCT_STEPS},
+    }
+    if base.target is not None:
+        stage["target"] = base.target
+    if base.target != "mcu":  # whose integers leave no choice
+        stage["hard_swish"] = knobs.hard_swish
+    if knobs.scheme == "int8_qat":
+        stage["fit"] = {"epochs": max(2, base.epochs // 3) * knobs.patience, "lr": 2.0e-4}
+    return stage
+
+
+def _lr(arch: str) -> float:
+    return _SQUEEZENET_LR if arch.startswith("squeezenet") else _LR

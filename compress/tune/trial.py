@@ -1,0 +1,142 @@
+"""One setting carried out: the chain as an ordinary run, stopped where it is hopeless or where the time is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.benchmark.bench_file import read_bench
+from compress.benchmark.schema import Bench, Row
+from compress.core.artifact import Artifact
+from compress.core.digest import sha256_json
+from compress.core.formats import Format
+from compress.core.stage import Reporter
+from compress.pipeline.lock import RunLock, artifact_at
+from compress.pipeline.runner import RunResult, run_recipe
+from compress.recipe.load import recipe_from_dict
+from compress.runtime.arena import arena_bytes
+from compress.tune.footprint import SHARE, Footprint
+from compress.tune.goal import Point
+from compress.tune.space import FINAL, FLOAT, Base, Knobs, footprint_recipe, recipe_of
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how the chains run.
+
+    Attributes:
+        runs_dir: folder of all runs.
+        name: of the search; its runs begin with it.
+        device: where torch computes.
+        ms_per_mmac: of the device that is searched for; None measures here.
+        reporter: shows progress.
+    """
+
+    runs_dir: Path
+    name: str
+    device: str
+    ms_per_mmac: float | None
+    reporter: Reporter
+
+
+def run_name(name: str, knobs: Knobs, share: float) -> str:
+    """Return the name of a setting's run: the same setting finds its sealed stages again."""
+    digest = sha256_json([knobs.model_dump(mode="json"), round(share, 4)])[:6]
+    return f"{name}-{knobs.arch}-{knobs.input_px}-{digest}"
+
+
+def try_out(
+    knobs: Knobs, share: float, base: Base, place: Place, watch: Callable[[RunLock], None]
+) -> tuple[Point, dict[str, float]]:
+    """Return what came of a setting on the validation pictures, and kind of stage -> seconds of what was executed.
+
+    Raises:
+        ImgcError: a stage failed; and whatever `watch` raises.
+    """
+    name = run_name(place.name, knobs, share)
+    result = carry_out(recipe_of(knobs, base, name, share, "val"), place, watch)
+    seconds = {stage.kind: stage.seconds for stage in result.lock.stages if stage.id not in result.reused}
+    return point_of(result, name, place), seconds
+
+
+def point_of(result: RunResult, name: str, place: Place) -> Point:
+    """Return a finished chain as a point.
+
+    Raises:
+        StageError: the exported file could not be measured.
+    """
+    row = row_of(_bench(result), FINAL)
+    assert row.n_images is not None
+    assert row.top1_pct is not None
+    assert row.top1_drop_pp is not None
+    return Point(
+        name=name,
+        n_images=row.n_images,
+        top1_pct=row.top1_pct,
+        drop_pp=row.top1_drop_pp,
+        size_bytes=row.size_bytes,
+        latency_ms=_latency_ms(row, place),
+        memory_bytes=_memory(result),
+    )
+
+
+def measure_footprint(arch: str, input_px: int, base: Base, place: Place) -> Footprint:
+    """Return what an architecture weighs untrained.
+
+    Raises:
+        ImgcError: it cannot be built, pruned or exported.
+    """
+    name = f"{place.name}-{arch}-size"
+    result = carry_out(footprint_recipe(arch, input_px, base, name, SHARE), place, None)
+    whole = _artifact(result, FLOAT).spec
+    assert whole is not None
+    row = row_of(_bench(result), FINAL)
+    return Footprint(
+        input_px=input_px,
+        params=whole.params,
+        macs=whole.macs,
+        left_params=row.params or 0,
+        size_bytes=row.size_bytes,
+        latency_ms=_latency_ms(row, place),
+        memory_bytes=_memory(result),
+    )
+
+
+def carry_out(recipe: Mapping[str, Any], place: Place, watch: Callable[[RunLock], None] | None) -> RunResult:
+    """Run a recipe made here."""
+    loaded = recipe_from_dict(recipe, Path.cwd(), source="imgc tune")
+    return run_recipe(loaded, runs_dir=place.runs_dir, reporter=place.reporter, device=place.device, watch=watch)
+
+
+def row_of(bench: Bench, stage_id: str) -> Row:
+    """Return the row of a stage."""
+    return next(row for row in bench.rows if row.stage == stage_id)
+
+
+def final_file(result: RunResult) -> Path:
+    """Return the exported file."""
+    return _artifact(result, FINAL).path
+
+
+def _bench(result: RunResult) -> Bench:
+    return read_bench(_artifact(result, "benchmark").path)
+
+
+def _artifact(result: RunResult, stage_id: str) -> Artifact:
+    stage = result.lock.find(stage_id)
+    assert stage is not None
+    return artifact_at(result.run_dir, stage)
+
+
+def _latency_ms(row: Row, place: Place) -> float:
+    assert row.latency_p50_ms is not None
+    if place.ms_per_mmac is None or row.macs is None:
+        return row.latency_p50_ms
+    return row.macs / 1e6 * place.ms_per_mmac
+
+
+def _memory(result: RunResult) -> int | None:
+    file = _artifact(result, FINAL)
+    return arena_bytes(file.path) if file.format is Format.TFLITE else None
