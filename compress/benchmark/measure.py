@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
 from compress.errors import StageError
 from compress.runtime.host import host
-from compress.runtime.latency import Latency, Timing, measure_latency
+from compress.runtime.latency import Latency, Timing, measure_latency, unstable_text
 from compress.runtime.predictor import Floats, Predictor
 
+_RETAKES = 2
 _BUSY = 1.5  # load for each core; a training stage just before leaves about 1
 
 
@@ -115,7 +116,8 @@ def measure(
         errors.add(name, text)
     images = {name: _images(one, pixels, setting.batch) for name, one in predictors.items()}
     running = {name: one for name, one in predictors.items() if _answers_at_all(name, one, images[name], errors)}
-    latency = measure_latency(running, images, setting.timing, reporter)
+    latency = measure_latency(running, images, replace(setting.timing, retakes=_RETAKES), reporter)
+    warnings += [f"{name}: {unstable_text(times)}" for name, times in latency.items() if not times.stable]
     peaks = _peaks(candidates, setting, errors, reporter)
     warnings += [f"{name}: {error}" for name in predictors if (error := errors.of(name))]
     for text in warnings:
@@ -211,8 +213,12 @@ def _row(
 
 
 def _times(latency: Latency) -> dict[str, Any]:
-    return {
-        "latency_p50_ms": latency.p50_ms,
-        "latency_p95_ms": latency.p95_ms,
+    fields: dict[str, Any] = {f"latency_p{rank}_ms": value for rank, value in latency.percentiles_ms.items()}
+    fields |= {f"latency_p{rank}_ci95_ms": interval for rank, interval in latency.ci95_ms.items()}
+    return fields | {
+        "latency_calls": latency.calls,
+        "latency_windows_ms": latency.windows_ms,
+        "stable": latency.stable,
+        "cpu_ms": latency.cpu_ms,
         "throughput_ips": latency.throughput_ips,
     }
