@@ -19,12 +19,12 @@ from compress.data.dataset import Split
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
 from compress.errors import StageError
+from compress.runtime.disturbance import counters, disturbances, load_doubt
 from compress.runtime.host import host
 from compress.runtime.latency import Latency, Timing, measure_latency, unstable_text
 from compress.runtime.predictor import Floats, Predictor
 
 _RETAKES = 2
-_BUSY = 1.5  # load for each core; a training stage just before leaves about 1
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def measure(
         StageError: the baseline cannot answer the pictures.
     """
     machine = host()  # before our own work loads it
-    warnings = _doubts(machine)
+    warnings = load_doubt(machine["load_1min"], machine["cores"])
     predictors = {one.name: one.predictor for one in candidates}
     pixels = _pixels(split, setting.batch, reporter)
     accuracies = Accuracies()
@@ -116,7 +116,9 @@ def measure(
         errors.add(name, text)
     images = {name: _images(one, pixels, setting.batch) for name, one in predictors.items()}
     running = {name: one for name, one in predictors.items() if _answers_at_all(name, one, images[name], errors)}
+    before = counters()
     latency = measure_latency(running, images, replace(setting.timing, retakes=_RETAKES), reporter)
+    warnings += disturbances(before, counters())
     warnings += [f"{name}: {unstable_text(times)}" for name, times in latency.items() if not times.stable]
     peaks = _peaks(candidates, setting, errors, reporter)
     warnings += [f"{name}: {error}" for name in predictors if (error := errors.of(name))]
@@ -131,13 +133,6 @@ def measure(
         warnings=tuple(warnings),
     )
     return Measured(bench, accuracies.answers)
-
-
-def _doubts(machine: Mapping[str, Any]) -> list[str]:
-    load, cores = machine["load_1min"], machine["cores"]
-    if load is None or load <= _BUSY * cores:
-        return []
-    return [f"this machine is busy (load {load} on {cores} cores): the times will be too long and noisy"]
 
 
 def _pixels(split: Split | None, batch: int, reporter: Reporter) -> Callable[[Preprocess], NDArray[np.uint8]]:

@@ -75,3 +75,16 @@ def test_an_unstable_model_is_said(make_artifact, monkeypatch) -> None:
     assert (row.stable, row.cpu_ms, row.latency_calls) == (False, 4.0, 3)
     assert (row.latency_p50_ci95_ms, row.latency_windows_ms) == ((1.0, 3.0), (1.0, 2.0, 3.0))
     assert any("a: unstable" in text for text in bench.warnings)
+
+
+def test_a_disturbance_is_said_to_the_user_and_kept(make_artifact, monkeypatch) -> None:
+    class Collects(SilentReporter):
+        said: list[str] = []  # noqa: RUF012 - one test
+
+        def warn(self, text: str) -> None:
+            self.said.append(text)
+
+    monkeypatch.setattr(module, "disturbances", lambda before, after: ["busy: somebody else"])
+    bench = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, Collects()).bench
+    assert "busy: somebody else" in bench.warnings
+    assert "busy: somebody else" in Collects.said
