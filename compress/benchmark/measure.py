@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.benchmark.accuracy import Accuracies, measure_accuracy
-from compress.benchmark.memory import peak_rss_bytes
+from compress.benchmark.memory import Fresh, measure_fresh
 from compress.benchmark.schema import Answers, Bench, Row
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
@@ -120,11 +121,11 @@ def measure(
     latency = measure_latency(running, images, replace(setting.timing, retakes=_RETAKES), reporter)
     warnings += disturbances(before, counters())
     warnings += [f"{name}: {unstable_text(times)}" for name, times in latency.items() if not times.stable]
-    peaks = _peaks(candidates, setting, errors, reporter)
+    fresh = _fresh(candidates, setting, errors, reporter)
     warnings += [f"{name}: {error}" for name in predictors if (error := errors.of(name))]
     for text in warnings:
         reporter.warn(text)
-    rows = tuple(_row(one, accuracies, latency, setting.batch, peaks, errors) for one in candidates)
+    rows = tuple(_row(one, accuracies, latency, setting.batch, fresh, errors) for one in candidates)
     bench = Bench(
         host=machine,
         baseline=baseline,
@@ -163,19 +164,19 @@ def _answers_at_all(name: str, predictor: Predictor, images_NCHW: Floats, errors
     return True
 
 
-def _peaks(candidates: Sequence[Candidate], setting: Setting, errors: _Errors, reporter: Reporter) -> dict[str, int]:
-    peaks = {}
+def _fresh(candidates: Sequence[Candidate], setting: Setting, errors: _Errors, reporter: Reporter) -> dict[str, Fresh]:
+    found = {}
     with reporter.progress("memory", len(candidates)) as advance:
         for one in candidates:
             path, threads = Path(one.predictor.path), one.predictor.threads
             try:
-                peaks[one.name] = peak_rss_bytes(
+                found[one.name] = measure_fresh(
                     path, threads=threads, batch=setting.batch, preprocess=one.predictor.spec.preprocess
                 )
             except StageError as error:
                 errors.add(one.name, error.message)
             advance(1, one.name)
-    return peaks
+    return found
 
 
 def _row(
@@ -183,11 +184,11 @@ def _row(
     accuracies: Accuracies,
     latency: Mapping[str, Latency],
     batch: int,
-    peaks: Mapping[str, int],
+    fresh: Mapping[str, Fresh],
     errors: _Errors,
 ) -> Row:
     spec = one.predictor.spec
-    accuracy, times = accuracies.found.get(one.name), latency.get(one.name)
+    accuracy, times, process = accuracies.found.get(one.name), latency.get(one.name), fresh.get(one.name)
     return Row(
         stage=one.name,
         format=one.predictor.format,
@@ -202,7 +203,8 @@ def _row(
         threads=one.predictor.threads,
         batch=batch,
         **_times(times) if times else {},
-        peak_rss_bytes=peaks.get(one.name),
+        **(asdict(process) if process else {}),
+        gzip_bytes=len(gzip.compress(Path(one.predictor.path).read_bytes())),
         error=errors.of(one.name),
     )
 

@@ -35,6 +35,10 @@ def test_without_pictures_noise_is_timed_and_nothing_is_said_of_accuracy(make_ar
     assert (row.n_images, row.top1_pct, row.error) == (None, None, None)
     assert row.latency_p50_ms is not None
     assert row.peak_rss_bytes is not None
+    assert row.steady_rss_bytes is not None
+    assert row.cold_start_ms is not None
+    assert row.gzip_bytes is not None
+    assert 0 < row.gzip_bytes < row.size_bytes + 100
 
 
 class Cannot:
