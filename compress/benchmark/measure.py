@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.benchmark.accuracy import Accuracies, measure_accuracy
-from compress.benchmark.memory import peak_rss_bytes
+from compress.benchmark.memory import Fresh, measure_fresh
 from compress.benchmark.schema import Answers, Bench, Row
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
@@ -19,11 +20,12 @@ from compress.data.dataset import Split
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
 from compress.errors import StageError
+from compress.runtime.disturbance import counters, disturbances, load_doubt
 from compress.runtime.host import host
-from compress.runtime.latency import Latency, Timing, measure_latency
+from compress.runtime.latency import Latency, Timing, measure_latency, unstable_text
 from compress.runtime.predictor import Floats, Predictor
 
-_BUSY = 1.5  # load for each core; a training stage just before leaves about 1
+_RETAKES = 2
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def measure(
         StageError: the baseline cannot answer the pictures.
     """
     machine = host()  # before our own work loads it
-    warnings = _doubts(machine)
+    warnings = load_doubt(machine["load_1min"], machine["cores"])
     predictors = {one.name: one.predictor for one in candidates}
     pixels = _pixels(split, setting.batch, reporter)
     accuracies = Accuracies()
@@ -115,12 +117,15 @@ def measure(
         errors.add(name, text)
     images = {name: _images(one, pixels, setting.batch) for name, one in predictors.items()}
     running = {name: one for name, one in predictors.items() if _answers_at_all(name, one, images[name], errors)}
-    latency = measure_latency(running, images, setting.timing, reporter)
-    peaks = _peaks(candidates, setting, errors, reporter)
+    before = counters()
+    latency = measure_latency(running, images, replace(setting.timing, retakes=_RETAKES), reporter)
+    warnings += disturbances(before, counters())
+    warnings += [f"{name}: {unstable_text(times)}" for name, times in latency.items() if not times.stable]
+    fresh = _fresh(candidates, setting, errors, reporter)
     warnings += [f"{name}: {error}" for name in predictors if (error := errors.of(name))]
     for text in warnings:
         reporter.warn(text)
-    rows = tuple(_row(one, accuracies, latency, setting.batch, peaks, errors) for one in candidates)
+    rows = tuple(_row(one, accuracies, latency, setting.batch, fresh, errors) for one in candidates)
     bench = Bench(
         host=machine,
         baseline=baseline,
@@ -129,13 +134,6 @@ def measure(
         warnings=tuple(warnings),
     )
     return Measured(bench, accuracies.answers)
-
-
-def _doubts(machine: Mapping[str, Any]) -> list[str]:
-    load, cores = machine["load_1min"], machine["cores"]
-    if load is None or load <= _BUSY * cores:
-        return []
-    return [f"this machine is busy (load {load} on {cores} cores): the times will be too long and noisy"]
 
 
 def _pixels(split: Split | None, batch: int, reporter: Reporter) -> Callable[[Preprocess], NDArray[np.uint8]]:
@@ -166,19 +164,19 @@ def _answers_at_all(name: str, predictor: Predictor, images_NCHW: Floats, errors
     return True
 
 
-def _peaks(candidates: Sequence[Candidate], setting: Setting, errors: _Errors, reporter: Reporter) -> dict[str, int]:
-    peaks = {}
+def _fresh(candidates: Sequence[Candidate], setting: Setting, errors: _Errors, reporter: Reporter) -> dict[str, Fresh]:
+    found = {}
     with reporter.progress("memory", len(candidates)) as advance:
         for one in candidates:
             path, threads = Path(one.predictor.path), one.predictor.threads
             try:
-                peaks[one.name] = peak_rss_bytes(
+                found[one.name] = measure_fresh(
                     path, threads=threads, batch=setting.batch, preprocess=one.predictor.spec.preprocess
                 )
             except StageError as error:
                 errors.add(one.name, error.message)
             advance(1, one.name)
-    return peaks
+    return found
 
 
 def _row(
@@ -186,11 +184,11 @@ def _row(
     accuracies: Accuracies,
     latency: Mapping[str, Latency],
     batch: int,
-    peaks: Mapping[str, int],
+    fresh: Mapping[str, Fresh],
     errors: _Errors,
 ) -> Row:
     spec = one.predictor.spec
-    accuracy, times = accuracies.found.get(one.name), latency.get(one.name)
+    accuracy, times, process = accuracies.found.get(one.name), latency.get(one.name), fresh.get(one.name)
     return Row(
         stage=one.name,
         format=one.predictor.format,
@@ -205,14 +203,19 @@ def _row(
         threads=one.predictor.threads,
         batch=batch,
         **_times(times) if times else {},
-        peak_rss_bytes=peaks.get(one.name),
+        **(asdict(process) if process else {}),
+        gzip_bytes=len(gzip.compress(Path(one.predictor.path).read_bytes())),
         error=errors.of(one.name),
     )
 
 
 def _times(latency: Latency) -> dict[str, Any]:
-    return {
-        "latency_p50_ms": latency.p50_ms,
-        "latency_p95_ms": latency.p95_ms,
+    fields: dict[str, Any] = {f"latency_p{rank}_ms": value for rank, value in latency.percentiles_ms.items()}
+    fields |= {f"latency_p{rank}_ci95_ms": interval for rank, interval in latency.ci95_ms.items()}
+    return fields | {
+        "latency_calls": latency.calls,
+        "latency_windows_ms": latency.windows_ms,
+        "stable": latency.stable,
+        "cpu_ms": latency.cpu_ms,
         "throughput_ips": latency.throughput_ips,
     }

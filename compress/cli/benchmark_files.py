@@ -134,9 +134,18 @@ def _print(bench: Bench, out: Path | None) -> None:
     from compress.cli.output import print_table
     from compress.cli.run_files import shown
     from compress.report.ops_table import NODE_COLUMNS, TYPE_COLUMNS, node_cells, type_cells
-    from compress.report.table import COLUMNS, TEXT_COLUMNS, host_text, row_cells, rows_text
+    from compress.report.table import (
+        COLUMNS,
+        LATENCY_COLUMNS,
+        TEXT_COLUMNS,
+        host_text,
+        latency_cells,
+        row_cells,
+        rows_text,
+    )
 
     print_table("benchmark", COLUMNS, [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
+    print_table("latency", LATENCY_COLUMNS, [latency_cells(row) for row in bench.rows], left=1)
     if setting := rows_text(bench.rows, bench.baseline):
         typer.echo(setting)
     typer.echo(host_text(bench.host))

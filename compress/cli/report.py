@@ -80,10 +80,22 @@ def _print_report(run_dir: Path, found: Report) -> None:
     from compress.cli.run_files import shown
     from compress.report.html import NO_CHARTS, has_charts
     from compress.report.siblings import sibling_line
-    from compress.report.table import COLUMNS, TEXT_COLUMNS, host_text, row_cells, rows_text, setting_text, table_rows
+    from compress.report.table import (
+        COLUMNS,
+        LATENCY_COLUMNS,
+        TEXT_COLUMNS,
+        host_text,
+        latency_cells,
+        row_cells,
+        rows_text,
+        setting_text,
+        table_rows,
+    )
     from compress.report.write import HTML_NAME, MARKDOWN_NAME
 
     print_table(f"run {found.run}", COLUMNS, table_rows(found), left=TEXT_COLUMNS)
+    if any(row.latency_calls for row in found.rows):
+        print_table("latency", LATENCY_COLUMNS, [latency_cells(row) for row in found.rows], left=1)
     if setting := setting_text(found):
         typer.echo(setting)
         typer.echo(host_text(found.host))

@@ -9,11 +9,11 @@ from pathlib import Path
 def usable_cores() -> int:
     """Return how many cores this process may use: affinity bounded by the cgroup's CPU quota, at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota()
+    quota = cgroup_quota()
     return max(1, min(cores, int(quota)) if quota is not None else cores)
 
 
-def _cgroup_quota() -> float | None:
+def cgroup_quota() -> float | None:
     """Return the cgroup's CPU quota in cores; None when there is none (v2, then v1)."""
     root = Path("/sys/fs/cgroup")
     try:

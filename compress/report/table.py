@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
 from compress.benchmark.schema import Row
@@ -25,10 +26,27 @@ COLUMNS = (
     "images/s",
     "peak MiB",
 )
+LATENCY_COLUMNS = (
+    "stage",
+    "p50 ms",
+    "95 % interval",
+    "p90 ms",
+    "p95 ms",
+    "p99 ms",
+    "calls",
+    "stable",
+    "CPU ms",
+    "cold start ms",
+    "steady MiB",
+    "gzipped",
+    "error",
+)
+_ERROR_CHARACTERS = 30  # keeps the table within 160 columns; the whole text is among the warnings
 RECALL_COLUMNS = ("class", "pictures", "before %", "after %", "change pp")
 TEXT_COLUMNS = 3  # the first ones stand left, the numbers right
 NOT_MEASURED = "-"
 _KIB = 1024
+_STABLE = {True: "yes", False: "NO", None: NOT_MEASURED}
 _LIBRARIES = ("torch", "onnxruntime", "ai-edge-litert")
 
 
@@ -55,6 +73,26 @@ def row_cells(row: Row) -> tuple[str, ...]:
         number_text(row.latency_p95_ms, 2),
         number_text(row.throughput_ips, 0),
         number_text(row.peak_rss_bytes / _KIB / _KIB, 0) if row.peak_rss_bytes is not None else NOT_MEASURED,
+    )
+
+
+def latency_cells(row: Row) -> tuple[str, ...]:
+    """Return the cells of one model in the order of `LATENCY_COLUMNS`; p99 has little meaning below 1000 calls."""
+    interval = row.latency_p50_ci95_ms
+    return (
+        row.stage,
+        number_text(row.latency_p50_ms, 2),
+        f"{interval[0]:.2f}-{interval[1]:.2f}" if interval else NOT_MEASURED,
+        number_text(row.latency_p90_ms, 2),
+        number_text(row.latency_p95_ms, 2),
+        number_text(row.latency_p99_ms, 2),
+        number_text(row.latency_calls, 0),
+        _STABLE[row.stable],
+        number_text(row.cpu_ms, 2),
+        number_text(row.cold_start_ms, 0),
+        number_text(row.steady_rss_bytes / _KIB / _KIB, 0) if row.steady_rss_bytes is not None else NOT_MEASURED,
+        size_text(row.gzip_bytes) if row.gzip_bytes is not None else NOT_MEASURED,
+        shorten(row.error, _ERROR_CHARACTERS, placeholder="...") if row.error else "",
     )
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from compress.benchmark import measure as module
 from compress.benchmark.measure import Candidate, Setting, measure
 from compress.core.artifact import Artifact
 from compress.core.stage import SilentReporter
-from compress.runtime.latency import Timing
+from compress.runtime.latency import Latency, Timing
 from compress.runtime.predictor import open_predictor
 
 QUICK = Setting(batch=2, timing=Timing(warmup=1, repeats=5, budget_s=0.5))
@@ -34,6 +35,10 @@ def test_without_pictures_noise_is_timed_and_nothing_is_said_of_accuracy(make_ar
     assert (row.n_images, row.top1_pct, row.error) == (None, None, None)
     assert row.latency_p50_ms is not None
     assert row.peak_rss_bytes is not None
+    assert row.steady_rss_bytes is not None
+    assert row.cold_start_ms is not None
+    assert row.gzip_bytes is not None
+    assert 0 < row.gzip_bytes < row.size_bytes + 100
 
 
 class Cannot:
@@ -61,3 +66,29 @@ def test_a_model_that_never_answers_does_not_take_the_others_with_it(make_artifa
     assert second.latency_p50_ms is None
     assert second.size_bytes == bad.size_bytes
     assert f"bad: {second.error}" in measured.bench.warnings
+
+
+def test_an_unstable_model_is_said(make_artifact, monkeypatch) -> None:
+    def drifting(predictors, images, timing, reporter):
+        assert timing.retakes > 0
+        return {name: Latency(3, {50: 2.0}, {50: (1.0, 3.0)}, (1.0, 2.0, 3.0), 4.0, 500.0) for name in predictors}
+
+    monkeypatch.setattr(module, "measure_latency", drifting)
+    bench = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, SilentReporter()).bench
+    row = bench.rows[0]
+    assert (row.stable, row.cpu_ms, row.latency_calls) == (False, 4.0, 3)
+    assert (row.latency_p50_ci95_ms, row.latency_windows_ms) == ((1.0, 3.0), (1.0, 2.0, 3.0))
+    assert any("a: unstable" in text for text in bench.warnings)
+
+
+def test_a_disturbance_is_said_to_the_user_and_kept(make_artifact, monkeypatch) -> None:
+    class Collects(SilentReporter):
+        said: list[str] = []  # noqa: RUF012 - one test
+
+        def warn(self, text: str) -> None:
+            self.said.append(text)
+
+    monkeypatch.setattr(module, "disturbances", lambda before, after: ["busy: somebody else"])
+    bench = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, Collects()).bench
+    assert "busy: somebody else" in bench.warnings
+    assert "busy: somebody else" in Collects.said

@@ -12,5 +12,5 @@ def test_cores_are_bounded_by_affinity_and_quota(
     monkeypatch: pytest.MonkeyPatch, quota: float | None, cores: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(module, "_cgroup_quota", lambda: quota)
+    monkeypatch.setattr(module, "cgroup_quota", lambda: quota)
     assert module.usable_cores() == cores

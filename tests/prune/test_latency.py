@@ -53,7 +53,10 @@ def test_the_median_is_returned_and_no_file_stays(lively, monkeypatch):
     folders = []
 
     def judged(predictors, images, timing, reporter):
-        return {name: Latency(5, 10.0 * number, 99.0, 1.0) for number, name in enumerate(predictors, 1)}
+        return {
+            name: Latency(5, {50: 10.0 * number}, {}, (10.0 * number,), 1.0, 1.0)
+            for number, name in enumerate(predictors, 1)
+        }
 
     class Folder(latency.tempfile.TemporaryDirectory):
         def __enter__(self):

@@ -7,9 +7,11 @@ import pytest
 from compress.report.json_report import build_report
 from compress.report.table import (
     COLUMNS,
+    LATENCY_COLUMNS,
     NOT_MEASURED,
     TEXT_COLUMNS,
     host_text,
+    latency_cells,
     markdown_table,
     setting_text,
     size_text,
@@ -63,3 +65,35 @@ def test_markdown_table_is_aligned_and_safe() -> None:
     text = markdown_table(("a", "b"), [("x|y", "1")], 1)
     assert text.splitlines() == ["| a | b |", "| --- | ---: |", "| x\\|y | 1 |"]
     assert COLUMNS.index("size") == TEXT_COLUMNS
+
+
+def test_cells_of_latency(make_run) -> None:
+    row = make_run().row(
+        "train",
+        **{"latency_p50_ci95_ms": (1.2, 1.3), "latency_p90_ms": 1.4, "latency_p99_ms": 2.0, "latency_calls": 200},
+        **{"stable": False, "cpu_ms": 2.46, "cold_start_ms": 81.6, "steady_rss_bytes": 90 << 20, "gzip_bytes": 2048},
+        error="no kernel for this operator of the model in this runtime",
+    )
+    assert dict(zip(LATENCY_COLUMNS, latency_cells(row), strict=True)) == {
+        "stage": "train",
+        "p50 ms": "1.23",
+        "95 % interval": "1.20-1.30",
+        "p90 ms": "1.40",
+        "p95 ms": "1.50",
+        "p99 ms": "2.00",
+        "calls": "200",
+        "stable": "NO",
+        "CPU ms": "2.46",
+        "cold start ms": "82",
+        "steady MiB": "90",
+        "gzipped": "2 KiB",
+        "error": "no kernel for this operator...",
+    }
+    wide = [max(len(head), len(cell)) + 3 for head, cell in zip(LATENCY_COLUMNS, latency_cells(row), strict=True)]
+    assert sum(wide) + 1 <= 160
+
+
+def test_an_old_row_has_dashes_of_latency(make_run) -> None:
+    cells = latency_cells(make_run().row("train"))
+    assert cells[2] == cells[7] == cells[-2] == NOT_MEASURED
+    assert cells[-1] == ""

@@ -56,3 +56,27 @@ def test_importing_the_light_modules_loads_no_backend() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_governor_frequency_memory_and_throttling_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "powersave\n",
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1500000\n",
+        "proc/meminfo": "MemTotal:        1000 kB\nMemFree:  1 kB\n",
+        "sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(module, "_ROOT", tmp_path)
+    found = module.host()
+    assert (found["governor"], found["frequency_mhz"], found["memory_bytes"]) == ("powersave", 1500.0, 1_024_000)
+    assert found["throttled"] == 0x50005
+    assert len(found["affinity"]) >= found["cores"]
+
+
+def test_a_system_that_tells_nothing_gives_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ROOT", tmp_path)
+    monkeypatch.setattr(module, "_cpuinfo", dict)
+    found = module.host()
+    assert [found[name] for name in ("governor", "frequency_mhz", "memory_bytes", "throttled")] == [None] * 4

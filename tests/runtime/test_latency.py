@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compress.core.stage import SilentReporter
-from compress.runtime.latency import MIN_CALLS, Timing, measure_latency
+from compress.runtime.latency import MIN_CALLS, Latency, Timing, measure_latency, unstable_text
 
 MS = 1_000_000
 
@@ -24,9 +24,14 @@ class Bench:
     def clock(self) -> int:
         return self.now
 
+    def cpu_clock(self) -> int:
+        return 2 * self.now  # two threads, always busy
+
     def measure(self, timing: Timing, batch: int = 1) -> dict[str, Any]:
         images = {name: np.zeros((batch, 3, 4, 4), np.float32) for name in self.predictors}
-        return measure_latency(self.predictors, images, timing, SilentReporter(), clock=self.clock)
+        return measure_latency(
+            self.predictors, images, timing, SilentReporter(), clock=self.clock, cpu_clock=self.cpu_clock
+        )
 
 
 class Model:
@@ -43,7 +48,7 @@ class Model:
 def test_percentiles_and_throughput_of_constant_models() -> None:
     found = Bench(a=[2.0], b=[8.0]).measure(Timing(warmup=3, repeats=20, budget_s=10), batch=4)
     assert found["a"].calls == found["b"].calls == 20
-    assert (found["a"].p50_ms, found["a"].p95_ms) == (2.0, 2.0)
+    assert set(found["a"].percentiles_ms.values()) == {2.0}
     assert found["b"].p50_ms == 8.0
     assert found["a"].throughput_ips == pytest.approx(4 / 0.002)
     assert found["b"].throughput_ips == pytest.approx(4 / 0.008)
@@ -52,12 +57,12 @@ def test_percentiles_and_throughput_of_constant_models() -> None:
 def test_p95_sees_the_slow_calls_and_the_median_does_not() -> None:
     found = Bench(a=[1.0] * 9 + [11.0]).measure(Timing(warmup=1, repeats=100, budget_s=10))
     assert found["a"].p50_ms == 1.0
-    assert found["a"].p95_ms > 5.0
+    assert found["a"].percentiles_ms[95] > 5.0
 
 
 def test_warm_up_is_not_counted() -> None:
     found = Bench(a=[50.0] * 5 + [1.0] * 1000).measure(Timing(warmup=5, repeats=10, budget_s=10))
-    assert found["a"].p95_ms == 1.0
+    assert found["a"].percentiles_ms[95] == 1.0
 
 
 def test_models_take_turns_and_the_order_turns_round() -> None:
@@ -73,3 +78,70 @@ def test_a_slow_model_stops_at_its_budget_and_a_fast_one_goes_on() -> None:
     found = Bench(slow=[300.0], fast=[1.0]).measure(Timing(warmup=1, repeats=100, budget_s=1.0))
     assert MIN_CALLS <= found["slow"].calls <= 10
     assert found["fast"].calls == 100
+
+
+def test_the_warm_up_goes_on_while_calls_get_quicker() -> None:
+    bench = Bench(a=[50.0] * 6 + [9.0] * 8 + [1.0] * 1000)
+    found = bench.measure(Timing(warmup=10, repeats=20, budget_s=10))
+    assert found["a"].percentiles_ms[99] == 1.0
+    never = Bench(a=[0.5**at for at in range(12)] * 50)
+    never.measure(Timing(warmup=4, repeats=5, budget_s=10))
+    assert len(never.calls) <= 4 * 10 + 6
+
+
+def test_processor_time_is_of_the_timed_calls_alone() -> None:
+    found = Bench(a=[3.0]).measure(Timing(warmup=1, repeats=25, budget_s=10))
+    assert found["a"].cpu_ms == pytest.approx(6.0)
+
+
+def test_intervals_hold_their_percentile_and_come_again() -> None:
+    times = np.random.default_rng(1).gamma(4.0, 1.0, 300).tolist()
+    first, second = (Bench(a=times).measure(Timing(warmup=2, repeats=200, budget_s=10))["a"] for _ in range(2))
+    assert first == second
+    for rank, (low, high) in first.ci95_ms.items():
+        assert low <= first.percentiles_ms[rank] <= high
+        assert low < high
+    assert list(first.ci95_ms) == [50, 90, 95, 99]
+
+
+def test_calls_that_share_their_moment_give_a_wider_interval_than_lone_ones() -> None:
+    """The same times, in blocks of one moment each or shuffled."""
+    moments = np.repeat(np.random.default_rng(2).gamma(4.0, 1.0, 20), 11)
+    shuffled = np.random.default_rng(3).permutation(moments)
+    widths = []
+    for times in (moments, shuffled):
+        low, high = _timed(times.tolist()).ci95_ms[50]
+        widths.append(high - low)
+    assert widths[0] > 1.5 * widths[1]
+
+
+def _timed(times_ms: list[float]) -> Latency:
+    bench = Bench(a=[1.0])
+    bench.predictors["a"].predict(np.zeros((1, 3, 4, 4), np.float32))  # the warm-up is one call
+    bench.predictors["a"].times_ms, bench.predictors["a"].count = times_ms, -1
+    return bench.measure(Timing(warmup=1, repeats=200, budget_s=100))["a"]
+
+
+def test_few_blocks_have_no_interval() -> None:
+    assert Bench(a=[1.0]).measure(Timing(warmup=1, repeats=40, budget_s=10))["a"].ci95_ms == {}
+
+
+def test_a_drift_is_unstable_and_is_timed_anew_with_its_neighbours() -> None:
+    rising = [1.0] * 17 + [2.0] * 1000
+    timing = Timing(warmup=1, repeats=30, budget_s=10)
+    once = Bench(a=rising, b=[1.0]).measure(timing)
+    assert (once["a"].stable, once["b"].stable) == (False, True)
+    assert once["a"].windows_ms == (1.0, 2.0, 2.0)
+    assert "1, 2, 2 ms" in unstable_text(once["a"])
+    bench = Bench(a=rising, b=[1.0])
+    again = bench.measure(Timing(warmup=1, repeats=30, budget_s=10, retakes=5))
+    assert again["a"].stable
+    assert again["a"].p50_ms == 2.0
+    assert bench.calls.count("b") == bench.calls.count("a") == 1 + 2 * 33
+
+
+def test_retakes_end() -> None:
+    bench = Bench(a=[1.03**at for at in range(300)])
+    found = bench.measure(Timing(warmup=1, repeats=30, budget_s=1e9, retakes=2))
+    assert not found["a"].stable
+    assert len(bench.calls) == 1 + 3 * 33
