@@ -30,7 +30,7 @@ class BenchmarkConfig(StageConfig):
 
     consumes: ClassVar[frozenset[Format]] = frozenset(MODEL_FORMATS)
     entry_point: ClassVar[str] = "compress.benchmark.stage:run"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     backends: ClassVar[tuple[str, ...]] = ("torch", "onnxruntime", "ai-edge-litert")
 
     kind: Literal["benchmark"] = "benchmark"

@@ -18,7 +18,7 @@ class SweepPoint(_Fact):
     threads: int
     batch: int
     latency_p50_ms: float
-    latency_p50_ci95_ms: tuple[float, float]
+    latency_p50_ci95_ms: tuple[float, float] | None
     throughput_ips: float
 
 

@@ -28,9 +28,10 @@ _OPTIONS = {
     "--compare": {"compare", "fail_on", "junit"},
     "--scenario": {"models", "scenario", "p99_ms", "seconds", "url", "data", "threads", "out"},
     "a bundle": {"models", "threads", "batch", "out"},
-    "files": {"models", "data", "baseline", "threads", "batch", "preprocess", "profile", "out"},
+    "files": {"models", "data", "baseline", "threads", "batch", "callers", "preprocess", "profile", "out"},
     "a run": {"run", "data", "sets", "device", "runs_dir", "baseline", "threads"},
 }
+_MOST = 256  # threads, pictures in a call, callers
 _HINTS = {
     "--compare": "imgc benchmark --compare OLD NEW --fail-on latency_p50_ms:+5%",
     "--scenario": "imgc benchmark MODEL --scenario all",
@@ -58,8 +59,15 @@ def benchmark(
     baseline: Annotated[
         str | None, typer.Option(metavar="STAGE", help="Stage or file that drops are measured against.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, max=256, help="Threads of each runtime.")] = None,
-    batch: Annotated[int, typer.Option(min=1, max=256, help="For files: pictures in one timed call.")] = 1,
+    threads: Annotated[
+        str | None, typer.Option(metavar="N[,N...]", help="Threads of a call; of files several: the rest are a sweep.")
+    ] = None,
+    batch: Annotated[
+        str, typer.Option(metavar="N[,N...]", help="For files: pictures in a call; several: the rest are a sweep.")
+    ] = "1",
+    callers: Annotated[
+        str | None, typer.Option(metavar="N[,N...]", help="For files: threads that call at once, their throughput.")
+    ] = None,
     preprocess: PreprocessText = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="For files: what each operator takes, and which are not delegated.")
@@ -91,22 +99,45 @@ def benchmark(
 
         compare_files(*compare, fail_on or [], junit=junit, as_json=as_json)
     elif mode == "--scenario" and scenario is not None:
-        options = ScenarioOptions(scenario, models or [], data, p99_ms, seconds, url, threads or 1, out)
+        options = ScenarioOptions(
+            scenario, models or [], data, p99_ms, seconds, url, _one("--threads", threads) or 1, out
+        )
         run_scenarios(ctx, options, as_json=as_json)
     elif mode == "a bundle" and models:
-        _bundle(ctx, Path(models[0]), out or Path("bench.json"), threads or 1, batch, as_json=as_json)
+        chosen = _one("--threads", threads) or 1, _one("--batch", batch) or 1
+        _bundle(ctx, Path(models[0]), out or Path("bench.json"), *chosen, as_json=as_json)
     elif mode == "files" and models:
         from compress.cli.benchmark_files import FilesOptions, benchmark_files
 
         prepare = parse_preprocess(preprocess)
-        asked = FilesOptions(models, data, baseline, threads or 1, batch, prepare, profile, out)
+        numbers = (
+            _numbers("--threads", threads or "1"),
+            _numbers("--batch", batch),
+            _numbers("--callers", callers or ""),
+        )
+        asked = FilesOptions(models, data, baseline, *numbers, prepare, profile, out)
         benchmark_files(asked, reporter_of(ctx), as_json=as_json)
     else:
         from compress.cli.execute import add_stage
         from compress.cli.one_stage import StageRequest
 
-        knobs = {"baseline": baseline, "threads": threads}
+        knobs = {"baseline": baseline, "threads": _one("--threads", threads)}
         add_stage(ctx, StageRequest("benchmark", knobs, None, sets or [], run, data, runs_dir, device), as_json=as_json)
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    """Return the numbers of "1,2,4", each once; of "" none."""
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if not all(part.isascii() and part.isdecimal() and 1 <= int(part) <= _MOST for part in parts):
+        raise UsageError(f"{option} {text}: give numbers from 1 to {_MOST}, such as 1,2,4")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def _one(option: str, text: str | None) -> int | None:
+    numbers = _numbers(option, text or "")
+    if len(numbers) > 1:
+        raise UsageError(f"{option} {text}: several are for files", hint=_HINTS["files"])
+    return numbers[0] if numbers else None
 
 
 def _mode(compare: object, scenario: object, models: list[str] | None) -> str:

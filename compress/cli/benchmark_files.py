@@ -29,6 +29,9 @@ class FilesOptions:
         models: files and names of architectures.
         data: labelled pictures; without them nothing is said of accuracy.
         baseline: one of `models`, as given; default the first that can be asked.
+        threads: of a call; the first for the rows, all of them for a sweep where there are several.
+        batches: pictures in a call, likewise.
+        callers: threads that call at once.
         preprocess: for the files that do not say how their pictures are prepared.
         out: file to write, None for none.
     """
@@ -36,8 +39,9 @@ class FilesOptions:
     models: Sequence[str]
     data: Path | None
     baseline: str | None
-    threads: int
-    batch: int
+    threads: tuple[int, ...]
+    batches: tuple[int, ...]
+    callers: tuple[int, ...]
     preprocess: Preprocess | None
     profile: bool
     out: Path | None
@@ -57,7 +61,7 @@ def benchmark_files(options: FilesOptions, reporter: Reporter, *, as_json: bool)
     from compress.core.storage import write_json
 
     with TemporaryDirectory(prefix="imgc-benchmark-") as folder:
-        opened = open_models(options.models, Path(folder), threads=options.threads, preprocess=options.preprocess)
+        opened = open_models(options.models, Path(folder), threads=options.threads[0], preprocess=options.preprocess)
         _some(opened)
         found = _measure(opened, options, reporter)
     bench = found.bench
@@ -79,21 +83,26 @@ def _measure(opened: Opened, options: FilesOptions, reporter: Reporter) -> Measu
     from compress.benchmark.files import labels_of
     from compress.benchmark.measure import Setting, measure
     from compress.benchmark.profiles import with_profiles
+    from compress.benchmark.sweep import Sweep, with_sweeps
     from compress.data.labelled import load_labelled_folder
     from compress.engine.allocator import keep_freed_memory
     from compress.runtime.latency import Timing
 
     usual = BenchmarkConfig()
-    setting = Setting(options.batch, Timing(warmup=usual.warmup, repeats=usual.repeats, budget_s=usual.budget_s))
+    timing = Timing(warmup=usual.warmup, repeats=usual.repeats, budget_s=usual.budget_s)
     baseline = _baseline(opened, options)
     split = labels = None
     if options.data is not None:
         labels, named = labels_of(_askable(opened), baseline)
         split = load_labelled_folder(options.data, labels, named=named, reporter=reporter)
     keep_freed_memory()
-    found = measure(opened.candidates, baseline, split, labels, setting, reporter)
+    found = measure(opened.candidates, baseline, split, labels, Setting(options.batches[0], timing), reporter)
     bench = found.bench.model_copy(update={"failed": opened.failed})
-    return replace(found, bench=with_profiles(bench, opened.candidates, reporter) if options.profile else bench)
+    if options.profile:
+        bench = with_profiles(bench, opened.candidates, reporter)
+    several = len(options.threads) > 1 or len(options.batches) > 1
+    sweep = Sweep(options.threads, options.batches, options.callers) if several else Sweep(callers=options.callers)
+    return replace(found, bench=with_sweeps(bench, opened.candidates, sweep, timing, reporter))
 
 
 def _some(opened: Opened) -> None:
@@ -134,6 +143,7 @@ def _print(bench: Bench, out: Path | None) -> None:
     from compress.cli.output import print_table
     from compress.cli.run_files import shown
     from compress.report.ops_table import NODE_COLUMNS, TYPE_COLUMNS, node_cells, type_cells
+    from compress.report.sweep_table import CALLERS_COLUMNS, SWEEP_COLUMNS, callers_cells, sweep_cells
     from compress.report.table import (
         COLUMNS,
         LATENCY_COLUMNS,
@@ -149,6 +159,10 @@ def _print(bench: Bench, out: Path | None) -> None:
     if setting := rows_text(bench.rows, bench.baseline):
         typer.echo(setting)
     typer.echo(host_text(bench.host))
+    if cells := sweep_cells(bench.rows):
+        print_table("threads and pictures in a call", SWEEP_COLUMNS, cells)
+    if cells := callers_cells(bench.rows):
+        print_table("callers at once", CALLERS_COLUMNS, cells)
     for row in bench.rows:
         if row.ops:
             print_table(f"{row.stage}: operators by type", TYPE_COLUMNS, type_cells(row.ops))

@@ -25,6 +25,19 @@ def test_an_option_that_would_be_ignored_is_refused(imgc, folder, arguments, sai
     assert "hint: imgc benchmark" in result.stderr
 
 
+@pytest.mark.parametrize("text", ["0", "1,,2", "two", "1,300", "-1"])
+def test_numbers_are_checked(imgc, folder, text):
+    result = imgc("benchmark", "x.onnx", f"--batch={text}")
+    assert result.exit_code == 2
+    assert f"--batch {text}: give numbers from 1 to 256" in result.stderr
+
+
+def test_a_run_is_measured_with_one_number_of_threads(imgc, folder):
+    result = imgc("benchmark", "--threads", "1,2")
+    assert result.exit_code == 2
+    assert "--threads 1,2: several are for files" in result.stderr
+
+
 def test_a_bundle_takes_no_data(imgc, folder):
     (folder / "b").mkdir()
     result = imgc("benchmark", "b", "--data", "x")

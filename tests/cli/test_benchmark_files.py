@@ -49,6 +49,17 @@ def test_without_pictures_the_times_come_alone(imgc, folder, model):
     assert "GlobalAveragePool" in result.stdout
 
 
+def test_several_threads_batches_and_callers_are_a_sweep(imgc, folder, model):
+    result = imgc("benchmark", model, "--threads", "1,2", "--batch", "2", "--callers", "1,2", "--out", "b.json")
+    assert result.exit_code == 0, result.stderr
+    assert "threads and pictures in a call" in result.stdout
+    assert "callers at once" in result.stdout
+    (row,) = json.loads((folder / "b.json").read_text())["rows"]
+    assert (row["threads"], row["batch"]) == (1, 2)
+    assert [(one["threads"], one["batch"]) for one in row["sweep"]] == [(1, 2), (2, 2)]
+    assert [one["callers"] for one in row["concurrent"]] == [1, 2]
+
+
 def test_what_cannot_be_measured_is_told_and_the_others_come(imgc, folder, model, photos):
     (folder / "broken.onnx").write_bytes(b"no model")
     result = imgc("benchmark", model, "broken.onnx", "gone.tflite", "--data", photos, "--json")

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from typer.testing import Result
 
 from compress.cli.init import Draft, data_block, recipe_text, slug
-from compress.recipe.epochs import epochs_for
 from compress.models.build import build_model, new_spec
+from compress.recipe.epochs import epochs_for
 from compress.recipe.load import load_recipe
 from compress.recipe.plan import plan
 
