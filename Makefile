@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lint browser test demo results results-int8 results-shrink results-train results-serve schema clean
+.PHONY: help setup lock lint browser test demo results results-int8 results-shrink results-train results-serve results-benchmark results-tune schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,8 +41,10 @@ browser: ## install Debian's Chromium, which the tests of the page drive, where 
 	else { apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } \
 		|| echo "chromium could not be installed: the browser tests will be skipped"; fi
 
+# Two processes, a thread each: most tests build graphs in Python, which has no use for a second thread. A file's tests
+# stay together and in order, for they share networks that take seconds to build.
 test: lint browser ## set up, lint, run all tests
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 demo: setup ## set up and run the whole chain on the bundled data
 	$(BIN)/imgc run recipes/demo.yaml --runs-dir $(RUNS)
@@ -81,6 +83,16 @@ results-serve: setup ## measure the server beside others (needs an int8 run, ../
 	-@$(MAKE) --no-print-directory $(RIVALS)/.dependencies
 	$(BIN)/python -m compress.report.serve_table README.md $(SERVE_RUN) $(SHARED)/clothing/test \
 		--rivals $(RIVALS) --json $(RUNS)/serve.json $(SERVE_ARGS)
+
+BENCH_RUN := $(RUNS)/clothing_int8_mobilenetv3_small
+results-benchmark: setup ## measure the measuring itself (needs a run with int8 files: BENCH_RUN=), write README's table
+	$(BIN)/python -m compress.report.bench_goals README.md $(BENCH_RUN)
+
+SEARCH := tune30
+results-tune: setup ## search for 30 minutes, carry out a grid of ten (needs ../shared/data), write README's table
+	$(BIN)/imgc tune --data $(SHARED)/clothing --max-size 1MB --budget 30m --name $(SEARCH) --runs-dir $(RUNS) \
+		$(foreach file,$(wildcard $(SHARED)/weights/*.safetensors),--weights $(file))
+	$(BIN)/python -m compress.report.tune_table README.md $(SHARED)/clothing $(SHARED)/weights $(RUNS) $(SEARCH)
 
 schema: setup ## write the JSON Schema of bench.json from its types
 	$(BIN)/python -m compress.benchmark.bench_file
