@@ -1,0 +1,94 @@
+"""A search whose chains take no time: a fake clock, and points computed from the knobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.core.stage import SilentReporter
+from compress.tune import search as search_module
+from compress.tune.book import Book, open_book
+from compress.tune.footprint import Footprint
+from compress.tune.goal import Goal, Point
+from compress.tune.search import Budget, Search
+from compress.tune.space import Base, Knobs
+from compress.tune.trial import Place
+
+ARCHS = ("tiny", "squeezenet1_1")
+STAGE_S = 10.0  # a chain is two stages
+
+
+@dataclass
+class World:
+    """What happened, and when."""
+
+    root: Path
+    now: float = 0.0
+    begun: list[Knobs] = field(default_factory=list)
+    ended: list[Knobs] = field(default_factory=list)
+    stages: int = 0
+    weighed: list[str] = field(default_factory=list)
+    kill_in: Knobs | None = None
+
+    def footprint(self, arch: str, px: int, base: Base, place: Place) -> Footprint:
+        self.weighed.append(arch)
+        return Footprint(
+            input_px=px,
+            params=1_000_000,
+            macs=10**6,
+            left_params=500_000,
+            size_bytes=550_000,
+            latency_ms=1.0,
+            memory_bytes=None,
+        )
+
+    def try_out(
+        self, knobs: Knobs, share: float, base: Base, place: Place, watch: Callable[[Any], None]
+    ) -> tuple[Point, dict[str, float]]:
+        self.begun.append(knobs)
+        for _ in range(2):
+            watch(NoStages())
+            self.now += STAGE_S
+            self.stages += 1
+            if knobs == self.kill_in:
+                raise KeyboardInterrupt
+        self.ended.append(knobs)
+        top1 = 60 + knobs.input_px / 8 + (5 if knobs.arch == "tiny" else 0)
+        point = Point(
+            name=f"{knobs.arch}-{len(self.ended)}",
+            n_images=100,
+            top1_pct=top1,
+            drop_pp=1.0,
+            size_bytes=int(1_000_000 * share),
+            latency_ms=knobs.input_px / 100,
+        )
+        return point, {"train": STAGE_S, "distill": STAGE_S}
+
+    def book(self) -> Book:
+        return open_book(f"sqlite:///{self.root / 'study.db'}", "s", "me", ARCHS, 0, {"seed": 0})
+
+    def search(self, seconds: float, trials: int | None = None, goal: Goal | None = None) -> Book:
+        base = Base({}, dict.fromkeys(ARCHS, "none"), "tflite", None, 0, 2)
+        place = Place(self.root, "s", "cpu", None, SilentReporter())
+        book = self.book()
+        Search(book, base, goal or Goal(), Budget(seconds, trials), ARCHS, place, lambda: self.now).run()
+        return book
+
+
+class NoStages:
+    """A lock in which nothing is sealed."""
+
+    stages = ()
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Return the world that the search now lives in."""
+    made = World(tmp_path)
+    monkeypatch.setattr(search_module, "try_out", made.try_out)
+    monkeypatch.setattr(search_module, "measure_footprint", made.footprint)
+    return made

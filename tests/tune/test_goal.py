@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from compress.tune.goal import Goal, Point, choose, misses, nearest, pareto, ways_out
+
+
+def point(name: str, top1: float, size: int = 1000, ms: float = 1.0, drop: float = 0.0) -> Point:
+    return Point(name=name, n_images=100, top1_pct=top1, drop_pp=drop, size_bytes=size, latency_ms=ms)
+
+
+def test_the_best_within_the_goal_is_chosen_not_the_best_of_all():
+    points = [point("big", 95, size=2000), point("fits", 90), point("worse", 80)]
+    assert choose(points, Goal(max_size_bytes=1000)) == points[1]
+    assert choose(points, Goal()) == points[0]
+    assert choose(points, Goal(max_size_bytes=999)) is None
+    assert choose([], Goal()) is None
+
+
+def test_of_equals_the_smaller_then_the_faster_is_chosen():
+    points = [point("a", 90, 900, 2.0), point("b", 90, 800, 3.0), point("c", 90, 800, 1.0)]
+    assert choose(points, Goal()) == points[2]
+
+
+def test_a_bound_is_broken_by_more_not_by_as_much():
+    goal = Goal(max_size_bytes=1000, max_latency_ms=1.0, max_drop_pp=1.0, max_memory_bytes=5)
+    assert misses(point("a", 90, 1000, 1.0, 1.0), goal) == []
+    found = misses(point("a", 90, 1500, 2.0, 3.0).model_copy(update={"memory_bytes": 10}), goal)
+    assert {one.limit: one.excess for one in found} == {
+        "max_size_bytes": 0.5,
+        "max_latency_ms": 1.0,
+        "max_memory_bytes": 1.0,
+        "max_drop_pp": 2.0,
+    }
+
+
+def test_the_nearest_breaks_least_in_sum():
+    goal = Goal(max_size_bytes=1000, max_latency_ms=1.0)
+    points = [point("both", 99, 1200, 1.2), point("one", 80, 1300, 1.0), point("far", 99, 9000, 1.0)]
+    assert nearest(points, goal) == points[1]
+    assert nearest([], goal) is None
+
+
+def test_a_way_out_lets_one_bound_give_while_the_others_hold():
+    goal = Goal(max_size_bytes=1000, max_latency_ms=1.0)
+    points = [point("larger", 90, 1300, 1.0), point("much larger", 95, 5000, 1.0), point("both", 99, 1100, 1.1)]
+    found = ways_out(points, goal)
+    assert [(miss.limit, miss.found, one.name) for miss, one in found] == [("max_size_bytes", 1300, "larger")]
+
+
+def test_the_front_is_what_no_other_beats():
+    points = [point("a", 90, 900, 1.0), point("b", 90, 900, 2.0), point("c", 80, 800, 5.0), point("d", 90, 900, 1.0)]
+    assert pareto(points) == [points[0], points[2], points[3]]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from compress.tune.goal import Goal
+from tests.tune.search_world import ARCHS, STAGE_S, World
+
+
+def test_each_architecture_is_tried_once_before_the_best_is_varied(world: World):
+    world.search(1e9, trials=3)
+    assert {one.arch for one in world.begun[:2]} == set(ARCHS)
+    assert (world.begun[2].arch, world.begun[2].input_px) == ("tiny", 160)
+
+
+def test_no_setting_is_tried_twice(world: World):
+    world.search(1e9, trials=12)
+    assert len(world.ended) == 12 == len(set(world.ended))
+
+
+def test_the_budget_is_overrun_by_one_stage_at_most(world: World):
+    world.search(75.0)
+    assert len(world.ended) > 0
+    assert world.now <= 75.0 + STAGE_S
+
+
+def test_what_cannot_end_in_time_is_not_begun(world: World):
+    world.search(4.5 * STAGE_S)  # two chains, and too little for a third whose training is sealed
+    assert len(world.begun) == len(world.ended) == 2
+
+
+def test_time_counts_over_sessions(world: World):
+    first = world.search(50.0)
+    tried = len(first.tried())
+    again = world.search(50.0)
+    assert len(again.tried()) == tried
+    assert again.spent_s() == pytest.approx(world.now)
+    world.search(500.0)
+    assert len(world.book().tried()) > tried
+
+
+def test_a_killed_search_goes_on_with_the_setting_that_was_under_way(world: World):
+    world.search(1e9, trials=2)
+    world.kill_in = world.begun[0].model_copy(update={"input_px": 160})
+    with pytest.raises(KeyboardInterrupt):
+        world.search(1e9, trials=5)
+    killed, ended = world.begun[-1], list(world.ended)
+    assert killed == world.kill_in
+    world.kill_in = None
+    book = world.search(1e9, trials=5)
+    assert world.begun[len(ended) + 1] == killed
+    assert len(book.tried()) == 5
+    assert world.ended[: len(ended)] == ended
+    assert world.weighed == list(ARCHS)  # once for all sessions
+
+
+def test_out_of_time_leaves_the_setting_to_be_gone_on_with(world: World):
+    world.search(STAGE_S / 2)
+    assert (world.ended, world.stages) == ([], 1)
+    world.search(1e9, trials=1)
+    assert world.begun[0] == world.begun[1] == world.ended[0]
+
+
+def test_an_architecture_that_cannot_be_small_enough_is_tried_where_none_can(world: World):
+    book = world.search(1e9, trials=2, goal=Goal(max_size_bytes=1000))
+    assert len(book.tried()) == 2
+    assert {one.share for one in book.tried()} == {0.1}
+
+
+def test_pictures_that_are_too_slow_are_not_tried(world: World):
+    world.search(1e9, trials=8, goal=Goal(max_latency_ms=1.6))
+    assert {one.input_px for one in world.begun} <= {96, 128, 160}
