@@ -97,7 +97,7 @@ def _weights(archs: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:
         path = Path(one)
         if not path.is_file() or path.suffix.lower() != ".safetensors":
             raise UsageError(
-                f"--weights {one}: not a .safetensors file", hint="imagenet, none, or a file for each --arch"
+                f"--weights {one}: no such .safetensors file", hint="imagenet, none, or a file for each --arch"
             )
         fitting = [arch for arch in fitting_archs(path) if not archs or arch in archs]
         if not fitting:

@@ -174,7 +174,13 @@ class Search:
             if kind == "distill":
                 slower *= knobs.patience / one.knobs.patience
             total += one.seconds[kind] * slower
+            if kind == "quantize" and knobs.scheme == "int8_qat" != one.knobs.scheme:
+                total += self._training_s(alike, knobs)  # a third of the epochs, each of them slower
         return total
+
+    def _training_s(self, alike: Sequence[Tried], knobs: Knobs) -> float:
+        one = next((other for other in reversed(alike) if "train" in other.seconds), None)
+        return one.seconds["train"] * self._work(knobs) / self._work(one.knobs) if one else 0.0
 
     def _try(self, asked: Asked) -> None:
         knobs = asked.knobs

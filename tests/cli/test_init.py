@@ -11,7 +11,6 @@ from typer.testing import Result
 
 from compress.cli.init import Draft, data_block, recipe_text, slug
 from compress.models.build import build_model, new_spec
-from compress.recipe.epochs import epochs_for
 from compress.recipe.load import load_recipe
 from compress.recipe.plan import plan
 
@@ -94,13 +93,6 @@ def test_names_with_odd_characters_survive_yaml(folder: Path):
     (folder / "r.yaml").write_text(recipe_text(draft, "none"))
     recipe = load_recipe(folder / "r.yaml").recipe
     assert (recipe.name, recipe.data.path) == ("1e3", folder / "p: #1 'x' \"y\"")
-
-
-def test_fewer_pictures_and_fresh_weights_need_more_epochs():
-    assert epochs_for(3068, fresh=False) == 6
-    assert epochs_for(100, fresh=False) == 30
-    assert epochs_for(2800, fresh=True) > epochs_for(2800, fresh=False)
-    assert epochs_for(0, fresh=True) == 60
 
 
 def test_a_folder_name_becomes_a_run_name():

@@ -6,8 +6,8 @@ import pytest
 
 from compress.errors import UsageError
 from compress.report.tune_table import BEGIN, GridPoint, as_markdown, best_within
+from compress.tune import schema
 from compress.tune.goal import Goal, Point
-from compress.tune.schema import Found, Tested, TuneReport
 from compress.tune.space import Knobs
 
 POINTS = (
@@ -17,10 +17,10 @@ POINTS = (
 )
 
 
-def report() -> TuneReport:
+def report() -> schema.TuneReport:
     point = Point(name="t-1", n_images=341, top1_pct=88.5, drop_pp=0.0, size_bytes=950_000, latency_ms=1.0)
-    found = Found(knobs=Knobs(arch="tiny", input_px=96), share=0.5, point=point, misses={}, pareto=True)
-    return TuneReport(
+    found = schema.Found(knobs=Knobs(arch="tiny", input_px=96), share=0.5, point=point, misses={}, pareto=True)
+    return schema.TuneReport(
         name="t",
         goal=Goal(max_size_bytes=1_000_000),
         runtime="tflite",
@@ -32,7 +32,7 @@ def report() -> TuneReport:
         given_up=(),
         chosen="t-1",
         reason="",
-        test=Tested(
+        test=schema.Tested(
             **{"n_images": 372, "top1_pct": 86.0, "top1_ci95_pct": (82.0, 89.0), "float_top1_pct": 86.0},
             **{"drop_pp": 0.0, "size_bytes": 950_000, "latency_ms": 1.0},
         ),

@@ -1,0 +1,85 @@
+"""`imgc tune`: what is refused before anything is trained; and one whole search, its end, and going on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+SEARCH = ("--arch", "tiny", "--weights", "none", "--epochs", "1", "--name", "s", "--budget", "1h")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--max-size", "1 apple"), "--max-size 1 apple: not a size"),
+        (("--max-size", "0"), "--max-size 0: not a size"),
+        (("--budget", "soon"), "--budget soon: not a time"),
+        (("--runtime", "coreml"), "give tflite or onnx"),
+        (("--device", "toaster"), "no such device or file; there are"),
+        (("--device", "pixel-2", "--runtime", "onnx"), "Pixel 2 runs tflite"),
+        (("--arch", "resnet50"), "--arch resnet50: unknown"),
+        (("--weights", "gone.safetensors"), "--weights gone.safetensors: no such .safetensors file"),
+        (("--weights", "none", "--weights", "imagenet"), "stands alone"),
+        (("--name", "x" * 25), "at most 24 characters"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_made(imgc, folder, photos, arguments, said):
+    result = imgc("tune", "--data", photos, *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_sizes_and_times_are_read():
+    from compress.cli.tune import _bytes, _seconds
+
+    assert [_bytes(text) for text in ("1MB", "1MiB", "900KB", "1.5kb", "12")] == [10**6, 2**20, 900_000, 1500, 12]
+    assert [_seconds(text) for text in ("90s", "30m", "2h", "0.5h")] == [90, 1800, 7200, 1800]
+
+
+@pytest.mark.slow
+def test_a_search_ends_with_a_tested_model_and_goes_on_without_testing_it_again(imgc, folder, photos):
+    result = imgc("tune", "--data", photos, *SEARCH, "--trials", "1", "--max-size", "200KB", "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report == json.loads((folder / "runs/s-tune/tune.json").read_text())
+    (tried,) = report["tried"]
+    assert tried["point"]["size_bytes"] <= 200_000
+    assert 0 < tried["share"] < 1
+    assert tried["pareto"]
+    assert report["test"]["n_images"] == 12
+    assert report["chosen"] == tried["point"]["name"]
+    recipe = (folder / "runs/s-tune/recipe.yaml").read_text()
+    assert recipe.startswith("# Chosen by `imgc tune` for: max_size_bytes 200000")
+    assert "split: test" in recipe
+    bench = folder / "runs/s/06-benchmark/bench.json"
+    tested = bench.stat().st_mtime_ns
+    again = imgc("tune", "--data", photos, *SEARCH, "--trials", "1", "--max-size", "200KB")
+    assert again.exit_code == 0, again.stderr
+    assert "on the test pictures (n = 12, asked once)" in again.stdout
+    assert bench.stat().st_mtime_ns == tested
+    assert len(list((folder / "runs").glob("s-tiny-*-*"))) == 1, "nothing was tried again"
+    _impossible_limits_name_what_would_have_to_give(imgc, photos, report)
+
+
+def _impossible_limits_name_what_would_have_to_give(imgc, photos: Path, report) -> None:
+    limits = ("--max-latency-ms", "0.01", "--max-drop-pp", "100")
+    result = imgc("tune", "--data", photos, *SEARCH, "--trials", "1", *limits, "--json")
+    assert result.exit_code == 5
+    ended = json.loads(result.stdout)
+    assert ended["chosen"] is None
+    assert ended["test"] is None
+    (way,) = ended["ways_out"]
+    assert way["limit"] == "max_latency_ms"
+    assert way["needed"] == report["tried"][0]["point"]["latency_ms"]
+    assert "none of 1 models is within the goal; the nearest is" in result.stderr
+    assert "what would have to give" in result.stderr
+
+
+def test_no_time_at_all_says_how_to_go_on(imgc, folder, photos):
+    result = imgc("tune", "--data", photos, "--arch", "tiny", "--weights", "none", "--name", "s", "--budget", "0.001s")
+    assert result.exit_code == 5
+    assert "nothing was tried to the end" in result.stderr
+    assert "--budget" in result.stderr

@@ -1,0 +1,69 @@
+"""The study in SQL: kept over sessions, refused with other settings, and free of passwords in its messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compress.errors import UsageError
+from compress.tune.book import Book, open_book
+from compress.tune.goal import Point
+from compress.tune.space import Knobs
+
+KNOBS = Knobs(arch="tiny", input_px=96)
+POINT = Point(name="x", n_images=10, top1_pct=90.0, drop_pp=0.5, size_bytes=1000, latency_ms=1.0)
+
+
+def book(tmp_path: Path, owner: str = "me", **settings: object) -> Book:
+    return open_book(f"sqlite:///{tmp_path / 's.db'}", "s", owner, ("tiny", "squeezenet1_1"), 0, settings)
+
+
+def test_what_was_tried_is_there_in_the_next_session(tmp_path):
+    first = book(tmp_path)
+    first.finish(first.ask(KNOBS), 0.5, POINT, {"train": 3.0})
+    first.drop(first.ask(KNOBS.model_copy(update={"input_px": 128})), "hopeless")
+    again = book(tmp_path)
+    (tried,) = again.tried()
+    assert (tried.knobs, tried.share, tried.point, tried.seconds) == (KNOBS, 0.5, POINT, {"train": 3.0})
+    assert [(one.knobs.input_px, one.reason) for one in again.dropped()] == [(128, "hopeless")]
+    assert {one.input_px for one in again.taken()} == {96, 128}
+
+
+def test_only_an_owners_own_trials_are_gone_on_with(tmp_path):
+    book(tmp_path, owner="other").ask(KNOBS)
+    mine = book(tmp_path)
+    mine.ask(KNOBS.model_copy(update={"input_px": 160}))
+    assert [one.input_px for one in book(tmp_path).interrupted()] == [160]
+    assert book(tmp_path).interrupted() == [], "they are free once"
+    assert KNOBS in book(tmp_path).taken(), "the other is still at it"
+
+
+def test_a_suggestion_that_is_passed_over_is_not_taken(tmp_path):
+    one = book(tmp_path)
+    one.pass_over(one.ask())
+    assert one.taken() == one.tried() == one.dropped() == []
+
+
+def test_hard_swish_is_no_knob_of_networks_without_it(tmp_path):
+    one = book(tmp_path)
+    assert one.ask(KNOBS.model_copy(update={"hard_swish": "gate"})).knobs.hard_swish == "float"
+
+
+def test_time_is_each_owners(tmp_path):
+    book(tmp_path).spent_s(5.0)
+    assert book(tmp_path).spent_s(2.0) == 7.0
+    assert book(tmp_path, owner="other").spent_s() == 0.0
+
+
+def test_other_settings_are_refused_with_both_values(tmp_path):
+    book(tmp_path, seed=0, data="a")
+    with pytest.raises(UsageError, match="begun otherwise: data was a, is b"):
+        book(tmp_path, seed=0, data="b")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite:////no/such/folder/s.db", "nosql://user:secret@host/db"])
+def test_a_storage_that_cannot_be_opened_is_told_without_its_password(url):
+    with pytest.raises(UsageError, match="--storage") as caught:
+        open_book(url, "s", "me", ("tiny",), 0, {})
+    assert "secret" not in caught.value.message
