@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from compress.recipe.epochs import epochs_for
 from compress.tune.book import open_book
 from compress.tune.goal import Goal
 from compress.tune.outcome import Asked, conclude
+from compress.tune.pace import BATCH
 from compress.tune.schema import TuneReport
 from compress.tune.search import Budget, Search
 from compress.tune.space import Base, Runtime
@@ -116,6 +118,7 @@ def _base(session: Session, weights: dict[str, str], reporter: Reporter) -> Base
     config = CsvData(kind="csv", path=session.data) if is_csv else FolderData(path=session.data)
     dataset = load_dataset(config, seed=session.seed, reporter=reporter)
     block: dict[str, Any] = data_block(session.data.resolve(), Path.cwd())
+    count = len(dataset.splits["train"].paths)
     fresh = all(value == "none" for value in weights.values())
     return Base(
         data=block,
@@ -123,7 +126,8 @@ def _base(session: Session, weights: dict[str, str], reporter: Reporter) -> Base
         runtime=session.runtime,
         target=session.profile.target if session.profile else None,
         seed=session.seed,
-        epochs=session.epochs or epochs_for(len(dataset.splits["train"].paths), fresh=fresh),
+        epochs=session.epochs or epochs_for(count, fresh=fresh),
+        steps=ceil(count / BATCH),
     )
 
 

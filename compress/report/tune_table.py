@@ -102,7 +102,7 @@ def run_grid(photos: Path, weights: Path, runs_dir: Path, reporter: Reporter) ->
     """Carry out the grid, reusing what is sealed, and judge every file on both splits."""
     paths = {arch: str((weights / name).resolve()) for arch, name in _WEIGHTS.items()}
     data = {"kind": "folder", "path": str(photos.resolve())}
-    base = Base(data=data, weights=paths, runtime="tflite", target=None, seed=0, epochs=_EPOCHS)
+    base = Base(data=data, weights=paths, runtime="tflite", target=None, seed=0, epochs=_EPOCHS, steps=0)
     place = Place(runs_dir, "grid", "cpu", None, reporter)
     found = []
     for arch, input_px, share in _GRID:

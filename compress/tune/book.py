@@ -36,7 +36,7 @@ class Tried:
         knobs: the setting.
         share: of the parameters that it kept.
         point: what came of it.
-        seconds: kind of stage -> what it took; stages that were reused are absent.
+        seconds: kind of stage -> what it took, also where it was taken from another run.
     """
 
     knobs: Knobs

@@ -24,6 +24,7 @@ class Footprint(BaseModel):
         size_bytes: of the pruned network's file.
         latency_ms: of the pruned network, measured here or estimated for the device.
         memory_bytes: tensors of the pruned network that live at once; None where it is not known.
+        step_s: seconds of a training step of the whole network.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +36,7 @@ class Footprint(BaseModel):
     size_bytes: int
     latency_ms: float
     memory_bytes: int | None
+    step_s: float
 
 
 def largest_share(footprint: Footprint, goal: Goal) -> float:

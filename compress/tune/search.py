@@ -13,6 +13,7 @@ from compress.pipeline.lock import RunLock
 from compress.tune.book import Asked, Book, Tried
 from compress.tune.footprint import LEAST_SHARE, Footprint, largest_px, largest_share
 from compress.tune.goal import Goal, choose, nearest
+from compress.tune.pace import predicted_s, rest_s
 from compress.tune.space import FLOAT, PX, Base, Knobs, neighbours, start
 from compress.tune.trial import Place, measure_footprint, try_out
 
@@ -20,12 +21,17 @@ from compress.tune.trial import Place, measure_footprint, try_out
 _GAINS = {FLOAT: 3.0, "distilled": 1.0}
 _SUGGESTIONS = 30  # of Optuna, before the search gives up finding one that is new and fits into the time
 _FOOTPRINT_PX = 128
+_DEAR = 0.25  # of the budget: an architecture that is predicted to cost more waits until the best one was varied
 
 Clock = Callable[[], float]
 
 
 class Hopeless(Exception):  # noqa: N818 - no error: a setting that is given up
     """The chain cannot reach the best one any more."""
+
+
+class TooSlow(Exception):  # noqa: N818 - no error either
+    """The chain cannot end in time; its sealed stages stay for a later session."""
 
 
 class OutOfTime(Exception):  # noqa: N818 - no error either
@@ -58,6 +64,7 @@ class Search:
     clock: Clock = time.monotonic
     _began: float = field(init=False, default=0.0)
     _footprints: dict[str, Footprint] = field(init=False, default_factory=dict)
+    _too_slow: list[Knobs] = field(init=False, default_factory=list)
 
     @property
     def reporter(self) -> Reporter:
@@ -112,7 +119,10 @@ class Search:
     def _next(self) -> Asked | None:
         """Return what to try next: each architecture once, then the neighbours of the best, then what Optuna says."""
         taken = self.book.taken()
-        for knobs in (*self._starts(), *self._around_the_best()):
+        starts = self._starts()
+        dear = [one for one in starts if self._predicted_s(one) > _DEAR * self.budget.seconds]
+        cheap = [one for one in starts if one not in dear]
+        for knobs in (*cheap, *self._around_the_best(), *dear):
             if knobs not in taken and self._is_worth(knobs):
                 return self.book.ask(knobs)
         for _ in range(_SUGGESTIONS):
@@ -129,11 +139,11 @@ class Search:
         archs = [arch for arch in known if self._is_possible(arch)] or known
         sides = {arch: [px for px in PX if px <= largest_px(self._footprints[arch], self.goal)] for arch in archs}
         found = [start(arch, max(sides[arch], default=min(PX))) for arch in archs]
-        return sorted(found, key=self._work)
+        return sorted(found, key=self._predicted_s)
 
     def _around_the_best(self) -> list[Knobs]:
         best = self._best()
-        return neighbours(best.knobs) if best else []
+        return neighbours(best.knobs, best.share) if best else []
 
     def _best(self) -> Tried | None:
         tried = self.book.tried()
@@ -143,52 +153,41 @@ class Search:
 
     def _is_worth(self, knobs: Knobs) -> bool:
         """Return whether a setting may reach the goal and end in time."""
-        if knobs.arch not in self._footprints:
+        if knobs.arch not in self._footprints or knobs in self._too_slow:
             return False
         feasible = not any(self._is_possible(arch) for arch in self._footprints) or (
             self._is_possible(knobs.arch) and knobs.input_px <= largest_px(self._footprints[knobs.arch], self.goal)
         )
-        predicted = self._predicted_s(knobs)
-        return feasible and (predicted is None or predicted <= self._left_s())
+        return feasible and self._predicted_s(knobs) <= self._left_s()
 
-    def _work(self, knobs: Knobs) -> float:
+    def _step_s(self, knobs: Knobs) -> float:
         footprint = self._footprints[knobs.arch]
-        return footprint.macs * (knobs.input_px / footprint.input_px) ** 2
+        return footprint.step_s * (knobs.input_px / footprint.input_px) ** 2
 
-    def _predicted_s(self, knobs: Knobs) -> float | None:
-        """Return how long a setting will take, from the chains so far: time goes with the multiplications of a picture.
+    def _predicted_s(self, knobs: Knobs) -> float:
+        tried = [one for one in self.book.tried() if one.knobs.arch in self._footprints]
+        alike = [(one, self._step_s(one.knobs)) for one in tried if one.knobs.arch == knobs.arch]
+        others = [(one, self._step_s(one.knobs)) for one in tried if one.knobs.arch != knobs.arch]
+        is_trained = any(
+            (one.knobs.arch, one.knobs.input_px) == (knobs.arch, knobs.input_px) for one in self.book.tried()
+        )
+        share = self._kept(knobs)
+        return predicted_s(knobs, share, self.base, self._step_s(knobs), (*others, *alike), is_trained=is_trained)
 
-        None where nothing is known yet.
-        """
-        tried = self.book.tried()
-        alike = [one for one in tried if one.knobs.arch == knobs.arch] or tried
-        if not alike:
-            return None
-        trained = {(one.knobs.arch, one.knobs.input_px) for one in tried}
-        total = 0.0
-        for kind in {kind for one in alike for kind in one.seconds}:
-            if kind == "train" and (knobs.arch, knobs.input_px) in trained:
-                continue
-            one = next(other for other in reversed(alike) if kind in other.seconds)
-            slower = self._work(knobs) / self._work(one.knobs)
-            if kind == "distill":
-                slower *= knobs.patience / one.knobs.patience
-            total += one.seconds[kind] * slower
-            if kind == "quantize" and knobs.scheme == "int8_qat" != one.knobs.scheme:
-                total += self._training_s(alike, knobs)  # a third of the epochs, each of them slower
-        return total
-
-    def _training_s(self, alike: Sequence[Tried], knobs: Knobs) -> float:
-        one = next((other for other in reversed(alike) if "train" in other.seconds), None)
-        return one.seconds["train"] * self._work(knobs) / self._work(one.knobs) if one else 0.0
+    def _kept(self, knobs: Knobs) -> float:
+        """Return the share of the parameters that a setting keeps."""
+        return min(1.0, max(LEAST_SHARE, self._share(knobs.arch) * knobs.fill))
 
     def _try(self, asked: Asked) -> None:
         knobs = asked.knobs
-        share = self._share(knobs.arch) * knobs.fill
-        share = min(1.0, max(LEAST_SHARE, share))
+        share = self._kept(knobs)
         self.reporter.info(f"trying {_said(knobs)}, {100 * share:.0f} % of the parameters")
         try:
             point, seconds = try_out(knobs, share, self.base, self.place, self._watch)
+        except TooSlow as error:
+            self.book.pass_over(asked)
+            self._too_slow.append(knobs)
+            self.reporter.info(f"put aside: {error}")
         except Hopeless as error:
             self.book.drop(asked, str(error))
             self.reporter.info(f"given up: {error}")
@@ -202,8 +201,11 @@ class Search:
             )
 
     def _watch(self, lock: RunLock) -> None:
-        """Raise before a stage for which there is no time, or whose chain cannot win any more."""
+        """Raise before a stage for which there is no time, or whose chain cannot win or end in time any more."""
         self._in_time()
+        rest = rest_s({stage.kind: stage.seconds for stage in lock.stages}, self.book.tried())
+        if rest > self._left_s():
+            raise TooSlow(f"the rest of its chain will take about {rest:.0f} s, {self._left_s():.0f} s are left")
         best = choose([one.point for one in self.book.tried()], self.goal)
         if best is None:
             return

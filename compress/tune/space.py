@@ -57,6 +57,7 @@ class Base:
         target: of quantization; None takes the runtime's usual one.
         seed: of everything random.
         epochs: of fine-tuning.
+        steps: training steps of an epoch.
     """
 
     data: dict[str, Any]
@@ -65,6 +66,7 @@ class Base:
     target: TargetName | None
     seed: int
     epochs: int
+    steps: int
 
 
 def has_hard_swish(arch: str) -> bool:
@@ -77,11 +79,17 @@ def start(arch: str, largest_px: int) -> Knobs:
     return Knobs(arch=arch, input_px=min(_START_PX, largest_px))
 
 
-def neighbours(best: Knobs) -> list[Knobs]:
-    """Return the settings one step from the best one, the most promising first."""
+def neighbours(best: Knobs, share: float) -> list[Knobs]:
+    """Return the settings one step from the best one, the most promising first.
+
+    Args:
+        best: the setting.
+        share: of the parameters that it kept; a network that keeps everything is not distilled, whatever the patience.
+    """
     at = PX.index(best.input_px)
     found = [best.model_copy(update={"input_px": px}) for px in (*PX[at + 1 : at + 2], *PX[max(0, at - 1) : at])]
-    found += [best.model_copy(update={"patience": one}) for one in PATIENCE if one > best.patience]
+    if share < 1 or best.scheme == "int8_qat":
+        found += [best.model_copy(update={"patience": one}) for one in PATIENCE if one > best.patience]
     found += [best.model_copy(update={"scheme": "int8_qat"})] if best.scheme == "int8_static" else []
     found += [best.model_copy(update={"hard_swish": "gate"})] if has_hard_swish(best.arch) else []
     found += [best.model_copy(update={"fill": one}) for one in FILLS if one < best.fill]

@@ -19,6 +19,7 @@ from compress.recipe.load import recipe_from_dict
 from compress.runtime.arena import arena_bytes
 from compress.tune.footprint import SHARE, Footprint
 from compress.tune.goal import Point
+from compress.tune.pace import step_seconds
 from compress.tune.space import FINAL, FLOAT, Base, Knobs, footprint_recipe, recipe_of
 
 
@@ -50,14 +51,14 @@ def run_name(name: str, knobs: Knobs, share: float) -> str:
 def try_out(
     knobs: Knobs, share: float, base: Base, place: Place, watch: Callable[[RunLock], None]
 ) -> tuple[Point, dict[str, float]]:
-    """Return what came of a setting on the validation pictures, and kind of stage -> seconds of what was executed.
+    """Return what came of a setting on the validation pictures, and kind of stage -> seconds, wherever it was made.
 
     Raises:
         ImgcError: a stage failed; and whatever `watch` raises.
     """
     name = run_name(place.name, knobs, share)
     result = carry_out(recipe_of(knobs, base, name, share, "val"), place, watch)
-    seconds = {stage.kind: stage.seconds for stage in result.lock.stages if stage.id not in result.reused}
+    seconds = {stage.kind: stage.seconds for stage in result.lock.stages}
     return point_of(result, name, place), seconds
 
 
@@ -101,6 +102,7 @@ def measure_footprint(arch: str, input_px: int, base: Base, place: Place) -> Foo
         size_bytes=row.size_bytes,
         latency_ms=_latency_ms(row, place),
         memory_bytes=_memory(result),
+        step_s=step_seconds(arch, input_px),
     )
 
 

@@ -44,6 +44,7 @@ class World:
             size_bytes=550_000,
             latency_ms=1.0,
             memory_bytes=None,
+            step_s=1.0,
         )
 
     def try_out(
@@ -66,13 +67,13 @@ class World:
             size_bytes=int(1_000_000 * share),
             latency_ms=knobs.input_px / 100,
         )
-        return point, {"train": STAGE_S, "distill": STAGE_S}
+        return point, {"train": STAGE_S, "quantize": STAGE_S}
 
     def book(self) -> Book:
         return open_book(f"sqlite:///{self.root / 'study.db'}", "s", "me", ARCHS, 0, {"seed": 0})
 
     def search(self, seconds: float, trials: int | None = None, goal: Goal | None = None) -> Book:
-        base = Base({}, dict.fromkeys(ARCHS, "none"), "tflite", None, 0, 2)
+        base = Base({}, dict.fromkeys(ARCHS, "none"), "tflite", None, 0, 2, 5)
         place = Place(self.root, "s", "cpu", None, SilentReporter())
         book = self.book()
         Search(book, base, goal or Goal(), Budget(seconds, trials), ARCHS, place, lambda: self.now).run()

@@ -54,7 +54,7 @@ def test_a_killed_search_goes_on_with_the_setting_that_was_under_way(world: Worl
 
 
 def test_out_of_time_leaves_the_setting_to_be_gone_on_with(world: World):
-    world.search(STAGE_S / 2)
+    world.search(STAGE_S)
     assert (world.ended, world.stages) == ([], 1)
     world.search(1e9, trials=1)
     assert world.begun[0] == world.begun[1] == world.ended[0]

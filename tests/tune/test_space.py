@@ -4,7 +4,7 @@ import pytest
 
 from compress.tune.space import Base, Knobs, footprint_recipe, neighbours, recipe_of, start
 
-BASE = Base({"kind": "folder", "path": "photos"}, {"tiny": "none"}, "tflite", None, 0, 6)
+BASE = Base({"kind": "folder", "path": "photos"}, {"tiny": "none"}, "tflite", None, 0, 6, 96)
 
 
 def kinds(recipe: dict[str, object]) -> list[str]:
@@ -42,7 +42,7 @@ def test_a_footprint_is_not_trained():
 def test_neighbours_differ_from_the_best_in_one_knob():
     best = start("tf_mobilenetv3_small_100", 224)
     assert best.input_px == 128
-    found = neighbours(best)
+    found = neighbours(best, 0.5)
     assert {one.input_px for one in found} == {96, 128, 160}
     assert len(found) == len(set(found)) == 7
     for one in found:
