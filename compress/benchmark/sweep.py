@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 from time import perf_counter_ns
 
 import numpy as np
@@ -51,7 +51,7 @@ def with_sweeps(
     for threads, batch in pairs:
         for name, point in _points(candidates, rows, threads, batch, timing, reporter, warnings).items():
             points[name].append(point)
-    concurrent = {one.name: _concurrent(one, rows[one.name], sweep.callers, reporter) for one in candidates}
+    concurrent = {one.name: _concurrent(one, rows[one.name], sweep.callers, reporter, warnings) for one in candidates}
     for text in warnings:
         reporter.warn(text)
     changed = tuple(
@@ -75,8 +75,9 @@ def _points(
     for one in candidates:
         if rows[one.name].latency_p50_ms is None:  # it does not run at all, and its row says so
             continue
-        predictor, noise_NCHW = _reopened(one, threads), _noise(one, batch)
+        noise_NCHW = _noise(one, batch)
         try:
+            predictor = _reopened(one, threads)
             predictor.predict(noise_NCHW)
         except Exception as error:
             warnings.append(f"{one.name}: {threads} threads, batch {batch}: {error}")
@@ -95,17 +96,26 @@ def _points(
     }
 
 
-def _concurrent(one: Candidate, row: Row, callers: Sequence[int], reporter: Reporter) -> tuple[ConcurrentPoint, ...]:
+def _concurrent(
+    one: Candidate, row: Row, callers: Sequence[int], reporter: Reporter, warnings: list[str]
+) -> tuple[ConcurrentPoint, ...]:
     """Return what several callers get: they share an ONNX Runtime session, and have a LiteRT interpreter each."""
-    if not callers or row.latency_p50_ms is None or one.predictor.format is Format.TORCH:
+    if not callers or row.latency_p50_ms is None:
+        return ()
+    if one.predictor.format is Format.TORCH:
+        warnings.append(f"{one.name}: a torch model is not called by several at once; export it")
         return ()
     images_NCHW = _noise(one, row.batch or 1)
     is_shared = one.predictor.format is Format.ONNX
     found = []
     with reporter.progress("callers", len(callers)) as advance:
         for count in callers:
-            own = [one.predictor if is_shared else _reopened(one, one.predictor.threads) for _ in range(count)]
-            times_ns, took_ns = _call_at_once(own, images_NCHW)
+            try:
+                own = [one.predictor if is_shared else _reopened(one, one.predictor.threads) for _ in range(count)]
+                times_ns, took_ns = _call_at_once(own, images_NCHW)
+            except Exception as error:
+                warnings.append(f"{one.name}: {count} callers: {error}")
+                continue
             found.append(
                 ConcurrentPoint(
                     callers=count,
@@ -123,7 +133,11 @@ def _call_at_once(predictors: Sequence[Predictor], images_NCHW: Floats) -> tuple
     together = Barrier(len(predictors))
 
     def call(predictor: Predictor) -> tuple[list[int], int, int]:
-        predictor.predict(images_NCHW)
+        try:
+            predictor.predict(images_NCHW)
+        except BaseException:
+            together.abort()  # or the others would wait for this one for ever
+            raise
         together.wait()
         began = now = perf_counter_ns()
         times_ns: list[int] = []
@@ -135,7 +149,11 @@ def _call_at_once(predictors: Sequence[Predictor], images_NCHW: Floats) -> tuple
         return times_ns, began, now
 
     with ThreadPoolExecutor(len(predictors)) as pool:
-        each = list(pool.map(call, predictors))
+        calls = [pool.submit(call, predictor) for predictor in predictors]
+    failures = [error for one in calls if (error := one.exception()) is not None]
+    if failures:  # the one that failed, not those that no longer waited for it
+        raise next((error for error in failures if not isinstance(error, BrokenBarrierError)), failures[0])
+    each = [one.result() for one in calls]
     took_ns = max(end for _, _, end in each) - min(began for _, began, _ in each)
     return [time_ns for times_ns, _, _ in each for time_ns in times_ns], took_ns
 

@@ -46,7 +46,7 @@ def benchmark(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...",
+            metavar="MODEL",
             help="Files (.onnx, .tflite, .safetensors) of any tool, timm:NAME or torchvision:NAME (random weights); or "
             "one folder that `imgc bundle` packed. Default: the models of the run.",
         ),
@@ -104,6 +104,8 @@ def benchmark(
         )
         run_scenarios(ctx, options, as_json=as_json)
     elif mode == "a bundle" and models:
+        if len(models) > 1:
+            raise UsageError(f"{models[1]}: a folder is measured alone", hint=_HINTS[mode])
         chosen = _one("--threads", threads) or 1, _one("--batch", batch) or 1
         _bundle(ctx, Path(models[0]), out or Path("bench.json"), *chosen, as_json=as_json)
     elif mode == "files" and models:

@@ -142,7 +142,7 @@ def _baseline(opened: Opened, options: FilesOptions) -> str:
 def _print(bench: Bench, out: Path | None) -> None:
     from compress.cli.output import print_table
     from compress.cli.run_files import shown
-    from compress.report.ops_table import NODE_COLUMNS, TYPE_COLUMNS, node_cells, type_cells
+    from compress.report.ops_table import NODE_COLUMNS, TYPE_COLUMNS, node_cells, sum_text, type_cells
     from compress.report.sweep_table import CALLERS_COLUMNS, SWEEP_COLUMNS, callers_cells, sweep_cells
     from compress.report.table import (
         COLUMNS,
@@ -166,6 +166,7 @@ def _print(bench: Bench, out: Path | None) -> None:
     for row in bench.rows:
         if row.ops:
             print_table(f"{row.stage}: operators by type", TYPE_COLUMNS, type_cells(row.ops))
+            typer.echo(sum_text(row))
             print_table(f"{row.stage}: the slowest operators", NODE_COLUMNS, node_cells(row.ops, _SLOWEST), left=2)
     if out:
         typer.echo(f"wrote {shown(out)}")

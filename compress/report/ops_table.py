@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compress.benchmark.schema import OpTime
+from compress.benchmark.schema import OpTime, Row
+from compress.core.formats import Format
 
 TYPE_COLUMNS = ("operator", "count", "ms", "share %", "not delegated")
 NODE_COLUMNS = ("node", "operator", "ms", "share %", "delegated")
@@ -31,3 +32,11 @@ def node_cells(ops: Sequence[OpTime], count: int) -> list[tuple[str, ...]]:
     """Return the slowest `count` operators in the order of `NODE_COLUMNS`."""
     slowest = sorted(ops, key=lambda one: -one.ms)[:count]
     return [(one.name, one.op, f"{one.ms:.3f}", f"{one.share_pct:.1f}", _SAID[one.delegated]) for one in slowest]
+
+
+def sum_text(row: Row) -> str:
+    """Return one line: what the operators add up to beside what a call takes, and what that is worth."""
+    total_ms = sum(one.ms for one in row.ops)
+    call = "" if row.latency_p50_ms is None else f", a call takes {row.latency_p50_ms:.3f} ms"
+    noisy = "; differences of cut graphs: small operators are noise" if row.format is Format.TFLITE else ""
+    return f"the operators add up to {total_ms:.3f} ms{call}{noisy}"

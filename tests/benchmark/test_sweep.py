@@ -9,6 +9,7 @@ from compress.benchmark import sweep as module
 from compress.benchmark.files import open_models
 from compress.benchmark.measure import Setting, measure
 from compress.benchmark.sweep import Sweep, with_sweeps
+from compress.core.formats import Format
 from compress.core.stage import SilentReporter
 from compress.runtime.latency import Timing
 
@@ -68,6 +69,22 @@ def test_a_setting_that_a_model_fails_is_left_out_and_told(measured, monkeypatch
     found = with_sweeps(bench, candidates, Sweep(threads=(1, 2), batches=(1,)), TIMING, SilentReporter())
     assert [[one.threads for one in row.sweep] for row in found.rows] == [[1], [1, 2]]
     assert "2 threads, batch 1: no such setting" in found.warnings[-1]
+
+
+def test_a_caller_that_fails_ends_the_others_and_is_told(measured, monkeypatch):
+    candidates, bench = measured
+    monkeypatch.setattr(module, "_reopened", lambda one, threads: _Broken())
+    monkeypatch.setattr(type(candidates[0].predictor), "format", Format.TFLITE)  # so that each caller opens its own
+    found = with_sweeps(bench, candidates, Sweep(callers=(3,)), TIMING, SilentReporter())
+    assert all(row.concurrent == () for row in found.rows)
+    assert "3 callers: no such setting" in found.warnings[-1]
+
+
+def test_one_broken_caller_of_many_does_not_hang_the_rest(measured):
+    candidates, _ = measured
+    callers = [candidates[0].predictor, _Broken(), candidates[0].predictor]
+    with pytest.raises(RuntimeError, match="no such setting"):
+        module._call_at_once(callers, module._noise(candidates[0], 1))
 
 
 class _Broken:

@@ -38,6 +38,13 @@ def test_a_run_is_measured_with_one_number_of_threads(imgc, folder):
     assert "--threads 1,2: several are for files" in result.stderr
 
 
+def test_a_folder_is_measured_alone(imgc, folder):
+    (folder / "b").mkdir()
+    result = imgc("benchmark", "b", "x.onnx")
+    assert result.exit_code == 2
+    assert "x.onnx: a folder is measured alone" in result.stderr
+
+
 def test_a_bundle_takes_no_data(imgc, folder):
     (folder / "b").mkdir()
     result = imgc("benchmark", "b", "--data", "x")
