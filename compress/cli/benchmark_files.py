@@ -156,7 +156,7 @@ def _print(bench: Bench, out: Path | None) -> None:
 
     print_table("benchmark", COLUMNS, [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
     print_table("latency", LATENCY_COLUMNS, [latency_cells(row) for row in bench.rows], left=1)
-    if setting := rows_text(bench.rows, bench.baseline):
+    if setting := rows_text(bench.rows, bench.baseline, bench.split):
         typer.echo(setting)
     typer.echo(host_text(bench.host))
     if cells := sweep_cells(bench.rows):

@@ -70,5 +70,5 @@ def benchmark_bundle(
         print_json(bench.model_dump(mode="json"))
         return
     print_table(f"bundle of {manifest.run}", COLUMNS, [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
-    typer.echo(f"{rows_text(bench.rows, bench.baseline)}\n{host_text(bench.host)}")
+    typer.echo(f"{rows_text(bench.rows, bench.baseline, bench.split)}\n{host_text(bench.host)}")
     typer.echo(f"wrote {out}; where the run is: imgc report {manifest.run} --add {out.name}")

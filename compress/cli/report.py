@@ -104,7 +104,7 @@ def _print_report(run_dir: Path, found: Report) -> None:
     for bench in found.elsewhere:
         title = f"on another machine: {host_text(bench.host)}"
         print_table(title, COLUMNS, [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
-        typer.echo(rows_text(bench.rows, bench.baseline))
+        typer.echo(rows_text(bench.rows, bench.baseline, bench.split))
     for gate in found.gates:
         value = "not measured" if gate.value is None else f"{gate.value:.10g}"
         verdict = "holds" if gate.passed else "BROKEN"

@@ -45,6 +45,7 @@ _ERROR_CHARACTERS = 30  # keeps the table within 160 columns; the whole text is 
 RECALL_COLUMNS = ("class", "pictures", "before %", "after %", "change pp")
 TEXT_COLUMNS = 3  # the first ones stand left, the numbers right
 NOT_MEASURED = "-"
+_SPLITS = {"val": "validation", "train": "training"}
 _KIB = 1024
 _STABLE = {True: "yes", False: "NO", None: NOT_MEASURED}
 _LIBRARIES = ("torch", "onnxruntime", "ai-edge-litert")
@@ -123,8 +124,8 @@ def setting_text(report: Report) -> str:
     return rows_text(report.rows, report.baseline)
 
 
-def rows_text(rows: Sequence[Row], baseline: str | None) -> str:
-    """Return one line: test pictures, threads and batch of the measured rows; empty when nothing was measured."""
+def rows_text(rows: Sequence[Row], baseline: str | None, split: str | None = "test") -> str:
+    """Return one line: pictures, threads and batch of the measured rows; empty when nothing was measured."""
     measured = [row for row in rows if row.n_images is not None]
     if not measured:
         return ""
@@ -132,7 +133,8 @@ def rows_text(rows: Sequence[Row], baseline: str | None) -> str:
         "/".join(str(value) for value in sorted({getattr(row, name) for row in measured}))
         for name in ("n_images", "threads", "batch")
     )
-    return f"n = {images} test pictures, {threads} thread(s), batch {batch}, baseline {baseline}"
+    pictures = f"{_SPLITS.get(str(split), split)} pictures"
+    return f"n = {images} {pictures}, {threads} thread(s), batch {batch}, baseline {baseline}"
 
 
 def recall_cells(row: ClassRecall) -> tuple[str, ...]:

@@ -42,6 +42,11 @@ def test_the_baseline_may_be_named_by_its_file(imgc, folder, make_artifact, mode
     assert "--baseline x.onnx: not one of the models: model.onnx" in wrong.stderr
 
 
+def test_the_split_that_was_asked_is_said(imgc, folder, model, photos):
+    assert "n = 12 test pictures" in imgc("benchmark", model, "--data", photos).stdout
+    assert "n = 24 training pictures" in imgc("benchmark", model, "--data", photos / "train").stdout
+
+
 def test_without_pictures_the_times_come_alone(imgc, folder, model):
     result = imgc("benchmark", model, "--profile")
     assert result.exit_code == 0, result.stderr
