@@ -19,7 +19,8 @@ stages:
   - {{kind: train, arch: tiny, weights: none, input_px: 32, fit: {{epochs: 2, batch_size: 8, mixup: 0.2}}}}
   - {{kind: prune, keep: 0.7, importance: taylor, recovery: {{epochs: 1, batch_size: 8}}}}
   - {{kind: distill, fit: {{epochs: 1, batch_size: 8, ema_decay: 0.9}}}}
-  - {{kind: quantize, scheme: int8_qat, calibration_count: 8, fit: {{epochs: 1, batch_size: 8}}}}
+  - {{kind: quantize, scheme: int8_qat, calibration_count: 8, reconstruct: {{steps: 20}},
+     fit: {{epochs: 1, batch_size: 8}}}}
 """
 
 

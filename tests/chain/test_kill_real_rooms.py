@@ -21,7 +21,8 @@ stages:
   - {{kind: train, arch: tiny, weights: none, input_px: 32, fit: {{epochs: 3, batch_size: 8}}}}
   - {{kind: prune, keep: 0.7, sibling: false}}
   - {{kind: distill, fit: {{epochs: 2, batch_size: 8}}}}
-  - {{kind: quantize, scheme: int8_qat, calibration_count: 16, fit: {{epochs: 2, batch_size: 8}}}}
+  - {{kind: quantize, scheme: int8_qat, calibration_count: 16, reconstruct: {{steps: 20}},
+     fit: {{epochs: 2, batch_size: 8}}}}
   - {{kind: export, format: all}}
 """
 STAGES = ("01-train", "02-prune", "03-distill", "04-quantize", "05-export-onnx", "06-export-tflite")

@@ -24,7 +24,8 @@ stages:
   - {{kind: distill, temperature: 2.0, alpha: 0.9, fit: {{epochs: 1, {calm}}}}}
 """
 QUANTIZE = """\
-  - {{kind: quantize, scheme: int8_qat, calibration_count: 8, fit: {{epochs: 1, {calm}}}}}
+  - {{kind: quantize, scheme: int8_qat, calibration_count: 8, reconstruct: {{steps: 20}},
+     fit: {{epochs: 1, {calm}}}}}
 """
 # AdamW's first steps divide noise by noise: from scratch, with 8 pictures a batch, the order of a sum shows at once.
 # So it does with plain answers (one process alone, its learning rate 1.00003 times: 4 % off); soft ones are calm.

@@ -128,7 +128,9 @@ def test_quantized_by_us(network, pictures, check_int8, tmp_path, photos, activa
         size_bytes=source.stat().st_size, spec=spec, metrics={},
     )  # fmt: skip
     ctx = RunContext(stage_dir=tmp_path, seed=0, data=FolderData(path=photos))
-    output = run(QuantizeConfig(calibration_count=12, activation=activation), {"from": artifact}, ctx)
+    output = run(
+        QuantizeConfig(calibration_count=12, activation=activation, reconstruct={"steps": 5}), {"from": artifact}, ctx
+    )
     stem = swish_stem(model)
     float_convs = sum(node.name in stem for node in model.graph.node if node.op_type == "Conv")
     check_int8(onnx.load(tmp_path / output.file_name), pictures, name, float_convs=float_convs)

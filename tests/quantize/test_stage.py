@@ -29,6 +29,8 @@ from compress.runtime.predictor import open_predictor
 from compress.train.config import TrainConfig
 from compress.train.stage import run as train
 
+QUICK = {"reconstruct": {"steps": 20}}  # where it does not matter how far weights have moved
+
 
 def _artifact(path: Path, fmt: Format, spec: object) -> Artifact:
     return Artifact.model_validate(
@@ -62,7 +64,7 @@ def _context(folder: Path, photos: Path) -> RunContext:
 @pytest.mark.parametrize("scheme", ["int8_static", "int8_qat", "dynamic"])
 def test_each_scheme_writes_a_model_that_says_what_it_is(scheme, trained, photos, tmp_path):
     fit = QatOptions(epochs=1, batch_size=8)
-    config = QuantizeConfig(scheme=scheme, calibration_count=12, fit=fit)
+    config = QuantizeConfig(**QUICK, scheme=scheme, calibration_count=12, fit=fit)
     output = run(config, {"from": trained}, _context(tmp_path, photos))
 
     path = tmp_path / output.file_name
@@ -82,7 +84,7 @@ def test_training_changes_what_calibration_found(trained, photos, tmp_path):
     def made(scheme: str) -> onnx.ModelProto:
         folder = tmp_path / scheme
         folder.mkdir()
-        config = QuantizeConfig(scheme=scheme, calibration_count=12, fit=QatOptions(epochs=2, batch_size=8))
+        config = QuantizeConfig(**QUICK, scheme=scheme, calibration_count=12, fit=QatOptions(epochs=2, batch_size=8))
         return onnx.load(folder / run(config, {"from": trained}, _context(folder, photos)).file_name)
 
     static, qat = ({t.name: t for t in made(s).graph.initializer} for s in ("int8_static", "int8_qat"))
@@ -92,7 +94,7 @@ def test_training_changes_what_calibration_found(trained, photos, tmp_path):
 
 
 def test_the_calibration_pictures_are_recorded_and_from_training(trained, photos, tmp_path):
-    run(QuantizeConfig(calibration_count=12), {"from": trained}, _context(tmp_path, photos))
+    run(QuantizeConfig(**QUICK, calibration_count=12), {"from": trained}, _context(tmp_path, photos))
     rows = json.loads((tmp_path / "calibration.json").read_text())
     assert len(rows) == 12
     labels = [row["label"] for row in rows]
@@ -101,10 +103,10 @@ def test_the_calibration_pictures_are_recorded_and_from_training(trained, photos
 
 
 def test_what_is_quantized_already_is_refused(trained, photos, tmp_path):
-    first = run(QuantizeConfig(calibration_count=12), {"from": trained}, _context(tmp_path, photos))
+    first = run(QuantizeConfig(**QUICK, calibration_count=12), {"from": trained}, _context(tmp_path, photos))
     again = _artifact(tmp_path / first.file_name, Format.ONNX, first.spec)
     with pytest.raises(UsageError, match="quantized already"):
-        run(QuantizeConfig(calibration_count=12), {"from": again}, _context(tmp_path / "again", photos))
+        run(QuantizeConfig(**QUICK, calibration_count=12), {"from": again}, _context(tmp_path / "again", photos))
 
 
 def test_a_model_of_other_classes_is_refused(photos, tmp_path):
@@ -140,7 +142,7 @@ def _without_data(folder: Path) -> RunContext:
 
 
 def test_an_architecture_is_calibrated_on_a_folder_and_judged_on_a_fifth(pictures, tmp_path):
-    config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=pictures)
+    config = QuantizeConfig(**QUICK, arch="tiny", weights="none", input_px=32, calibration=pictures)
     output = run(config, {}, _without_data(tmp_path / "out"))
     assert output.metrics["judged_images"] == 4
     assert output.metrics["judged_on"] == "held-out calibration pictures"
@@ -153,7 +155,7 @@ def test_an_architecture_is_calibrated_on_a_folder_and_judged_on_a_fifth(picture
 
 
 def test_a_folder_beside_labelled_photographs_calibrates_and_they_judge(trained, photos, pictures, tmp_path):
-    config = QuantizeConfig(calibration=pictures)
+    config = QuantizeConfig(**QUICK, calibration=pictures)
     output = run(config, {"from": trained}, _context(tmp_path, photos))
     assert output.metrics["judged_on"] == "validation pictures"
     assert "top1_pct" in output.metrics
@@ -168,7 +170,9 @@ def test_channels_of_zeros_can_be_quantized(pictures, tmp_path):
         module.bn1.weight[:2] = 0
         module.bn1.bias[:2] = 0
     save_file(module.state_dict(), tmp_path / "w.safetensors")
-    config = QuantizeConfig(arch="tiny", weights=str(tmp_path / "w.safetensors"), input_px=32, calibration=pictures)
+    config = QuantizeConfig(
+        **QUICK, arch="tiny", weights=str(tmp_path / "w.safetensors"), input_px=32, calibration=pictures
+    )
     output = run(config, {}, _without_data(tmp_path / "out"))
     logits = open_predictor(tmp_path / "out" / output.file_name).predict(np.zeros((1, 3, 32, 32), np.float32))
     assert np.isfinite(logits).all()
@@ -176,7 +180,7 @@ def test_channels_of_zeros_can_be_quantized(pictures, tmp_path):
 
 def test_a_file_of_another_tool_with_its_preprocessing(float_model, pictures, tmp_path):
     onnx.save(float_model, tmp_path / "foreign.onnx")
-    config = QuantizeConfig(calibration=pictures, preprocess=Preprocess(resize_px=32, crop_px=32))
+    config = QuantizeConfig(**QUICK, calibration=pictures, preprocess=Preprocess(resize_px=32, crop_px=32))
     given = _artifact(tmp_path / "foreign.onnx", Format.ONNX, None)
     output = run(config, {"from": given}, _without_data(tmp_path / "out"))
     assert output.spec.arch == "foreign"
@@ -217,7 +221,7 @@ def test_a_model_for_a_microcontroller_has_no_float_op(float_model, pictures, tm
 
 
 def test_sensitivity_is_written_beside_the_model(trained, photos, tmp_path):
-    config = QuantizeConfig(calibration_count=12, sensitivity=True)
+    config = QuantizeConfig(**QUICK, calibration_count=12, sensitivity=True)
     output = run(config, {"from": trained}, _context(tmp_path, photos))
     found = json.loads((tmp_path / "sensitivity.json").read_text())
     assert found["images"] == 9
@@ -259,7 +263,7 @@ def test_a_stem_with_hard_swish_stays_float_unless_integers_are_wanted(pictures,
 
 
 def test_a_bound_that_holds_costs_nothing(trained, photos, tmp_path):
-    config = QuantizeConfig(calibration_count=12, min_agreement_pct=10.0)
+    config = QuantizeConfig(**QUICK, calibration_count=12, min_agreement_pct=10.0)
     assert run(config, {"from": trained}, _context(tmp_path, photos)).metrics["float_layers"] == 0
 
 
