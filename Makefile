@@ -89,10 +89,11 @@ results-benchmark: setup ## measure the measuring itself (needs a run with int8 
 	$(BIN)/python -m compress.report.bench_goals README.md $(BENCH_RUN)
 
 SEARCH := tune30
+SEARCH_RUNS := $(RUNS)/search# of its own, so that the search finds nothing of the grid's
 results-tune: setup ## search for 30 minutes, carry out a grid of ten (needs ../shared/data), write README's table
-	$(BIN)/imgc tune --data $(SHARED)/clothing --max-size 1MB --budget 30m --name $(SEARCH) --runs-dir $(RUNS) \
+	$(BIN)/imgc tune --data $(SHARED)/clothing --max-size 1MB --budget 30m --name $(SEARCH) --runs-dir $(SEARCH_RUNS) \
 		$(foreach file,$(wildcard $(SHARED)/weights/*.safetensors),--weights $(file))
-	$(BIN)/python -m compress.report.tune_table README.md $(SHARED)/clothing $(SHARED)/weights $(RUNS) $(SEARCH)
+	$(BIN)/python -m compress.report.tune_table README.md $(SHARED)/clothing $(SHARED)/weights $(RUNS) $(SEARCH_RUNS)/$(SEARCH)-tune
 
 schema: setup ## write the JSON Schema of bench.json from its types
 	$(BIN)/python -m compress.benchmark.bench_file

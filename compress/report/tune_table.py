@@ -1,6 +1,7 @@
-"""README's search table: `python -m compress.report.tune_table README.md PHOTOS WEIGHTS RUNS SEARCH`.
+"""README's search table: `python -m compress.report.tune_table README.md PHOTOS WEIGHTS RUNS FOUND`.
 
-A grid of ten settings, each carried out whole, beside what `imgc tune` found in a limited time under the name SEARCH.
+A grid of ten settings, each carried out whole in RUNS, beside what `imgc tune` found in a limited time: the folder FOUND
+holds its `tune.json`. It must have searched in another folder of runs, or it would find the grid's work done.
 """
 
 from __future__ import annotations
@@ -125,12 +126,12 @@ def _judged(name: str, result: RunResult, photos: Path) -> GridPoint:
     return GridPoint(name, file.stat().st_size, top1["val"], top1["test"], seconds)
 
 
-def main(readme: Path, photos: Path, weights: Path, runs_dir: Path, search: str) -> None:
+def main(readme: Path, photos: Path, weights: Path, runs_dir: Path, folder: Path) -> None:
     """Carry out the grid, read the search, write README's block; print it too."""
     text = readme.read_text(encoding="utf-8")
-    found = TuneReport.model_validate_json((runs_dir / f"{search}-tune" / JSON_NAME).read_bytes())
+    found = TuneReport.model_validate_json((folder / JSON_NAME).read_bytes())
     if found.test is None:
-        raise UsageError(f"the search '{search}' chose nothing", hint="make results-tune")
+        raise UsageError(f"{folder}: the search chose nothing", hint="make results-tune")
     block = as_markdown(run_grid(photos, weights, runs_dir, SilentReporter()), found)
     sys.stdout.write(block + "\n")
     write_text(readme, replace_block(text, block, BEGIN, END))
@@ -138,7 +139,7 @@ def main(readme: Path, photos: Path, weights: Path, runs_dir: Path, search: str)
 
 if __name__ == "__main__":
     try:
-        _readme, _photos, _weights, _runs_dir, _search = sys.argv[1:]
-        main(Path(_readme), Path(_photos), Path(_weights), Path(_runs_dir), _search)
+        _readme, _photos, _weights, _runs_dir, _folder = (Path(text) for text in sys.argv[1:])
+        main(_readme, _photos, _weights, _runs_dir, _folder)
     except ImgcError as error:
         sys.exit(f"error: {error.message}")
