@@ -25,6 +25,8 @@ from compress.runtime.host import host
 from compress.runtime.latency import Latency, Timing, measure_latency, unstable_text
 from compress.runtime.predictor import Floats, Predictor
 
+_DRIFT_RATIO = 1.05  # between the medians of two moments
+_LATER_SHARE = 0.25  # of the time budget, for the second moment
 _RETAKES = 2
 
 
@@ -122,6 +124,7 @@ def measure(
     warnings += disturbances(before, counters())
     warnings += [f"{name}: {unstable_text(times)}" for name, times in latency.items() if not times.stable]
     fresh = _fresh(candidates, setting, errors, reporter)
+    warnings += _drifts(latency, measure_latency(running, images, _later(setting.timing), reporter))
     warnings += [f"{name}: {error}" for name in predictors if (error := errors.of(name))]
     for text in warnings:
         reporter.warn(text)
@@ -134,6 +137,26 @@ def measure(
         warnings=tuple(warnings),
     )
     return Measured(bench, accuracies.answers)
+
+
+def _later(timing: Timing) -> Timing:
+    return replace(timing, budget_s=timing.budget_s * _LATER_SHARE)
+
+
+def _drifts(before: Mapping[str, Latency], later: Mapping[str, Latency]) -> list[str]:
+    """Return one sentence for each model whose time, a few seconds later, is another one.
+
+    A virtual machine may be slower for seconds or minutes without a sign in its counters, and then each call is as slow
+    as the others.
+    """
+    texts = []
+    for name, first in before.items():
+        pair = first.p50_ms, later[name].p50_ms
+        if max(pair) > _DRIFT_RATIO * min(pair):
+            texts.append(
+                f"{name}: unstable: its median was {pair[0]:.3g} ms, and {pair[1]:.3g} ms after its memory was measured"
+            )
+    return texts
 
 
 def _pixels(split: Split | None, batch: int, reporter: Reporter) -> Callable[[Preprocess], NDArray[np.uint8]]:

@@ -1,7 +1,7 @@
 """README's search table: `python -m compress.report.tune_table README.md PHOTOS WEIGHTS RUNS FOUND`.
 
-A grid of ten settings, each carried out whole in RUNS, beside what `imgc tune` found in a limited time: the folder FOUND
-holds its `tune.json`. It must have searched in another folder of runs, or it would find the grid's work done.
+A grid of ten settings, each carried out whole in RUNS, beside what `imgc tune` found in a limited time: FOUND holds its
+`tune.json`. It must have searched in another folder of runs, or it would find the grid's work done.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from compress.benchmark import measure as module
 from compress.benchmark.measure import Candidate, Setting, measure
 from compress.core.artifact import Artifact
 from compress.core.stage import SilentReporter
-from compress.runtime.latency import Latency, Timing
+from compress.runtime.latency import RANKS, Latency, Timing
 from compress.runtime.predictor import open_predictor
 
 QUICK = Setting(batch=2, timing=Timing(warmup=1, repeats=5, budget_s=0.5))
@@ -69,16 +70,33 @@ def test_a_model_that_never_answers_does_not_take_the_others_with_it(make_artifa
 
 
 def test_an_unstable_model_is_said(make_artifact, monkeypatch) -> None:
+    retakes = []
+
     def drifting(predictors, images, timing, reporter):
-        assert timing.retakes > 0
+        retakes.append(timing.retakes)
         return {name: Latency(3, {50: 2.0}, {50: (1.0, 3.0)}, (1.0, 2.0, 3.0), 4.0, 500.0) for name in predictors}
 
     monkeypatch.setattr(module, "measure_latency", drifting)
     bench = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, SilentReporter()).bench
     row = bench.rows[0]
+    assert retakes[0] > 0
     assert (row.stable, row.cpu_ms, row.latency_calls) == (False, 4.0, 3)
     assert (row.latency_p50_ci95_ms, row.latency_windows_ms) == ((1.0, 3.0), (1.0, 2.0, 3.0))
     assert any("a: unstable" in text for text in bench.warnings)
+
+
+@pytest.mark.parametrize(("later_ms", "is_said"), [(1.04, False), (1.06, True), (0.94, True)])
+def test_a_machine_that_is_slower_a_moment_later_is_said(make_artifact, monkeypatch, later_ms, is_said) -> None:
+    medians = [1.0, later_ms]
+
+    def times(predictors, images, timing, reporter):
+        median = medians.pop(0)
+        return {name: Latency(3, dict.fromkeys(RANKS, median), {}, (median,) * 3, 4.0, 500.0) for name in predictors}
+
+    monkeypatch.setattr(module, "measure_latency", times)
+    bench = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, SilentReporter()).bench
+    assert any(f"a: unstable: its median was 1 ms, and {later_ms} ms" in text for text in bench.warnings) is is_said
+    assert bench.rows[0].latency_p50_ms == 1.0, "the first moment is what is reported"
 
 
 def test_a_disturbance_is_said_to_the_user_and_kept(make_artifact, monkeypatch) -> None:
