@@ -19,7 +19,6 @@ class Footprint(BaseModel):
     Attributes:
         input_px: side of the picture it was measured with.
         params: of the whole network.
-        macs: of the whole network and one picture.
         left_params: of the pruned network.
         size_bytes: of the pruned network's file.
         latency_ms: of the pruned network, measured here or estimated for the device.
@@ -31,7 +30,6 @@ class Footprint(BaseModel):
 
     input_px: int
     params: int
-    macs: int
     left_params: int
     size_bytes: int
     latency_ms: float

@@ -17,8 +17,9 @@ from compress.tune.pace import predicted_s, rest_s
 from compress.tune.space import FLOAT, PX, Base, Knobs, neighbours, start
 from compress.tune.trial import Place, measure_footprint, try_out
 
-# A chain was never seen to end more than 3 points above its float network, nor int8 above the distilled one by 1.
-_GAINS = {FLOAT: 3.0, "distilled": 1.0}
+# Points that the rest of a chain may still win. Of seven pruned chains (clothing, n = 372) the luckiest ended 3.5 above
+# its float network, and int8 0.3 above the distilled one.
+_GAINS = {FLOAT: 4.0, "distilled": 1.0}
 _SUGGESTIONS = 30  # of Optuna, before the search gives up finding one that is new and fits into the time
 _FOOTPRINT_PX = 128
 _DEAR = 0.25  # of the budget: an architecture that is predicted to cost more waits until the best one was varied

@@ -97,7 +97,6 @@ def measure_footprint(arch: str, input_px: int, base: Base, place: Place) -> Foo
     return Footprint(
         input_px=input_px,
         params=whole.params,
-        macs=whole.macs,
         left_params=row.params or 0,
         size_bytes=row.size_bytes,
         latency_ms=_latency_ms(row, place),

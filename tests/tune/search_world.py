@@ -39,7 +39,6 @@ class World:
         return Footprint(
             input_px=px,
             params=1_000_000,
-            macs=10**6,
             left_params=500_000,
             size_bytes=550_000,
             latency_ms=1.0,

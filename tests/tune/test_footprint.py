@@ -15,7 +15,6 @@ def footprint(params: int = 2_000_000, ms: float = 1.0, memory: int | None = 100
     return Footprint(
         input_px=128,
         params=params,
-        macs=10**7,
         left_params=left,
         size_bytes=left + round(REST * sqrt(SHARE)),
         latency_ms=ms,
