@@ -18,7 +18,7 @@ from compress.tune.book import Book, Tried
 from compress.tune.goal import Goal, Point, choose, misses, nearest, pareto, ways_out
 from compress.tune.schema import Found, GivenUp, Tested, TuneReport, WayOut
 from compress.tune.space import FINAL, FLOAT, Base, recipe_of
-from compress.tune.trial import Place, carry_out, row_of
+from compress.tune.trial import Place, carry_out, latency_ms_of, row_of
 
 JSON_NAME, RECIPE_NAME = "tune.json", "recipe.yaml"
 
@@ -119,10 +119,8 @@ def _tested(result: RunResult, place: Place) -> Tested:
         "float_top1_pct": reference.top1_pct,
         "drop_pp": row.top1_drop_pp,
         "size_bytes": row.size_bytes,
-        "latency_ms": row.latency_p50_ms,
+        "latency_ms": latency_ms_of(row, place),
     }
-    if place.ms_per_mmac is not None and row.macs is not None:
-        values["latency_ms"] = row.macs / 1e6 * place.ms_per_mmac
     return Tested.model_validate(values)
 
 

@@ -78,7 +78,7 @@ def point_of(result: RunResult, name: str, place: Place) -> Point:
         top1_pct=row.top1_pct,
         drop_pp=row.top1_drop_pp,
         size_bytes=row.size_bytes,
-        latency_ms=_latency_ms(row, place),
+        latency_ms=latency_ms_of(row, place),
         memory_bytes=_memory(result),
     )
 
@@ -99,7 +99,7 @@ def measure_footprint(arch: str, input_px: int, base: Base, place: Place) -> Foo
         params=whole.params,
         left_params=row.params or 0,
         size_bytes=row.size_bytes,
-        latency_ms=_latency_ms(row, place),
+        latency_ms=latency_ms_of(row, place),
         memory_bytes=_memory(result),
         step_s=step_seconds(arch, input_px),
     )
@@ -131,7 +131,8 @@ def _artifact(result: RunResult, stage_id: str) -> Artifact:
     return artifact_at(result.run_dir, stage)
 
 
-def _latency_ms(row: Row, place: Place) -> float:
+def latency_ms_of(row: Row, place: Place) -> float:
+    """Return a row's median as the goal means it: measured here, or estimated for the device."""
     assert row.latency_p50_ms is not None
     if place.ms_per_mmac is None or row.macs is None:
         return row.latency_p50_ms

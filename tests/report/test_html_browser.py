@@ -9,32 +9,13 @@ from pathlib import Path
 import pytest
 
 from compress.report.write import HTML_NAME, write_report
+from tests.contrast import WEAKEST_CONTRAST
 from tests.report.rich_run import rich_run
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SCHEMES, SIZES = ("light", "dark"), ((390, 844), (1280, 900))
 
-# the least ratio of text to ground over all that is visible, by WCAG 2's formula; text of drawings has a fill
-WEAKEST_CONTRAST = """() => {
-    const linear = (x) => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
-    const luminance = (colour) => {
-        const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((x) => linear(x / 255));
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const ground = (e) => {
-        const colour = getComputedStyle(e).backgroundColor;
-        return colour === "rgba(0, 0, 0, 0)" ? ground(e.parentElement) : colour;
-    };
-    const ink = (e) => e instanceof SVGElement ? getComputedStyle(e).fill : getComputedStyle(e).color;
-    const ratio = (e) => {
-        const [light, dark] = [ink(e), ground(e)].map(luminance).sort((x, y) => y - x);
-        return (light + 0.05) / (dark + 0.05);
-    };
-    const hasText = (e) => [...e.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    const texts = [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && hasText(e));
-    return Math.min(...texts.map(ratio));
-}"""
 # of the text in drawings, in pixels of the screen
 SMALLEST_TEXT_PX = """() => Math.min(...[...document.querySelectorAll("svg text")].map((e) =>
     parseFloat(e.getAttribute("font-size")) * Math.hypot(e.getScreenCTM().a, e.getScreenCTM().b)))"""

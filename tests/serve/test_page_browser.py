@@ -22,6 +22,7 @@ from compress.serve.app import create_app
 from compress.serve.config import ServeConfig
 from compress.serve.docs_page import docs_html
 from compress.serve.page import PAGE_HEADERS, page_routes
+from tests.contrast import WEAKEST_CONTRAST
 
 ROOT = Path(__file__).parents[2]
 SHA = "5f3a9c" + "0" * 58
@@ -29,26 +30,6 @@ RED, GREEN, BLUE = (220, 60, 20), (30, 200, 60), (20, 60, 220)
 SCHEMES, WIDTHS = ("light", "dark"), (360, 1280)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CONTROLS = "button, input, select, textarea, a[href], [tabindex]"
-
-# the least ratio of text to ground over all that is visible, by WCAG 2's formula
-WEAKEST_CONTRAST = """() => {
-    const linear = (x) => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
-    const luminance = (colour) => {
-        const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((x) => linear(x / 255));
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const ground = (e) => {
-        const colour = getComputedStyle(e).backgroundColor;
-        return colour === "rgba(0, 0, 0, 0)" ? ground(e.parentElement) : colour;
-    };
-    const ratio = (e) => {
-        const [light, dark] = [getComputedStyle(e).color, ground(e)].map(luminance).sort((x, y) => y - x);
-        return (light + 0.05) / (dark + 0.05);
-    };
-    const hasText = (e) => [...e.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    const texts = [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && hasText(e));
-    return Math.min(...texts.map(ratio));
-}"""
 
 
 class Canned:
