@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from compress.benchmark.schema import Answers, Bench
+from compress.core.faults import first_fault
 from compress.core.storage import write_json
 from compress.errors import UsageError
 
@@ -30,10 +31,8 @@ def read_bench(path: Path) -> Bench:
     try:
         return Bench.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
         raise UsageError(
-            f"{path}: not a bench.json: {where or 'the file'}: {first['msg']}; found {_kind_of(value)}", hint=_HINT
+            f"{path}: not a bench.json: {first_fault(error)}; found {_kind_of(value)}", hint=_HINT
         ) from None
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from compress.benchmark.measure import Candidate
 from compress.benchmark.schema import Answers
 from compress.core.digest import sha256_file
+from compress.core.faults import first_fault
 from compress.data.dataset import Split
 from compress.errors import UsageError
 from compress.runtime.predictor import open_predictor
@@ -109,11 +110,7 @@ def _manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}): {folder} is no bundle", hint=_HINT) from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UsageError(
-            f"{path}: no manifest of a bundle: {where or 'the file'}: {first['msg']}", hint=_HINT
-        ) from None
+        raise UsageError(f"{path}: no manifest of a bundle: {first_fault(error)}", hint=_HINT) from None
     named = [model.path for model in manifest.models] + [picture.path for picture in manifest.pictures]
     unlisted = [name for name in named if name not in manifest.sha256]
     if unlisted:

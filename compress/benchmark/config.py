@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from compress.core.formats import MODEL_FORMATS, Format
 from compress.core.stage import StageConfig
 
 ROLE_PREFIX = "model:"  # the role of a measured model is this and its name: "model:train"
+
+_Count = Annotated[int, Field(ge=1, le=256)]
+
+
+class SweepOptions(BaseModel):
+    """Other settings to time the same models in; empty times none.
+
+    Attributes:
+        threads: threads that one call may use; default the stage's.
+        batch: images in one call; default the stage's.
+        callers: threads of one process that call at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threads: tuple[_Count, ...] = ()
+    batch: tuple[_Count, ...] = ()
+    callers: tuple[_Count, ...] = ()
 
 
 class BenchmarkConfig(StageConfig):
@@ -26,23 +44,27 @@ class BenchmarkConfig(StageConfig):
         warmup: untimed calls before them.
         limit: use so many pictures, evenly spread over the split; default all.
         split: which pictures are asked. What chooses among models must not see the test pictures.
+        sweep: other threads and batches, each with each, and several callers at once.
+        profile: also time every operator of the ONNX and TFLite files.
     """
 
     consumes: ClassVar[frozenset[Format]] = frozenset(MODEL_FORMATS)
     entry_point: ClassVar[str] = "compress.benchmark.stage:run"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     backends: ClassVar[tuple[str, ...]] = ("torch", "onnxruntime", "ai-edge-litert")
 
     kind: Literal["benchmark"] = "benchmark"
     models: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     baseline: str | None = None
-    threads: Annotated[int, Field(ge=1, le=256)] = 1
-    batch: Annotated[int, Field(ge=1, le=256)] = 1
+    threads: _Count = 1
+    batch: _Count = 1
     repeats: Annotated[int, Field(ge=5, le=100_000)] = 200
     budget_s: Annotated[float, Field(gt=0, le=600)] = 2.0
     warmup: Annotated[int, Field(ge=1, le=1000)] = 10
     limit: Annotated[int, Field(ge=1)] | None = None
     split: Literal["test", "val"] = "test"
+    sweep: SweepOptions = SweepOptions()
+    profile: bool = False
 
     @property
     def produces(self) -> Format:

@@ -71,7 +71,8 @@ class Row(_Fact):
         top1_drop_pp: baseline's `top1_pct` minus this one's; negative is better than the baseline.
         agreement_pct: same top-1 answer as the baseline.
         runtime: library and version that computed.
-        latency_p50_ms: median time of one call of `batch` images, without preprocessing.
+        latency_p50_ms: median time of the runtime's call for `batch` images that lie ready in the file's layout and
+            numbers.
         throughput_ips: images per second over all timed calls.
         peak_rss_bytes: most memory a fresh process held while it loaded and ran the model; Python and runtime included.
         latency_p99_ms: has little meaning below 1000 calls.

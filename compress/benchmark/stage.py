@@ -7,6 +7,8 @@ from pathlib import Path
 from compress.benchmark.bench_file import ANSWERS_NAME
 from compress.benchmark.config import ROLE_PREFIX, BenchmarkConfig
 from compress.benchmark.measure import Candidate, Setting, measure
+from compress.benchmark.profiles import with_profiles
+from compress.benchmark.sweep import Sweep, with_sweeps
 from compress.core.artifact import Artifact, Metrics, StageOutput
 from compress.core.formats import Format
 from compress.core.stage import RunContext, StageInputs
@@ -39,9 +41,11 @@ def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageO
     ]
     timing = Timing(warmup=config.warmup, repeats=config.repeats, budget_s=config.budget_s)
     found = measure(candidates, baseline, split, dataset.labels, Setting(config.batch, timing), ctx.reporter)
+    bench = with_profiles(found.bench, candidates, ctx.reporter) if config.profile else found.bench
+    bench = with_sweeps(bench, candidates, _sweep(config), timing, ctx.reporter)
     assert found.answers is not None  # there are pictures
     write_json(ctx.stage_dir / ANSWERS_NAME, found.answers.model_dump(mode="json"))
-    write_json(ctx.stage_dir / FILE_NAME, found.bench.model_dump(mode="json"))
+    write_json(ctx.stage_dir / FILE_NAME, bench.model_dump(mode="json"))
     metrics: Metrics = {"models": len(candidates), "n_images": len(split.paths), "baseline": baseline}
     return StageOutput(file_name=FILE_NAME, format=Format.BENCH, spec=None, metrics=metrics)
 
@@ -53,6 +57,13 @@ def _baseline(config: BenchmarkConfig, artifacts: dict[str, Artifact]) -> str:
     if baseline not in artifacts:
         raise StageError(f"baseline '{baseline}' is not among the measured models: {', '.join(artifacts)}")
     return baseline
+
+
+def _sweep(config: BenchmarkConfig) -> Sweep:
+    asked = config.sweep
+    if not asked.threads and not asked.batch:
+        return Sweep(callers=asked.callers)
+    return Sweep(asked.threads or (config.threads,), asked.batch or (config.batch,), asked.callers)
 
 
 def _dataset(config: BenchmarkConfig, ctx: RunContext) -> Dataset:

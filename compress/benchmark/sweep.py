@@ -15,7 +15,7 @@ from compress.benchmark.schema import Bench, ConcurrentPoint, Row, SweepPoint
 from compress.core.formats import Format
 from compress.core.stage import Reporter
 from compress.runtime.latency import Timing, measure_latency
-from compress.runtime.predictor import Floats, Predictor, open_predictor
+from compress.runtime.predictor import Call, Floats, Predictor, open_predictor
 
 _CALLERS_S = 1.0  # each number of callers calls for so long
 _NS_PER_MS = 1e6
@@ -112,7 +112,7 @@ def _concurrent(
         for count in callers:
             try:
                 own = [one.predictor if is_shared else _reopened(one, one.predictor.threads) for _ in range(count)]
-                times_ns, took_ns = _call_at_once(own, images_NCHW)
+                times_ns, took_ns = _call_at_once([predictor.prepared(images_NCHW) for predictor in own])
             except Exception as error:
                 warnings.append(f"{one.name}: {count} callers: {error}")
                 continue
@@ -128,13 +128,13 @@ def _concurrent(
     return tuple(found)
 
 
-def _call_at_once(predictors: Sequence[Predictor], images_NCHW: Floats) -> tuple[list[int], int]:
+def _call_at_once(calls: Sequence[Call]) -> tuple[list[int], int]:
     """Return the nanoseconds of every call of all callers, and from the first call's start to the last one's end."""
-    together = Barrier(len(predictors))
+    together = Barrier(len(calls))
 
-    def call(predictor: Predictor) -> tuple[list[int], int, int]:
+    def repeat(call: Call) -> tuple[list[int], int, int]:
         try:
-            predictor.predict(images_NCHW)
+            call()
         except BaseException:
             together.abort()  # or the others would wait for this one for ever
             raise
@@ -143,17 +143,17 @@ def _call_at_once(predictors: Sequence[Predictor], images_NCHW: Floats) -> tuple
         times_ns: list[int] = []
         while now - began < _CALLERS_S * _NS_PER_S or not times_ns:
             start = now
-            predictor.predict(images_NCHW)
+            call()
             now = perf_counter_ns()
             times_ns.append(now - start)
         return times_ns, began, now
 
-    with ThreadPoolExecutor(len(predictors)) as pool:
-        calls = [pool.submit(call, predictor) for predictor in predictors]
-    failures = [error for one in calls if (error := one.exception()) is not None]
+    with ThreadPoolExecutor(len(calls)) as pool:
+        callers = [pool.submit(repeat, call) for call in calls]
+    failures = [error for one in callers if (error := one.exception()) is not None]
     if failures:  # the one that failed, not those that no longer waited for it
         raise next((error for error in failures if not isinstance(error, BrokenBarrierError)), failures[0])
-    each = [one.result() for one in calls]
+    each = [one.result() for one in callers]
     took_ns = max(end for _, _, end in each) - min(began for _, began, _ in each)
     return [time_ns for times_ns, _, _ in each for time_ns in times_ns], took_ns
 

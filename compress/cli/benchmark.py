@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,13 +23,19 @@ from compress.cli.options import (
 from compress.cli.scenarios import P99, Out, ScenarioName, ScenarioOptions, Seconds, Url, run_scenarios
 from compress.errors import UsageError
 
+if TYPE_CHECKING:
+    from compress.runtime.latency import Timing
+
 # What is measured decides which options mean something; any other one is refused, never silently ignored.
 _OPTIONS = {
     "--compare": {"compare", "fail_on", "junit"},
     "--scenario": {"models", "scenario", "p99_ms", "seconds", "url", "data", "threads", "out"},
-    "a bundle": {"models", "threads", "batch", "out"},
-    "files": {"models", "data", "baseline", "threads", "batch", "callers", "preprocess", "profile", "out"},
-    "a run": {"run", "data", "sets", "device", "runs_dir", "baseline", "threads"},
+    "a bundle": {"models", "threads", "batch", "repeats", "budget_s", "out"},
+    "files": {
+        *{"models", "data", "baseline", "threads", "batch", "callers", "repeats", "budget_s"},
+        *{"preprocess", "profile", "out"},
+    },
+    "a run": {"run", "data", "sets", "device", "runs_dir", "baseline", "threads", "repeats", "budget_s"},
 }
 _MOST = 256  # threads, pictures in a call, callers
 _HINTS = {
@@ -67,6 +73,12 @@ def benchmark(
     ] = "1",
     callers: Annotated[
         str | None, typer.Option(metavar="N[,N...]", help="For files: threads that call at once, their throughput.")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=5, max=100_000, help="Timed calls of each model.  [default: 200]")
+    ] = None,
+    budget_s: Annotated[
+        float | None, typer.Option(min=0.01, max=600, help="Seconds for them, of each model.  [default: 2]")
     ] = None,
     preprocess: PreprocessText = None,
     profile: Annotated[
@@ -107,7 +119,8 @@ def benchmark(
         if len(models) > 1:
             raise UsageError(f"{models[1]}: a folder is measured alone", hint=_HINTS[mode])
         chosen = _one("--threads", threads) or 1, _one("--batch", batch) or 1
-        _bundle(ctx, Path(models[0]), out or Path("bench.json"), *chosen, as_json=as_json)
+        timing = _timing(repeats, budget_s)
+        _bundle(ctx, Path(models[0]), out or Path("bench.json"), *chosen, timing, as_json=as_json)
     elif mode == "files" and models:
         from compress.cli.benchmark_files import FilesOptions, benchmark_files
 
@@ -117,13 +130,16 @@ def benchmark(
             _numbers("--batch", batch),
             _numbers("--callers", callers or ""),
         )
-        asked = FilesOptions(models, data, baseline, *numbers, prepare, profile, out)
+        asked = FilesOptions(models, data, baseline, *numbers, _timing(repeats, budget_s), prepare, profile, out)
         benchmark_files(asked, reporter_of(ctx), as_json=as_json)
     else:
         from compress.cli.execute import add_stage
         from compress.cli.one_stage import StageRequest
 
-        knobs = {"baseline": baseline, "threads": _one("--threads", threads)}
+        knobs = {
+            **{"baseline": baseline, "threads": _one("--threads", threads)},
+            **{"repeats": repeats, "budget_s": budget_s},
+        }
         add_stage(ctx, StageRequest("benchmark", knobs, None, sets or [], run, data, runs_dir, device), as_json=as_json)
 
 
@@ -164,13 +180,20 @@ def _refuse_others(ctx: typer.Context, mode: str) -> None:
             )
 
 
-def _bundle(ctx: typer.Context, folder: Path, out: Path, threads: int, batch: int, *, as_json: bool) -> None:
+def _timing(repeats: int | None, budget_s: float | None) -> Timing:
+    """Return how the calls are timed: what the command line says, else as the stage does by default."""
     from compress.benchmark.config import BenchmarkConfig
-    from compress.cli.bundle import benchmark_bundle
     from compress.runtime.latency import Timing
 
     usual = BenchmarkConfig()
-    timing = Timing(warmup=usual.warmup, repeats=usual.repeats, budget_s=usual.budget_s)
+    return Timing(usual.warmup, repeats or usual.repeats, budget_s or usual.budget_s)
+
+
+def _bundle(
+    ctx: typer.Context, folder: Path, out: Path, threads: int, batch: int, timing: Timing, *, as_json: bool
+) -> None:
+    from compress.cli.bundle import benchmark_bundle
+
     benchmark_bundle(
         folder, out, threads=threads, batch=batch, timing=timing, reporter=reporter_of(ctx), as_json=as_json
     )

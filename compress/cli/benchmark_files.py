@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from compress.benchmark.schema import Bench
     from compress.core.preprocess import Preprocess
     from compress.core.stage import Reporter
+    from compress.runtime.latency import Timing
 
 _SLOWEST = 10  # operators in the table of a profile
 
@@ -32,6 +33,7 @@ class FilesOptions:
         threads: of a call; the first for the rows, all of them for a sweep where there are several.
         batches: pictures in a call, likewise.
         callers: threads that call at once.
+        timing: how the calls are timed.
         preprocess: for the files that do not say how their pictures are prepared.
         out: file to write, None for none.
     """
@@ -42,6 +44,7 @@ class FilesOptions:
     threads: tuple[int, ...]
     batches: tuple[int, ...]
     callers: tuple[int, ...]
+    timing: Timing
     preprocess: Preprocess | None
     profile: bool
     out: Path | None
@@ -79,30 +82,26 @@ def benchmark_files(options: FilesOptions, reporter: Reporter, *, as_json: bool)
 def _measure(opened: Opened, options: FilesOptions, reporter: Reporter) -> Measured:
     from dataclasses import replace
 
-    from compress.benchmark.config import BenchmarkConfig
     from compress.benchmark.files import labels_of
     from compress.benchmark.measure import Setting, measure
     from compress.benchmark.profiles import with_profiles
     from compress.benchmark.sweep import Sweep, with_sweeps
     from compress.data.labelled import load_labelled_folder
     from compress.engine.allocator import keep_freed_memory
-    from compress.runtime.latency import Timing
 
-    usual = BenchmarkConfig()
-    timing = Timing(warmup=usual.warmup, repeats=usual.repeats, budget_s=usual.budget_s)
     baseline = _baseline(opened, options)
     split = labels = None
     if options.data is not None:
         labels, named = labels_of(_askable(opened), baseline)
         split = load_labelled_folder(options.data, labels, named=named, reporter=reporter)
     keep_freed_memory()
-    found = measure(opened.candidates, baseline, split, labels, Setting(options.batches[0], timing), reporter)
+    found = measure(opened.candidates, baseline, split, labels, Setting(options.batches[0], options.timing), reporter)
     bench = found.bench.model_copy(update={"failed": opened.failed})
     if options.profile:
         bench = with_profiles(bench, opened.candidates, reporter)
     several = len(options.threads) > 1 or len(options.batches) > 1
     sweep = Sweep(options.threads, options.batches, options.callers) if several else Sweep(callers=options.callers)
-    return replace(found, bench=with_sweeps(bench, opened.candidates, sweep, timing, reporter))
+    return replace(found, bench=with_sweeps(bench, opened.candidates, sweep, options.timing, reporter))
 
 
 def _some(opened: Opened) -> None:

@@ -189,6 +189,8 @@ def _print(report: TuneReport, folder: Path) -> None:
             typer.echo(
                 f"on the test pictures it drops by more than the {limit:.10g} pp that hold on the validation ones"
             )
+    if report.file is not None:
+        typer.echo(f"model: {shown(Path(report.file))}")
     typer.echo(f"recipe: {shown(folder / 'recipe.yaml')}")
     typer.echo(f"next: imgc report {report.run}, or imgc serve")
 

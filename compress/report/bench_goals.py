@@ -31,7 +31,7 @@ from compress.report.results_table import replace_block
 from compress.report.table import host_text, markdown_table
 from compress.runtime.host import host
 from compress.runtime.latency import Latency, Timing, measure_latency
-from compress.runtime.predictor import Floats
+from compress.runtime.predictor import Call, Floats
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 TIMES = 10
@@ -107,11 +107,13 @@ def overhead_pct() -> float:
 class _OneMillisecond:
     """Answers after one millisecond on the clock."""
 
-    def predict(self, images_NCHW: Floats) -> Floats:
+    def prepared(self, _: Floats) -> Call:
+        return self._wait
+
+    def _wait(self) -> None:
         end = perf_counter_ns() + _CALL_NS
         while perf_counter_ns() < end:
             pass
-        return images_NCHW
 
 
 def _timed(predictor: object) -> Latency:

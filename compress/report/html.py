@@ -23,7 +23,9 @@ from compress.report.markup import (
     section,
     table,
 )
+from compress.report.ops_table import NODE_COLUMNS, node_cells
 from compress.report.siblings import sibling_line
+from compress.report.sweep_table import CALLERS_COLUMNS, SWEEP_COLUMNS, callers_cells, sweep_cells
 from compress.report.table import (
     COLUMNS,
     TEXT_COLUMNS,
@@ -39,6 +41,7 @@ from compress.report.table import (
 
 NO_CHARTS = "report.html has no charts: `pip install 'imgc[report]'` brings what draws them"
 _PAGE = Path(__file__).parent / "page"
+_SLOWEST = 10  # operators of a profile that are shown at once
 _Drawings = Mapping[str, str]
 
 
@@ -117,6 +120,7 @@ def _figures_of(row: Row) -> dict[str, str]:
 def _sections(report: Report, drawings: _Drawings) -> Iterator[str]:
     yield _results(report, drawings)
     yield section("What accuracy costs", _trade_text(drawings), figures(drawings, _TRADES))
+    yield from _speed(report)
     yield from change_sections(report, drawings)
     yield from _layers(report, drawings)
     yield from _training(report, drawings)
@@ -151,6 +155,16 @@ def _trade_text(drawings: _Drawings) -> str:
 
 def _results(report: Report, drawings: _Drawings) -> str:
     return section("Each model of the run", figures(drawings, _BARS), table(COLUMNS, table_rows(report), TEXT_COLUMNS))
+
+
+def _speed(report: Report) -> Iterator[str]:
+    """Return what else the benchmark timed, where the recipe asked for it."""
+    yield section("Threads and pictures in a call", table(SWEEP_COLUMNS, sweep_cells(report.rows)))
+    yield section("Callers at once", table(CALLERS_COLUMNS, callers_cells(report.rows)))
+    for row in report.rows:
+        slowest = table(NODE_COLUMNS, node_cells(row.ops, _SLOWEST), 2)
+        every = table(NODE_COLUMNS, node_cells(row.ops, len(row.ops)), 2) if len(row.ops) > _SLOWEST else ""
+        yield section(f"Where the time goes: {row.stage}", slowest, details("All operators", every))
 
 
 def _layers(report: Report, drawings: _Drawings) -> Iterator[str]:

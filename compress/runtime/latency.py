@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.core.stage import Reporter
-from compress.runtime.predictor import Floats, Predictor
+from compress.runtime.predictor import Call, Floats, Predictor
 
 MIN_CALLS = 5
 RANKS = (50, 90, 95, 99)  # the percentiles that are given
@@ -94,7 +94,7 @@ def measure_latency(
     clock: Clock = perf_counter_ns,
     cpu_clock: Clock = process_time_ns,
 ) -> dict[str, Latency]:
-    """Return name -> latency of `predict` on images_NCHW that are already prepared.
+    """Return name -> latency of the runtime's call (`Predictor.prepared`) on images_NCHW.
 
     Each round times a block of calls of every model in turn; every other round goes backwards (A B C, C B A), so that
     a slow drift of the machine favours nobody. A retake times all of them, since only neighbours in time compare.
@@ -107,13 +107,15 @@ def measure_latency(
         clock: gives nanoseconds; tests bring their own.
         cpu_clock: gives nanoseconds of processor time of this process, all threads.
     """
-    for name, predictor in predictors.items():
-        _warm_up(predictor, images[name], timing.warmup, clock)
-    found = _take(predictors, images, timing, reporter, clock, cpu_clock)
+    calls = {name: predictor.prepared(images[name]) for name, predictor in predictors.items()}
+    batches = {name: len(images[name]) for name in calls}
+    for call in calls.values():
+        _warm_up(call, timing.warmup, clock)
+    found = _take(calls, batches, timing, reporter, clock, cpu_clock)
     for _ in range(timing.retakes):
         if all(latency.stable for latency in found.values()):
             break
-        found = _take(predictors, images, timing, reporter, clock, cpu_clock)
+        found = _take(calls, batches, timing, reporter, clock, cpu_clock)
     return found
 
 
@@ -124,53 +126,52 @@ def unstable_text(latency: Latency) -> str:
     return f"unstable: the medians of the three thirds of its calls, {windows} ms, differ by more than {limit}"
 
 
-def _warm_up(predictor: Predictor, images_NCHW: Floats, warmup: int, clock: Clock) -> None:
+def _warm_up(call: Call, warmup: int, clock: Clock) -> None:
     """Call until the second half of `warmup` calls is no longer quicker than the first one."""
     for _ in range(_MAX_WARMUPS):
         times_ns = np.zeros(warmup, np.int64)
-        _call(predictor, images_NCHW, times_ns, clock)
+        _repeat(call, times_ns, clock)
         first, second = times_ns[: warmup // 2].tolist(), times_ns[warmup // 2 :].tolist()
         if not first or median(second) >= _WARM_RATIO * median(first):
             return
 
 
 def _take(
-    predictors: Mapping[str, Predictor],
-    images: Mapping[str, Floats],
+    calls: Mapping[str, Call],
+    batches: Mapping[str, int],
     timing: Timing,
     reporter: Reporter,
     clock: Clock,
     cpu_clock: Clock,
 ) -> dict[str, Latency]:
-    times = {name: _Times(np.zeros(timing.repeats, np.int64)) for name in predictors}
-    waiting = list(predictors)
-    with reporter.progress("latency", timing.repeats * len(predictors)) as advance:
+    times = {name: _Times(np.zeros(timing.repeats, np.int64)) for name in calls}
+    waiting = list(calls)
+    with reporter.progress("latency", timing.repeats * len(calls)) as advance:
         while waiting:
             for name in waiting:
-                count = _time_block(predictors[name], images[name], times[name], clock, cpu_clock)
+                count = _time_block(calls[name], times[name], clock, cpu_clock)
                 advance(count, name)
             waiting = [name for name in reversed(waiting) if not _done(times[name], timing)]
-    return {name: _summary(times[name], len(images[name])) for name in predictors}
+    return {name: _summary(times[name], batches[name]) for name in calls}
 
 
-def _time_block(predictor: Predictor, images_NCHW: Floats, times: _Times, clock: Clock, cpu_clock: Clock) -> int:
+def _time_block(call: Call, times: _Times, clock: Clock, cpu_clock: Clock) -> int:
     """Time the next block and return its calls; one untimed call first brings the model back into the caches."""
-    predictor.predict(images_NCHW)
+    call()
     block_ns = times.all_ns[times.count : times.count + _BLOCK]  # a view; the last one may be shorter
     began = cpu_clock()  # around the block: reading it is a system call, too dear for each call
-    _call(predictor, images_NCHW, block_ns, clock)
+    _repeat(call, block_ns, clock)
     times.cpu_ns += cpu_clock() - began
     times.count += len(block_ns)
     times.block_ends.append(times.count)
     return len(block_ns)
 
 
-def _call(predictor: Predictor, images_NCHW: Floats, times_ns: NDArray[np.int64], clock: Clock) -> None:
+def _repeat(call: Call, times_ns: NDArray[np.int64], clock: Clock) -> None:
     """Fill times_ns with the nanoseconds of one call each."""
-    predict = predictor.predict
     for at in range(len(times_ns)):
         start = clock()
-        predict(images_NCHW)
+        call()
         times_ns[at] = clock() - start
 
 

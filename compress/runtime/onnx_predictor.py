@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from compress.core.formats import Format, Precision
@@ -15,12 +17,14 @@ from compress.data.transforms import normalize
 from compress.errors import ModelFileError, missing_backend
 from compress.runtime.host import saturates_u8s8
 from compress.runtime.predictor import (
+    Call,
     Floats,
     Pixels,
     check_images,
     check_pixels,
     check_spec,
     damaged,
+    fixed_batches,
     foreign_spec,
     no_preprocess,
 )
@@ -55,27 +59,26 @@ class OnnxPredictor:
 
     def predict(self, images_NCHW: Floats) -> Floats:
         """Return logits_NK; a graph of fixed batch is run as often as needed. See `Predictor.predict`."""
-        check_images(images_NCHW, self.spec, self.path)
-        images = images_NCHW.astype(self._type, copy=False)
-        if self._batch is None or self._batch == len(images):
-            return self._run(images)
-        parts = [self._run_padded(images[at : at + self._batch]) for at in range(0, len(images), self._batch)]
-        return np.concatenate(parts)
+        return self._answers(self._chunks(images_NCHW))[: len(images_NCHW)]
+
+    def prepared(self, images_NCHW: Floats) -> Call:
+        """Return a call; see `Predictor.prepared`."""
+        return partial(self._answers, self._chunks(images_NCHW))
 
     def predict_pixels(self, pixels_NHWC: Pixels) -> Floats:
         """Return logits_NK; see `Predictor.predict_pixels`."""
         check_pixels(pixels_NHWC, self.spec, self.path)
         return self.predict(normalize(pixels_NHWC, self.spec.preprocess))
 
-    def _run(self, images_NCHW: np.ndarray[Any, Any]) -> Floats:
-        logits_NK = self._session.run([self._output], {self._input: images_NCHW})[0]
-        return np.asarray(logits_NK, dtype=np.float32)
+    def _chunks(self, images_NCHW: Floats) -> list[NDArray[Any]]:
+        """Return the images as the graph takes them at once: all, or its fixed batch."""
+        check_images(images_NCHW, self.spec, self.path)
+        images = images_NCHW.astype(self._type, copy=False)
+        return [images] if self._batch is None else fixed_batches(images, self._batch)
 
-    def _run_padded(self, images_NCHW: np.ndarray[Any, Any]) -> Floats:
-        """Run one chunk of at most the fixed batch; missing images are zeros, whose answers are dropped."""
-        missing = (self._batch or 0) - len(images_NCHW)
-        padded = np.pad(images_NCHW, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else images_NCHW
-        return self._run(padded)[: len(images_NCHW)]
+    def _answers(self, chunks: list[NDArray[Any]]) -> Floats:
+        parts = [self._session.run([self._output], {self._input: chunk})[0] for chunk in chunks]
+        return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts), dtype=np.float32)
 
 
 def session_options(threads: int) -> Any:  # noqa: ANN401 - onnxruntime ships no types

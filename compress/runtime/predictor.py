@@ -5,9 +5,9 @@ Shape suffixes: N images, C channels, H height, W width, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from compress.errors import ModelFileError, StageError, UndescribedModelError, U
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
+Call = Callable[[], object]
 
 
 class Predictor(Protocol):
@@ -64,6 +65,16 @@ class Predictor(Protocol):
 
         Raises:
             StageError: the pixels have not the shape or type that the model takes.
+        """
+
+    def prepared(self, images_NCHW: Floats) -> Call:
+        """Return what runs the model on these images, which lie ready in the file's layout and numbers.
+
+        It is what latency means: the runtime's own call. To bring images into that form is part of preparing them, as
+        in MLPerf's rules (Reddi et al. 2020), and a program that ships the file does it once, with the pixels.
+
+        Raises:
+            StageError: the images have not the shape or type that the model takes.
         """
 
 
@@ -153,6 +164,13 @@ def check_pixels(pixels_NHWC: Pixels, spec: ModelSpec, path: Path) -> None:
             f" found {pixels_NHWC.dtype} {list(shape)}",
             hint="prepare the pictures with the model's own preprocessing",
         )
+
+
+def fixed_batches(images: NDArray[Any], batch: int) -> list[NDArray[Any]]:
+    """Return the images in chunks of exactly `batch`; missing ones at the end are zeros, whose answers are dropped."""
+    missing = -len(images) % batch
+    padded = np.pad(images, ((0, missing), *[(0, 0)] * (images.ndim - 1))) if missing else images
+    return [padded[at : at + batch] for at in range(0, len(padded), batch)]
 
 
 def foreign_spec(

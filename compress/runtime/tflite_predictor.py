@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from compress.core.spec import ModelSpec
 from compress.data.transforms import pixel_table
 from compress.errors import ModelFileError, missing_backend
 from compress.runtime.predictor import (
+    Call,
     Floats,
     Pixels,
     check_images,
     check_pixels,
     check_spec,
     damaged,
+    fixed_batches,
     foreign_spec,
     no_preprocess,
 )
@@ -64,8 +67,11 @@ class TflitePredictor:
 
     def predict(self, images_NCHW: Floats) -> Floats:
         """Return logits_NK; the file's fixed batch is run as often as needed. See `Predictor.predict`."""
-        check_images(images_NCHW, self.spec, self.path)
-        return self._answers(_channels_last(quantize_input(images_NCHW, self._input)))
+        return self._answers(self._values(images_NCHW))
+
+    def prepared(self, images_NCHW: Floats) -> Call:
+        """Return a call; see `Predictor.prepared`."""
+        return partial(self._outputs, fixed_batches(self._values(images_NCHW), self._batch))
 
     def predict_pixels(self, pixels_NHWC: Pixels) -> Floats:
         """Return logits_NK by one look-up a pixel, straight to the integers of the input.
@@ -78,18 +84,23 @@ class TflitePredictor:
             values_NHWC[..., channel] = np.take(table, pixels_NHWC[..., channel], mode="clip")
         return self._answers(values_NHWC)
 
-    def _answers(self, values: NDArray[Any]) -> Floats:
-        parts = [self._run(values[at : at + self._batch]) for at in range(0, len(values), self._batch)]
-        return dequantize_output(parts[0] if len(parts) == 1 else np.concatenate(parts), self._output)
+    def _values(self, images_NCHW: Floats) -> NDArray[Any]:
+        """Return the images as the file takes them: values_NHWC of its input's type."""
+        check_images(images_NCHW, self.spec, self.path)
+        return _channels_last(quantize_input(images_NCHW, self._input))
+
+    def _answers(self, values_NHWC: NDArray[Any]) -> Floats:
+        outputs = self._outputs(fixed_batches(values_NHWC, self._batch))
+        return dequantize_output(outputs[: len(values_NHWC)], self._output)
+
+    def _outputs(self, chunks: list[NDArray[Any]]) -> NDArray[Any]:
+        parts = [self._run(chunk) for chunk in chunks]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run(self, values_NHWC: NDArray[Any]) -> NDArray[Any]:
-        """Run one chunk of at most the fixed batch; missing images are zeros, whose answers are dropped."""
-        missing = self._batch - len(values_NHWC)
-        padded = np.pad(values_NHWC, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else values_NHWC
-        self._interpreter.set_tensor(self._input["index"], padded)
+        self._interpreter.set_tensor(self._input["index"], values_NHWC)
         self._interpreter.invoke()
-        answers: NDArray[Any] = self._interpreter.get_tensor(self._output["index"])
-        return np.asarray(answers[: len(values_NHWC)])
+        return np.asarray(self._interpreter.get_tensor(self._output["index"]))
 
     def _foreign(self, chw: list[int], classes: int, preprocess: Preprocess | None) -> ModelSpec:
         if preprocess is None:

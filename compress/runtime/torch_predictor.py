@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +14,10 @@ from compress.core.formats import Format
 from compress.core.spec import ModelSpec
 from compress.data.transforms import normalize
 from compress.errors import missing_backend
-from compress.runtime.predictor import Floats, Pixels, check_images, check_pixels
+from compress.runtime.predictor import Call, Floats, Pixels, check_images, check_pixels
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class TorchPredictor:
@@ -44,11 +49,23 @@ class TorchPredictor:
 
     def predict(self, images_NCHW: Floats) -> Floats:
         """Return logits_NK; see `Predictor.predict`."""
+        return self._run(self._inputs(images_NCHW))
+
+    def prepared(self, images_NCHW: Floats) -> Call:
+        """Return a call; see `Predictor.prepared`."""
+        return partial(self._run, self._inputs(images_NCHW))
+
+    def _inputs(self, images_NCHW: Floats) -> Tensor:
         import torch
 
         check_images(images_NCHW, self.spec, self.path)
+        with _threads(self.threads):
+            return torch.from_numpy(images_NCHW).to(self._device, memory_format=torch.channels_last)
+
+    def _run(self, inputs: Tensor) -> Floats:
+        import torch
+
         with _threads(self.threads), torch.inference_mode():
-            inputs = torch.from_numpy(images_NCHW).to(self._device, memory_format=torch.channels_last)
             logits_NK = self._model(inputs).float().cpu().numpy()
         return np.asarray(logits_NK, dtype=np.float32)
 

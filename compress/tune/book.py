@@ -98,14 +98,20 @@ class Book:
         with _quiet():
             self._study.tell(asked.trial, state=TrialState.FAIL)
 
-    def interrupted(self) -> list[Knobs]:
-        """Return the settings that this owner began and did not end; they are free to be asked for again."""
+    def resume(self) -> list[Asked]:
+        """Return the settings that this owner began and did not end, each asked for anew.
+
+        The old trial ends when the new one has begun, so that a session that is killed in between loses no setting.
+        """
         from optuna.trial import TrialState
 
-        found = [one for one in self._trials() if one.state is TrialState.RUNNING and self._is_own(one)]
-        for one in found:
+        asked: dict[Knobs, Asked] = {}
+        for one in [one for one in self._trials() if one.state is TrialState.RUNNING and self._is_own(one)]:
+            knobs = Knobs.model_validate(one.user_attrs[_KNOBS])
+            if knobs not in asked:
+                asked[knobs] = self.ask(knobs)
             self._study.tell(one.number, state=TrialState.FAIL)
-        return [Knobs.model_validate(one.user_attrs[_KNOBS]) for one in found]
+        return list(asked.values())
 
     def tried(self) -> list[Tried]:
         """Return what was tried to the end, by anybody, in the order of the trials."""

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compress.benchmark.bench_file import read_bench
+from compress.core.faults import first_fault
 from compress.core.formats import Format, Precision
 from compress.core.targets import TargetName
 from compress.errors import UsageError
@@ -73,10 +74,8 @@ def _from_yaml(text: str, given: str) -> Device:
     except yaml.YAMLError as error:
         raise UsageError(f"--device {given}: no YAML: {str(error).splitlines()[0]}", hint=_HINT) from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
         allowed = ", ".join(Device.model_fields)
-        raise UsageError(f"--device {given}: {where}: {first['msg']}", hint=f"keys: {allowed}") from error
+        raise UsageError(f"--device {given}: {first_fault(error)}", hint=f"keys: {allowed}") from error
 
 
 def _measured(path: Path) -> Device:

@@ -18,7 +18,7 @@ from compress.tune.book import Book, Tried
 from compress.tune.goal import Goal, Point, choose, misses, nearest, pareto, ways_out
 from compress.tune.schema import Found, GivenUp, Tested, TuneReport, WayOut
 from compress.tune.space import FINAL, FLOAT, Base, recipe_of
-from compress.tune.trial import Place, carry_out, latency_ms_of, row_of
+from compress.tune.trial import Place, carry_out, final_file, latency_ms_of, row_of
 
 JSON_NAME, RECIPE_NAME = "tune.json", "recipe.yaml"
 
@@ -49,12 +49,13 @@ def conclude(book: Book, asked: Asked, folder: Path) -> TuneReport:
     tried = book.tried()
     points = [one.point for one in tried]
     chosen = choose(points, asked.goal)
-    test = None
+    test = file = None
     if chosen is not None:
         one = next(one for one in tried if one.point == chosen)
         recipe = recipe_of(one.knobs, asked.base, asked.place.name, one.share, "test")
         write_text(folder / RECIPE_NAME, _head(asked, chosen) + dump_yaml(recipe))
-        test = _tested(carry_out(recipe, asked.place, None), asked.place)
+        result = carry_out(recipe, asked.place, None)
+        test, file = _tested(result, asked.place), final_file(result)
     report = TuneReport(
         name=asked.place.name,
         goal=asked.goal,
@@ -69,6 +70,7 @@ def conclude(book: Book, asked: Asked, folder: Path) -> TuneReport:
         reason=_reason(points, chosen, asked.goal),
         ways_out=() if chosen else tuple(_ways_out(points, asked.goal)),
         run=asked.place.name if chosen else None,
+        file=str(file) if file else None,
         test=test,
     )
     write_json(folder / JSON_NAME, report.model_dump(mode="json"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median
 from time import perf_counter
 
@@ -36,7 +36,7 @@ def step_seconds(arch: str, input_px: int) -> float:
 
 
 def predicted_s(
-    knobs: Knobs, share: float, base: Base, step_s: float, tried: Sequence[tuple[Tried, float]], *, is_trained: bool
+    knobs: Knobs, share: float, base: Base, step_s: float, tried: Sequence[tuple[Tried, float]], sealed: Collection[str]
 ) -> float:
     """Return how long a setting will take.
 
@@ -46,7 +46,7 @@ def predicted_s(
         base: tells epochs and steps.
         step_s: seconds of a training step of its architecture and picture size.
         tried: chains that ended, each with its own `step_s`; the last one with a kind of stage tells what that takes.
-        is_trained: whether its float network is there already.
+        sealed: kinds of its stages that are there already.
     """
     training_s = step_s * base.steps * base.epochs
     total = {"train": training_s, "distill": _TEACHER * training_s * 4 / 3}
@@ -60,7 +60,7 @@ def predicted_s(
     total["distill"] *= knobs.patience
     if knobs.scheme == "int8_qat":  # a third of the epochs, each of them about three times as slow
         total["quantize"] = total.get("quantize", 0.0) + training_s * knobs.patience
-    left_out = (*(("train",) if is_trained else ()), *(_PRUNED if share >= 1 else ()))
+    left_out = (*sealed, *(_PRUNED if share >= 1 else ()))
     return sum(seconds for kind, seconds in total.items() if kind not in left_out)
 
 

@@ -91,6 +91,7 @@ class TuneReport(BaseModel):
         reason: why it was chosen, or what is nearest.
         ways_out: which single bound would have to give, where none is within the goal.
         run: name of the run that holds the chosen chain with its test; None without one.
+        file: path of the chosen model; None without one.
         test: the chosen model on the test pictures.
     """
 
@@ -110,4 +111,5 @@ class TuneReport(BaseModel):
     reason: str
     ways_out: tuple[WayOut, ...] = ()
     run: str | None = None
+    file: str | None = None
     test: Tested | None = None

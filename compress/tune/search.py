@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from compress.core.stage import Reporter
@@ -22,7 +23,7 @@ from compress.tune.trial import Place, measure_footprint, try_out
 _GAINS = {FLOAT: 4.0, "distilled": 1.0}
 _SUGGESTIONS = 30  # of Optuna, before the search gives up finding one that is new and fits into the time
 _FOOTPRINT_PX = 128
-_DEAR = 0.25  # of the budget: an architecture that is predicted to cost more waits until the best one was varied
+_DEAR = 0.5  # of the budget: an architecture that is predicted to cost more waits until the best one was varied
 
 Clock = Callable[[], float]
 
@@ -80,8 +81,8 @@ class Search:
         self._began = self.clock()
         try:
             self._weigh()
-            for knobs in self.book.interrupted():
-                self._try(self.book.ask(knobs))
+            for one in self.book.resume():
+                self._try(one)
             while not self._enough_trials() and (asked := self._next()) is not None:
                 self._try(asked)
         except OutOfTime:
@@ -90,9 +91,9 @@ class Search:
             self._account()
 
     def _weigh(self) -> None:
-        """Measure each architecture untrained, once for all sessions."""
+        """Measure each architecture after one epoch, once for all sessions."""
         for arch in self.archs:
-            known = self.book.note(f"footprint:{arch}")
+            known = self.book.note(f"weighed:{arch}")
             if known is None:
                 self._in_time()
                 try:
@@ -100,7 +101,7 @@ class Search:
                 except ImgcError as error:
                     self.reporter.warn(f"{arch}: left out: {error.message}")
                     continue
-                known = self.book.note(f"footprint:{arch}", found.model_dump())
+                known = self.book.note(f"weighed:{arch}", found.model_dump())
             self._footprints[arch] = Footprint.model_validate(known)
             self.reporter.info(f"{arch}: {self._prospects(arch)}")
 
@@ -109,7 +110,8 @@ class Search:
         if not self._is_possible(arch):
             return f"cannot reach the goal (share of parameters {share:.2f}, picture of {px:.0f} px)"
         picture = f", pictures up to {px:.0f} px" if px < max(PX) else ""
-        return f"keeps {100 * share:.0f} % of its parameters{picture}"
+        learned = f"validation top-1 {self._footprints[arch].top1_pct:.2f} % after one epoch"
+        return f"keeps {100 * share:.0f} % of its parameters{picture}; {learned}"
 
     def _share(self, arch: str) -> float:
         return largest_share(self._footprints[arch], self.goal)
@@ -118,12 +120,15 @@ class Search:
         return self._share(arch) >= LEAST_SHARE and largest_px(self._footprints[arch], self.goal) >= min(PX)
 
     def _next(self) -> Asked | None:
-        """Return what to try next: each architecture once, then the neighbours of the best, then what Optuna says."""
+        """Return what to try next: the promising architectures, the neighbours of the best, the others, Optuna's.
+
+        Promising is the half that one epoch taught most, as in successive halving (Jamieson and Talwalkar 2016).
+        """
         taken = self.book.taken()
         starts = self._starts()
-        dear = [one for one in starts if self._predicted_s(one) > _DEAR * self.budget.seconds]
-        cheap = [one for one in starts if one not in dear]
-        for knobs in (*cheap, *self._around_the_best(), *dear):
+        cheap = [one for one in starts if self._predicted_s(one) <= _DEAR * self.budget.seconds]
+        promising = cheap[: ceil(len(starts) / 2)]
+        for knobs in (*promising, *self._around_the_best(), *starts):
             if knobs not in taken and self._is_worth(knobs):
                 return self.book.ask(knobs)
         for _ in range(_SUGGESTIONS):
@@ -135,12 +140,15 @@ class Search:
         return None
 
     def _starts(self) -> list[Knobs]:
-        """Return one setting for each architecture that may reach the goal (for each at all, where none may)."""
+        """Return one setting for each architecture that may reach the goal (for each at all, where none may).
+
+        Those that one epoch taught most come first.
+        """
         known = list(self._footprints)
         archs = [arch for arch in known if self._is_possible(arch)] or known
         sides = {arch: [px for px in PX if px <= largest_px(self._footprints[arch], self.goal)] for arch in archs}
-        found = [start(arch, max(sides[arch], default=min(PX))) for arch in archs]
-        return sorted(found, key=self._predicted_s)
+        ordered = sorted(archs, key=lambda arch: -self._footprints[arch].top1_pct)
+        return [start(arch, max(sides[arch], default=min(PX))) for arch in ordered]
 
     def _around_the_best(self) -> list[Knobs]:
         best = self._best()
@@ -169,11 +177,18 @@ class Search:
         tried = [one for one in self.book.tried() if one.knobs.arch in self._footprints]
         alike = [(one, self._step_s(one.knobs)) for one in tried if one.knobs.arch == knobs.arch]
         others = [(one, self._step_s(one.knobs)) for one in tried if one.knobs.arch != knobs.arch]
-        is_trained = any(
-            (one.knobs.arch, one.knobs.input_px) == (knobs.arch, knobs.input_px) for one in self.book.tried()
-        )
         share = self._kept(knobs)
-        return predicted_s(knobs, share, self.base, self._step_s(knobs), (*others, *alike), is_trained=is_trained)
+        return predicted_s(knobs, share, self.base, self._step_s(knobs), (*others, *alike), self._sealed(knobs))
+
+    def _sealed(self, knobs: Knobs) -> set[str]:
+        """Return the kinds of stages that another chain has made and this one will reuse."""
+        trained = [
+            one for one in self.book.tried() if (one.knobs.arch, one.knobs.input_px) == (knobs.arch, knobs.input_px)
+        ]
+        pruned = [one for one in trained if one.knobs.fill == knobs.fill]
+        distilled = [one for one in pruned if one.knobs.patience == knobs.patience]
+        found = {"train": trained, "prune": pruned, "distill": distilled}
+        return {kind for kind, chains in found.items() if chains}
 
     def _kept(self, knobs: Knobs) -> float:
         """Return the share of the parameters that a setting keeps."""

@@ -87,11 +87,12 @@ def neighbours(best: Knobs, share: float) -> list[Knobs]:
         share: of the parameters that it kept; a network that keeps everything is not distilled, whatever the patience.
     """
     at = PX.index(best.input_px)
-    found = [best.model_copy(update={"input_px": px}) for px in (*PX[at + 1 : at + 2], *PX[max(0, at - 1) : at])]
+    found = [best.model_copy(update={"input_px": px}) for px in PX[at + 1 : at + 2]]
+    found += [best.model_copy(update={"scheme": "int8_qat"})] if best.scheme == "int8_static" else []
     if share < 1 or best.scheme == "int8_qat":
         found += [best.model_copy(update={"patience": one}) for one in PATIENCE if one > best.patience]
-    found += [best.model_copy(update={"scheme": "int8_qat"})] if best.scheme == "int8_static" else []
     found += [best.model_copy(update={"hard_swish": "gate"})] if has_hard_swish(best.arch) else []
+    found += [best.model_copy(update={"input_px": px}) for px in PX[max(0, at - 1) : at]]
     found += [best.model_copy(update={"fill": one}) for one in FILLS if one < best.fill]
     return [one for one in found if one != best]
 
@@ -115,9 +116,9 @@ def recipe_of(knobs: Knobs, base: Base, name: str, share: float, split: str) -> 
 
 
 def footprint_recipe(arch: str, input_px: int, base: Base, name: str, share: float) -> dict[str, Any]:
-    """Return the chain without any training: what it makes has the size and the speed of a trained one."""
-    untrained = replace(base, epochs=0)
-    stages = [_train(Knobs(arch=arch, input_px=input_px), untrained), {**_prune(share), "importance": "l1"}]
+    """Return the chain with one epoch of training and no recovery: it has the size and the speed of the whole one."""
+    brief = replace(base, epochs=1)
+    stages = [_train(Knobs(arch=arch, input_px=input_px), brief), {**_prune(share), "importance": "l1"}]
     stages[1].pop("allocation")
     quantize = _quantize(Knobs(arch=arch, input_px=input_px), base)
     stages += [{**quantize, "calibration_count": 16, "reconstruct": {"steps": 0}}]

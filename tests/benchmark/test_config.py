@@ -36,7 +36,17 @@ def test_named_models_are_references_with_the_baseline_among_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"threads": 0}, {"batch": 0}, {"repeats": 0}, {"models": []}, {"limit": 0}, {"budget_s": 0}, {"runs": 3}]
+    "wrong",
+    [
+        {"threads": 0},
+        {"batch": 0},
+        {"repeats": 0},
+        {"models": []},
+        {"limit": 0},
+        {"budget_s": 0},
+        {"runs": 3},
+        {"sweep": {"threads": [0]}},
+    ],
 )
 def test_wrong_options_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

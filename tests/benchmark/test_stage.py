@@ -55,6 +55,17 @@ def test_bench_json_has_exactly_the_contract_s_fields(photos: Path, tmp_path: Pa
     assert right["sha256"] == inputs["model:right"].sha256
 
 
+def test_a_recipe_may_ask_for_sweeps_and_a_profile(photos: Path, tmp_path: Path, make_artifact) -> None:
+    asked = quick(sweep={"batch": [1, 4], "callers": [2]}, profile=True)
+    run(asked, {"model:right": make_artifact("right")}, context(photos, tmp_path))
+    found = Bench.model_validate_json((tmp_path / ".partial/03-benchmark-0123456789abcdef/bench.json").read_bytes())
+    (row,) = found.rows
+    assert [(one.threads, one.batch) for one in row.sweep] == [(1, 1), (1, 4)]
+    assert [one.callers for one in row.concurrent] == [2]
+    assert row.ops
+    assert sum(one.share_pct for one in row.ops) == pytest.approx(100)
+
+
 def test_limit_spreads_over_the_classes(photos: Path, tmp_path: Path, make_artifact) -> None:
     output = run(quick(limit=3), {"model:right": make_artifact("right")}, context(photos, tmp_path))
     assert output.metrics["n_images"] == 3

@@ -50,7 +50,7 @@ def test_callers_at_once_make_more_calls_than_the_time_of_one_allows(measured):
 
 def test_throughput_counts_every_caller(measured, monkeypatch):
     candidates, bench = measured
-    monkeypatch.setattr(module, "_call_at_once", lambda predictors, _: ([2_000_000] * 10 * len(predictors), 20_000_000))
+    monkeypatch.setattr(module, "_call_at_once", lambda calls: ([2_000_000] * 10 * len(calls), 20_000_000))
     found = with_sweeps(bench, candidates, Sweep(callers=(1, 4)), TIMING, SilentReporter())
     assert [one.throughput_ips for one in found.rows[0].concurrent] == [500, 2000]
     assert [one.latency_p50_ms for one in found.rows[0].concurrent] == [2, 2]
@@ -82,11 +82,17 @@ def test_a_caller_that_fails_ends_the_others_and_is_told(measured, monkeypatch):
 
 def test_one_broken_caller_of_many_does_not_hang_the_rest(measured):
     candidates, _ = measured
-    callers = [candidates[0].predictor, _Broken(), candidates[0].predictor]
+    works = candidates[0].predictor.prepared(module._noise(candidates[0], 1))
     with pytest.raises(RuntimeError, match="no such setting"):
-        module._call_at_once(callers, module._noise(candidates[0], 1))
+        module._call_at_once([works, _Broken().call, works])
 
 
 class _Broken:
     def predict(self, _):
+        self.call()
+
+    def prepared(self, _):
+        return self.call
+
+    def call(self):
         raise RuntimeError("no such setting")

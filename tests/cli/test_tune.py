@@ -51,6 +51,7 @@ def test_a_search_ends_with_a_tested_model_and_goes_on_without_testing_it_again(
     assert tried["pareto"]
     assert report["test"]["n_images"] == 12
     assert report["chosen"] == tried["point"]["name"]
+    assert Path(report["file"]).stat().st_size == tried["point"]["size_bytes"]
     recipe = (folder / "runs/s-tune/recipe.yaml").read_text()
     assert recipe.startswith("# Chosen by `imgc tune` for: max_size_bytes 200000")
     assert "split: test" in recipe
@@ -59,6 +60,7 @@ def test_a_search_ends_with_a_tested_model_and_goes_on_without_testing_it_again(
     again = imgc("tune", "--data", photos, *SEARCH, "--trials", "1", "--max-size", "200KB")
     assert again.exit_code == 0, again.stderr
     assert "on the test pictures (n = 12, asked once)" in again.stdout
+    assert "model: runs/s/05-final/" in again.stdout
     assert bench.stat().st_mtime_ns == tested
     assert len(list((folder / "runs").glob("s-tiny-*-*"))) == 1, "nothing was tried again"
     _impossible_limits_name_what_would_have_to_give(imgc, photos, report)

@@ -32,6 +32,7 @@ def test_the_page_has_every_section(report) -> None:
         *("Each model of the run", "What accuracy costs", "What changed: export beside train"),
         *("What changed: prune beside train", "What each layer costs: quantize", "What each layer costs: prune"),
         *("Training: train", "Gates", "Stages", "Environment", "Recipe", "How to repeat it"),
+        *("Threads and pictures in a call", "Callers at once", "Where the time goes: export", "All operators"),
         *("Recall of each class", "Confusions that grew or shrank", "Pictures whose answer changed, the worst first"),
     ):
         assert title in text

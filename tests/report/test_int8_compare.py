@@ -105,12 +105,14 @@ class Busy:
     threads = 1
     spec = SPEC
 
-    def predict(self, images_NCHW):
+    def prepared(self, _):
+        return self.call
+
+    def call(self):
         self.calls += 1
         end = perf_counter_ns() + int(self.milliseconds * 1e6)
         while perf_counter_ns() < end:
             pass
-        return np.zeros((len(images_NCHW), 3), np.float32)
 
 
 def test_latency_ratio():

@@ -36,6 +36,23 @@ def test_all_formats_give_the_known_answers_for_any_batch(tiny: Any, kind: str, 
     np.testing.assert_allclose(logits, tiny.expected(images), atol=2e-6)
 
 
+@pytest.mark.parametrize("kind", ["onnx", "onnx batch 2", "tflite", "tflite batch 2"])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_prepared_call_computes_the_same_answers_again_and_again(tiny: Any, kind: str, count: int) -> None:
+    predictor = open_predictor(files(tiny)[kind])
+    images = tiny.images(count)
+    call = predictor.prepared(images)
+    predictor.predict(tiny.images(1, seed=7))  # another call between leaves what was prepared alone
+    for _ in range(2):
+        np.testing.assert_array_equal(np.asarray(call())[:count], predictor.predict(images))
+
+
+def test_a_prepared_call_refuses_what_predict_refuses(tiny: Any) -> None:
+    for path in files(tiny).values():
+        with pytest.raises(StageError, match="takes float32 images"):
+            open_predictor(path).prepared(tiny.images(1)[:, :, 1:])
+
+
 def test_predictor_says_what_it_is(tiny: Any) -> None:
     predictor = open_predictor(tiny.onnx(spec=tiny.spec()), threads=2)
     assert predictor.format is Format.ONNX

@@ -79,6 +79,18 @@ def test_answers_are_copies_that_the_next_call_leaves_alone(tiny: Any) -> None:
     np.testing.assert_array_equal(first, before)
 
 
+def test_a_prepared_call_of_an_int8_file_converts_nothing(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = open_predictor(tiny.tflite(int8=True, spec=tiny.spec(layout="NHWC")))
+    images = tiny.images(2)
+    logits = predictor.predict(images)
+    call = predictor.prepared(images)
+    monkeypatch.setattr("compress.runtime.tflite_predictor.quantize_input", None)
+    integers = call()
+    assert isinstance(integers, np.ndarray)
+    assert integers.dtype == np.int8
+    np.testing.assert_array_equal(dequantize_output(integers, predictor._output), logits)  # type: ignore[attr-defined]
+
+
 def test_foreign_int8_file_is_called_int8(tiny: Any) -> None:
     predictor = open_predictor(tiny.tflite(int8=True), preprocess=tiny.spec().preprocess)
     assert predictor.spec.precision is Precision.INT8

@@ -44,6 +44,7 @@ def test_answers_are_the_module_s_in_eval_mode(saved: tuple[Path, torch.nn.Modul
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     np.testing.assert_allclose(predictor.predict(images(3)[1:2]), wanted[1:2], atol=1e-5)
+    np.testing.assert_array_equal(predictor.prepared(images(3))(), found)  # type: ignore[arg-type]
 
 
 def test_torch_s_thread_count_is_put_back(saved: tuple[Path, torch.nn.Module]) -> None:

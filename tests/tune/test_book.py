@@ -34,9 +34,26 @@ def test_only_an_owners_own_trials_are_gone_on_with(tmp_path):
     book(tmp_path, owner="other").ask(KNOBS)
     mine = book(tmp_path)
     mine.ask(KNOBS.model_copy(update={"input_px": 160}))
-    assert [one.input_px for one in book(tmp_path).interrupted()] == [160]
-    assert book(tmp_path).interrupted() == [], "they are free once"
+    assert [one.knobs.input_px for one in book(tmp_path).resume()] == [160]
+    (again,) = book(tmp_path).resume()  # what was gone on with and interrupted again
+    again.trial.set_user_attr("note", "that it can be written to")
+    book(tmp_path).finish(again, 0.5, POINT, {})
+    assert book(tmp_path).resume() == []
     assert KNOBS in book(tmp_path).taken(), "the other is still at it"
+
+
+def test_a_session_killed_while_it_takes_up_the_old_trials_loses_none(tmp_path, monkeypatch):
+    for px in (128, 160):
+        book(tmp_path).ask(KNOBS.model_copy(update={"input_px": px}))
+    killed = book(tmp_path)
+
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(killed._study, "tell", die)
+    with pytest.raises(KeyboardInterrupt):
+        killed.resume()
+    assert sorted(one.knobs.input_px for one in book(tmp_path).resume()) == [128, 160]
 
 
 def test_a_suggestion_that_is_passed_over_is_not_taken(tmp_path):

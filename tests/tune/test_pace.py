@@ -19,8 +19,8 @@ def tried(seconds=SECONDS, **changes):
     return Tried(KNOBS.model_copy(update=changes), 0.5, POINT, seconds)
 
 
-def predicted(knobs=KNOBS, share=0.5, step_s=1.0, before=(), is_trained=False):
-    return predicted_s(knobs, share, BASE, step_s, before, is_trained=is_trained)
+def predicted(knobs=KNOBS, share=0.5, step_s=1.0, before=(), sealed=()):
+    return predicted_s(knobs, share, BASE, step_s, before, sealed)
 
 
 def test_before_any_chain_ended_a_training_step_tells():
@@ -33,7 +33,8 @@ def test_a_chain_that_ended_tells_every_stage_and_slower_steps_all_of_them():
     assert predicted(before=before) == pytest.approx(205)
     assert predicted(before=before, step_s=2.0) == pytest.approx(410)
     assert predicted(before=before, share=1.0) == pytest.approx(85), "nothing pruned, nothing distilled"
-    assert predicted(before=before, is_trained=True) == pytest.approx(145)
+    assert predicted(before=before, sealed={"train"}) == pytest.approx(145)
+    assert predicted(before=before, sealed={"train", "prune", "distill"}) == pytest.approx(25)
 
 
 def test_patience_and_qat_cost_more():

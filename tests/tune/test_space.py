@@ -33,9 +33,9 @@ def test_patience_lengthens_distillation_and_not_training():
     assert twice["stages"][2]["fit"]["epochs"] == 2 * once["stages"][2]["fit"]["epochs"] == 16
 
 
-def test_a_footprint_is_not_trained():
+def test_a_footprint_is_one_epoch():
     recipe = footprint_recipe("tiny", 128, BASE, "a", 0.5)
-    assert recipe["stages"][0]["fit"]["epochs"] == 0
+    assert recipe["stages"][0]["fit"]["epochs"] == 1
     assert "distill" not in kinds(recipe)
 
 
@@ -44,6 +44,7 @@ def test_neighbours_differ_from_the_best_in_one_knob():
     assert best.input_px == 128
     found = neighbours(best, 0.5)
     assert {one.input_px for one in found} == {96, 128, 160}
+    assert found[0].input_px == 160
     assert len(found) == len(set(found)) == 7
     for one in found:
         assert sum(a != b for a, b in zip(one.model_dump().values(), best.model_dump().values(), strict=True)) == 1
