@@ -238,6 +238,8 @@ def _times(latency: Latency) -> dict[str, Any]:
     return fields | {
         "latency_calls": latency.calls,
         "latency_windows_ms": latency.windows_ms,
+        "latency_left_out": latency.left_out,
+        "slowdown": latency.slowdown,
         "stable": latency.stable,
         "cpu_ms": latency.cpu_ms,
         "throughput_ips": latency.throughput_ips,

@@ -77,9 +77,11 @@ class Row(_Fact):
         peak_rss_bytes: most memory a fresh process held while it loaded and ran the model; Python and runtime included.
         latency_p99_ms: has little meaning below 1000 calls.
         latency_p50_ci95_ms: 95 % interval of the median, likewise for the other percentiles; by bootstrap.
-        latency_calls: timed calls.
+        latency_calls: timed calls that count.
+        latency_left_out: timed calls that do not, since the machine was slower beside them than at its best.
+        slowdown: how many times its best a fixed computation took beside the calls that count, median.
         latency_windows_ms: medians of the first, second and last third of the timed calls.
-        stable: whether these are within 10 % of each other.
+        stable: whether these are within 10 % of each other, and `slowdown` at most 1.1.
         cpu_ms: processor time of one call, over all threads.
         cold_start_ms: a fresh process, from opening the file to the first answer, without the start of Python.
         steady_rss_bytes: memory of that process after its calls.
@@ -137,6 +139,8 @@ class Row(_Fact):
     sweep: tuple[SweepPoint, ...] = ()
     concurrent: tuple[ConcurrentPoint, ...] = ()
     ops: tuple[OpTime, ...] = ()
+    latency_left_out: int | None = None
+    slowdown: float | None = None
     error: str | None = None
 
 

@@ -36,7 +36,7 @@ LATENCY_COLUMNS = (
     "calls",
     "stable",
     "CPU ms",
-    "cold start ms",
+    "cold ms",
     "steady MiB",
     "gzipped",
     "error",
@@ -87,7 +87,7 @@ def latency_cells(row: Row) -> tuple[str, ...]:
         number_text(row.latency_p90_ms, 2),
         number_text(row.latency_p95_ms, 2),
         number_text(row.latency_p99_ms, 2),
-        number_text(row.latency_calls, 0),
+        _calls_text(row),
         _STABLE[row.stable],
         number_text(row.cpu_ms, 2),
         number_text(row.cold_start_ms, 0),
@@ -95,6 +95,13 @@ def latency_cells(row: Row) -> tuple[str, ...]:
         size_text(row.gzip_bytes) if row.gzip_bytes is not None else NOT_MEASURED,
         shorten(row.error, _ERROR_CHARACTERS, placeholder="...") if row.error else "",
     )
+
+
+def _calls_text(row: Row) -> str:
+    """Return the calls that count, of all where some were left out."""
+    if row.latency_calls and row.latency_left_out:
+        return f"{row.latency_calls} of {row.latency_calls + row.latency_left_out}"
+    return number_text(row.latency_calls, 0)
 
 
 def size_text(size_bytes: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 from time import perf_counter_ns, process_time_ns
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.core.stage import Reporter
+from compress.runtime.pace import FULL_RATIO, Pace, pace_of_this_machine
 from compress.runtime.predictor import Call, Floats, Predictor
 
 MIN_CALLS = 5
@@ -19,6 +20,8 @@ STABLE_RATIO = 1.10  # between the slowest and the fastest window
 _WINDOWS = 3
 _BLOCK = 10  # calls before the next model takes its turn
 _MIN_BLOCKS = 5  # fewer say nothing of how blocks differ
+_LEAST_FULL = 50  # calls at full speed, or half of all: enough to leave the others out
+_PATIENCE = 5  # times as many calls as were asked for, until so many were at full speed
 _RESAMPLES = 1000
 _WARM_RATIO = 0.95  # a second half of the warm-up quicker than this share of the first one: not warm yet
 _MAX_WARMUPS = 10
@@ -30,15 +33,17 @@ Clock = Callable[[], int]
 
 @dataclass(frozen=True)
 class Latency:
-    """Times of one model; one call handles a whole batch.
+    """Times of one model at the machine's full speed, where there were enough; one call handles a whole batch.
 
     Attributes:
-        calls: number of timed calls.
+        calls: number of timed calls that count.
         percentiles_ms: rank -> percentile, for each of `RANKS`.
         ci95_ms: rank -> 95 % interval of that percentile; empty with fewer than 5 blocks of calls.
         windows_ms: medians of the first, second and last third of the calls.
         cpu_ms: processor time of one call, over all threads.
         throughput_ips: images per second of pure call time.
+        left_out: number of timed calls that do not count, since the machine was slower beside them.
+        slowdown: how many times its best the machine's fixed computation took beside the calls that count, median.
     """
 
     calls: int
@@ -47,6 +52,8 @@ class Latency:
     windows_ms: tuple[float, ...]
     cpu_ms: float
     throughput_ips: float
+    left_out: int = 0
+    slowdown: float = 1.0
 
     @property
     def p50_ms(self) -> float:
@@ -55,8 +62,8 @@ class Latency:
 
     @property
     def stable(self) -> bool:
-        """Tell whether the windows are within 10 % of each other."""
-        return max(self.windows_ms) <= STABLE_RATIO * min(self.windows_ms)
+        """Tell whether the windows are within 10 % of each other, and the machine was at its full speed."""
+        return max(self.windows_ms) <= STABLE_RATIO * min(self.windows_ms) and self.slowdown <= FULL_RATIO
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class Timing:
 
     Attributes:
         warmup: untimed calls of each model first; as many again, up to 10 times, while they still get quicker.
-        repeats: timed calls of each model.
+        repeats: timed calls of each model at the machine's full speed; up to five times as many are made for them.
         budget_s: a model stops when its timed calls took so long, but not before `MIN_CALLS`.
         retakes: how often all models are timed anew while one of them is not `stable`; the last take counts.
     """
@@ -76,14 +83,20 @@ class Timing:
     retakes: int = 0
 
 
-@dataclass
-class _Times:
-    """The calls of one model so far: room for all of them is there before the first, so that none waits for memory."""
+@dataclass(frozen=True)
+class _Block:
+    """Calls in a row, the processor time of all of them, and the slower of the paces just before and behind them."""
 
-    all_ns: NDArray[np.int64]
-    count: int = 0
-    cpu_ns: int = 0
-    block_ends: list[int] = field(default_factory=list)
+    times_ns: NDArray[np.int64]
+    cpu_ns: int
+    pace_ms: float
+
+
+@dataclass(frozen=True)
+class _Clocks:
+    wall: Clock
+    cpu: Clock
+    pace: Pace
 
 
 def measure_latency(
@@ -93,11 +106,15 @@ def measure_latency(
     reporter: Reporter,
     clock: Clock = perf_counter_ns,
     cpu_clock: Clock = process_time_ns,
+    pace: Pace | None = None,
 ) -> dict[str, Latency]:
     """Return name -> latency of the runtime's call (`Predictor.prepared`) on images_NCHW.
 
     Each round times a block of calls of every model in turn; every other round goes backwards (A B C, C B A), so that
     a slow drift of the machine favours nobody. A retake times all of them, since only neighbours in time compare.
+
+    Between the blocks the pace of the machine is read. Blocks beside which it was slower than at its best do not count,
+    unless too few are left. What is left out is chosen by another clock than the calls', so that it favours nobody.
 
     Args:
         predictors: name -> model.
@@ -106,21 +123,29 @@ def measure_latency(
         reporter: shows progress.
         clock: gives nanoseconds; tests bring their own.
         cpu_clock: gives nanoseconds of processor time of this process, all threads.
+        pace: of this machine; tests bring their own.
     """
+    pace = pace or pace_of_this_machine()
     calls = {name: predictor.prepared(images[name]) for name, predictor in predictors.items()}
     batches = {name: len(images[name]) for name in calls}
     for call in calls.values():
         _warm_up(call, timing.warmup, clock)
-    found = _take(calls, batches, timing, reporter, clock, cpu_clock)
+    found = _take(calls, batches, timing, reporter, _Clocks(clock, cpu_clock, pace))
     for _ in range(timing.retakes):
         if all(latency.stable for latency in found.values()):
             break
-        found = _take(calls, batches, timing, reporter, clock, cpu_clock)
+        found = _take(calls, batches, timing, reporter, _Clocks(clock, cpu_clock, pace))
+    pace.remember()
     return found
 
 
 def unstable_text(latency: Latency) -> str:
-    """Return one sentence on a model whose windows differ."""
+    """Return one sentence on a model that is not `stable`."""
+    if latency.slowdown > FULL_RATIO:
+        return (
+            f"unstable: this machine was slower than at its best, as when others share its cores: a fixed computation"
+            f" took {latency.slowdown:.2f} times as long beside the calls"
+        )
     windows = ", ".join(f"{value:.3g}" for value in latency.windows_ms)
     limit = f"{100 * (STABLE_RATIO - 1):.0f} %"
     return f"unstable: the medians of the three thirds of its calls, {windows} ms, differ by more than {limit}"
@@ -141,30 +166,41 @@ def _take(
     batches: Mapping[str, int],
     timing: Timing,
     reporter: Reporter,
-    clock: Clock,
-    cpu_clock: Clock,
+    clocks: _Clocks,
 ) -> dict[str, Latency]:
-    times = {name: _Times(np.zeros(timing.repeats, np.int64)) for name in calls}
+    blocks: dict[str, list[_Block]] = {name: [] for name in calls}
     waiting = list(calls)
+    before_ms = clocks.pace.read()
     with reporter.progress("latency", timing.repeats * len(calls)) as advance:
         while waiting:
             for name in waiting:
-                count = _time_block(calls[name], times[name], clock, cpu_clock)
-                advance(count, name)
-            waiting = [name for name in reversed(waiting) if not _done(times[name], timing)]
-    return {name: _summary(times[name], batches[name]) for name in calls}
+                size = min(_BLOCK, timing.repeats - _count(_full(blocks[name], clocks.pace)))
+                times_ns, cpu_ns = _time_block(calls[name], max(1, size), clocks)
+                after_ms = clocks.pace.read()
+                block = _Block(times_ns, cpu_ns, max(before_ms, after_ms))
+                blocks[name].append(block)
+                before_ms = after_ms
+                advance(_count(_full([block], clocks.pace)), name)
+            waiting = [name for name in reversed(waiting) if not _done(blocks[name], timing, clocks.pace)]
+    return {name: _summary(blocks[name], batches[name], timing, clocks.pace) for name in calls}
 
 
-def _time_block(call: Call, times: _Times, clock: Clock, cpu_clock: Clock) -> int:
-    """Time the next block and return its calls; one untimed call first brings the model back into the caches."""
+def _time_block(call: Call, size: int, clocks: _Clocks) -> tuple[NDArray[np.int64], int]:
+    """Return the times of the next calls and their processor time; an untimed one first fills the caches again."""
     call()
-    block_ns = times.all_ns[times.count : times.count + _BLOCK]  # a view; the last one may be shorter
-    began = cpu_clock()  # around the block: reading it is a system call, too dear for each call
-    _repeat(call, block_ns, clock)
-    times.cpu_ns += cpu_clock() - began
-    times.count += len(block_ns)
-    times.block_ends.append(times.count)
-    return len(block_ns)
+    times_ns = np.zeros(size, np.int64)
+    began = clocks.cpu()  # around the block: reading it is a system call, too dear for each call
+    _repeat(call, times_ns, clocks.wall)
+    return times_ns, clocks.cpu() - began
+
+
+def _full(blocks: Sequence[_Block], pace: Pace) -> list[_Block]:
+    """Return the blocks at full speed, as far as is known by now: a later reading may be faster than all before."""
+    return [block for block in blocks if pace.is_full(block.pace_ms)]
+
+
+def _count(blocks: Sequence[_Block]) -> int:
+    return sum(len(block.times_ns) for block in blocks)
 
 
 def _repeat(call: Call, times_ns: NDArray[np.int64], clock: Clock) -> None:
@@ -175,23 +211,31 @@ def _repeat(call: Call, times_ns: NDArray[np.int64], clock: Clock) -> None:
         times_ns[at] = clock() - start
 
 
-def _done(times: _Times, timing: Timing) -> bool:
-    taken_ns = times.all_ns[: times.count].sum()
-    enough = times.count >= MIN_CALLS and taken_ns >= timing.budget_s * _NS_PER_S
-    return bool(enough) or times.count >= timing.repeats
+def _done(blocks: Sequence[_Block], timing: Timing, pace: Pace) -> bool:
+    made = _count(blocks)
+    taken_ns = sum(int(block.times_ns.sum()) for block in blocks)
+    if made >= MIN_CALLS and taken_ns >= timing.budget_s * _NS_PER_S:
+        return True
+    return _count(_full(blocks, pace)) >= timing.repeats or made >= _PATIENCE * timing.repeats
 
 
-def _summary(times: _Times, batch: int) -> Latency:
-    times_ms = times.all_ns[: times.count] / _NS_PER_MS
-    blocks = np.split(times_ms, times.block_ends[:-1])
+def _summary(blocks: Sequence[_Block], batch: int, timing: Timing, pace: Pace) -> Latency:
+    full = _full(blocks, pace)
+    made = _count(blocks)
+    used = full if _count(full) >= min(_LEAST_FULL, timing.repeats, made / 2) else blocks
+    count = _count(used)
+    parts_ms = [block.times_ns / _NS_PER_MS for block in used]
+    times_ms = np.concatenate(parts_ms)
     windows = [part for part in np.array_split(times_ms, _WINDOWS) if len(part)]
     return Latency(
-        calls=times.count,
+        calls=count,
         percentiles_ms=dict(zip(RANKS, np.percentile(times_ms, RANKS).tolist(), strict=True)),
-        ci95_ms=_intervals(blocks),
+        ci95_ms=_intervals(parts_ms),
         windows_ms=tuple(float(np.median(part)) for part in windows),
-        cpu_ms=times.cpu_ns / times.count / _NS_PER_MS,
-        throughput_ips=batch * times.count / max(float(times_ms.sum()), 1.0 / _NS_PER_MS) * 1000,
+        cpu_ms=sum(block.cpu_ns for block in used) / count / _NS_PER_MS,
+        throughput_ips=batch * count / max(float(times_ms.sum()), 1.0 / _NS_PER_MS) * 1000,
+        left_out=made - count,
+        slowdown=median(block.pace_ms for block in used) / pace.best_ms,
     )
 
 

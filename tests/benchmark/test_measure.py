@@ -74,13 +74,16 @@ def test_an_unstable_model_is_said(make_artifact, monkeypatch) -> None:
 
     def drifting(predictors, images, timing, reporter):
         retakes.append(timing.retakes)
-        return {name: Latency(3, {50: 2.0}, {50: (1.0, 3.0)}, (1.0, 2.0, 3.0), 4.0, 500.0) for name in predictors}
+        return {
+            name: Latency(3, {50: 2.0}, {50: (1.0, 3.0)}, (1.0, 2.0, 3.0), 4.0, 500.0, 7, 1.05) for name in predictors
+        }
 
     monkeypatch.setattr(module, "measure_latency", drifting)
     bench = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, SilentReporter()).bench
     row = bench.rows[0]
     assert retakes[0] > 0
     assert (row.stable, row.cpu_ms, row.latency_calls) == (False, 4.0, 3)
+    assert (row.latency_left_out, row.slowdown) == (7, 1.05)
     assert (row.latency_p50_ci95_ms, row.latency_windows_ms) == ((1.0, 3.0), (1.0, 2.0, 3.0))
     assert any("a: unstable" in text for text in bench.warnings)
 

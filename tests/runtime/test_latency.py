@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from compress.core.stage import SilentReporter
 from compress.runtime.latency import MIN_CALLS, Latency, Timing, measure_latency, unstable_text
+from compress.runtime.pace import Pace
 
 MS = 1_000_000
 
@@ -18,11 +20,20 @@ class Bench:
 
     def __init__(self, **durations_ms: list[float]) -> None:
         self.now = 0
+        self.known_ms = 0.15
         self.calls: list[str] = []
+        self.slow_ms = (0.0, 0.0)  # from when until when the machine takes twice as long
         self.predictors: dict[str, Any] = {name: Model(self, name, times) for name, times in durations_ms.items()}
 
     def clock(self) -> int:
         return self.now
+
+    def pace_ms(self) -> float:
+        return 0.3 if self.is_slow() else 0.15
+
+    def is_slow(self) -> bool:
+        since, until = self.slow_ms
+        return since * MS <= self.now < until * MS
 
     def cpu_clock(self) -> int:
         return 2 * self.now  # two threads, always busy
@@ -30,7 +41,10 @@ class Bench:
     def measure(self, timing: Timing, batch: int = 1) -> dict[str, Any]:
         images = {name: np.zeros((batch, 3, 4, 4), np.float32) for name in self.predictors}
         return measure_latency(
-            self.predictors, images, timing, SilentReporter(), clock=self.clock, cpu_clock=self.cpu_clock
+            *(self.predictors, images, timing, SilentReporter()),
+            clock=self.clock,
+            cpu_clock=self.cpu_clock,
+            pace=Pace(self.pace_ms, known_ms=self.known_ms),
         )
 
 
@@ -39,12 +53,12 @@ class Model:
         self.bench, self.name, self.times_ms, self.count = bench, name, times_ms, 0
 
     def prepared(self, images_NCHW: np.ndarray) -> Any:
-        self.bench.now += 1000 * MS  # which no figure may hold
         return self.call
 
     def call(self) -> None:
         self.bench.calls.append(self.name)
-        self.bench.now += int(self.times_ms[self.count % len(self.times_ms)] * MS)
+        factor = 2 if self.bench.is_slow() else 1
+        self.bench.now += factor * int(self.times_ms[self.count % len(self.times_ms)] * MS)
         self.count += 1
 
 
@@ -81,6 +95,41 @@ def test_a_slow_model_stops_at_its_budget_and_a_fast_one_goes_on() -> None:
     found = Bench(slow=[300.0], fast=[1.0]).measure(Timing(warmup=1, repeats=100, budget_s=1.0))
     assert MIN_CALLS <= found["slow"].calls <= 10
     assert found["fast"].calls == 100
+
+
+def test_calls_of_moments_in_which_the_machine_is_slow_do_not_count() -> None:
+    bench = Bench(a=[1.0], b=[3.0])
+    bench.slow_ms = (100.0, 700.0)
+    found = bench.measure(Timing(warmup=1, repeats=100, budget_s=10))
+    for name, ms in (("a", 1.0), ("b", 3.0)):
+        assert (found[name].calls, found[name].slowdown, found[name].stable) == (100, 1.0, True)
+        assert set(found[name].percentiles_ms.values()) == {ms}
+        assert found[name].cpu_ms == pytest.approx(2 * ms)
+        assert found[name].left_out > 20
+
+
+def test_a_machine_that_is_slow_all_the_time_is_said_and_all_calls_count() -> None:
+    bench = Bench(a=[1.0])
+    bench.slow_ms = (0.0, 1e9)
+    found = bench.measure(Timing(warmup=1, repeats=20, budget_s=10))["a"]
+    assert (found.calls, found.left_out, found.p50_ms) == (100, 0, 2.0), "five times as many calls, then no more"
+    assert found.slowdown == pytest.approx(2.0)
+    assert not found.stable
+    assert "2.00 times as long" in unstable_text(found)
+
+
+def test_the_time_budget_holds_on_a_slow_machine_too() -> None:
+    bench = Bench(a=[10.0])
+    bench.slow_ms = (0.0, 1e9)
+    assert bench.measure(Timing(warmup=1, repeats=20, budget_s=0.1))["a"].calls == 10
+
+
+def test_a_slow_start_is_seen_when_the_machine_gets_faster() -> None:
+    bench = Bench(a=[1.0])
+    bench.known_ms, bench.slow_ms = inf, (0.0, 100.0)
+    found = bench.measure(Timing(warmup=1, repeats=200, budget_s=10))["a"]
+    assert (found.calls, found.p50_ms, found.percentiles_ms[99]) == (200, 1.0, 1.0)
+    assert found.left_out > 20
 
 
 def test_the_warm_up_goes_on_while_calls_get_quicker() -> None:
