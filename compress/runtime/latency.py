@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter_ns, process_time_ns
 
@@ -92,6 +92,25 @@ class _Block:
     pace_ms: float
 
 
+@dataclass
+class _Series:
+    """The blocks of one model so far, with the number of their calls and the time of these."""
+
+    blocks: list[_Block] = field(default_factory=list)
+    made: int = 0
+    taken_ns: int = 0
+
+    def add(self, block: _Block) -> None:
+        self.blocks.append(block)
+        self.made += len(block.times_ns)
+        self.taken_ns += int(block.times_ns.sum())
+
+    def full(self, pace: Pace) -> list[_Block]:
+        """Return the blocks at full speed, as far as is known by now: a later reading may be faster than all before."""
+        limit_ms = pace.limit_ms
+        return [block for block in self.blocks if block.pace_ms <= limit_ms]
+
+
 @dataclass(frozen=True)
 class _Clocks:
     wall: Clock
@@ -168,21 +187,20 @@ def _take(
     reporter: Reporter,
     clocks: _Clocks,
 ) -> dict[str, Latency]:
-    blocks: dict[str, list[_Block]] = {name: [] for name in calls}
+    series = {name: _Series() for name in calls}
     waiting = list(calls)
     before_ms = clocks.pace.read()
     with reporter.progress("latency", timing.repeats * len(calls)) as advance:
         while waiting:
             for name in waiting:
-                size = min(_BLOCK, timing.repeats - _count(_full(blocks[name], clocks.pace)))
-                times_ns, cpu_ns = _time_block(calls[name], max(1, size), clocks)
+                size = min(_BLOCK, timing.repeats - _count(series[name].full(clocks.pace)))
+                times_ns, cpu_ns = _time_block(calls[name], size, clocks)
                 after_ms = clocks.pace.read()
-                block = _Block(times_ns, cpu_ns, max(before_ms, after_ms))
-                blocks[name].append(block)
-                before_ms = after_ms
-                advance(_count(_full([block], clocks.pace)), name)
-            waiting = [name for name in reversed(waiting) if not _done(blocks[name], timing, clocks.pace)]
-    return {name: _summary(blocks[name], batches[name], timing, clocks.pace) for name in calls}
+                pace_ms, before_ms = max(before_ms, after_ms), after_ms
+                series[name].add(_Block(times_ns, cpu_ns, pace_ms))
+                advance(size if pace_ms <= clocks.pace.limit_ms else 0, name)
+            waiting = [name for name in reversed(waiting) if not _done(series[name], timing, clocks.pace)]
+    return {name: _summary(series[name], batches[name], timing, clocks.pace) for name in calls}
 
 
 def _time_block(call: Call, size: int, clocks: _Clocks) -> tuple[NDArray[np.int64], int]:
@@ -192,11 +210,6 @@ def _time_block(call: Call, size: int, clocks: _Clocks) -> tuple[NDArray[np.int6
     began = clocks.cpu()  # around the block: reading it is a system call, too dear for each call
     _repeat(call, times_ns, clocks.wall)
     return times_ns, clocks.cpu() - began
-
-
-def _full(blocks: Sequence[_Block], pace: Pace) -> list[_Block]:
-    """Return the blocks at full speed, as far as is known by now: a later reading may be faster than all before."""
-    return [block for block in blocks if pace.is_full(block.pace_ms)]
 
 
 def _count(blocks: Sequence[_Block]) -> int:
@@ -211,18 +224,15 @@ def _repeat(call: Call, times_ns: NDArray[np.int64], clock: Clock) -> None:
         times_ns[at] = clock() - start
 
 
-def _done(blocks: Sequence[_Block], timing: Timing, pace: Pace) -> bool:
-    made = _count(blocks)
-    taken_ns = sum(int(block.times_ns.sum()) for block in blocks)
-    if made >= MIN_CALLS and taken_ns >= timing.budget_s * _NS_PER_S:
+def _done(series: _Series, timing: Timing, pace: Pace) -> bool:
+    if series.made >= MIN_CALLS and series.taken_ns >= timing.budget_s * _NS_PER_S:
         return True
-    return _count(_full(blocks, pace)) >= timing.repeats or made >= _PATIENCE * timing.repeats
+    return series.made >= _PATIENCE * timing.repeats or _count(series.full(pace)) >= timing.repeats
 
 
-def _summary(blocks: Sequence[_Block], batch: int, timing: Timing, pace: Pace) -> Latency:
-    full = _full(blocks, pace)
-    made = _count(blocks)
-    used = full if _count(full) >= min(_LEAST_FULL, timing.repeats, made / 2) else blocks
+def _summary(series: _Series, batch: int, timing: Timing, pace: Pace) -> Latency:
+    full = series.full(pace)
+    used = full if _count(full) >= min(_LEAST_FULL, timing.repeats, series.made / 2) else series.blocks
     count = _count(used)
     parts_ms = [block.times_ns / _NS_PER_MS for block in used]
     times_ms = np.concatenate(parts_ms)
@@ -234,7 +244,7 @@ def _summary(blocks: Sequence[_Block], batch: int, timing: Timing, pace: Pace) -
         windows_ms=tuple(float(np.median(part)) for part in windows),
         cpu_ms=sum(block.cpu_ns for block in used) / count / _NS_PER_MS,
         throughput_ips=batch * count / max(float(times_ms.sum()), 1.0 / _NS_PER_MS) * 1000,
-        left_out=made - count,
+        left_out=series.made - count,
         slowdown=median(block.pace_ms for block in used) / pace.best_ms,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+from bisect import insort
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
@@ -24,7 +25,7 @@ FULL_RATIO = 1.10  # a reading of at most so many times the best one is full spe
 _VALUES = np.ones(4096, np.float32)  # 16 KiB: in the first-level cache, and it stays ones
 _PASSES = 100
 _TRIES = 3
-_BEST_RANK = 10  # percentile of the readings of one measurement: a single one may be luck
+_BEST_OF = 10  # the best of one measurement is what one reading in ten is below: a single one may be luck
 _LEAST_READINGS = 20  # before a measurement tells what this machine can
 _NS_PER_MS = 1e6
 
@@ -51,27 +52,28 @@ class Pace:
         """Start without readings; tests bring their own `read`."""
         self.known_ms = known_ms
         self._read = read
-        self._readings_ms: list[float] = []
+        self._sorted_ms: list[float] = []
 
     def read(self) -> float:
         """Take a reading and return it."""
-        self._readings_ms.append(self._read())
-        return self._readings_ms[-1]
+        found = self._read()
+        insort(self._sorted_ms, found)
+        return found
 
     @property
     def best_ms(self) -> float:
         """Return what the computation takes at full speed, as far as is known by now."""
-        if not self._readings_ms:
-            return self.known_ms
-        return min(self.known_ms, float(np.percentile(self._readings_ms, _BEST_RANK, method="lower")))
+        own = self._sorted_ms[len(self._sorted_ms) // _BEST_OF : len(self._sorted_ms) // _BEST_OF + 1]
+        return min(self.known_ms, *own) if own else self.known_ms
 
-    def is_full(self, reading_ms: float) -> bool:
-        """Return whether a reading was taken at full speed, as far as is known by now."""
-        return reading_ms <= FULL_RATIO * self.best_ms
+    @property
+    def limit_ms(self) -> float:
+        """Return what the computation takes at most at full speed, as far as is known by now."""
+        return FULL_RATIO * self.best_ms
 
     def remember(self) -> None:
         """Keep the best for later measurements on this machine; a cache that cannot be written is no error."""
-        if len(self._readings_ms) < _LEAST_READINGS or self.best_ms >= self.known_ms:
+        if len(self._sorted_ms) < _LEAST_READINGS or self.best_ms >= self.known_ms:
             return
         try:
             write_json(_path(), _kept() | {_machine(): self.best_ms})

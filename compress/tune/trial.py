@@ -13,6 +13,7 @@ from compress.core.artifact import Artifact
 from compress.core.digest import sha256_json
 from compress.core.formats import Format
 from compress.core.stage import Reporter
+from compress.errors import StageError
 from compress.pipeline.lock import RunLock, artifact_at
 from compress.pipeline.runner import RunResult, run_recipe
 from compress.recipe.load import recipe_from_dict
@@ -69,9 +70,8 @@ def point_of(result: RunResult, name: str, place: Place) -> Point:
         StageError: the exported file could not be measured.
     """
     row = row_of(_bench(result), FINAL)
-    assert row.n_images is not None
-    assert row.top1_pct is not None
-    assert row.top1_drop_pp is not None
+    if row.n_images is None or row.top1_pct is None or row.top1_drop_pp is None or row.latency_p50_ms is None:
+        raise StageError(f"{final_file(result)}: could not be measured: {row.error}", hint=f"imgc report {name}")
     return Point(
         name=name,
         n_images=row.n_images,

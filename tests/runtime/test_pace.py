@@ -33,8 +33,9 @@ def test_the_computation_takes_time_and_is_the_same_again() -> None:
 def test_full_speed_is_within_a_tenth_of_the_best() -> None:
     pace = after(1.0, 1.5, 2.0)
     assert pace.best_ms == 1.0
-    assert [pace.is_full(reading) for reading in (1.0, 1.09, 1.11)] == [True, True, False]
-    assert not after(1.0, known_ms=0.5).is_full(1.0)
+    assert pace.limit_ms == pytest.approx(1.1)
+    assert after(1.0, known_ms=0.5).limit_ms == pytest.approx(0.55)
+    assert after(known_ms=0.5).best_ms == 0.5
 
 
 def test_one_lucky_reading_of_many_is_not_the_best() -> None:
