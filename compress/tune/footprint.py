@@ -1,4 +1,4 @@
-"""What a network promises after one epoch: its size and speed hardly depend on the weights, and some learn faster."""
+"""What a network weighs before anybody trains it: size and speed hardly depend on the weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MARGIN = 0.985  # of the size that is allowed: channels come in eights
 
 
 class Footprint(BaseModel):
-    """An architecture, trained for one epoch, half of its parameters pruned, quantized and exported.
+    """An architecture, half of its parameters pruned, untrained, quantized and exported.
 
     Attributes:
         input_px: side of the picture it was measured with.
@@ -24,7 +24,6 @@ class Footprint(BaseModel):
         latency_ms: of the pruned network, measured here or estimated for the device.
         memory_bytes: tensors of the pruned network that live at once; None where it is not known.
         step_s: seconds of a training step of the whole network.
-        top1_pct: of the whole network on the validation pictures after the one epoch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,7 +35,6 @@ class Footprint(BaseModel):
     latency_ms: float
     memory_bytes: int | None
     step_s: float
-    top1_pct: float
 
 
 def largest_share(footprint: Footprint, goal: Goal) -> float:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 from pydantic import BaseModel, ConfigDict
+
+_AS_FAST = 1.1  # times the fastest one's latency
 
 
 class Goal(BaseModel):
@@ -84,10 +87,42 @@ def misses(point: Point, goal: Goal) -> list[Miss]:
     return found
 
 
-def choose(points: Sequence[Point], goal: Goal) -> Point | None:
+def leader(points: Sequence[Point], goal: Goal) -> Point | None:
     """Return the model of the greatest top-1 among those within the goal, of equals the smaller; None if none is."""
-    within = [point for point in points if not misses(point, goal)]
-    return max(within, key=lambda one: (one.top1_pct, -one.size_bytes, -one.latency_ms), default=None)
+    return max((point for point in points if not misses(point, goal)), key=_merit, default=None)
+
+
+def close(points: Sequence[Point], goal: Goal) -> list[Point]:
+    """Return the models within the goal whose top-1 lies within one standard error of the leader's, it among them."""
+    first = leader(points, goal)
+    if first is None:
+        return []
+    least = first.top1_pct - standard_error_pp(first)
+    return [point for point in points if not misses(point, goal) and point.top1_pct >= least]
+
+
+def choose(points: Sequence[Point], goal: Goal) -> Point | None:
+    """Return the best of the fastest models that are as good as the leader, as far as the pictures can tell.
+
+    The greatest of many top-1 is partly luck, so that what is much faster and hardly worse is the better choice: the
+    one-standard-error rule (Breiman et al. 1984, section 3.4.3). Models within 10 % of the fastest count as equally
+    fast. None if none is within the goal.
+    """
+    near = close(points, goal)
+    if not near:
+        return None
+    fastest_ms = min(point.latency_ms for point in near)
+    return max((point for point in near if point.latency_ms <= _AS_FAST * fastest_ms), key=_merit)
+
+
+def standard_error_pp(point: Point) -> float:
+    """Return the standard error of a model's top-1, a binomial share, in percentage points."""
+    share = point.top1_pct / 100
+    return 100 * sqrt(share * (1 - share) / point.n_images)
+
+
+def _merit(point: Point) -> tuple[float, int, float]:
+    return point.top1_pct, -point.size_bytes, -point.latency_ms
 
 
 def nearest(points: Sequence[Point], goal: Goal) -> Point | None:

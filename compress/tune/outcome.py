@@ -12,10 +12,9 @@ from compress.core.storage import write_json, write_text
 from compress.pipeline.lock import artifact_at
 from compress.pipeline.runner import RunResult
 from compress.recipe.dump import dump_yaml
-from compress.runtime.evaluate import wilson_ci95_pct
 from compress.runtime.host import host
 from compress.tune.book import Book, Tried
-from compress.tune.goal import Goal, Point, choose, misses, nearest, pareto, ways_out
+from compress.tune.goal import Goal, Point, choose, close, leader, misses, nearest, pareto, standard_error_pp, ways_out
 from compress.tune.schema import Found, GivenUp, Tested, TuneReport, WayOut
 from compress.tune.space import FINAL, FLOAT, Base, recipe_of
 from compress.tune.trial import Place, carry_out, final_file, latency_ms_of, row_of
@@ -99,13 +98,14 @@ def _reason(points: Sequence[Point], chosen: Point | None, goal: Goal) -> str:
             f"{miss.limit} {miss.found:.10g} (allowed {miss.allowed:.10g})" for miss in misses(near, goal)
         )
         return f"none of {len(points)} models is within the goal; the nearest is {near.name}: {broken}"
-    within = [one for one in points if not misses(one, goal)]
-    n = chosen.n_images
-    low, _ = wilson_ci95_pct(round(chosen.top1_pct * n / 100), n)
-    close = sum(one.top1_pct >= low for one in within) - 1
+    first = leader(points, goal)
+    assert first is not None
+    within = sum(not misses(one, goal) for one in points)
+    equals = len(close(points, goal))
     return (
-        f"the greatest top-1 on the validation pictures (n = {n}) of {len(within)} models within the goal,"
-        f" of {len(points)} tried; {close} of the others lie within its 95 % interval"
+        f"the best of the fastest among {equals} models whose top-1 lies within one standard error"
+        f" ({standard_error_pp(first):.2f} pp) of the greatest, {first.top1_pct:.2f} % of {first.n_images} validation"
+        f" pictures; {within} models are within the goal, of {len(points)} tried"
     )
 
 

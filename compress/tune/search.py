@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Any
 
 from compress.core.stage import Reporter
@@ -13,7 +12,7 @@ from compress.errors import ImgcError
 from compress.pipeline.lock import RunLock
 from compress.tune.book import Asked, Book, Tried
 from compress.tune.footprint import LEAST_SHARE, Footprint, largest_px, largest_share
-from compress.tune.goal import Goal, choose, nearest
+from compress.tune.goal import Goal, choose, leader, nearest
 from compress.tune.pace import predicted_s, rest_s
 from compress.tune.space import FLOAT, PX, Base, Knobs, neighbours, start
 from compress.tune.trial import Place, measure_footprint, try_out
@@ -91,9 +90,9 @@ class Search:
             self._account()
 
     def _weigh(self) -> None:
-        """Measure each architecture after one epoch, once for all sessions."""
+        """Measure each architecture untrained, once for all sessions."""
         for arch in self.archs:
-            known = self.book.note(f"weighed:{arch}")
+            known = self.book.note(f"footprint:{arch}")
             if known is None:
                 self._in_time()
                 try:
@@ -101,7 +100,7 @@ class Search:
                 except ImgcError as error:
                     self.reporter.warn(f"{arch}: left out: {error.message}")
                     continue
-                known = self.book.note(f"weighed:{arch}", found.model_dump())
+                known = self.book.note(f"footprint:{arch}", found.model_dump())
             self._footprints[arch] = Footprint.model_validate(known)
             self.reporter.info(f"{arch}: {self._prospects(arch)}")
 
@@ -110,8 +109,7 @@ class Search:
         if not self._is_possible(arch):
             return f"cannot reach the goal (share of parameters {share:.2f}, picture of {px:.0f} px)"
         picture = f", pictures up to {px:.0f} px" if px < max(PX) else ""
-        learned = f"validation top-1 {self._footprints[arch].top1_pct:.2f} % after one epoch"
-        return f"keeps {100 * share:.0f} % of its parameters{picture}; {learned}"
+        return f"keeps {100 * share:.0f} % of its parameters{picture}"
 
     def _share(self, arch: str) -> float:
         return largest_share(self._footprints[arch], self.goal)
@@ -120,15 +118,12 @@ class Search:
         return self._share(arch) >= LEAST_SHARE and largest_px(self._footprints[arch], self.goal) >= min(PX)
 
     def _next(self) -> Asked | None:
-        """Return what to try next: the promising architectures, the neighbours of the best, the others, Optuna's.
-
-        Promising is the half that one epoch taught most, as in successive halving (Jamieson and Talwalkar 2016).
-        """
+        """Return what to try next: each architecture once, then the neighbours of the best, then what Optuna says."""
         taken = self.book.taken()
         starts = self._starts()
-        cheap = [one for one in starts if self._predicted_s(one) <= _DEAR * self.budget.seconds]
-        promising = cheap[: ceil(len(starts) / 2)]
-        for knobs in (*promising, *self._around_the_best(), *starts):
+        dear = [one for one in starts if self._predicted_s(one) > _DEAR * self.budget.seconds]
+        cheap = [one for one in starts if one not in dear]
+        for knobs in (*cheap, *self._around_the_best(), *dear):
             if knobs not in taken and self._is_worth(knobs):
                 return self.book.ask(knobs)
         for _ in range(_SUGGESTIONS):
@@ -140,15 +135,12 @@ class Search:
         return None
 
     def _starts(self) -> list[Knobs]:
-        """Return one setting for each architecture that may reach the goal (for each at all, where none may).
-
-        Those that one epoch taught most come first.
-        """
+        """Return one setting for each architecture that may reach the goal (for each at all, where none may)."""
         known = list(self._footprints)
         archs = [arch for arch in known if self._is_possible(arch)] or known
         sides = {arch: [px for px in PX if px <= largest_px(self._footprints[arch], self.goal)] for arch in archs}
-        ordered = sorted(archs, key=lambda arch: -self._footprints[arch].top1_pct)
-        return [start(arch, max(sides[arch], default=min(PX))) for arch in ordered]
+        found = [start(arch, max(sides[arch], default=min(PX))) for arch in archs]
+        return sorted(found, key=self._predicted_s)
 
     def _around_the_best(self) -> list[Knobs]:
         best = self._best()
@@ -222,7 +214,7 @@ class Search:
         rest = rest_s({stage.kind: stage.seconds for stage in lock.stages}, self.book.tried())
         if rest > self._left_s():
             raise TooSlow(f"the rest of its chain will take about {rest:.0f} s, {self._left_s():.0f} s are left")
-        best = choose([one.point for one in self.book.tried()], self.goal)
+        best = leader([one.point for one in self.book.tried()], self.goal)
         if best is None:
             return
         for stage in lock.stages:

@@ -116,9 +116,9 @@ def recipe_of(knobs: Knobs, base: Base, name: str, share: float, split: str) -> 
 
 
 def footprint_recipe(arch: str, input_px: int, base: Base, name: str, share: float) -> dict[str, Any]:
-    """Return the chain with one epoch of training and no recovery: it has the size and the speed of the whole one."""
-    brief = replace(base, epochs=1)
-    stages = [_train(Knobs(arch=arch, input_px=input_px), brief), {**_prune(share), "importance": "l1"}]
+    """Return the chain without any training: what it makes has the size and the speed of a trained one."""
+    untrained = replace(base, epochs=0)
+    stages = [_train(Knobs(arch=arch, input_px=input_px), untrained), {**_prune(share), "importance": "l1"}]
     stages[1].pop("allocation")
     quantize = _quantize(Knobs(arch=arch, input_px=input_px), base)
     stages += [{**quantize, "calibration_count": 16, "reconstruct": {"steps": 0}}]

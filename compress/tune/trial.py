@@ -84,17 +84,15 @@ def point_of(result: RunResult, name: str, place: Place) -> Point:
 
 
 def measure_footprint(arch: str, input_px: int, base: Base, place: Place) -> Footprint:
-    """Return what an architecture weighs, and what one epoch teaches it.
+    """Return what an architecture weighs untrained.
 
     Raises:
         ImgcError: it cannot be built, pruned or exported.
     """
     name = f"{place.name}-{arch}-size"
     result = carry_out(footprint_recipe(arch, input_px, base, name, SHARE), place, None)
-    trained = _artifact(result, FLOAT)
-    whole, top1_pct = trained.spec, trained.metrics["top1_pct"]
+    whole = _artifact(result, FLOAT).spec
     assert whole is not None
-    assert isinstance(top1_pct, int | float)
     row = row_of(_bench(result), FINAL)
     return Footprint(
         input_px=input_px,
@@ -104,7 +102,6 @@ def measure_footprint(arch: str, input_px: int, base: Base, place: Place) -> Foo
         latency_ms=latency_ms_of(row, place),
         memory_bytes=_memory(result),
         step_s=step_seconds(arch, input_px),
-        top1_pct=top1_pct,
     )
 
 

@@ -34,7 +34,6 @@ class World:
     weighed: list[str] = field(default_factory=list)
     kill_in: Knobs | None = None
     step_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(ARCHS, 1.0))
-    learned: dict[str, float] = field(default_factory=lambda: dict.fromkeys(ARCHS, 50.0))
 
     def footprint(self, arch: str, px: int, base: Base, place: Place) -> Footprint:
         self.weighed.append(arch)
@@ -46,7 +45,6 @@ class World:
             latency_ms=1.0,
             memory_bytes=None,
             step_s=self.step_s[arch],
-            top1_pct=self.learned[arch],
         )
 
     def try_out(

@@ -20,7 +20,6 @@ def footprint(params: int = 2_000_000, ms: float = 1.0, memory: int | None = 100
         latency_ms=ms,
         memory_bytes=memory,
         step_s=1.0,
-        top1_pct=80.0,
     )
 
 

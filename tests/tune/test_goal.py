@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from compress.tune.goal import Goal, Point, choose, misses, nearest, pareto, ways_out
+from compress.tune.goal import Goal, Point, choose, leader, misses, nearest, pareto, ways_out
 
 
 def point(name: str, top1: float, size: int = 1000, ms: float = 1.0, drop: float = 0.0) -> Point:
@@ -13,11 +13,26 @@ def test_the_best_within_the_goal_is_chosen_not_the_best_of_all():
     assert choose(points, Goal()) == points[0]
     assert choose(points, Goal(max_size_bytes=999)) is None
     assert choose([], Goal()) is None
+    assert leader([], Goal()) is None
 
 
 def test_of_equals_the_smaller_then_the_faster_is_chosen():
     points = [point("a", 90, 900, 2.0), point("b", 90, 800, 3.0), point("c", 90, 800, 1.0)]
     assert choose(points, Goal()) == points[2]
+
+
+def test_what_is_much_faster_and_no_worse_than_one_standard_error_is_chosen():
+    lucky, fast, worse = point("lucky", 90, ms=3.0), point("fast", 87.1, ms=1.0), point("worse", 86.9, ms=0.5)
+    assert leader([lucky, fast, worse], Goal()) == lucky
+    assert choose([lucky, fast, worse], Goal()) == fast  # sqrt(0.9 * 0.1 / 100) is 3 points
+    many = [one.model_copy(update={"n_images": 10_000}) for one in (lucky, fast, worse)]
+    assert choose(many, Goal()) == many[0], "with many pictures the difference is no luck"
+
+
+def test_what_is_hardly_faster_is_not_chosen_for_it():
+    points = [point("better", 90, ms=1.05), point("faster", 89, ms=1.0), point("slow", 91, ms=1.2)]
+    assert choose(points, Goal()) == points[0]
+    assert choose(points, Goal(max_latency_ms=1.01)) == points[1]
 
 
 def test_a_bound_is_broken_by_more_not_by_as_much():

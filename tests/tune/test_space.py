@@ -33,9 +33,9 @@ def test_patience_lengthens_distillation_and_not_training():
     assert twice["stages"][2]["fit"]["epochs"] == 2 * once["stages"][2]["fit"]["epochs"] == 16
 
 
-def test_a_footprint_is_one_epoch():
+def test_a_footprint_is_not_trained():
     recipe = footprint_recipe("tiny", 128, BASE, "a", 0.5)
-    assert recipe["stages"][0]["fit"]["epochs"] == 1
+    assert recipe["stages"][0]["fit"]["epochs"] == 0
     assert "distill" not in kinds(recipe)
 
 

@@ -1,0 +1,48 @@
+"""A chain as the pipeline leaves it, with the figures that a test wants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from compress.benchmark.schema import Bench, Row
+from compress.core.artifact import Artifact
+from compress.core.formats import Format
+from compress.pipeline.lock import LockedStage, RunLock
+from compress.pipeline.runner import RunResult
+from compress.tune.space import FINAL, FLOAT
+
+
+def row(stage: str, **figures: Any) -> Row:
+    known: dict[str, Any] = {
+        **{"stage": stage, "format": Format.ONNX, "precision": None, "path": f"{stage}.onnx", "sha256": "0" * 64},
+        **{"size_bytes": 5000, "params": 1000, "macs": 2_000_000, "n_images": 200, "top1_pct": 90.0},
+        **{"top1_ci95_pct": (85.0, 94.0), "top1_drop_pp": 0.0, "latency_p50_ms": 3.0},
+    }
+    return Row(**(known | figures))
+
+
+def finished(run_dir: Path, final: Row) -> RunResult:
+    """Return a run of three stages; the last has measured the float network and the final file."""
+    lock = RunLock(name=run_dir.name)
+    files = ((FLOAT, "train", "model.onnx"), (FINAL, "export", "model.onnx"), ("benchmark", "benchmark", "bench.json"))
+    for index, (stage_id, kind, file_name) in enumerate(files, 1):
+        path = Path(f"{index:02d}-{stage_id}") / file_name
+        (run_dir / path).parent.mkdir(parents=True, exist_ok=True)
+        (run_dir / path).write_bytes(b"x" * 5000)
+        artifact = Artifact(
+            **{"stage_id": stage_id, "kind": kind, "path": path, "sha256": "0" * 64, "size_bytes": 5000},
+            format=Format.BENCH if kind == "benchmark" else Format.ONNX,
+            spec=None,
+            metrics={},
+        )
+        stage = LockedStage(
+            **{"id": stage_id, "kind": kind, "index": index, "key": "0" * 64, "key_parts": {}, "inputs": {}},
+            artifact=artifact,
+            seconds=10.0 * index,
+            reused=False,
+        )
+        lock = lock.with_stage(stage)
+    bench = Bench(host={}, baseline=FLOAT, rows=(row(FLOAT, top1_pct=91.0), final))
+    (run_dir / "03-benchmark" / "bench.json").write_text(bench.model_dump_json())
+    return RunResult(run_dir, lock, [], ())
