@@ -31,14 +31,14 @@ from compress.report.results_table import replace_block
 from compress.report.table import host_text, markdown_table
 from compress.runtime.host import host
 from compress.runtime.latency import Latency, Timing, measure_latency
+from compress.runtime.pace import Pace
 from compress.runtime.predictor import Call, Floats
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 TIMES = 10
-_OFF = 0.05  # of the quiet median: what must not go unsaid
 _CALL_NS = 1_000_000
-_ROUNDS = 5
-_TOOL_CALLS = 1000
+_ROUNDS = 9
+_TOOL_CALLS, _TOOL_WARMUP = 1000, 50
 _TOOL_TIMEOUT_S = 120
 _BUSY = "while True: pass"
 # The timing loop of ONNX Runtime's own tool, with a session of as many threads as ours.
@@ -92,10 +92,10 @@ def repeat(candidate: Candidate, times: int = TIMES) -> list[Repeated]:
     return found
 
 
-def silently_off(found: list[Repeated]) -> int:
-    """Return how many benchmarks were more than 5 % off the quiet ones' median and said nothing."""
-    quiet = median(one.p50_ms for one in found if not one.is_noisy)
-    return sum(abs(one.p50_ms / quiet - 1) > _OFF and not one.warnings for one in found)
+def silent_spread_pct(found: list[Repeated]) -> float | None:
+    """Return by how much the slowest of the benchmarks that said nothing is above the fastest; None without any."""
+    silent = [one.p50_ms for one in found if not one.warnings]
+    return 100 * (max(silent) / min(silent) - 1) if silent else None
 
 
 def overhead_pct() -> float:
@@ -122,14 +122,19 @@ def _timed(predictor: object) -> Latency:
 
 
 def beside_own_tools(candidates: list[Candidate]) -> list[Beside]:
-    """Return each file's mean time by us and by its runtime's own tool, by turns, one thread."""
+    """Return each file's mean time by us and by its runtime's own tool, by turns, one thread.
+
+    All of our calls count here, also those of slow moments, since the tools leave none out.
+    """
+    timing = Timing(warmup=_TOOL_WARMUP, repeats=_TOOL_CALLS, budget_s=_TOOL_TIMEOUT_S)
     found = []
     for one in candidates:
         images = {one.name: np.random.default_rng(0).standard_normal((1, *one.predictor.spec.input_chw), np.float32)}
         ours, theirs = [], []
         for _ in range(_ROUNDS):
-            latency = measure_latency({one.name: one.predictor}, images, _usual(), SilentReporter())[one.name]
-            ours.append(1000.0 / latency.throughput_ips)
+            always = Pace(read=lambda: 1.0)
+            latency = measure_latency({one.name: one.predictor}, images, timing, SilentReporter(), pace=always)
+            ours.append(1000.0 / latency[one.name].throughput_ips)
             theirs.append(own_tool_ms(Path(one.predictor.path), one.predictor.format))
         found.append(Beside(one.name, tuple(ours), tuple(theirs)))
     return found
@@ -146,7 +151,8 @@ def own_tool_ms(path: Path, fmt: Format) -> float:
         if fmt is Format.ONNX:
             command = [sys.executable, "-c", _ORT_TOOL, str(path), str(_TOOL_CALLS)]
         else:
-            options = ["--num_threads=1", f"--num_runs={_TOOL_CALLS}", "--warmup_runs=50", f"--result_json={result}"]
+            options = ["--num_threads=1", f"--num_runs={_TOOL_CALLS}", f"--warmup_runs={_TOOL_WARMUP}"]
+            options.append(f"--result_json={result}")
             tool = "ai_edge_litert.tools.benchmark_litert_model"
             command = [sys.executable, "-m", tool, f"--model={path}", *options]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TOOL_TIMEOUT_S, check=False)  # noqa: S603 - tools of the installed wheels
@@ -177,15 +183,12 @@ def _usual() -> Timing:
 
 def as_markdown(repeated: list[Repeated], overhead: float, tools: list[Beside], name: str) -> str:
     """Return what README shows."""
-    quiet = [one.p50_ms for one in repeated if not one.is_noisy]
-    said = sum(bool(one.warnings) for one in repeated if one.is_noisy)
-    noisy = [one.p50_ms for one in repeated if one.is_noisy]
+    spread = silent_spread_pct(repeated)
     rows: list[tuple[str, ...]] = [
         (
             f"{name}, benchmarked {len(repeated)} times, every other time beside a busy program on every core",
-            f"quiet: p50 {min(quiet):.3f} to {max(quiet):.3f} ms (spread {100 * (max(quiet) / min(quiet) - 1):.1f} %); "
-            f"disturbed: {min(noisy):.3f} to {max(noisy):.3f} ms, said of {said} of {len(noisy)}",
-            f"off by more than 5 % and silent: {silently_off(repeated)}",
+            f"quiet: {_range(repeated, is_noisy=False)}; disturbed: {_range(repeated, is_noisy=True)}",
+            "all said so" if spread is None else f"spread of those that said nothing: {spread:.1f} %",
         ),
         ("a call of exactly 1 ms", f"median {1 + overhead / 100:.5f} ms", f"{overhead:.2f} % longer"),
     ]
@@ -200,6 +203,13 @@ def as_markdown(repeated: list[Repeated], overhead: float, tools: list[Beside], 
     head = "_Written by `make results-benchmark`; no number is typed by hand._"
     text = f"Machine: {host_text(host())}."
     return "\n\n".join((BEGIN, head, text, markdown_table(("what", "measured", "verdict"), rows, 3), END))
+
+
+def _range(repeated: list[Repeated], *, is_noisy: bool) -> str:
+    found = [one for one in repeated if one.is_noisy is is_noisy]
+    times_ms = [one.p50_ms for one in found]
+    said = sum(bool(one.warnings) for one in found)
+    return f"p50 {min(times_ms):.3f} to {max(times_ms):.3f} ms, {said} of {len(found)} said unstable or busy"
 
 
 def _exported(run_dir: Path, folder: Path) -> list[Candidate]:

@@ -71,7 +71,7 @@ def told(value: Any) -> Iterator[str]:
 
 def _roundings(value: float) -> Iterator[str]:
     texts = [str(value), digits_text(value), f"{value:.10g}", f"{value:.2e}"]
-    texts += [number_text(value, digits) for digits in (0, 1, 2, 4)]
+    texts += [number_text(value, digits) for digits in (0, 1, 2, 3, 4)]
     if isinstance(value, int):
         texts += [size_text(value), count_text(value), f"{value / (1 << 20):.0f}"]
     for text in texts:

@@ -10,25 +10,25 @@ from onnx import TensorProto, helper, numpy_helper
 from compress.core.formats import Format
 from compress.errors import StageError
 from compress.report import bench_goals as module
-from compress.report.bench_goals import Beside, Repeated, as_markdown, own_tool_ms, silently_off
+from compress.report.bench_goals import Beside, Repeated, as_markdown, own_tool_ms, silent_spread_pct
 
 QUIET = [Repeated(False, 1.0, ()), Repeated(False, 1.02, ())]
 
 
-def test_a_time_that_is_off_and_says_nothing_is_counted():
-    assert silently_off([*QUIET, Repeated(True, 1.5, ())]) == 1
-    assert silently_off([*QUIET, Repeated(True, 1.5, ("busy: other programs",))]) == 0
-    assert silently_off([*QUIET, Repeated(True, 1.04, ())]) == 0
-    assert silently_off([*QUIET, Repeated(False, 0.9, ())]) == 1, "a quiet one that is off is counted too"
+def test_the_spread_is_of_those_that_say_nothing():
+    assert silent_spread_pct([*QUIET, Repeated(True, 1.5, ("busy: other programs",))]) == pytest.approx(2)
+    assert silent_spread_pct([*QUIET, Repeated(True, 1.5, ())]) == pytest.approx(50)
+    assert silent_spread_pct([*QUIET, Repeated(False, 0.5, ())]) == pytest.approx(104)
+    assert silent_spread_pct([Repeated(False, 0.5, ("unstable",))]) is None
 
 
 def test_the_table_says_all_three():
     tools = [Beside("m.tflite", (1.1, 1.2, 1.3), (1.0, 1.0, 1.0))]
     block = as_markdown([*QUIET, Repeated(True, 1.5, ("busy",))], 0.05, tools, "m.tflite")
     assert block.startswith(module.BEGIN)
-    assert "p50 1.000 to 1.020 ms (spread 2.0 %)" in block
-    assert "said of 1 of 1" in block
-    assert "silent: 0" in block
+    assert "quiet: p50 1.000 to 1.020 ms, 0 of 2 said unstable or busy" in block
+    assert "disturbed: p50 1.500 to 1.500 ms, 1 of 1 said unstable or busy" in block
+    assert "spread of those that said nothing: 2.0 %" in block
     assert "0.05 % longer" in block
     assert "ratio 1.200" in block
 
