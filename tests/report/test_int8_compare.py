@@ -15,6 +15,7 @@ from compress.core.formats import Format, Precision
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, UsageError
+from compress.report import int8_compare as module
 from compress.report.int8_compare import evaluate_file, int8_weight_pct, latency_ratio, open_int8
 from compress.runtime.evaluate import evaluate
 from compress.runtime.predictor import open_predictor
@@ -123,7 +124,7 @@ def test_latency_ratio():
     assert found.low <= found.ratio <= found.high
     assert found.p50_ms == pytest.approx(0.6, rel=0.3)
     assert found.rounds == 4
-    assert slow.calls == fast.calls
+    assert min(slow.calls, fast.calls) >= 4 * module._CALLS
     assert latency_ratio(fast, slow, image, rounds=2).ratio < 0.5
 
 
