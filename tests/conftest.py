@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from compress.runtime.pace import Pace
+
 pytest_plugins = ("tests.graphs",)
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 50)}
@@ -29,6 +31,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["IMGC_CACHE"]
     else:
         os.environ["IMGC_CACHE"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _even_pace() -> Iterator[None]:
+    """Let the machine seem to be at full speed always: tests beside each other slow each other down."""
+    from compress.runtime import latency
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "pace_of_this_machine", lambda: Pace(read=lambda: 1.0))
+        yield
 
 
 @pytest.fixture(scope="session")

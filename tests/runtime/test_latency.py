@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from compress.core.stage import SilentReporter
+from compress.runtime import latency as module
 from compress.runtime.latency import MIN_CALLS, Latency, Timing, measure_latency, unstable_text
 from compress.runtime.pace import Pace
 
@@ -116,6 +117,15 @@ def test_a_machine_that_is_slow_all_the_time_is_said_and_all_calls_count() -> No
     assert found.slowdown == pytest.approx(2.0)
     assert not found.stable
     assert "2.00 times as long" in unstable_text(found)
+
+
+def test_without_another_one_the_pace_is_this_machine_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, readings_ms = Bench(a=[1.0]), iter([0.5] * 3 + [1.0] * 100)
+    monkeypatch.setattr(module, "pace_of_this_machine", lambda: Pace(lambda: next(readings_ms)))
+    images = {"a": np.zeros((1, 3, 4, 4), np.float32)}
+    found = measure_latency(bench.predictors, images, Timing(1, 20, 10), SilentReporter(), clock=bench.clock)
+    assert found["a"].slowdown == 1.0
+    assert next(readings_ms) == 1.0, "a reading before, between and behind two blocks"
 
 
 def test_the_time_budget_holds_on_a_slow_machine_too() -> None:
