@@ -39,7 +39,7 @@ class BenchmarkConfig(StageConfig):
         baseline: the model that `top1_drop_pp` and `agreement_pct` compare with; default the first one measured.
         threads: threads one call may use.
         batch: images in one timed call.
-        repeats: timed calls for each model, fewer when the time budget ends first.
+        repeats: timed calls for each model at the machine's full speed, fewer when the time budget ends first.
         budget_s: time budget of the timed calls of one model, in seconds; at least `latency.MIN_CALLS` calls are timed.
         warmup: untimed calls before them.
         limit: use so many pictures, evenly spread over the split; default all.

@@ -193,7 +193,8 @@ def _take(
     with reporter.progress("latency", timing.repeats * len(calls)) as advance:
         while waiting:
             for name in waiting:
-                size = min(_BLOCK, timing.repeats - _count(series[name].full(clocks.pace)))
+                missing = timing.repeats - _count(series[name].full(clocks.pace))
+                size = max(1, min(_BLOCK, missing))  # none is missing where the best reading turned out to be luck
                 times_ns, cpu_ns = _time_block(calls[name], size, clocks)
                 after_ms = clocks.pace.read()
                 pace_ms, before_ms = max(before_ms, after_ms), after_ms

@@ -128,6 +128,15 @@ def test_without_another_one_the_pace_is_this_machine_s(monkeypatch: pytest.Monk
     assert next(readings_ms) == 1.0, "a reading before, between and behind two blocks"
 
 
+def test_a_lucky_first_reading_is_forgotten_and_what_it_left_out_counts_again() -> None:
+    bench = Bench(a=[1.0], b=[2.0])
+    readings_ms = iter([0.1] + [0.15] * 100)
+    bench.known_ms = inf
+    bench.pace_ms = lambda: next(readings_ms)  # type: ignore[method-assign]
+    found = bench.measure(Timing(warmup=1, repeats=20, budget_s=10))
+    assert [(one.p50_ms, one.left_out, one.slowdown) for one in found.values()] == [(1.0, 0, 1.0), (2.0, 0, 1.0)]
+
+
 def test_the_time_budget_holds_on_a_slow_machine_too() -> None:
     bench = Bench(a=[10.0])
     bench.slow_ms = (0.0, 1e9)

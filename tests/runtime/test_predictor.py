@@ -25,8 +25,12 @@ def files(tiny: Any) -> dict[str, Path]:
     }
 
 
-@pytest.mark.parametrize("kind", ["onnx", "onnx batch 2", "tflite", "tflite batch 2"])
-@pytest.mark.parametrize("count", [1, 2, 5])
+of_every_kind = pytest.mark.parametrize("kind", ["onnx", "onnx batch 2", "tflite", "tflite batch 2"])
+of_any_batch = pytest.mark.parametrize("count", [1, 2, 5])
+
+
+@of_every_kind
+@of_any_batch
 def test_all_formats_give_the_known_answers_for_any_batch(tiny: Any, kind: str, count: int) -> None:
     predictor = open_predictor(files(tiny)[kind])
     images = tiny.images(count)
@@ -36,8 +40,8 @@ def test_all_formats_give_the_known_answers_for_any_batch(tiny: Any, kind: str, 
     np.testing.assert_allclose(logits, tiny.expected(images), atol=2e-6)
 
 
-@pytest.mark.parametrize("kind", ["onnx", "onnx batch 2", "tflite", "tflite batch 2"])
-@pytest.mark.parametrize("count", [1, 2, 5])
+@of_every_kind
+@of_any_batch
 def test_a_prepared_call_computes_the_same_answers_again_and_again(tiny: Any, kind: str, count: int) -> None:
     predictor = open_predictor(files(tiny)[kind])
     images = tiny.images(count)
