@@ -54,6 +54,13 @@ def test_without_pictures_the_times_come_alone(imgc, folder, model):
     assert "GlobalAveragePool" in result.stdout
 
 
+def test_how_many_calls_are_timed_and_how_long_can_be_said(imgc, folder, model):
+    result = imgc("benchmark", model, "--repeats", "37", "--json")
+    assert json.loads(result.stdout)["rows"][0]["latency_calls"] == 37
+    brief = imgc("benchmark", model, "--repeats", "100000", "--budget-s", "0.01", "--json")
+    assert json.loads(brief.stdout)["rows"][0]["latency_calls"] < 100_000
+
+
 def test_several_threads_batches_and_callers_are_a_sweep(imgc, folder, model):
     result = imgc("benchmark", model, "--threads", "1,2", "--batch", "2", "--callers", "1,2", "--out", "b.json")
     assert result.exit_code == 0, result.stderr
