@@ -50,50 +50,50 @@ demo: setup ## set up and run the whole chain on the bundled data
 	$(BIN)/imgc run recipes/demo.yaml --runs-dir $(RUNS)
 
 results: setup ## write README's results table from the runs that exist under runs/
-	$(BIN)/python -m compress.report.results_table README.md $(RUNS)
+	$(BIN)/python -m evals.results_table README.md $(RUNS)
 
 INT8_RECIPES := $(wildcard recipes/clothing_int8_*.yaml)
 results-int8: setup ## make the int8 runs (needs ../shared/data), compare with other tools, write README's int8 tables
 	for recipe in $(INT8_RECIPES); do $(BIN)/imgc run $$recipe --runs-dir $(RUNS) || exit 1; done
-	$(BIN)/python -m compress.report.int8_table README.md $(RUNS)
+	$(BIN)/python -m evals.int8.table README.md $(RUNS)
 
 SHRINK_RECIPES := $(wildcard recipes/clothing_shrink_*.yaml)
 results-shrink: setup ## make the pruning runs (needs ../shared/data), compare with torch-pruning, write README's table
 	for recipe in $(SHRINK_RECIPES); do for seed in 0 1; do \
 		$(BIN)/imgc run $$recipe --set seed=$$seed --name $$(basename $$recipe .yaml)_seed$$seed --runs-dir $(RUNS) || exit 1; \
 	done; done
-	$(BIN)/python -m compress.report.shrink_table README.md $(RUNS)
+	$(BIN)/python -m evals.shrink.table README.md $(RUNS)
 
 SHARED := ../shared/data
 results-train: setup ## train by turns with a plain loop (needs ../shared/data), write README's training table
-	GOMP_SPINCOUNT=2000 $(BIN)/python -m compress.report.train_speed README.md $(SHARED)/clothing \
+	GOMP_SPINCOUNT=2000 $(BIN)/python -m evals.train.speed README.md $(SHARED)/clothing \
 		$(SHARED)/weights/tf_mobilenetv3_small_100.timm.imagenet.safetensors
 
-RIVALS := .venv-rivals
-RIVAL_PINS := configs/rivals.txt
-$(RIVALS)/.dependencies: $(RIVAL_PINS)
-	$(PYTHON) -m venv --clear $(RIVALS)
-	$(RIVALS)/bin/pip install --quiet --upgrade pip
-	$(RIVALS)/bin/pip install --quiet --requirement $(RIVAL_PINS)
+BASELINES := .venv-baselines
+BASELINE_PINS := evals/baselines.txt
+$(BASELINES)/.dependencies: $(BASELINE_PINS)
+	$(PYTHON) -m venv --clear $(BASELINES)
+	$(BASELINES)/bin/pip install --quiet --upgrade pip
+	$(BASELINES)/bin/pip install --quiet --requirement $(BASELINE_PINS)
 	@touch $@
 
 SERVE_RUN := $(RUNS)/clothing_int8_mobilenetv3_small
 SERVE_ARGS ?=
 results-serve: setup ## measure the server beside others (needs an int8 run, ../shared/data), write README's table; SERVE_ARGS='--only load'
-	-@$(MAKE) --no-print-directory $(RIVALS)/.dependencies
-	$(BIN)/python -m compress.report.serve_table README.md $(SERVE_RUN) $(SHARED)/clothing/test \
-		--rivals $(RIVALS) --json $(RUNS)/serve.json $(SERVE_ARGS)
+	-@$(MAKE) --no-print-directory $(BASELINES)/.dependencies
+	$(BIN)/python -m evals.serve.table README.md $(SERVE_RUN) $(SHARED)/clothing/test \
+		--baselines $(BASELINES) --json $(RUNS)/serve.json $(SERVE_ARGS)
 
 BENCH_RUN := $(RUNS)/clothing_int8_mobilenetv3_small
 results-benchmark: setup ## measure the measuring itself (needs a run with int8 files: BENCH_RUN=), write README's table
-	$(BIN)/python -m compress.report.bench_goals README.md $(BENCH_RUN)
+	$(BIN)/python -m evals.benchmark.goals README.md $(BENCH_RUN)
 
 SEARCH := tune30
 SEARCH_RUNS := $(RUNS)/search# of its own, so that the search finds nothing of the grid's
 results-tune: setup ## search for 30 minutes, carry out a grid of ten (needs ../shared/data), write README's table
 	$(BIN)/imgc tune --data $(SHARED)/clothing --max-size 1MB --budget 30m --name $(SEARCH) --runs-dir $(SEARCH_RUNS) \
 		$(foreach file,$(wildcard $(SHARED)/weights/*.safetensors),--weights $(file))
-	$(BIN)/python -m compress.report.tune_table README.md $(SHARED)/clothing $(SHARED)/weights $(RUNS) $(SEARCH_RUNS)/$(SEARCH)-tune
+	$(BIN)/python -m evals.tune.table README.md $(SHARED)/clothing $(SHARED)/weights $(RUNS) $(SEARCH_RUNS)/$(SEARCH)-tune
 
 schema: setup ## write the JSON Schema of bench.json from its types
 	$(BIN)/python -m compress.benchmark.bench_file

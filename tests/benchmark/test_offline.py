@@ -8,7 +8,7 @@ from compress.benchmark import offline
 from compress.benchmark.offline import BATCHES, measure_offline
 from compress.core.stage import SilentReporter
 from compress.runtime.predictor import open_predictor
-from tests.report.serve_colours import colours_file, jpeg
+from tests.colours import colours_file, jpeg
 
 
 @pytest.fixture(scope="module")

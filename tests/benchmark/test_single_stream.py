@@ -10,7 +10,7 @@ from compress.benchmark.single_stream import answer, measure_single_stream
 from compress.core.stage import SilentReporter
 from compress.data.decode import BadImageError
 from compress.runtime.predictor import open_predictor
-from tests.report.serve_colours import colours_file, jpeg
+from tests.colours import colours_file, jpeg
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from compress.benchmark.schema import Bench
 from compress.benchmark.server import Search
 from compress.benchmark.server_process import family, free_port
 from tests.benchmark.tiny_server import SOURCE, start_tiny
-from tests.report.serve_colours import colours_file, jpeg
+from tests.colours import colours_file, jpeg
 
 ROOT = Path(__file__).parents[2]
 

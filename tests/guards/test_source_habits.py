@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted((ROOT / "compress").rglob("*.py"))
+SOURCES = sorted([*(ROOT / "compress").rglob("*.py"), *(ROOT / "evals").rglob("*.py")])
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 OWNERLESS = {"utils", "util", "helpers", "helper", "common", "misc"}

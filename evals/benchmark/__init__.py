@@ -1,0 +1,1 @@
+"""How far the measuring itself can be trusted."""

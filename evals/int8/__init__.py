@@ -1,0 +1,1 @@
+"""Our int8 files beside those of other quantizers."""

@@ -1,0 +1,118 @@
+"""How fast int8 is beside float at 224 px: networks with random weights, which cost what trained ones cost."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from compress.core.formats import Format, Precision
+from compress.core.spec import ModelSpec
+from compress.core.stage import SilentReporter
+from compress.core.targets import HardSwish, Stem
+from compress.lower.walk import lower
+from compress.models.build import build_model, new_spec
+from compress.models.onnx_meta import embed_spec as embed_in_onnx
+from compress.models.to_onnx import to_onnx
+from compress.quantize.points import swish_stem
+from compress.quantize.reconstruct import Reconstruction
+from compress.quantize.rewrites import hard_swishes
+from compress.quantize.static import Pictures, StaticOptions, quantize_statically
+from compress.report.table import host_text, markdown_table
+from compress.runtime.host import host
+from compress.runtime.predictor import Floats, open_predictor
+from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
+from evals.int8.compare import latency_ratio
+from evals.int8.files import ratio_text, write_float_files
+
+ARCHS = ("tf_mobilenetv3_small_100", "mobilenet_v3_large", "squeezenet1_1", "tf_efficientnet_lite0", "mobilenetv2_100")
+_INPUT_PX, _CLASSES = 224, 1000
+_COLUMNS = (
+    "network",
+    "stem",
+    "hard-swish",
+    "LiteRT ms",
+    "of float",
+    "partitions",
+    "ONNX Runtime ms",
+    "of float",
+    "lowering s",
+)
+_WAYS: tuple[tuple[Stem, HardSwish], ...] = (("float", "float"), ("float", "gate"), ("int8", "float"), ("int8", "gate"))
+_ONE_WAY: tuple[tuple[Stem, HardSwish], ...] = (("int8", "float"),)
+_NO_LEARNING = Reconstruction(steps=0, batch_size=1, lr=1e-4, lr_scale=1e-3)
+
+
+def speed_markdown() -> list[str]:
+    """Return a line about the setting and the table: a row for each network and way to compute stem and hard-swish."""
+    rows: list[tuple[str, ...]] = [row for arch in ARCHS for row in _rows(arch)]
+    text = f"**Speed at {_INPUT_PX} px**: random weights, 1 thread, batch 1, calls in turns, quartiles of 15 rounds."
+    return [f"{text} Machine: {host_text(host())}.", markdown_table(_COLUMNS, rows, 3)]
+
+
+def _rows(arch: str) -> Iterator[tuple[str, ...]]:
+    spec = new_spec(arch, [str(index) for index in range(_CLASSES)], _INPUT_PX)
+    pixels_NHWC = np.random.default_rng(0).integers(0, 256, (8, _INPUT_PX, _INPUT_PX, 3), dtype=np.uint8)
+    pictures = Pictures(pixels_NHWC, spec.preprocess)
+    graph = to_onnx(_normalised(build_model(spec, seed=0), pictures), spec)
+    swishes = bool(hard_swishes(graph))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        floats = write_float_files(graph, spec, folder)
+        for stem, hard_swish in _WAYS if swishes else _ONE_WAY:
+            stem_nodes = swish_stem(graph) if stem == "float" else ()
+            options = StaticOptions(
+                "minmax", 100.0, hard_swish, stem_nodes, correct_biases=False, reconstruction=_NO_LEARNING
+            )
+            files, seconds = _int8_files(graph, spec, pictures, options, folder)
+            image_NCHW = np.ascontiguousarray(pictures.sample(np.array([0])).numpy())
+            yield (arch, stem, hard_swish if swishes else "none", *_times(files, floats, image_NCHW), f"{seconds:.2f}")
+
+
+def _normalised(model: nn.Module, pictures: Pictures) -> nn.Module:
+    """Return the network with BN statistics of its own: else random weights fade to nothing, layer by layer.
+
+    Faded, the scales that meet in an addition or product lay up to five decades apart, and LiteRT's delegate cut
+    MobileNetV3-Large in 20 pieces instead of 1.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the mean of all batches
+    model.train()
+    with torch.no_grad():
+        for images_NCHW in pictures.batches():
+            model(images_NCHW)
+    return model.eval()
+
+
+def _int8_files(
+    graph: onnx.ModelProto, spec: ModelSpec, pictures: Pictures, options: StaticOptions, folder: Path
+) -> tuple[dict[Format, Path], float]:
+    """Return the int8 files by format, and the seconds that the lowering took."""
+    made = quantize_statically(graph, pictures, options, seed=0, reporter=SilentReporter()).to_qdq("uint8")
+    files = {Format.ONNX: folder / "int8.onnx", Format.TFLITE: folder / "int8.tflite"}
+    described = spec.model_copy(update={"precision": Precision.INT8})
+    embed_in_onnx(made, described)
+    onnx.save(made, files[Format.ONNX])
+    start = perf_counter()
+    data = lower(made).data
+    seconds = perf_counter() - start
+    files[Format.TFLITE].write_bytes(embed_in_tflite(data, described.model_copy(update={"layout": "NHWC"})))
+    return files, seconds
+
+
+def _times(files: dict[Format, Path], floats: dict[Format, Path], image_NCHW: Floats) -> Iterator[str]:
+    """Yield the cells of LiteRT, its partitions, and those of ONNX Runtime."""
+    for format_ in (Format.TFLITE, Format.ONNX):
+        predictor = open_predictor(files[format_])
+        time = latency_ratio(predictor, open_predictor(floats[format_]), image_NCHW)
+        yield f"{time.p50_ms:.2f}"
+        yield ratio_text(time)
+        if format_ is Format.TFLITE:
+            yield str(getattr(predictor, "delegate_partitions", ""))

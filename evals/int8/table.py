@@ -1,0 +1,185 @@
+"""README's int8 tables: `python -m evals.int8.table README.md runs`.
+
+Ours and the default recipes of other tools, made from the same float model and the same calibration pictures, judged on
+the same photographs (validation and test) through one Predictor, and timed in turns with the float file of the same
+runtime. Speed alone is measured at 224 px too, on networks with random weights, which cost the same.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.core.artifact import Artifact
+from compress.core.formats import Format
+from compress.core.spec import ModelSpec
+from compress.core.stage import SilentReporter
+from compress.core.storage import write_text
+from compress.data.dataset import Split, load_dataset
+from compress.data.examine import content_sha256
+from compress.data.pixel_cache import evaluation_pixels
+from compress.data.transforms import normalize
+from compress.errors import BackendMissingError, ImgcError, StageError, UsageError
+from compress.models.to_onnx import to_onnx
+from compress.models.weights import load_model
+from compress.pipeline.current import load_run
+from compress.pipeline.lock import artifact_at, read_lock
+from compress.report.table import host_text, markdown_table
+from compress.runtime.evaluate import evaluate
+from compress.runtime.host import host
+from compress.runtime.predictor import Floats, open_predictor
+from evals.int8.baselines import BASELINES
+from evals.int8.compare import evaluate_file, latency_ratio, open_int8
+from evals.int8.files import ratio_text, write_float_files
+from evals.int8.speed import speed_markdown
+from evals.results_table import replace_block
+
+BEGIN = "<!-- int8:begin -->"
+END = "<!-- int8:end -->"
+RUNS = "clothing_int8_*"
+_COLUMNS = ("model", "runtime", "top-1 %", "drop pp", "agree %", "int8 weights %", "partitions", "ms", "of float")
+_TEXT = 2  # the first columns are text
+
+
+@dataclass(frozen=True)
+class FloatModel:
+    """The float model of a run in all three formats, and the photographs.
+
+    Attributes:
+        torch: the artifact of the train stage.
+        files: format -> file.
+        pixels_NHWC: validation and test pictures.
+        labels_N: their class indices.
+        logits_NK: the float model's answers to them.
+        top1_pct: 0..100.
+    """
+
+    torch: Path
+    files: dict[Format, Path]
+    spec: ModelSpec
+    pixels_NHWC: NDArray[np.uint8]
+    labels_N: Sequence[int]
+    logits_NK: Floats
+    top1_pct: float
+
+
+def int8_markdown(run_dirs: Sequence[Path]) -> str:
+    """Return the generated block, markers included.
+
+    Raises:
+        StageError: a folder holds no run with a train and a quantize stage.
+    """
+    parts = ["_Written by `make results-int8` from the runs; no number is typed by hand._"]
+    for run_dir in run_dirs:
+        with tempfile.TemporaryDirectory() as folder:
+            parts += _run_table(run_dir, Path(folder))
+    parts += speed_markdown()
+    return "\n\n".join([BEGIN, *parts, END])
+
+
+def _run_table(run_dir: Path, folder: Path) -> list[str]:
+    artifacts = _artifacts(run_dir)
+    model = _float_model(run_dir, artifacts["train"], folder)
+    rows: list[tuple[str, ...]] = [("fp32", "torch", f"{model.top1_pct:.2f}", "0.00", "100.00", "0.0", "", "", "")]
+    for stage_id, artifact in artifacts.items():
+        if artifact.kind in ("quantize", "export"):
+            rows.append(_row(f"imgc {stage_id}", artifact.path, model))
+    rows += _baseline_rows(run_dir, artifacts, model, folder)
+    n = len(model.labels_N)
+    side = model.spec.preprocess.crop_px
+    text = f"**`{run_dir.name}`**: n = {n} (validation and test), {side} px, 1 thread, batch 1. "
+    return [f"{text}Machine: {host_text(host())}.", markdown_table(_COLUMNS, rows, _TEXT)]
+
+
+def _artifacts(run_dir: Path) -> dict[str, Artifact]:
+    lock = read_lock(run_dir)
+    found = {stage.id: artifact_at(run_dir, stage) for stage in lock.stages} if lock else {}
+    if "train" not in found or not any(artifact.kind == "quantize" for artifact in found.values()):
+        raise StageError(f"{run_dir}: has no train and quantize stage", hint="`make results-int8` makes the runs")
+    return found
+
+
+def _float_model(run_dir: Path, artifact: Artifact, folder: Path) -> FloatModel:
+    module, spec = load_model(artifact.path)
+    graph = to_onnx(module, spec)
+    files = write_float_files(graph, spec, folder)
+    recipe = load_run(run_dir).recipe
+    if recipe.data is None:
+        raise StageError(f"{run_dir}: the run has no photographs", hint="add a `data:` block")
+    splits = load_dataset(recipe.data, seed=recipe.seed).splits
+    both = [splits["val"], splits["test"]]
+    reporter = SilentReporter()
+    pixels_NHWC = np.concatenate([evaluation_pixels(split, spec.preprocess, reporter) for split in both])
+    labels_N = [label for split in both for label in split.labels_N]
+    judged = evaluate(open_predictor(artifact.path), pixels_NHWC, labels_N)
+    return FloatModel(artifact.path, files, spec, pixels_NHWC, labels_N, judged.logits_NK, judged.top1_pct)
+
+
+def _baseline_rows(
+    run_dir: Path, artifacts: dict[str, Artifact], model: FloatModel, folder: Path
+) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each other tool, from the calibration pictures of the run's first quantize stage."""
+    stage = next(artifact for artifact in artifacts.values() if artifact.kind == "quantize")
+    images_NCHW = normalize(_calibration_pixels(run_dir, stage, model), model.spec.preprocess)
+    for baseline in BASELINES:
+        source = model.torch if baseline.source is Format.TORCH else model.files[baseline.source]
+        out = folder / f"{baseline.name}{'.tflite' if baseline.format is Format.TFLITE else '.onnx'}"
+        try:
+            baseline.write(source, images_NCHW, out)
+            yield _row(baseline.title, out, model)
+        except BackendMissingError:
+            yield (baseline.title, "not installed", *[""] * (len(_COLUMNS) - 2))
+        except ImgcError as error:
+            yield (baseline.title, f"failed: {error.message.splitlines()[0][:80]}", *[""] * (len(_COLUMNS) - 2))
+
+
+def _calibration_pixels(run_dir: Path, stage: Artifact, model: FloatModel) -> NDArray[np.uint8]:
+    """Return the pixels of the pictures that the stage calibrated on, found again by their hashes."""
+    recipe = load_run(run_dir).recipe
+    assert recipe.data is not None
+    wanted = {row["sha256"] for row in json.loads((stage.path.parent / "calibration.json").read_text(encoding="utf-8"))}
+    train = load_dataset(recipe.data, seed=recipe.seed).splits["train"]
+    chosen = [index for index, path in enumerate(train.paths) if content_sha256(path) in wanted]
+    split = Split("calibration", tuple(train.paths[i] for i in chosen), tuple(train.labels_N[i] for i in chosen))
+    return np.asarray(evaluation_pixels(split, model.spec.preprocess, SilentReporter()))
+
+
+def _row(title: str, path: Path, model: FloatModel) -> tuple[str, ...]:
+    judged = evaluate_file(path, model.spec, model.pixels_NHWC, model.labels_N, model.logits_NK)
+    predictor = open_int8(path, model.spec)
+    reference = open_predictor(model.files[predictor.format])
+    image_NCHW = normalize(model.pixels_NHWC[:1], model.spec.preprocess)
+    time = latency_ratio(predictor, reference, image_NCHW)
+    return (
+        title,
+        predictor.runtime,
+        f"{judged.top1_pct:.2f}",
+        f"{model.top1_pct - judged.top1_pct:.2f}",
+        f"{judged.agreement_pct:.2f}",
+        f"{judged.int8_weight_pct:.1f}",
+        str(getattr(predictor, "delegate_partitions", "")),
+        f"{time.p50_ms:.2f}",
+        ratio_text(time),
+    )
+
+
+def _main(readme: Path, runs_dir: Path) -> None:
+    found = sorted(path for path in runs_dir.glob(RUNS) if path.is_dir())
+    if not found:
+        raise UsageError(f"{runs_dir}: holds no run {RUNS}", hint="`make results-int8` makes them")
+    block = int8_markdown(found)
+    write_text(readme, replace_block(readme.read_text(encoding="utf-8"), block, BEGIN, END))
+
+
+if __name__ == "__main__":
+    try:
+        _main(Path(sys.argv[1]), Path(sys.argv[2]))
+    except ImgcError as error:
+        sys.exit(f"{error.message}\n{error.hint}")

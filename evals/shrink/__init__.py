@@ -1,0 +1,1 @@
+"""Our pruning beside another pruner."""

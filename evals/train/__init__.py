@@ -1,0 +1,1 @@
+"""Our training loop beside a plain one."""
