@@ -1,3 +1,3 @@
-"""`imgc`: from photographs to a small, fast, trustworthy image classifier."""
+"""`imgc`: from images to a small, fast, trustworthy image classifier."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""A hand-made model file whose logits are the mean of each colour, and a picture for it."""
+"""A hand-made model file whose logits are the mean of each colour, and an image for it."""
 
 from __future__ import annotations
 

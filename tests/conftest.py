@@ -45,7 +45,7 @@ def _even_pace() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a class folder with train/val/test of noisy one-colour pictures that a small net learns at once."""
+    """Return a class folder with train/val/test of noisy one-colour images that a small net learns at once."""
     root = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     for split, count in COUNTS.items():
@@ -62,9 +62,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Return the folder of real photographs and weights, `$IMGC_REAL_DATA` or `../shared/data` beside the checkout."""
+    """Return the folder of real images and weights, `$IMGC_REAL_DATA` or `../shared/data` beside the checkout."""
     default = Path(__file__).parents[2] / "shared" / "data"
     root = Path(os.environ.get("IMGC_REAL_DATA", default))
     if not (root / "clothing").is_dir():
-        pytest.skip(f"the real photographs are not at {root} (set IMGC_REAL_DATA)")
+        pytest.skip(f"the real images are not at {root} (set IMGC_REAL_DATA)")
     return root

@@ -17,7 +17,7 @@ from compress.models.imagenet_labels import is_named
 from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate, expected_calibration_error_pct, mcnemar_p
 from compress.runtime.predictor import Floats, Predictor
 
-Pixels = Callable[[Preprocess], NDArray[np.uint8]]  # -> pixels_NHWC of the pictures, resized and cropped
+Pixels = Callable[[Preprocess], NDArray[np.uint8]]  # -> pixels_NHWC of the images, resized and cropped
 _SHOWN = 10  # classes in a message
 _DIGITS = 4  # of a confidence
 
@@ -46,7 +46,7 @@ class Accuracies:
     Attributes:
         found: name -> accuracy, of the models that could be asked.
         errors: name -> why not, of the others.
-        answers: what each said to each picture; None when no picture was shown.
+        answers: what each said to each image; None when no image was shown.
     """
 
     found: Mapping[str, Accuracy] = field(default_factory=dict)
@@ -62,13 +62,13 @@ def measure_accuracy(
     labels: tuple[str, ...],
     reporter: Reporter,
 ) -> Accuracies:
-    """Return the accuracy of each model on the same pictures, each prepared as its model wants.
+    """Return the accuracy of each model on the same images, each prepared as its model wants.
 
     Args:
         predictors: name -> model.
         baseline: the name whose answers the others are compared with; its own drop is 0 and its agreement 100.
-        pixels: gives the pictures for a preprocessing.
-        split: the pictures and the class index of each.
+        pixels: gives the images for a preprocessing.
+        split: the images and the class index of each.
         labels: names of the classes.
         reporter: shows progress.
 
@@ -98,8 +98,8 @@ def _check_classes(predictor: Predictor, labels: tuple[str, ...]) -> None:
     taken_in_order = not is_named(spec) and spec.num_classes == len(labels)  # another tool's file knows numbers only
     if spec.labels != labels and not taken_in_order:
         raise StageError(
-            f"{predictor.path}: has the classes {_listed(spec.labels)}, the photographs have {_listed(labels)}",
-            hint="measure it with the photographs it was trained on",
+            f"{predictor.path}: has the classes {_listed(spec.labels)}, the images have {_listed(labels)}",
+            hint="measure it with the images it was trained on",
         )
 
 

@@ -1,4 +1,4 @@
-"""A bundle: one folder with a run's files and a sample of its pictures, to be measured on another machine.
+"""A bundle: one folder with a run's files and a sample of its images, to be measured on another machine.
 
 Reading one needs no torch, no onnx and no data set: what the extra `serve` installs is enough.
 """
@@ -29,15 +29,15 @@ class _Fact(BaseModel):
 
 
 class BundledModel(_Fact):
-    """One model: the stage that made it, its file in the bundle, and its class for each picture where it was packed."""
+    """One model: the stage that made it, its file in the bundle, and its class for each image where it was packed."""
 
     name: str
     path: str
     answers: tuple[int, ...]
 
 
-class BundledPicture(_Fact):
-    """One picture and its class index."""
+class BundledImage(_Fact):
+    """One image and its class index."""
 
     path: str
     label: int
@@ -51,7 +51,7 @@ class Manifest(_Fact):
         baseline: name of the model that the others are compared with.
         labels: class names in index order.
         models: in run order.
-        pictures: of the split `split`, in its order.
+        images: of the split `split`, in its order.
         sha256: of every other file in the bundle, by its path.
     """
 
@@ -61,7 +61,7 @@ class Manifest(_Fact):
     split: str
     labels: tuple[str, ...]
     models: tuple[BundledModel, ...]
-    pictures: tuple[BundledPicture, ...]
+    images: tuple[BundledImage, ...]
     sha256: dict[str, str]
 
 
@@ -75,7 +75,7 @@ class Bundle:
 
 
 def open_bundle(folder: Path, *, threads: int = 1) -> Bundle:
-    """Return a bundle's models, opened, and its pictures. Every file's SHA-256 is checked before any is opened.
+    """Return a bundle's models, opened, and its images. Every file's SHA-256 is checked before any is opened.
 
     Raises:
         UsageError: no manifest, a path that leaves the folder, or a file that is missing or not as it was packed.
@@ -84,8 +84,8 @@ def open_bundle(folder: Path, *, threads: int = 1) -> Bundle:
     manifest = _manifest(folder)
     _check_files(folder, manifest)
     candidates = tuple(_candidate(folder, one, manifest.sha256[one.path], threads) for one in manifest.models)
-    paths = tuple(folder / picture.path for picture in manifest.pictures)
-    split = Split(manifest.split, paths, tuple(picture.label for picture in manifest.pictures))
+    paths = tuple(folder / image.path for image in manifest.images)
+    split = Split(manifest.split, paths, tuple(image.label for image in manifest.images))
     return Bundle(manifest, candidates, split)
 
 
@@ -111,12 +111,12 @@ def _manifest(folder: Path) -> Manifest:
         raise UsageError(f"{path}: cannot be read ({error.strerror}): {folder} is no bundle", hint=_HINT) from None
     except ValidationError as error:
         raise UsageError(f"{path}: no manifest of a bundle: {first_fault(error)}", hint=_HINT) from None
-    named = [model.path for model in manifest.models] + [picture.path for picture in manifest.pictures]
+    named = [model.path for model in manifest.models] + [image.path for image in manifest.images]
     unlisted = [name for name in named if name not in manifest.sha256]
     if unlisted:
         raise UsageError(f"{path}: names '{unlisted[0]}' without its SHA-256", hint=_HINT)
-    if not manifest.models or not manifest.pictures:
-        raise UsageError(f"{path}: names no models or no pictures", hint=_HINT)
+    if not manifest.models or not manifest.images:
+        raise UsageError(f"{path}: names no models or no images", hint=_HINT)
     _check_names(path, manifest)
     return manifest
 
@@ -125,9 +125,9 @@ def _check_names(path: Path, manifest: Manifest) -> None:
     names = [model.name for model in manifest.models]
     if manifest.baseline not in names:
         raise UsageError(f"{path}: its baseline '{manifest.baseline}' is none of {', '.join(names)}", hint=_HINT)
-    for picture in manifest.pictures:
-        if not 0 <= picture.label < len(manifest.labels):
-            found = f"{picture.path} has the label {picture.label}, there are {len(manifest.labels)} classes"
+    for image in manifest.images:
+        if not 0 <= image.label < len(manifest.labels):
+            found = f"{image.path} has the label {image.label}, there are {len(manifest.labels)} classes"
             raise UsageError(f"{path}: {found}", hint=_HINT)
 
 

@@ -3,7 +3,7 @@
 The rule. Each number has a 95 % interval where one is known. The change counts from the ends that lie nearest to each
 other: the old value at its worse end, the new one at its better end. A limit is broken only when even that change is
 beyond it; so noise alone breaks a limit seldom, and a real fault of about the width of the intervals may pass. Accuracy
-on the same pictures is compared picture by picture where the answers are known. Without intervals the plain figures
+on the same images is compared image by image where the answers are known. Without intervals the plain figures
 decide, and the reason says so.
 """
 
@@ -81,7 +81,7 @@ def compare(
         old: before.
         new: after.
         limits: how much worse what may get. A row or number that is gone in `new` breaks every limit on it.
-        answers: what lies beside the two, for the comparison picture by picture.
+        answers: what lies beside the two, for the comparison image by image.
     """
     by_metric = {limit.metric: limit for limit in limits}
     metrics = [name for name in METRICS if name in SHOWN or name in by_metric]
@@ -98,7 +98,7 @@ def compare(
             continue
         differs = {
             "machine": machine or _setting_differs(before, row),
-            "pictures": _pictures_differ(old, new, before, row),
+            "images": _images_differ(old, new, before, row),
         }
         paired = _paired(before, row, *answers)
         changes += [
@@ -164,7 +164,7 @@ def _between(old: Interval | None, new: Interval | None) -> Interval | None:
 
 
 def _paired(old: Row, new: Row, before: Answers | None, after: Answers | None) -> Interval | None:
-    """Return the interval of the change of top-1, in pp, picture by picture; None unless the same were asked."""
+    """Return the interval of the change of top-1, in pp, image by image; None unless the same were asked."""
     if before is None or after is None or before.truth != after.truth:
         return None
     names = [[PurePath(path).name for path in one.paths] for one in (before, after)]
@@ -178,7 +178,7 @@ def _paired(old: Row, new: Row, before: Answers | None, after: Answers | None) -
 
 
 def _right(row: Row, answers: Answers) -> list[bool] | None:
-    """Return whether each picture was answered rightly; None where the answers are not those behind the row."""
+    """Return whether each image was answered rightly; None where the answers are not those behind the row."""
     if row.top1_pct is None or row.stage not in answers.top1:
         return None
     right = [said == truth for said, truth in zip(answers.top1[row.stage], answers.truth, strict=True)]
@@ -196,11 +196,11 @@ def _setting_differs(old: Row, new: Row) -> str:
     return f"measured in another way ({'; '.join(found)})" if found else ""
 
 
-def _pictures_differ(old: Bench, new: Bench, before: Row, after: Row) -> str:
+def _images_differ(old: Bench, new: Bench, before: Row, after: Row) -> str:
     if old.split != new.split:
-        return f"other pictures ({old.split} and {new.split})"
+        return f"other images ({old.split} and {new.split})"
     if after.n_images is not None and before.n_images != after.n_images:
-        return f"other pictures (n = {before.n_images} and {after.n_images})"
+        return f"other images (n = {before.n_images} and {after.n_images})"
     return ""
 
 

@@ -42,8 +42,8 @@ class BenchmarkConfig(StageConfig):
         repeats: timed calls for each model at the machine's full speed, fewer when the time budget ends first.
         budget_s: time budget of the timed calls of one model, in seconds; at least `latency.MIN_CALLS` calls are timed.
         warmup: untimed calls before them.
-        limit: use so many pictures, evenly spread over the split; default all.
-        split: which pictures are asked. What chooses among models must not see the test pictures.
+        limit: use so many images, evenly spread over the split; default all.
+        split: which images are asked. What chooses among models must not see the test images.
         sweep: other threads and batches, each with each, and several callers at once.
         profile: also time every operator of the ONNX and TFLite files.
     """

@@ -19,8 +19,8 @@ from compress.runtime.predictor import Predictor, open_predictor
 
 _CLASSES = 1000  # of an architecture without weights: ImageNet's, as its published numbers are
 _RANDOM = "has random weights, so its answers mean nothing; give a file to have its accuracy"
-_UNDESCRIBED = "does not say how its pictures are prepared; give --preprocess to have its accuracy"
-_ANY_PX = 224  # for a graph that leaves the size of its picture open
+_UNDESCRIBED = "does not say how its images are prepared; give --preprocess to have its accuracy"
+_ANY_PX = 224  # for a graph that leaves the size of its image open
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def open_models(models: Sequence[str], folder: Path, *, threads: int, preprocess
             with random weights and written as float32 ONNX: its size, speed and memory hardly depend on the weights.
         folder: receives these files; it must live as long as the candidates.
         threads: threads one call may use.
-        preprocess: how pictures are prepared for the files that do not say so.
+        preprocess: how images are prepared for the files that do not say so.
     """
     candidates, failed = [], []
     for index, (model, name) in enumerate(zip(models, short_names(models), strict=True)):
@@ -109,13 +109,13 @@ def _from_file(model: str, name: str, threads: int, preprocess: Preprocess | Non
 
 
 def _guessed(path: Path, preprocess: Preprocess) -> ModelSpec:
-    """Return the spec of a file of which the graph alone is known: pictures of its size, to be timed on noise."""
+    """Return the spec of a file of which the graph alone is known: images of its size, to be timed on noise."""
     spec = open_predictor(path, preprocess=preprocess).spec
     _, height, width = spec.input_chw
     if height != width:
         raise ModelFileError(
-            f"{path}: takes pictures of {height} x {width}, only square ones are measured",
-            hint="export it for a square picture",
+            f"{path}: takes images of {height} x {width}, only square ones are measured",
+            hint="export it for a square image",
         )
     return spec.model_copy(update={"preprocess": Preprocess(resize_px=height, crop_px=height)})
 

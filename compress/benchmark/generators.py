@@ -19,7 +19,7 @@ from compress.errors import StageError
 
 
 class Generators:
-    """Processes that ask one server about the same pictures. To be closed, whatever happens."""
+    """Processes that ask one server about the same images. To be closed, whatever happens."""
 
     def __init__(self, address: Address, bodies: Sequence[bytes], *, count: int, cores: set[int]) -> None:
         """Start them.

@@ -32,7 +32,7 @@ class LostError(Exception):
 
 
 class Address(NamedTuple):
-    """Where pictures are sent to."""
+    """Where images are sent to."""
 
     host: str
     port: int
@@ -57,7 +57,7 @@ def parse_address(url: str) -> Address:
 
 
 def request_bytes(path: str, body: bytes, headers: dict[str, str] | None = None, *, host: str = "localhost") -> bytes:
-    """Return a POST of a picture as it goes over the wire."""
+    """Return a POST of an image as it goes over the wire."""
     lines = [
         f"POST {path} HTTP/1.1",
         f"Host: {host}",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from compress.benchmark.http_client import Address, Pool, request_bytes
-from compress.benchmark.pictures import never_seen
+from compress.benchmark.images import never_seen
 from compress.benchmark.server_load import CONNECTIONS, arrivals, offer, run
 
 
@@ -24,7 +24,7 @@ class Order(NamedTuple):
         per_s: requests a second.
         seconds: how long.
         seed: of the moments.
-        mark: for pictures that are all new (see `never_seen`); empty: the pictures as they are.
+        mark: for images that are all new (see `never_seen`); empty: the images as they are.
     """
 
     per_s: float

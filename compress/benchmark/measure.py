@@ -61,7 +61,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measured:
-    """The numbers, and the answers behind them; None without pictures."""
+    """The numbers, and the answers behind them; None without images."""
 
     bench: Bench
     answers: Answers | None
@@ -95,13 +95,13 @@ def measure(
     Args:
         candidates: the models, at least one.
         baseline: name of the one that the others are compared with.
-        split: labelled pictures, at least one; without them nothing is said of accuracy, and noise is timed.
+        split: labelled images, at least one; without them nothing is said of accuracy, and noise is timed.
         labels: names of the classes that the split's labels count.
         setting: how to measure.
         reporter: shows progress, and is told what makes the numbers doubtful.
 
     Raises:
-        StageError: the baseline cannot answer the pictures.
+        StageError: the baseline cannot answer the images.
     """
     machine = host()  # before our own work loads it
     warnings = load_doubt(machine["load_1min"], machine["cores"])
@@ -160,7 +160,7 @@ def _drifts(before: Mapping[str, Latency], later: Mapping[str, Latency]) -> list
 
 
 def _pixels(split: Split | None, batch: int, reporter: Reporter) -> Callable[[Preprocess], NDArray[np.uint8]]:
-    """Return what gives the pictures for a preprocessing: u8 [N,crop_px,crop_px,3]; one batch of noise without any."""
+    """Return what gives the images for a preprocessing: u8 [N,crop_px,crop_px,3]; one batch of noise without any."""
     if split is not None:
         return lambda preprocess: evaluation_pixels(split, preprocess, reporter)
 
@@ -172,7 +172,7 @@ def _pixels(split: Split | None, batch: int, reporter: Reporter) -> Callable[[Pr
 
 
 def _images(predictor: Predictor, pixels: Callable[[Preprocess], NDArray[np.uint8]], batch: int) -> Floats:
-    """Return one prepared batch; a split with fewer pictures is repeated."""
+    """Return one prepared batch; a split with fewer images is repeated."""
     pixels_NHWC = pixels(predictor.spec.preprocess)
     chosen = np.arange(batch) % len(pixels_NHWC)
     return normalize(np.ascontiguousarray(pixels_NHWC[chosen]), predictor.spec.preprocess)

@@ -18,11 +18,11 @@ class Metric:
 
     Attributes:
         worse: "+" where a higher number is worse, "-" where a lower one is.
-        needs: what must be equal on both sides: the machine and the setting, the pictures, or nothing ("file").
+        needs: what must be equal on both sides: the machine and the setting, the images, or nothing ("file").
     """
 
     worse: Literal["+", "-"]
-    needs: Literal["machine", "pictures", "file"]
+    needs: Literal["machine", "images", "file"]
 
 
 METRICS: dict[str, Metric] = {
@@ -30,11 +30,11 @@ METRICS: dict[str, Metric] = {
     "gzip_bytes": Metric("+", "file"),
     "params": Metric("+", "file"),
     "macs": Metric("+", "file"),
-    "top1_pct": Metric("-", "pictures"),
-    "top5_pct": Metric("-", "pictures"),
-    "top1_drop_pp": Metric("+", "pictures"),
-    "agreement_pct": Metric("-", "pictures"),
-    "ece_pct": Metric("+", "pictures"),
+    "top1_pct": Metric("-", "images"),
+    "top5_pct": Metric("-", "images"),
+    "top1_drop_pp": Metric("+", "images"),
+    "agreement_pct": Metric("-", "images"),
+    "ece_pct": Metric("+", "images"),
     "latency_p50_ms": Metric("+", "machine"),
     "latency_p90_ms": Metric("+", "machine"),
     "latency_p95_ms": Metric("+", "machine"),
@@ -45,13 +45,13 @@ METRICS: dict[str, Metric] = {
     "peak_rss_bytes": Metric("+", "machine"),
     "steady_rss_bytes": Metric("+", "machine"),
 }
-_SHARES = ("top1_pct", "top5_pct", "agreement_pct")  # of n_images pictures
+_SHARES = ("top1_pct", "top5_pct", "agreement_pct")  # of n_images images
 
 
 def interval_of(row: Row, metric: str) -> Interval | None:
     """Return the 95 % interval of a row's number, None where nothing is known of its noise.
 
-    Latency: as measured (bootstrap). Shares of pictures: Wilson. A drop: from the pictures lost and gained, see
+    Latency: as measured (bootstrap). Shares of images: Wilson. A drop: from the images lost and gained, see
     `paired_interval_pp`. Sizes do not vary, and have the interval of no width.
     """
     value = getattr(row, metric)
@@ -70,9 +70,9 @@ def interval_of(row: Row, metric: str) -> Interval | None:
 
 
 def paired_interval_pp(lost: int, gained: int, n: int) -> Interval:
-    """Return the 95 % interval of the drop, in percentage points, between two models asked the same `n` pictures.
+    """Return the 95 % interval of the drop, in percentage points, between two models asked the same `n` images.
 
-    Only pictures on which they differ count, so it is narrower than two Wilson intervals:
+    Only images on which they differ count, so it is narrower than two Wilson intervals:
     (b - c)/n -+ z sqrt(b + c - (b - c)^2/n)/n with b lost and c gained (Agresti, Categorical Data Analysis,
     equation 11.2).
     """

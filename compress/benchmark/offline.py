@@ -1,4 +1,4 @@
-"""Offline: all pictures are at hand, and only images per second count; threads and batch are chosen by trial."""
+"""Offline: all images are at hand, and only images per second count; threads and batch are chosen by trial."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def measure_offline(
     return Scenario(
         scenario=OFFLINE,
         model=str(predictors[0].path),
-        pictures=len(bodies),
+        images=len(bodies),
         n=n,
         seconds=took_s,
         threads=threads,
@@ -63,7 +63,7 @@ def _thread_counts(cores: int) -> list[int]:
 def _throughput(
     predictors: Sequence[Predictor], bodies: Sequence[bytes], batch: int, seconds: float
 ) -> tuple[int, float]:
-    """Return how many pictures were answered, and in how many seconds."""
+    """Return how many images were answered, and in how many seconds."""
     for predictor in predictors:
         answer(predictor, [bodies[0]] * batch)
     begun = perf_counter()

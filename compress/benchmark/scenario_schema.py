@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from pydantic import AliasChoices, Field
+
 from compress.benchmark.fact import Fact
 
 SINGLE_STREAM: Final = "single-stream"
@@ -49,16 +51,16 @@ class Scenario(Fact):
 
     Attributes:
         model: the file, as it was given; the address where a running server was asked.
-        pictures: different ones that were asked about; their bytes were in memory.
+        images: different ones that were asked about; their bytes were in memory.
         n: queries behind the numbers.
         seconds: how long they took.
-        threads: single-stream: of the runtime. offline: pictures at once, each with a runtime of one thread.
-        batch: pictures in one call.
-        latency_p50_ms: single-stream: from a picture's bytes to the answer. server: at the peak, from the due moment.
+        threads: single-stream: of the runtime. offline: images at once, each with a runtime of one thread.
+        batch: images in one call.
+        latency_p50_ms: single-stream: from an image's bytes to the answer. server: at the peak, from the due moment.
         latency_p90_ms: single-stream's figure.
         latency_p90_ci95_ms: 95 % interval from order statistics; None where `n` is too small for it.
         throughput_ips: offline's figure, images per second from bytes to answers.
-        cache: of the server: "off"; "cold", on but every picture new; "hot", on and every picture seen before.
+        cache: of the server: "off"; "cold", on but every image new; "hot", on and every image seen before.
         p99_bound_ms: what the peak had to keep.
         peak_per_s: server's figure, the greatest offered rate that held; None where none did.
         limited_by: what ended the search: the server, a late generator, or its time.
@@ -68,7 +70,7 @@ class Scenario(Fact):
 
     scenario: Literal["single-stream", "offline", "server"]
     model: str
-    pictures: int
+    images: int = Field(validation_alias=AliasChoices("images", "pictures"))  # its name before 0.2
     n: int
     seconds: float
     threads: int | None = None

@@ -35,7 +35,7 @@ class Asked:
 
     Attributes:
         kinds: of `KINDS`.
-        bodies: pictures, JPEG files.
+        bodies: images, JPEG files.
         seconds: of single-stream, of offline, of each probe of server.
         p99_ms: bound of the server scenario.
         threads: of the runtime in single-stream.

@@ -65,7 +65,7 @@ class Row(_Fact):
         path: the file, relative to the run's folder where it lies in it.
         params: learned parameters of the float model; None for another tool's file.
         macs: multiply-accumulates of one image.
-        n_images: test pictures behind the four accuracy figures.
+        n_images: test images behind the four accuracy figures.
         top1_ci95_pct: 95 % Wilson interval of `top1_pct`.
         top5_pct: label among the min(5, classes) best answers.
         top1_drop_pp: baseline's `top1_pct` minus this one's; negative is better than the baseline.
@@ -87,8 +87,8 @@ class Row(_Fact):
         steady_rss_bytes: memory of that process after its calls.
         gzip_bytes: size of the file when compressed with gzip.
         ece_pct: expected calibration error of the softmax of the answers, 15 bins (Guo 2017, equation 3).
-        recall_pct: class -> share of its pictures that were answered with it; classes without pictures are absent.
-        lost: pictures that the baseline answers rightly and this one wrongly.
+        recall_pct: class -> share of its images that were answered with it; classes without images are absent.
+        lost: images that the baseline answers rightly and this one wrongly.
         gained: the reverse.
         mcnemar_p: probability of so uneven a split of `lost` and `gained` by chance alone (exact test).
         sweep: other threads and batches.
@@ -150,7 +150,7 @@ class Bench(_Fact):
     Attributes:
         host: the machine, as `compress.runtime.host.host` describes it.
         baseline: `stage` of the row that the others are compared with.
-        split: which pictures were asked; None when there were none.
+        split: which images were asked; None when there were none.
         warnings: why numbers are missing or times should not be trusted, if so.
         failed: models of which nothing could be measured.
         scenarios: single-stream, offline and server, of a model named on the command line.
@@ -167,13 +167,13 @@ class Bench(_Fact):
 
 
 class Answers(_Fact):
-    """What `answers.json` beside a `bench.json` holds: what each model said to each picture, in one order.
+    """What `answers.json` beside a `bench.json` holds: what each model said to each image, in one order.
 
     Attributes:
         labels: class names in index order.
-        paths: the pictures.
-        truth: class index of each picture.
-        top1: row -> class index answered, for each picture.
+        paths: the images.
+        truth: class index of each image.
+        top1: row -> class index answered, for each image.
         confidence: row -> softmax of that answer, 0..1.
         truth_confidence: row -> softmax of the right class.
     """

@@ -31,7 +31,7 @@ class Search:
     Attributes:
         bound_ms: that the p99 must keep.
         seconds: of one probe.
-        cache: what is said of the server's cache; "cold": every picture is sent as one never seen.
+        cache: what is said of the server's cache; "cold": every image is sent as one never seen.
         max_probes: how many rates are offered at most.
     """
 
@@ -53,14 +53,14 @@ def measure_server(
 
     Args:
         address: of the server.
-        generators: processes that ask it about the pictures.
-        bodies: the pictures, JPEG files; each is asked about once first, so that then all have been seen.
+        generators: processes that ask it about the images.
+        bodies: the images, JPEG files; each is asked about once first, so that then all have been seen.
         search: what is searched.
         model: as the result shall name it.
         reporter: shows progress.
 
     Raises:
-        StageError: the server does not answer, or one of the pictures not with 200.
+        StageError: the server does not answer, or one of the images not with 200.
     """
     start_per_s = 0.5 / _one_by_one_s(address, bodies)
     probes: list[Probe] = []
@@ -104,7 +104,7 @@ def judge(outcomes: Sequence[Outcome], per_s: float, seconds: float, bound_ms: f
 
 
 def _one_by_one_s(address: Address, bodies: Sequence[bytes]) -> float:
-    """Return the median time of one answer, each picture asked about once."""
+    """Return the median time of one answer, each image asked about once."""
     requests = [request_bytes(address.path, body, host=f"{address.host}:{address.port}") for body in bodies]
     ends_s = [perf_counter(), *(reply.at_s for reply in run(ask_each(address, requests)))]
     return median(end - begin for begin, end in pairwise(ends_s))
@@ -116,13 +116,13 @@ def _said(probe: Probe) -> str:
 
 
 def _scenario(
-    peak: Peak, probes: tuple[Probe, ...], search: Search, model: str, pictures: int, seconds: float
+    peak: Peak, probes: tuple[Probe, ...], search: Search, model: str, images: int, seconds: float
 ) -> Scenario:
     best = next((one for one in reversed(probes) if one.per_s == peak.per_s and one.verdict == "held"), None)
     return Scenario(
         scenario=SERVER,
         model=model,
-        pictures=pictures,
+        images=images,
         n=sum(one.n for one in probes),
         seconds=seconds,
         latency_p50_ms=best.latency_p50_ms if best else None,

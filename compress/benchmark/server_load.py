@@ -175,7 +175,7 @@ async def _answered(pool: Pool, request: bytes, address: Address) -> Reply:
         raise StageError(f"{address}: gave no answer: {why}", hint="is the server running?") from error
     if reply.status != OK:
         body = reply.body[:200].decode(errors="replace")
-        raise StageError(f"{address}: answered {reply.status} to a picture: {body}")
+        raise StageError(f"{address}: answered {reply.status} to an image: {body}")
     return reply
 
 

@@ -1,4 +1,4 @@
-"""Single-stream: one query after the other, from a picture's bytes to its answer. MLPerf's figure is the p90."""
+"""Single-stream: one query after the other, from an image's bytes to its answer. MLPerf's figure is the p90."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MIN_QUERIES = 20
 
 
 def answer(predictor: Predictor, bodies: Sequence[bytes]) -> list[int]:
-    """Return the class index answered to each picture of one batch: decoding, preprocessing, inference.
+    """Return the class index answered to each image of one batch: decoding, preprocessing, inference.
 
     Raises:
-        BadImageError: one of them is no usable picture.
+        BadImageError: one of them is no usable image.
     """
     pixels_NHWC = np.stack([read_pixels(body, predictor.spec.preprocess) for body in bodies])
     answers: list[int] = predictor.predict_pixels(pixels_NHWC).argmax(axis=1).tolist()
@@ -37,7 +37,7 @@ def measure_single_stream(
     reporter: Reporter,
     clock: Callable[[], float] = perf_counter,
 ) -> Scenario:
-    """Return the latencies of queries of one picture each, asked by turns until `seconds` passed.
+    """Return the latencies of queries of one image each, asked by turns until `seconds` passed.
 
     Args:
         predictor: the model, with the threads that one query may use.
@@ -63,7 +63,7 @@ def measure_single_stream(
     return Scenario(
         scenario=SINGLE_STREAM,
         model=str(predictor.path),
-        pictures=len(bodies),
+        images=len(bodies),
         n=len(times_ms),
         seconds=last - begun,
         threads=predictor.threads,

@@ -23,7 +23,7 @@ FILE_NAME = "bench.json"
 
 
 def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
-    """Measure every input on the same pictures and write one row for each, in the order of the inputs."""
+    """Measure every input on the same images and write one row for each, in the order of the inputs."""
     keep_freed_memory()  # as the training stages of the same run did, so that latency does not depend on them
     artifacts = {role.removeprefix(ROLE_PREFIX): artifact for role, artifact in inputs.items()}
     baseline = _baseline(config, artifacts)
@@ -43,7 +43,7 @@ def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageO
     found = measure(candidates, baseline, split, dataset.labels, Setting(config.batch, timing), ctx.reporter)
     bench = with_profiles(found.bench, candidates, ctx.reporter) if config.profile else found.bench
     bench = with_sweeps(bench, candidates, _sweep(config), timing, ctx.reporter)
-    assert found.answers is not None  # there are pictures
+    assert found.answers is not None  # there are images
     write_json(ctx.stage_dir / ANSWERS_NAME, found.answers.model_dump(mode="json"))
     write_json(ctx.stage_dir / FILE_NAME, bench.model_dump(mode="json"))
     metrics: Metrics = {"models": len(candidates), "n_images": len(split.paths), "baseline": baseline}
@@ -68,11 +68,11 @@ def _sweep(config: BenchmarkConfig) -> Sweep:
 
 def _dataset(config: BenchmarkConfig, ctx: RunContext) -> Dataset:
     if ctx.data is None:
-        raise StageError("benchmark needs photographs", hint="add a `data:` block to the recipe or pass --data DIR")
+        raise StageError("benchmark needs images", hint="add a `data:` block to the recipe or pass --data DIR")
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
     if not dataset.splits[config.split].paths:
         name = config.split
-        raise StageError(f"the data has no {name} pictures", hint=f"add a {name} folder, or raise `data.split.{name}`")
+        raise StageError(f"the data has no {name} images", hint=f"add a {name} folder, or raise `data.split.{name}`")
     return dataset
 
 

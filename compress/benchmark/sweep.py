@@ -1,4 +1,4 @@
-"""Other settings of the same files: threads, pictures in one call, and callers that call at once."""
+"""Other settings of the same files: threads, images in one call, and callers that call at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Sweep:
 
     Attributes:
         threads: threads that one call may use.
-        batches: pictures in one call.
+        batches: images in one call.
         callers: threads of this process that call at once.
     """
 

@@ -37,12 +37,12 @@ _OPTIONS = {
     },
     "a run": {"run", "data", "sets", "device", "runs_dir", "baseline", "threads", "repeats", "budget_s"},
 }
-_MOST = 256  # threads, pictures in a call, callers
+_MOST = 256  # threads, images in a call, callers
 _HINTS = {
     "--compare": "imgc benchmark --compare OLD NEW --fail-on latency_p50_ms:+5%",
     "--scenario": "imgc benchmark MODEL --scenario all",
     "a bundle": "imgc benchmark BUNDLE --out bench.json",
-    "files": "imgc benchmark FILE... --data PHOTOS --out bench.json",
+    "files": "imgc benchmark FILE... --data IMAGES --out bench.json",
     "a run": "imgc benchmark --run NAME; other options are set by: --set KEY=VALUE",
 }
 
@@ -69,7 +69,7 @@ def benchmark(
         str | None, typer.Option(metavar="N[,N...]", help="Threads of a call; of files several: the rest are a sweep.")
     ] = None,
     batch: Annotated[
-        str, typer.Option(metavar="N[,N...]", help="For files: pictures in a call; several: the rest are a sweep.")
+        str, typer.Option(metavar="N[,N...]", help="For files: images in a call; several: the rest are a sweep.")
     ] = "1",
     callers: Annotated[
         str | None, typer.Option(metavar="N[,N...]", help="For files: threads that call at once, their throughput.")

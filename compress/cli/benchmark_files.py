@@ -28,13 +28,13 @@ class FilesOptions:
 
     Attributes:
         models: files and names of architectures.
-        data: labelled pictures; without them nothing is said of accuracy.
+        data: labelled images; without them nothing is said of accuracy.
         baseline: one of `models`, as given; default the first that can be asked.
         threads: of a call; the first for the rows, all of them for a sweep where there are several.
-        batches: pictures in a call, likewise.
+        batches: images in a call, likewise.
         callers: threads that call at once.
         timing: how the calls are timed.
-        preprocess: for the files that do not say how their pictures are prepared.
+        preprocess: for the files that do not say how their images are prepared.
         out: file to write, None for none.
     """
 
@@ -55,7 +55,7 @@ def benchmark_files(options: FilesOptions, reporter: Reporter, *, as_json: bool)
 
     Raises:
         UsageError: the baseline is not one of the models.
-        DataError: the pictures cannot be used.
+        DataError: the images cannot be used.
         StageError: none, or not all of the models could be measured.
     """
     from compress.benchmark.bench_file import ANSWERS_NAME
@@ -118,7 +118,7 @@ def _askable(opened: Opened) -> list[Candidate]:
     found = [one for one in opened.candidates if one.unasked is None]
     if not found:
         reasons = "".join(f"\n  {one.unasked}" for one in opened.candidates)
-        raise StageError(f"none of the models can be shown the pictures:{reasons}", hint="leave --data out")
+        raise StageError(f"none of the models can be shown the images:{reasons}", hint="leave --data out")
     return found
 
 
@@ -159,7 +159,7 @@ def _print(bench: Bench, out: Path | None) -> None:
         typer.echo(setting)
     typer.echo(host_text(bench.host))
     if cells := sweep_cells(bench.rows):
-        print_table("threads and pictures in a call", SWEEP_COLUMNS, cells)
+        print_table("threads and images in a call", SWEEP_COLUMNS, cells)
     if cells := callers_cells(bench.rows):
         print_table("callers at once", CALLERS_COLUMNS, cells)
     for row in bench.rows:

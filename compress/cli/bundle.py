@@ -18,11 +18,11 @@ def bundle(
     ctx: typer.Context,
     run: Annotated[str | None, typer.Argument(help="Name of the run. Default: the latest.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: ./RUN-bundle.")] = None,
-    pictures: Annotated[int, typer.Option(min=1, max=10_000, help="Test pictures to take along.")] = 50,
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Test images to take along.")] = 50,
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Pack a run's ONNX and TFLite files with some test pictures, to measure them on another machine without torch."""
+    """Pack a run's ONNX and TFLite files with some test images, to measure them on another machine without torch."""
     from compress.cli.output import print_json, size_text
     from compress.cli.run_files import shown
     from compress.pipeline.current import current_run
@@ -30,20 +30,20 @@ def bundle(
 
     run_dir = current_run(runs_dir, run)
     folder = out or Path(f"{run_dir.name}-bundle")
-    manifest = write_bundle(run_dir, folder, pictures, reporter_of(ctx))
+    manifest = write_bundle(run_dir, folder, images, reporter_of(ctx))
     if as_json:
         print_json({"out": str(folder), **manifest.model_dump(mode="json")})
         return
     names = ", ".join(model.name for model in manifest.models)
     size = size_text(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
-    typer.echo(f"wrote {shown(folder)}: {names} and {len(manifest.pictures)} pictures, {size}")
+    typer.echo(f"wrote {shown(folder)}: {names} and {len(manifest.images)} images, {size}")
     typer.echo(f"copy it to the other machine; {shown(folder / 'README.md')} says what to do there")
 
 
 def benchmark_bundle(
     folder: Path, out: Path, *, threads: int, batch: int, timing: Timing, reporter: Reporter, as_json: bool
 ) -> None:
-    """Measure a bundle's models on its pictures, write `out` and answers.json beside it, and show the table.
+    """Measure a bundle's models on its images, write `out` and answers.json beside it, and show the table.
 
     Raises:
         UsageError: the folder is no bundle, or not as it was packed.

@@ -66,5 +66,5 @@ def require_limits(found: Comparison) -> None:
     if not found.judged:
         raise GateError(
             "no limit could be held against anything: nothing in the two files is comparable",
-            hint="measure both on one machine, with the same threads, batch and pictures",
+            hint="measure both on one machine, with the same threads, batch and images",
         )

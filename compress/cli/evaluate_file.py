@@ -1,4 +1,4 @@
-"""What `imgc evaluate` measures: one model file on labelled pictures, and beside another file."""
+"""What `imgc evaluate` measures: one model file on labelled images, and beside another file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from compress.runtime.predictor import Predictor, open_predictor
 
 @dataclass(frozen=True)
 class Compared:
-    """Answers of a model, and of the baseline on the same pictures where there is one."""
+    """Answers of a model, and of the baseline on the same images where there is one."""
 
     model: Predictor
     found: Evaluation
@@ -37,10 +37,10 @@ def evaluate_file(
     preprocess: Preprocess | None,
     reporter: Reporter,
 ) -> Compared:
-    """Return the accuracy of a file, and of a baseline on the same pictures.
+    """Return the accuracy of a file, and of a baseline on the same images.
 
     Raises:
-        DataError: the pictures cannot be used, or have labels the model does not know.
+        DataError: the images cannot be used, or have labels the model does not know.
         ModelFileError: a file cannot be opened.
         UsageError: the two files have another number of classes.
     """
@@ -87,7 +87,7 @@ def texts(found: Compared) -> list[str]:
     data = as_json_data(found)
     low, high = data["top1_ci95_pct"]
     lines = [
-        f"{found.model.path} with {found.model.runtime}: {data['n_images']} pictures",
+        f"{found.model.path} with {found.model.runtime}: {data['n_images']} images",
         f"top-1 {data['top1_pct']:.2f} % (95 % interval {low:.2f} to {high:.2f}), top-5 {data['top5_pct']:.2f} %",
     ]
     if found.baseline is not None:

@@ -88,7 +88,7 @@ def _say_made(draft: Draft, request: StageRequest, result: RunResult, made: list
     """Print for each new stage what it read and made, and what it found out beside."""
     for stage, artifact in zip(draft.new, made, strict=True):
         reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
-        typer.echo(f"{stage.id}: read {', '.join(reads) or _pictures_text(stage.config)}")
+        typer.echo(f"{stage.id}: read {', '.join(reads) or _images_text(stage.config)}")
         typer.echo(f"{stage.id}: {artifact_line(artifact)}")
         if stage.config.kind == "quantize":
             show_sensitivity(artifact.path.parent)
@@ -118,9 +118,9 @@ def _read_text(result: RunResult, role: str, source: str | Path) -> str:
     return text if role == "from" or role.endswith(f":{source}") else f"{role} {text}"
 
 
-def _pictures_text(config: StageConfig) -> str:
+def _images_text(config: StageConfig) -> str:
     folders = [str(shown(path)) for path in config.folders().values()]
-    return f"the pictures of {', '.join(folders)}" if folders else "the photographs"
+    return f"the images of {', '.join(folders)}" if folders else "the images"
 
 
 def _as_json(draft: Draft, result: RunResult, made: list[Artifact], out: Path | None, report: Report) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`imgc init`: look at a folder of photographs and write a recipe for it that a newcomer can read."""
+"""`imgc init`: look at a folder of images and write a recipe for it that a newcomer can read."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def init(
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the folder's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
     on_bad_image: Annotated[
-        str, typer.Option("--on-bad-image", metavar="error|skip", help="Stop at a damaged picture, or leave it out.")
+        str, typer.Option("--on-bad-image", metavar="error|skip", help="Stop at a damaged image, or leave it out.")
     ] = "error",
     on_leak: Annotated[
-        str, typer.Option("--on-leak", metavar="error|drop", help="Stop at a picture in two splits, or drop it once.")
+        str, typer.Option("--on-leak", metavar="error|drop", help="Stop at an image in two splits, or drop it once.")
     ] = "error",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the recipe.")] = False,
 ) -> None:
-    """Look at your photographs and write a recipe for them."""
+    """Look at your images and write a recipe for them."""
     import yaml
 
     from compress.core.storage import write_text
@@ -84,7 +84,7 @@ def init(
 
 @dataclass(frozen=True)
 class Draft:
-    """What the recipe is made from; `data` is the block of the recipe, `n_train` the number of training pictures."""
+    """What the recipe is made from; `data` is the block of the recipe, `n_train` the number of training images."""
 
     name: str
     seed: int
@@ -126,7 +126,7 @@ seed: {seed}  # same seed, same data: same result
 data: {{{data}}}
 
 stages:  # run from top to bottom; each reads the newest model above it
-  # 1. Fine-tune a network on the {n_train} training pictures.
+  # 1. Fine-tune a network on the {n_train} training images.
   #    weights: imagenet (downloaded), none (from scratch), or a .safetensors / .pth file.
   #    input_px: side of the square that the network sees; smaller is faster, larger shows more detail.
   - kind: train
@@ -157,7 +157,7 @@ stages:  # run from top to bottom; each reads the newest model above it
   - kind: export
     format: all
 
-  # 6. Accuracy, size and speed of every model above, on the test pictures.
+  # 6. Accuracy, size and speed of every model above, on the test images.
   - kind: benchmark
     baseline: train
 

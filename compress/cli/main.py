@@ -33,7 +33,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 app = typer.Typer(
     name="imgc",
     cls=ImgcGroup,
-    help="From photographs to a small, fast, trustworthy image classifier.",
+    help="From images to a small, fast, trustworthy image classifier.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -57,9 +57,9 @@ def root(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")] = False,
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
-    """From photographs to a small, fast, trustworthy image classifier.
+    """From images to a small, fast, trustworthy image classifier.
 
-    Start with: imgc init PHOTOS, then imgc run imgc.yaml (or verb by verb: imgc train, imgc prune, ...).
+    Start with: imgc init IMAGES, then imgc run imgc.yaml (or verb by verb: imgc train, imgc prune, ...).
     """
     hold_standard_streams()
     ctx.obj = Settings(quiet=quiet, debug=debug)

@@ -39,7 +39,7 @@ def evaluate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the accuracy of a model file on labelled pictures; a label is a class name or a class index."""
+    """Measure the accuracy of a model file on labelled images; a label is a class name or a class index."""
     from compress.cli.evaluate_file import as_json_data, evaluate_file, texts
     from compress.cli.output import print_json
     from compress.cli.run_files import given_model
@@ -63,7 +63,7 @@ def evaluate(
 def predict(
     ctx: typer.Context,
     images: Annotated[
-        list[Path] | None, typer.Argument(metavar="[IMAGE...|DIR]", help="Pictures to classify, or one folder.")
+        list[Path] | None, typer.Argument(metavar="[IMAGE...|DIR]", help="Images to classify, or one folder.")
     ] = None,
     camera: Annotated[
         str | None,
@@ -71,10 +71,10 @@ def predict(
     ] = None,
     video: Annotated[Path | None, typer.Option("--video", metavar="FILE", help="Classify every frame.")] = None,
     folder: Annotated[
-        Path | None, typer.Option("--dir", metavar="DIR", help="Classify every picture in a folder and below it.")
+        Path | None, typer.Option("--dir", metavar="DIR", help="Classify every image in a folder and below it.")
     ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="Model file. Default: the run's newest.")] = None,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Answers for each picture.")] = 5,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Answers for each image.")] = 5,
     run: Run = None,
     runs_dir: RunsDir = RUNS,
     threads: Threads = 1,
@@ -82,7 +82,7 @@ def predict(
     preprocess: PreprocessText = None,
     as_json: AsJson = False,
 ) -> None:
-    """Classify pictures, one by one; or a stream: a folder, a video, a camera.
+    """Classify images, one by one; or a stream: a folder, a video, a camera.
 
     Of a stream the next frame is decoded while this one is inferred. With --json each frame is a line of JSON, and the
     last line holds the summary.
@@ -100,10 +100,10 @@ def predict(
         view = make_view(reporter_of(ctx), as_json=as_json, quiet=settings_of(ctx).quiet)
         predict_stream(source, predictor, view, top_k)
     else:
-        _predict_pictures(images or [], predictor, top_k, as_json)
+        _predict_images(images or [], predictor, top_k, as_json)
 
 
-def _predict_pictures(images: list[Path], predictor: Predictor, top_k: int, as_json: bool) -> None:
+def _predict_images(images: list[Path], predictor: Predictor, top_k: int, as_json: bool) -> None:
     from compress.cli.output import print_json
     from compress.data.transforms import preprocess_files
     from compress.serve.logic import predictions

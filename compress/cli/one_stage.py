@@ -38,7 +38,7 @@ class StageRequest:
         source: stage id or file to read; None means the newest that fits.
         sets: further `key=value` options.
         run: run to add to; None means the latest.
-        data: photographs for a run that has none yet.
+        data: images for a run that has none yet.
         runs_dir: folder of all runs.
         device: where torch computes.
         deterministic: whether torch refuses what may give other bits each time.
@@ -78,14 +78,14 @@ def draft_run(request: StageRequest, name: str | None, seed: int | None) -> Draf
     """Return a recipe that starts a run with one stage.
 
     Raises:
-        UsageError: nobody says which photographs; or an option that cannot be.
+        UsageError: nobody says which images; or an option that cannot be.
     """
     local = local_recipe()
     tree: Tree = {"imgc": 1, "name": "", "seed": 0, **{key: local[key] for key in ("name", "seed") if key in local}}
     tree["data"] = _data_of(request) or local.get("data")
     if tree["data"] is None:
         raise UsageError(
-            f"no photographs: there is no --data and no {LOCAL_RECIPE} here", hint="imgc init PHOTOS, or --data PHOTOS"
+            f"no images: there is no --data and no {LOCAL_RECIPE} here", hint="imgc init IMAGES, or --data IMAGES"
         )
     if request.data:
         tree["name"] = slug(request.data.resolve().stem)
@@ -144,9 +144,7 @@ def draft_stage(request: StageRequest) -> Draft:
     run_dir = current_run(request.runs_dir, request.run)
     tree, sealed = _sealed_recipe(run_dir)
     if request.data and tree.get("data"):
-        raise UsageError(
-            f"--data: run '{run_dir.name}' has its own photographs", hint="start another: imgc train --data"
-        )
+        raise UsageError(f"--data: run '{run_dir.name}' has its own images", hint="start another: imgc train --data")
     tree["data"] = tree.get("data") or _data_of(request)
     return _drafted({**tree, "name": run_dir.name}, sealed, request, local, run_dir.parent)
 
@@ -162,7 +160,7 @@ def _arch_of(request: StageRequest, local: Tree) -> str | None:
 def _draft_from_arch(request: StageRequest, local: Tree, arch: str) -> Draft:
     """Return a recipe that starts a run with a stage that reads no model; `--run` names it.
 
-    The photographs of ./imgc.yaml are for its own classes: with --arch and --calibration they are not asked for.
+    The images of ./imgc.yaml are for its own classes: with --arch and --calibration they are not asked for.
     """
     asked = request.knobs.get("arch") and request.knobs.get("calibration")
     data = _data_of(request) or (None if asked else local.get("data"))
@@ -187,7 +185,7 @@ def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree,
         if request.knobs.get("arch") is None:  # what ./imgc.yaml says of another beginning
             stage = {key: value for key, value in stage.items() if key not in _BEGINNING}
         stage["from"] = request.source
-    # a run that begins may say more of its photographs; later they are what its stages were made from
+    # a run that begins may say more of its images; later they are what its stages were made from
     sets = [
         text if text.startswith("data.") and not sealed else f"stages.{len(sealed)}.{text}" for text in request.sets
     ]

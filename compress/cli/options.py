@@ -20,9 +20,9 @@ From = Annotated[
     typer.Option("--from", metavar="STAGE|FILE", help="Input model: a stage of the run, or a file. Default: newest."),
 ]
 Data = Annotated[
-    Path | None, typer.Option("--data", help="Class folders, or a CSV manifest; for a run that has no photographs yet.")
+    Path | None, typer.Option("--data", help="Class folders, or a CSV manifest; for a run that has no images yet.")
 ]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the training pictures.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the training images.")]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -59,7 +59,7 @@ PreprocessText = Annotated[
     typer.Option(
         "--preprocess",
         metavar="JSON",
-        help='For a file of another tool: how pictures are prepared, e.g. \'{"resize_px": 256, "crop_px": 224}\'.',
+        help='For a file of another tool: how images are prepared, e.g. \'{"resize_px": 256, "crop_px": 224}\'.',
     ),
 ]
 

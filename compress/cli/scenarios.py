@@ -63,7 +63,7 @@ def run_scenarios(ctx: typer.Context, options: ScenarioOptions, *, as_json: bool
 
     Raises:
         UsageError: not one model file, one that cannot be served, or no such address.
-        DataError: the pictures cannot be used.
+        DataError: the images cannot be used.
         StageError: the server does not start, or does not answer.
     """
     from compress.benchmark.http_client import parse_address
@@ -78,7 +78,7 @@ def run_scenarios(ctx: typer.Context, options: ScenarioOptions, *, as_json: bool
     address = parse_address(options.url) if options.url else None
     kinds = KINDS if options.name == ALL else (options.name,)
     check(kinds, model, address)
-    asked = Asked(kinds, _pictures(options.data, reporter), options.seconds, options.p99_ms, options.threads)
+    asked = Asked(kinds, _images(options.data, reporter), options.seconds, options.p99_ms, options.threads)
     machine = host()  # before our own work loads it
     found = measure_scenarios(model, address, asked, reporter)
     bench = Bench(host=machine, baseline=found[0].model, rows=(), scenarios=found).model_dump(mode="json")
@@ -99,13 +99,13 @@ def _one_model(models: list[str]) -> Path | None:
     return given_model(Path(models[0])) if models else None
 
 
-def _pictures(data: Path | None, reporter: Reporter) -> list[bytes]:
-    from compress.benchmark.pictures import generated, photographs
+def _images(data: Path | None, reporter: Reporter) -> list[bytes]:
+    from compress.benchmark.images import generated, images
 
     if data is not None:
-        return photographs(data)
+        return images(data)
     bodies = generated()
-    reporter.warn(f"no --data: asking about {len(bodies)} generated pictures of 500 x 400 pixels")
+    reporter.warn(f"no --data: asking about {len(bodies)} generated images of 500 x 400 pixels")
     return bodies
 
 
@@ -113,7 +113,7 @@ def _print(found: tuple[Scenario, ...], reporter: Reporter) -> None:
     from compress.cli.output import print_table
 
     columns = ("scenario", "cache", "figure", "p50 ms", "p90 ms", "p99 ms", "threads", "batch", "n")
-    print_table(f"{found[0].model}, {found[0].pictures} pictures", columns, map(_row, found), left=3)
+    print_table(f"{found[0].model}, {found[0].images} images", columns, map(_row, found), left=3)
     typer.echo("In the manner of MLPerf (Reddi et al. 2020), not a submission.")
     for one in found:
         for text in one.warnings:

@@ -23,11 +23,11 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address; 0.0.0.0 lets other machines in. [127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [8000]")] = None,
     workers: Annotated[int | None, typer.Option(help="Server processes. [1]")] = None,
-    threads: Annotated[int | None, typer.Option(help="Pictures at once in a process. [cores / workers]")] = None,
+    threads: Annotated[int | None, typer.Option(help="Images at once in a process. [cores / workers]")] = None,
     timeout_ms: Annotated[int | None, typer.Option(help="Longest time to a reply. [1000]")] = None,
     max_queue: Annotated[int | None, typer.Option(help="Requests that may wait; more are told 503. [64]")] = None,
-    max_body_mib: Annotated[int | None, typer.Option(help="Largest picture file, in MiB. [10]")] = None,
-    max_batch: Annotated[int | None, typer.Option(help="Waiting pictures in one call, where it gains. [1]")] = None,
+    max_body_mib: Annotated[int | None, typer.Option(help="Largest image file, in MiB. [10]")] = None,
+    max_batch: Annotated[int | None, typer.Option(help="Waiting images in one call, where it gains. [1]")] = None,
     cache_mib: Annotated[int | None, typer.Option(help="Memory for known answers; 0: none. [16]")] = None,
     degrade: Annotated[Path | None, typer.Option(help="A faster model of the same classes, used under load.")] = None,
     memory_limit_mib: Annotated[int | None, typer.Option(help="Memory of a process. [the container's]")] = None,
@@ -42,7 +42,7 @@ def serve(
 ) -> None:
     """Serve models over HTTP.
 
-    POST a picture to /v1/classify, drop one on the page at /, or speak the Open Inference Protocol at /v2. Settings
+    POST an image to /v1/classify, drop one on the page at /, or speak the Open Inference Protocol at /v2. Settings
     come from --config, then IMGC_SERVE_* (the API key only so: IMGC_SERVE_API_KEY), then these options.
     """
     from compress.serve.config import MIB

@@ -46,7 +46,7 @@ def prune(
         int | None, typer.Option(help="Cut in so many steps; needs a recovery (--epochs) after each.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", help="Recovery after each cut: passes over the training pictures.")
+        int | None, typer.Option("--epochs", help="Recovery after each cut: passes over the training images.")
     ] = None,
     protect: Annotated[
         list[str] | None,

@@ -50,7 +50,7 @@ def train(
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Start a run: fine-tune a network on photographs.
+    """Start a run: fine-tune a network on images.
 
     They are named by ./imgc.yaml (see imgc init), or by --data.
     """
@@ -72,7 +72,7 @@ def quantize(
     input_px: Annotated[int | None, typer.Option("--input-px", help="Side of the square input of --arch.")] = None,
     calibration: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER|CSV", help="Pictures that set the ranges, no labels needed. Default: --data's."),
+        typer.Option(metavar="FOLDER|CSV", help="Images that set the ranges, no labels needed. Default: --data's."),
     ] = None,
     calibration_count: Annotated[int | None, typer.Option(help="How many of them.")] = None,
     target: Target = None,

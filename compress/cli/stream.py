@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from compress.runtime.stream import Answer, Meter, Summary
 
 _REDRAW_S = 0.1
-_SOURCES = "give pictures, one folder, --dir DIR, --video FILE or --camera INDEX"
+_SOURCES = "give images, one folder, --dir DIR, --video FILE or --camera INDEX"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Source:
 
 
 def stream_source(images: list[Path], camera: str | None, video: Path | None, folder: Path | None) -> Source | None:
-    """Return the stream that the command line asks for, None where it names pictures.
+    """Return the stream that the command line asks for, None where it names images.
 
     Raises:
         UsageError: nothing to classify, or more than one source.
@@ -60,7 +60,7 @@ def stream_source(images: list[Path], camera: str | None, video: Path | None, fo
     if inside is None:
         return None
     if len(images) > 1:
-        raise UsageError(f"{inside}: a folder among pictures", hint=_SOURCES)
+        raise UsageError(f"{inside}: a folder among images", hint=_SOURCES)
     return Source(lambda preprocess: folder_frames(inside, draft_px(preprocess)))
 
 
@@ -68,7 +68,7 @@ def predict_stream(source: Source, predictor: Predictor, view: View, top_k: int)
     """Classify until the source ends, or Ctrl-C; show every answer, and the summary once there was one.
 
     Raises:
-        DataError: the source cannot be opened, is lost, or had pictures that were skipped.
+        DataError: the source cannot be opened, is lost, or had images that were skipped.
     """
     import numpy as np
 
@@ -88,7 +88,7 @@ def predict_stream(source: Source, predictor: Predictor, view: View, top_k: int)
                 view.end(meter.summary(buffer.dropped))
     if meter.skipped and not interrupted:
         total = meter.frames + meter.skipped
-        raise DataError(f"{meter.skipped} of {total} pictures were skipped", hint="replace or remove them")
+        raise DataError(f"{meter.skipped} of {total} images were skipped", hint="replace or remove them")
 
 
 def _rows(answer: Answer, labels: tuple[str, ...], top_k: int) -> list[dict[str, Any]]:

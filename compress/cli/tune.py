@@ -40,7 +40,7 @@ def tune(
         str | None, typer.Option(metavar="SIZE", help="Of the file: 1MB (a million bytes), 900KB, 1MiB.")
     ] = None,
     max_latency_ms: Annotated[
-        float | None, typer.Option(min=0.01, help="Of one picture on one thread, median, measured here.")
+        float | None, typer.Option(min=0.01, help="Of one image on one thread, median, measured here.")
     ] = None,
     max_drop_pp: Annotated[
         float | None, typer.Option(min=0.0, max=100.0, help="Of top-1 against the same network in float, unpruned.")
@@ -72,14 +72,14 @@ def tune(
         typer.Option(metavar="URL", help="SQL database of the study, to share it. Default: SQLite in runs/."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Of fine-tuning. Default: by the number of pictures.")
+        int | None, typer.Option(min=1, max=1000, help="Of fine-tuning. Default: by the number of images.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same suggestions.")] = 0,
     device: Annotated[str, typer.Option("--train-on", help="Where torch computes: cpu or cuda.")] = "cpu",
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Search architecture, picture size, pruning and int8 for the best model within your limits."""
+    """Search architecture, image size, pruning and int8 for the best model within your limits."""
     from compress.cli.output import print_json
     from compress.cli.tune_session import Session, search
     from compress.errors import GateError
@@ -170,7 +170,7 @@ def _print(report: TuneReport, folder: Path) -> None:
     from compress.report.table import host_text
 
     unit = "estimated" if report.estimated else "measured here"
-    print_table(f"tune {report.name}: validation pictures; ms {unit}", _COLUMNS, _rows(report), left=_TEXT_COLUMNS)
+    print_table(f"tune {report.name}: validation images; ms {unit}", _COLUMNS, _rows(report), left=_TEXT_COLUMNS)
     typer.echo(
         f"{len(report.given_up)} settings given up; {report.spent_s:.0f} s of search; front: none beats it in all"
     )
@@ -181,14 +181,12 @@ def _print(report: TuneReport, folder: Path) -> None:
     if (test := report.test) is not None:
         low, high = test.top1_ci95_pct
         typer.echo(
-            f"on the test pictures (n = {test.n_images}, asked once): top-1 {test.top1_pct:.2f} %"
+            f"on the test images (n = {test.n_images}, asked once): top-1 {test.top1_pct:.2f} %"
             f" ({low:.1f}-{high:.1f}), its float network {test.float_top1_pct:.2f} %, drop {test.drop_pp:.2f} pp"
         )
         limit = report.goal.max_drop_pp
         if limit is not None and test.drop_pp > limit:
-            typer.echo(
-                f"on the test pictures it drops by more than the {limit:.10g} pp that hold on the validation ones"
-            )
+            typer.echo(f"on the test images it drops by more than the {limit:.10g} pp that hold on the validation ones")
     if report.file is not None:
         typer.echo(f"model: {shown(Path(report.file))}")
     typer.echo(f"recipe: {shown(folder / 'recipe.yaml')}")

@@ -59,7 +59,7 @@ def search(session: Session, reporter: Reporter) -> tuple[TuneReport, Path]:
 
     Raises:
         UsageError: options that contradict each other, or another process searches under this name.
-        DataError: the photographs cannot be used.
+        DataError: the images cannot be used.
         ImgcError: the test of the chosen model failed.
     """
     weights = _weights(session.archs, session.weights)

@@ -1,4 +1,4 @@
-"""`DataConfig`: the recipe's `data:` block, where the photographs are and how strict to be about them."""
+"""`DataConfig`: the recipe's `data:` block, where the images are and how strict to be about them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TORCHVISION_SETS = ("cifar10", "fashion_mnist", "flowers102", "oxford_iiit_pet",
 
 
 class SplitFractions(BaseModel):
-    """Share of the pictures kept for validation and test where the data has no such folders."""
+    """Share of the images kept for validation and test where the data has no such folders."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,11 +52,11 @@ class TorchvisionData(_DataBase):
 
 
 class DefectsData(_DataBase):
-    """The bundled generator of surface-inspection pictures; needs no network."""
+    """The bundled generator of surface-inspection images; needs no network."""
 
     kind: Literal["defects"]
     size_px: Annotated[int, Field(ge=64, le=256)] = 96
-    train: Annotated[int, Field(ge=7, le=100_000)] = 2800  # pictures in the split, over all classes
+    train: Annotated[int, Field(ge=7, le=100_000)] = 2800  # images in the split, over all classes
     val: Annotated[int, Field(ge=7, le=100_000)] = 350
     test: Annotated[int, Field(ge=7, le=100_000)] = 700
     seed: int = 0

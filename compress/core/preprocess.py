@@ -1,4 +1,4 @@
-"""`Preprocess`: how a photograph becomes the tensor a model was trained on, as data.
+"""`Preprocess`: how an image becomes the tensor a model was trained on, as data.
 
 It travels inside every artifact. The arithmetic is in `compress.data.transforms`, once.
 """

@@ -10,7 +10,7 @@ from compress.core.formats import Precision
 from compress.core.preprocess import Preprocess
 
 SPEC_KEY = "imgc.spec"  # the key under which every file format carries the spec's JSON
-CALIBRATION_KEY = "imgc.calibration"  # beside it, in int8 files: the pictures that the ranges were found on
+CALIBRATION_KEY = "imgc.calibration"  # beside it, in int8 files: the images that the ranges were found on
 
 
 class LayerShape(BaseModel):

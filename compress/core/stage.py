@@ -26,7 +26,7 @@ class StageConfig(BaseModel):
         produces: format of the artifact.
         entry_point: "module:function" of `run(config, inputs, ctx) -> StageOutput`, imported only to run it.
         version: raised when the stage would make another result from the same config.
-        uses_data: whether the photographs are read (their fingerprint is then part of the stage key).
+        uses_data: whether the images are read (their fingerprint is then part of the stage key).
         needs_data: whether it cannot do without them, whatever its options (see `must_have_data`).
         backends: distributions whose versions are part of the stage key.
         unkeyed: options that change nothing of what the stage makes, and are not part of its key.
@@ -74,7 +74,7 @@ class StageConfig(BaseModel):
         return {}
 
     def folders(self) -> dict[str, Path]:
-        """Return option name -> pictures that this stage reads besides the photographs: a folder, or a CSV manifest.
+        """Return option name -> images that this stage reads besides the images: a folder, or a CSV manifest.
 
         They enter the key by what they hold, not by where they lie.
         """
@@ -82,7 +82,7 @@ class StageConfig(BaseModel):
 
     @property
     def must_have_data(self) -> bool:
-        """Return whether this stage, with these options, cannot do without the recipe's photographs."""
+        """Return whether this stage, with these options, cannot do without the recipe's images."""
         return self.uses_data and self.needs_data
 
 

@@ -1,4 +1,4 @@
-"""Calibration sets: a few class-balanced pictures whose activations decide the ranges of an int8 model."""
+"""Calibration sets: a few class-balanced images whose activations decide the ranges of an int8 model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_HELD_OUT = 256
 
 
 def calibration_split(split: Split, count: int, seed: int, n_classes: int) -> Split:
-    """Return `count` pictures (all, if there are fewer), the classes in turn, so balanced as far as they last.
+    """Return `count` images (all, if there are fewer), the classes in turn, so balanced as far as they last.
 
     Args:
         split: where to draw from.
@@ -27,9 +27,9 @@ def calibration_split(split: Split, count: int, seed: int, n_classes: int) -> Sp
 
 
 def held_out_split(split: Split, count: int, seed: int, n_classes: int) -> tuple[Split, Split | None]:
-    """Return pictures to calibrate on, as `calibration_split`, and others to judge with: every fifth of each class.
+    """Return images to calibrate on, as `calibration_split`, and others to judge with: every fifth of each class.
 
-    Which fifth depends on the class, so that classes of one picture give some too. At most `MAX_HELD_OUT` are held
+    Which fifth depends on the class, so that classes of one image give some too. At most `MAX_HELD_OUT` are held
     out; None where that leaves none.
     """
     kept: list[int] = []
@@ -41,7 +41,7 @@ def held_out_split(split: Split, count: int, seed: int, n_classes: int) -> tuple
 
 
 def _turns(split: Split, seed: int, n_classes: int) -> list[tuple[int, int, int]]:
-    """Return (turn, class, index of the picture): the classes in turn, each in an order drawn from the seed."""
+    """Return (turn, class, index of the image): the classes in turn, each in an order drawn from the seed."""
     rng = np.random.default_rng((seed, 0xCA11B))
     labels_N = np.array(split.labels_N)
     queues = [rng.permutation(np.flatnonzero(labels_N == label)) for label in range(n_classes)]
@@ -60,10 +60,10 @@ def _chosen(split: Split, indices: Sequence[int]) -> Split:
 
 
 def manifest(split: Split, groups: Sequence[str] | None = None) -> list[dict[str, str | int]]:
-    """Return one row per picture: `file` relative to the pictures' common folder, `sha256`, `label`.
+    """Return one row per image: `file` relative to the images' common folder, `sha256`, `label`.
 
     Args:
-        split: the pictures.
+        split: the images.
         groups: names that the split's labels stand for; without, the label is a class index.
     """
     if not split.paths:

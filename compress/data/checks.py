@@ -17,20 +17,20 @@ Answer = Literal["error", "skip"]
 
 
 def check_structure(listing: Listing, reporter: Reporter) -> None:
-    """Refuse classes without pictures, a single class, and classes that only val or test know; warn of lesser things.
+    """Refuse classes without images, a single class, and classes that only val or test know; warn of lesser things.
 
     Raises:
         DataError: listing the classes.
     """
     if empty := listing.empty_classes.get("train"):
         raise DataError(
-            f"{listing.root}: {len(empty)} class folders hold no picture:{shown(empty)}",
-            hint="add pictures, or remove the folders",
+            f"{listing.root}: {len(empty)} class folders hold no image:{shown(empty)}",
+            hint="add images, or remove the folders",
         )
     check_labels(listing.root, dict(listing.splits), reporter)
     if listing.ignored:
         kinds = sorted({path.suffix or path.name for path in listing.ignored})[:10]
-        what = f"{len(listing.ignored)} files or folders that are no pictures of a class ({', '.join(kinds)})"
+        what = f"{len(listing.ignored)} files or folders that are no images of a class ({', '.join(kinds)})"
         reporter.warn(f"{listing.root}: ignored {what}")
 
 
@@ -39,8 +39,8 @@ def check_labels(root: Path, splits: Splits, reporter: Reporter) -> None:
     known = labels_of(splits["train"])
     if len(known) < 2:
         raise DataError(
-            f"{root}: only one class in the training pictures ({', '.join(known) or 'none'}); a classifier needs two",
-            hint="add a folder with pictures of something else",
+            f"{root}: only one class in the training images ({', '.join(known) or 'none'}); a classifier needs two",
+            hint="add a folder with images of something else",
         )
     for name in ("val", "test"):
         if not splits.get(name):
@@ -52,22 +52,22 @@ def check_labels(root: Path, splits: Splits, reporter: Reporter) -> None:
                 hint=f"the classes of train are {', '.join(known[:20])}",
             )
         if absent := sorted(set(known) - set(labels)):
-            reporter.warn(f"{root}: {name} has no picture of {len(absent)} classes: {', '.join(absent[:10])}")
+            reporter.warn(f"{root}: {name} has no image of {len(absent)} classes: {', '.join(absent[:10])}")
 
 
 def drop_bad(
     listing: Listing, on_bad: Answer, reporter: Reporter
 ) -> tuple[Splits, dict[Path, Exam], tuple[tuple[Path, str], ...]]:
-    """Return the splits without bad pictures, what was found per file, and the bad files with their reasons.
+    """Return the splits without bad images, what was found per file, and the bad files with their reasons.
 
     Raises:
-        DataError: there are bad pictures and `on_bad` is "error".
+        DataError: there are bad images and `on_bad` is "error".
     """
     paths = [entry.path for name in SPLITS for entry in listing.splits.get(name, ())]
     exams = dict(zip(paths, examine(paths, listing.root, reporter), strict=True))
     bad = tuple((path, exam.reason) for path, exam in exams.items() if exam.reason)
     if bad:
-        text = f"{listing.root}: {len(bad)} of {len(paths)} pictures cannot be used:" + shown(
+        text = f"{listing.root}: {len(bad)} of {len(paths)} images cannot be used:" + shown(
             f"{path}: {reason}" for path, reason in bad
         )
         if on_bad == "error":
@@ -80,7 +80,7 @@ def drop_bad(
 
 def _refuse_emptied(listing: Listing, kept: Mapping[str, tuple[Entry, ...]]) -> None:
     if gone := sorted(set(labels_of(listing.splits["train"])) - set(labels_of(kept["train"]))):
-        raise DataError(f"{listing.root}: no usable picture is left of {len(gone)} classes:{shown(gone)}")
+        raise DataError(f"{listing.root}: no usable image is left of {len(gone)} classes:{shown(gone)}")
 
 
 def drop_leaks(
@@ -88,7 +88,7 @@ def drop_leaks(
 ) -> Splits:
     """Return the splits with no file content in two of them; what leaks is dropped from the side trained on.
 
-    The side trained on is train before val before test: a picture of train that is also in val or test leaves train.
+    The side trained on is train before val before test: an image of train that is also in val or test leaves train.
 
     Raises:
         DataError: there are leaks and `on_leak` is "error"; lists the pairs.
@@ -106,14 +106,14 @@ def drop_leaks(
             result[side] = tuple(entry for entry in splits[side] if entry.path not in dropped)
     if not pairs:
         return result
-    text = f"{root}: {len(pairs)} pictures are in two splits (equal content):{shown(pairs)}"
+    text = f"{root}: {len(pairs)} images are in two splits (equal content):{shown(pairs)}"
     if on_leak == "error":
         raise DataError(
             text, hint="remove one of each, or drop them from the training side with `--set data.on_leak=drop`"
         )
     reporter.warn(f"{text}\n  dropped from the first of the two splits (data.on_leak: drop)")
     if gone := sorted(set(labels_of(splits["train"])) - set(labels_of(result["train"]))):
-        raise DataError(f"{root}: dropping them leaves no training picture of {len(gone)} classes:{shown(gone)}")
+        raise DataError(f"{root}: dropping them leaves no training image of {len(gone)} classes:{shown(gone)}")
     return result
 
 
@@ -129,6 +129,6 @@ def warn_of_duplicates(root: Path, splits: Splits, exams: Mapping[Path, Exam], r
             " = ".join(e.name for e in group) for group in groups.values() if len({e.label for e in group}) > 1
         ]
     if copies:
-        reporter.warn(f"{root}: {copies} pictures are copies of another in the same split; kept")
+        reporter.warn(f"{root}: {copies} images are copies of another in the same split; kept")
     if conflicts:
-        reporter.warn(f"{root}: {len(conflicts)} pictures carry two different labels:{shown(conflicts)}")
+        reporter.warn(f"{root}: {len(conflicts)} images carry two different labels:{shown(conflicts)}")

@@ -18,8 +18,8 @@ def list_csv(manifest: Path, *, labelled: bool = True, need_train: bool = True) 
 
     Args:
         manifest: the CSV file.
-        labelled: whether every picture needs a label; else the column may be missing, and labels are "" there.
-        need_train: whether there must be training pictures.
+        labelled: whether every image needs a label; else the column may be missing, and labels are "" there.
+        need_train: whether there must be training images.
 
     Raises:
         DataError: named by file and line: missing columns, an empty field, an unknown split, a file listed twice;
@@ -44,7 +44,7 @@ def list_csv(manifest: Path, *, labelled: bool = True, need_train: bool = True) 
         )
     if not splits or (need_train and "train" not in splits):
         found = ", ".join(splits) or "no rows"
-        what = "training pictures" if need_train else "pictures"
+        what = "training images" if need_train else "images"
         raise DataError(f"{manifest}: no {what} (found {found})", hint=_HINT)
     ordered = {name: tuple(sorted(entries, key=lambda entry: entry.name)) for name, entries in splits.items()}
     return Listing(manifest, ordered)

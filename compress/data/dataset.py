@@ -20,14 +20,14 @@ from compress.data.partition import missing_splits, partition
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures with their class indices, in the order of their relative names."""
+    """Images with their class indices, in the order of their relative names."""
 
     name: str
     paths: tuple[Path, ...]
     labels_N: tuple[int, ...]
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.paths)
 
 
@@ -49,7 +49,7 @@ class Dataset:
 
 
 def load_dataset(config: DataConfig, *, seed: int, reporter: Reporter | None = None) -> Dataset:
-    """Return the data set that a `data:` block describes; every picture has been decoded once, now or earlier.
+    """Return the data set that a `data:` block describes; every image has been decoded once, now or earlier.
 
     Args:
         config: the block.
@@ -87,7 +87,7 @@ def indexed(name: str, entries: Sequence[Entry], labels: Sequence[str]) -> Split
 
 
 def evenly_spread(split: Split, limit: int | None) -> Split:
-    """Return at most `limit` pictures, evenly spread: a split is sorted by class, so its head would be one class."""
+    """Return at most `limit` images, evenly spread: a split is sorted by class, so its head would be one class."""
     count = len(split)
     if limit is None or limit >= count:
         return split

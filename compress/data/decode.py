@@ -1,8 +1,8 @@
-"""The one door for photographs: any supported file becomes an upright RGB picture of 8 bits, or a `BadImageError`.
+"""The one door for images: any supported file becomes an upright RGB image of 8 bits, or a `BadImageError`.
 
 What each kind becomes: greyscale and 1-bit are repeated in three channels; 16-bit greyscale keeps its high byte;
 palettes are looked up; transparency is laid on white; CMYK and other colour spaces are converted by Pillow; the EXIF
-orientation is applied; floating-point, animated and many-page files are refused, since no single picture is meant.
+orientation is applied; floating-point, animated and many-page files are refused, since no single image is meant.
 
 A stranger's file is decoded in bounded time and memory: what would take a thread for minutes is refused before.
 """
@@ -24,7 +24,7 @@ from compress.errors import DataError
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 64_000_000  # below the size from which Pillow warns
-MAX_SCANS = 64  # a progressive JPEG has about 10; each is a pass over the whole picture, and may take 10 bytes only
+MAX_SCANS = 64  # a progressive JPEG has about 10; each is a pass over the whole image, and may take 10 bytes only
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # with a length; not a stuffed byte, nor a restart in a scan
 _EOI, _SOS = 0xD9, 0xDA
 _MAX_PROFILES = 8  # a PNG has one; Pillow inflates a mebibyte for each of a hundred thousand
@@ -37,7 +37,7 @@ _DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, Synta
 
 
 class BadImageError(DataError):
-    """One file that is no usable photograph; `reason` says why, without the file's name."""
+    """One file that is no usable image; `reason` says why, without the file's name."""
 
     def __init__(self, name: str, reason: str) -> None:
         """Keep the reason; `name` is the file, or what the bytes came from."""
@@ -46,12 +46,12 @@ class BadImageError(DataError):
 
 
 def decode(source: Path | bytes, *, draft_px: int | None = None) -> Image.Image:
-    """Return the picture as upright 8-bit RGB.
+    """Return the image as upright 8-bit RGB.
 
     Args:
         source: a file, or a file's bytes.
-        draft_px: when the picture will be shrunk anyway: a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as
-            both sides keep this many pixels. Several times faster for large photographs.
+        draft_px: when the image will be shrunk anyway: a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as
+            both sides keep this many pixels. Several times faster for large images.
 
     Raises:
         BadImageError: empty, too large, not one of `FORMATS`, truncated, damaged, animated, or of float pixels.
@@ -74,13 +74,13 @@ def decode(source: Path | bytes, *, draft_px: int | None = None) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImageError(name, f"more than {MAX_PIXELS} pixels") from error
     except UnidentifiedImageError as error:
-        raise BadImageError(name, f"not a picture of a supported format ({', '.join(FORMATS)})") from error
+        raise BadImageError(name, f"not an image of a supported format ({', '.join(FORMATS)})") from error
     except _DAMAGE as error:
         raise BadImageError(name, f"damaged: {error}") from error
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this file
-    """A picture that could be decoded, but must not be."""
+    """An image that could be decoded, but must not be."""
 
 
 def _read(path: Path) -> bytes:
@@ -114,7 +114,7 @@ def _decoded(image: Image.Image, draft_px: int | None) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _Refused(f"{width} x {height} is more than {MAX_PIXELS} pixels")
-    # A phone's MPO file is a JPEG with previews or depth behind the photograph; only the first picture is meant.
+    # A phone's MPO file is a JPEG with previews or depth behind the image; only the first image is meant.
     # Whether there are more is asked, not how many: counting walks through the whole file.
     if getattr(image, "is_animated", False) and image.format != "MPO":
         raise _Refused("animated or several pages")
@@ -123,15 +123,15 @@ def _decoded(image: Image.Image, draft_px: int | None) -> Image.Image:
     if draft_px is not None:
         image.draft("RGB", (draft_px, draft_px))
     image.load()
-    ImageOps.exif_transpose(image, in_place=True)  # a copy of the largest picture would be a quarter of a gigabyte
+    ImageOps.exif_transpose(image, in_place=True)  # a copy of the largest image would be a quarter of a gigabyte
     return _to_rgb(image)
 
 
 def _check_tiff(image: TiffImageFile) -> None:
     if image.info.get("compression") in _FAX:
-        raise _Refused("a fax-coded page is no photograph")
+        raise _Refused("a fax-coded page is no image")
     tile = image.tag_v2.get(_TILE_WIDTH, 1) * image.tag_v2.get(_TILE_LENGTH, 1)
-    if tile > MAX_PIXELS:  # a small picture's one tile may be huge
+    if tile > MAX_PIXELS:  # a small image's one tile may be huge
         raise _Refused(f"a tile of more than {MAX_PIXELS} pixels")
 
 
@@ -151,7 +151,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_32_bit(image: Image.Image) -> Image.Image:
-    """Return a 32-bit picture that holds 16-bit values (as Pillow opens some PNG and TIFF files)."""
+    """Return a 32-bit image that holds 16-bit values (as Pillow opens some PNG and TIFF files)."""
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
         raise _Refused("32-bit pixels beyond 16 bits have no defined brightness")

@@ -1,4 +1,4 @@
-"""Opens every picture once: its content hash, and whether it decodes. Remembered on disk between processes."""
+"""Opens every image once: its content hash, and whether it decodes. Remembered on disk between processes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _is_current(path: Path, known: Exam) -> bool:
 
 def _look(paths: Sequence[Path], reporter: Reporter) -> None:
     with (
-        reporter.progress(f"checking {len(paths)} pictures", len(paths)) as advance,
+        reporter.progress(f"checking {len(paths)} images", len(paths)) as advance,
         ThreadPoolExecutor(workers()) as pool,
     ):
         for start in range(0, len(paths), _BLOCK):
@@ -118,4 +118,4 @@ def _remember(memory: Path, paths: Sequence[Path], reporter: Reporter) -> None:
     try:
         write_json(memory, {"version": _VERSION, "files": {str(path): asdict(_seen[path]) for path in paths}})
     except OSError as error:
-        reporter.warn(f"{memory}: cannot be written ({error.strerror}); the pictures will be checked again next time")
+        reporter.warn(f"{memory}: cannot be written ({error.strerror}); the images will be checked again next time")

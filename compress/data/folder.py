@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compress.data.listing import IMAGE_SUFFIXES, SPLITS, Entry, Listing, pictures_below, shown, subfolders
+from compress.data.listing import IMAGE_SUFFIXES, SPLITS, Entry, Listing, images_below, shown, subfolders
 from compress.errors import DataError
 
 _SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -23,7 +23,7 @@ def list_folder(root: Path) -> Listing:
     if not root.is_dir():
         raise DataError(f"{root}: a file, not a folder", hint="for a manifest use `data: {kind: csv, path: ...}`")
     split_folders = _split_folders(root)
-    # a LICENSE or a manifest beside the class folders is usual; a picture there has lost its class
+    # a LICENSE or a manifest beside the class folders is usual; an image there has lost its class
     ignored = [path for path in sorted(root.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     splits: dict[str, tuple[Entry, ...]] = {}
     empty: dict[str, tuple[str, ...]] = {}
@@ -49,26 +49,26 @@ def _split_folders(root: Path) -> dict[str, Path]:
         found[split] = folder
     if found and "train" not in found:
         names = ", ".join(f"{folder.name}/" for folder in found.values())
-        raise DataError(f"{root}: found {names} but no train/", hint="put the training pictures into train/<class>/")
+        raise DataError(f"{root}: found {names} but no train/", hint="put the training images into train/<class>/")
     return {split: found[split] for split in SPLITS if split in found}
 
 
 def _classes(folder: Path, root: Path) -> tuple[tuple[Entry, ...], tuple[str, ...], list[Path]]:
-    """Return the entries of the class folders, the classes without a picture, and the files that are no pictures."""
+    """Return the entries of the class folders, the classes without an image, and the files that are no images."""
     classes = subfolders(folder)
     if not classes:
-        loose, _ = pictures_below(folder)
-        found = f"{len(loose)} pictures lie directly in it" if loose else "it holds no folders"
+        loose, _ = images_below(folder)
+        found = f"{len(loose)} images lie directly in it" if loose else "it holds no folders"
         raise DataError(f"{folder}: no class folders; {found}", hint="make one folder per class, named by the class")
     entries: list[Entry] = []
     others: list[Path] = []
     empty: list[str] = []
     for klass in classes:
-        pictures, rest = pictures_below(klass)
-        entries += [Entry(path, path.relative_to(root).as_posix(), klass.name) for path in pictures]
+        images, rest = images_below(klass)
+        entries += [Entry(path, path.relative_to(root).as_posix(), klass.name) for path in images]
         others += rest
-        if not pictures:
+        if not images:
             empty.append(klass.name)
     if not entries:
-        raise DataError(f"{folder}: no pictures in its {len(classes)} folders:{shown(path.name for path in classes)}")
+        raise DataError(f"{folder}: no images in its {len(classes)} folders:{shown(path.name for path in classes)}")
     return tuple(sorted(entries, key=lambda entry: entry.name)), tuple(empty), others

@@ -1,6 +1,6 @@
-"""Where the pictures of a stream come from: a folder, a video file or a camera. Each source is a generator of `Frame`.
+"""Where the images of a stream come from: a folder, a video file or a camera. Each source is a generator of `Frame`.
 
-A source is checked when it is made (no such file, no picture, no video stream), so that a mistake is told before any
+A source is checked when it is made (no such file, no image, no video stream), so that a mistake is told before any
 work begins; afterwards only one thread may draw from it. Video is read with PyAV, the bindings of FFmpeg's libraries.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from compress.data.decode import MAX_PIXELS, BadImageError, decode
-from compress.data.listing import IMAGE_SUFFIXES, pictures_below
+from compress.data.listing import IMAGE_SUFFIXES, images_below
 from compress.errors import DataError, UsageError, missing_backend
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ _CAMERAS = "an index such as 0, a device such as /dev/video0, or a URL such as r
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a stream.
+    """One image of a stream.
 
     Attributes:
         name: the file, or the source and the number of the frame, from 0.
-        picture: upright RGB; a `BadImageError` where this one could not be decoded, and the stream goes on.
+        image: upright RGB; a `BadImageError` where this one could not be decoded, and the stream goes on.
         begun_ns: `perf_counter_ns` when its decoding began; the wait for a camera came before.
     """
 
     name: str
-    picture: Image.Image | BadImageError
+    image: Image.Image | BadImageError
     begun_ns: int
 
 
@@ -52,37 +52,37 @@ Frames = Generator[Frame, None, None]
 
 
 def folder_frames(folder: Path, draft_px: int) -> Frames:
-    """Return the pictures in a folder and below it, in the order of their names.
+    """Return the images in a folder and below it, in the order of their names.
 
     Args:
-        folder: nested or flat; files that are no pictures by their names are passed over.
+        folder: nested or flat; files that are no images by their names are passed over.
         draft_px: see `decode`.
 
     Raises:
-        DataError: no such folder, or no picture in it.
+        DataError: no such folder, or no image in it.
     """
     if not folder.is_dir():
         found = "a file, not a folder" if folder.exists() else "no such folder"
-        raise DataError(f"{folder}: {found}", hint="give a folder of pictures")
-    pictures, others = pictures_below(folder)
-    if not pictures:
+        raise DataError(f"{folder}: {found}", hint="give a folder of images")
+    images, others = images_below(folder)
+    if not images:
         found = f"{len(others)} files of other kinds" if others else "nothing"
         allowed = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"{folder}: no pictures in it or below it (found {found}, allowed {allowed})")
-    return _decoded_files(pictures, draft_px)
+        raise DataError(f"{folder}: no images in it or below it (found {found}, allowed {allowed})")
+    return _decoded_files(images, draft_px)
 
 
 def video_frames(path: Path) -> Frames:
     """Return every frame of a video file, in the order of their showing.
 
     Raises:
-        DataError: no such file, not a video, no video stream in it, or pictures that are too large; while it is read:
+        DataError: no such file, not a video, no video stream in it, or images that are too large; while it is read:
             the file is damaged beyond this point, or no frame of it could be decoded.
         BackendMissingError: PyAV is not installed.
     """
     if not path.is_file():
         found = "a folder, not a video" if path.is_dir() else "no such file"
-        raise DataError(f"{path}: {found}", hint="give a video file, or a folder of pictures with --dir")
+        raise DataError(f"{path}: {found}", hint="give a video file, or a folder of images with --dir")
     # "file:", since a name with a colon would be taken for a URL
     return open_video(f"file:{path}", name=str(path), hint="play it with another program to see whether it is whole")
 
@@ -157,14 +157,14 @@ def open_video(
     return _decoded_video(container, stream, name)
 
 
-def _decoded_files(pictures: list[Path], draft_px: int) -> Frames:
-    for path in pictures:
+def _decoded_files(images: list[Path], draft_px: int) -> Frames:
+    for path in images:
         begun_ns = perf_counter_ns()
         try:
-            picture: Image.Image | BadImageError = decode(path, draft_px=draft_px)
+            image: Image.Image | BadImageError = decode(path, draft_px=draft_px)
         except BadImageError as error:
-            picture = error
-        yield Frame(str(path), picture, begun_ns)
+            image = error
+        yield Frame(str(path), image, begun_ns)
 
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:
@@ -198,19 +198,19 @@ def _decoded_video(container: InputContainer, stream: VideoStream, name: str) ->
             if packet is None:
                 break
             begun_ns = perf_counter_ns()
-            for picture in _pictures_of(packet, to_rgb, f"{name}#{count}"):
-                bad += isinstance(picture, BadImageError)
-                yield Frame(f"{name}#{count}", picture, begun_ns)
+            for image in _images_of(packet, to_rgb, f"{name}#{count}"):
+                bad += isinstance(image, BadImageError)
+                yield Frame(f"{name}#{count}", image, begun_ns)
                 count += 1
                 begun_ns = perf_counter_ns()
     if count == bad:
         raise DataError(f"{name}: none of its frames could be decoded", hint="it is damaged; copy or record it again")
 
 
-def _pictures_of(
+def _images_of(
     packet: Packet[VideoStream], to_rgb: VideoReformatter, name: str
 ) -> Generator[Image.Image | BadImageError, None, None]:
-    """Yield what one packet holds: mostly one picture."""
+    """Yield what one packet holds: mostly one image."""
     import av
 
     try:
@@ -227,8 +227,8 @@ def _pictures_of(
 
 def _upright(frame: VideoFrame, to_rgb: VideoReformatter) -> Image.Image:
     """Return the frame as RGB, turned as the camera was held: by quarters, counterclockwise as Pillow counts too."""
-    picture = Image.fromarray(to_rgb.reformat(frame, format="rgb24").to_ndarray())
-    return picture.rotate(90 * round(frame.rotation / 90), expand=True) if frame.rotation else picture
+    image = Image.fromarray(to_rgb.reformat(frame, format="rgb24").to_ndarray())
+    return image.rotate(90 * round(frame.rotation / 90), expand=True) if frame.rotation else image
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Labelled pictures to evaluate a model on; a label is a class name or a class index."""
+"""Labelled images to evaluate a model on; a label is a class name or a class index."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from compress.errors import DataError
 def load_labelled_folder(
     path: Path, labels: Sequence[str], *, named: bool = True, reporter: Reporter | None = None
 ) -> Split:
-    """Return labelled pictures to evaluate a model on; they may be of only some of its classes.
+    """Return labelled images to evaluate a model on; they may be of only some of its classes.
 
     Args:
-        path: a folder of class folders; a data set with splits (its test pictures, else its val pictures); or a CSV
+        path: a folder of class folders; a data set with splits (its test images, else its val images); or a CSV
             manifest with the columns path,label (with a split column: its test rows, else its val rows).
         labels: the model's classes in index order.
         named: whether these are names; False for "0".."K-1" of a model whose classes nobody named. Labels that are no
@@ -29,13 +29,13 @@ def load_labelled_folder(
         reporter: is told of everything that was ignored.
 
     Raises:
-        DataError: classes the model does not know, bad pictures, or nothing to evaluate on.
+        DataError: classes the model does not know, bad images, or nothing to evaluate on.
     """
     reporter = reporter or SilentReporter()
     listing = list_csv(path, need_train=False) if path.suffix.lower() == ".csv" else list_folder(path)
     name = next(name for name in ("test", "val", "train") if name in listing.splits)
     if name == "train" and path.is_dir():
-        reporter.info(f"{path} has no test folder: every picture counts, also those a model may have been trained on")
+        reporter.info(f"{path} has no test folder: every image counts, also those a model may have been trained on")
     chosen = Listing(path, {"train": listing.splits[name]}, ignored=listing.ignored)
     splits, _, _ = drop_bad(chosen, "error", reporter)
     entries = splits["train"]
@@ -43,7 +43,7 @@ def load_labelled_folder(
     if not named and not set(found) <= set(labels):
         if len(found) != len(labels):
             raise DataError(
-                f"{path}: the model has {len(labels)} classes without names, the pictures have {len(found)} labels",
+                f"{path}: the model has {len(labels)} classes without names, the images have {len(found)} labels",
                 hint=f"give class indices 0..{len(labels) - 1} as labels",
             )
         reporter.info(f"{path}: the model does not name its classes; they are taken for the labels in order of name")
@@ -59,7 +59,7 @@ def _known(entries: Sequence[Entry], labels: tuple[str, ...], path: Path) -> lis
     if strange:
         rows = [f"{label} ({name})" for label, name in sorted(strange.items())]
         raise DataError(
-            f"{path}: {len(strange)} classes of the pictures are not classes of the model:{shown(rows)}",
+            f"{path}: {len(strange)} classes of the images are not classes of the model:{shown(rows)}",
             hint=f"a label is a class name or an index 0..{len(labels) - 1}{_nearest(strange, labels)}",
         )
     return known

@@ -1,4 +1,4 @@
-"""What a source of photographs says it holds, before any file is opened: `Listing`."""
+"""What a source of images says it holds, before any file is opened: `Listing`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture: its file, its name relative to the data set (with forward slashes), its class."""
+    """One image: its file, its name relative to the data set (with forward slashes), its class."""
 
     path: Path
     name: str
@@ -30,8 +30,8 @@ class Listing:
     Attributes:
         root: folder or manifest that was read; begins every message.
         splits: "train" and, where the source has them, "val" and "test".
-        empty_classes: per split, class folders without a picture.
-        ignored: files below classes that are no pictures by their names, and pictures or folders outside of classes.
+        empty_classes: per split, class folders without an image.
+        ignored: files below classes that are no images by their names, and images or folders outside of classes.
     """
 
     root: Path
@@ -49,12 +49,12 @@ def shown(items: Iterable[object]) -> str:
     return "".join(lines)
 
 
-def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the pictures below a folder and the other files, both sorted; hidden files and folders are passed over.
+def images_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the images below a folder and the other files, both sorted; hidden files and folders are passed over.
 
     Links are followed, each folder once, so that a link to a folder above does not loop.
     """
-    pictures: list[Path] = []
+    images: list[Path] = []
     others: list[Path] = []
     seen: set[str] = set()
     for where, folders, files in os.walk(folder, followlinks=True):
@@ -67,8 +67,8 @@ def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
         for name in sorted(files):
             if not name.startswith("."):
                 path = Path(where, name)
-                (pictures if path.suffix.lower() in IMAGE_SUFFIXES else others).append(path)
-    return sorted(pictures), sorted(others)
+                (images if path.suffix.lower() in IMAGE_SUFFIXES else others).append(path)
+    return sorted(images), sorted(others)
 
 
 def subfolders(folder: Path) -> list[Path]:

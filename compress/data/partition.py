@@ -1,4 +1,4 @@
-"""Splits pictures by class and content hash where the data comes without val or test."""
+"""Splits images by class and content hash where the data comes without val or test."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def partition(
 ) -> dict[str, tuple[Entry, ...]]:
     """Return "train" and the splits of `take`, stratified by class.
 
-    Pictures are ranked by a hash of seed and content, so equal files stay together (no leak) and the order or names of
-    the files do not matter. A picture that carries two labels stays in train, since the classes rank it differently.
+    Images are ranked by a hash of seed and content, so equal files stay together (no leak) and the order or names of
+    the files do not matter. An image that carries two labels stays in train, since the classes rank it differently.
 
     Args:
-        entries: pictures to share out.
+        entries: images to share out.
         exams: content hash per path.
-        take: share per new split; a class of 3 pictures or more gives each at least one and always keeps one.
+        take: share per new split; a class of 3 images or more gives each at least one and always keeps one.
         seed: another seed, another split.
     """
     by_class: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))

@@ -1,6 +1,6 @@
-"""Decoded pixels on disk, memory-mapped: every photograph is decoded once, not once an epoch.
+"""Decoded pixels on disk, memory-mapped: every image is decoded once, not once an epoch.
 
-Shape suffixes: N pictures, H and W (or S) pixels, C = 3 channels in RGB order.
+Shape suffixes: N images, H and W (or S) pixels, C = 3 channels in RGB order.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _STALE_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class TrainingPixels:
-    """Whole photographs squashed to squares; augmentation crops in the original geometry.
+    """Whole images squashed to squares; augmentation crops in the original geometry.
 
     Attributes:
         pixels_NHWC: u8 [N,S,S,3], memory-mapped, read-only.
@@ -49,10 +49,10 @@ class TrainingPixels:
 
 
 def evaluation_pixels(split: Split, preprocess: Preprocess, reporter: Reporter) -> NDArray[np.uint8]:
-    """Return `read_pixels` of every picture, u8 [N,crop_px,crop_px,3], memory-mapped, read-only.
+    """Return `read_pixels` of every image, u8 [N,crop_px,crop_px,3], memory-mapped, read-only.
 
     Raises:
-        BadImageError: a file is no usable photograph.
+        BadImageError: a file is no usable image.
         StageError: the cache cannot be written.
     """
     geometry = preprocess.model_dump(include={"resize_px", "crop_px", "interpolation"})
@@ -63,10 +63,10 @@ def evaluation_pixels(split: Split, preprocess: Preprocess, reporter: Reporter) 
 
 
 def training_pixels(split: Split, side_px: int, reporter: Reporter) -> TrainingPixels:
-    """Return every whole picture squashed to side_px x side_px, and its aspect.
+    """Return every whole image squashed to side_px x side_px, and its aspect.
 
     Raises:
-        BadImageError: a file is no usable photograph.
+        BadImageError: a file is no usable image.
         StageError: the cache cannot be written.
     """
     target = _file(split, "training", {"side_px": side_px})

@@ -55,8 +55,8 @@ def materialise(config: TorchvisionData, reporter: Reporter) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
         try:
-            for split, pictures in sets.items():
-                _write(temporary / split, pictures, f"{config.name}: writing {split}", reporter)
+            for split, images in sets.items():
+                _write(temporary / split, images, f"{config.name}: writing {split}", reporter)
             temporary.chmod(0o755)
             temporary.replace(folder)
         finally:
@@ -97,15 +97,15 @@ def _download(config: TorchvisionData, source: _Source, arguments: dict[str, Any
     return {"download": config.download and not there}
 
 
-def _write(folder: Path, pictures: Any, label: str, reporter: Reporter) -> None:  # noqa: ANN401 - torchvision, untyped
-    names = [_folder_name(name) for name in pictures.classes]
+def _write(folder: Path, images: Any, label: str, reporter: Reporter) -> None:  # noqa: ANN401 - torchvision, untyped
+    names = [_folder_name(name) for name in images.classes]
     if len(set(names)) < len(names):  # two classes of one name
         names = [f"{index:03d}-{name}" for index, name in enumerate(names)]
     for name in names:
         (folder / name).mkdir(parents=True)
-    with reporter.progress(label, len(pictures)) as advance:
-        for index in range(len(pictures)):
-            image, target = pictures[index]
+    with reporter.progress(label, len(images)) as advance:
+        for index in range(len(images)):
+            image, target = images[index]
             image.save(folder / names[int(target)] / f"{index:06d}.png", compress_level=1)
             advance(1)
 

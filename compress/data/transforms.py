@@ -1,6 +1,6 @@
 """The ONE preprocessing: evaluation, calibration, benchmark and server all come through here, bit for bit.
 
-Shape suffixes: N pictures, H and W pixels, C = 3 channels in RGB order.
+Shape suffixes: N images, H and W pixels, C = 3 channels in RGB order.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def draft_px(preprocess: Preprocess) -> int:
 
 
 def to_pixels(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """Return the centre square of a picture at model size, u8 [crop_px, crop_px, 3].
+    """Return the centre square of an image at model size, u8 [crop_px, crop_px, 3].
 
     Same as resizing the short side to `resize_px` and cutting `crop_px` from the centre, but only the square that is
-    kept is ever computed, so a picture of 10000 x 1 costs no more than another.
+    kept is ever computed, so an image of 10000 x 1 costs no more than another.
     """
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     side = min(rgb.size) * preprocess.crop_px / preprocess.resize_px
@@ -40,10 +40,10 @@ def to_pixels(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
 
 
 def read_pixels(source: Path | bytes, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """Return `to_pixels` of a file or a file's bytes: the one way from a stored photograph to pixels.
+    """Return `to_pixels` of a file or a file's bytes: the one way from a stored image to pixels.
 
     Raises:
-        BadImageError: the file is no usable photograph.
+        BadImageError: the file is no usable image.
     """
     return to_pixels(decode(source, draft_px=draft_px(preprocess)), preprocess)
 
@@ -70,7 +70,7 @@ def normalize(pixels_NHWC: NDArray[np.uint8], preprocess: Preprocess) -> NDArray
 
 
 def preprocess_image(image: Image.Image, preprocess: Preprocess) -> NDArray[np.float32]:
-    """Return one decoded picture as a batch of one, f32 [1,3,H,W]."""
+    """Return one decoded image as a batch of one, f32 [1,3,H,W]."""
     return normalize(to_pixels(image, preprocess)[None], preprocess)
 
 
@@ -78,7 +78,7 @@ def preprocess_files(paths: Sequence[Path], preprocess: Preprocess) -> NDArray[n
     """Return files as one batch, f32 [N,3,H,W].
 
     Raises:
-        BadImageError: a file is no usable photograph.
+        BadImageError: a file is no usable image.
     """
     side = preprocess.crop_px
     pixels_NHWC = np.empty((len(paths), side, side, 3), dtype=np.uint8)

@@ -32,7 +32,7 @@ class DistillConfig(StageConfig):
 
     The teacher is an earlier stage or a model file (`teacher`), or any architecture with weights (`teacher_arch` and
     `teacher_weights`); with none of them, the planner takes the run's newest train stage. Each teacher sees the
-    pictures in its own normalisation and size.
+    images in its own normalisation and size.
 
     Attributes:
         teacher: stage id, .safetensors file made by imgc, or .onnx file that carries its spec; or a list of them, whose
@@ -47,11 +47,11 @@ class DistillConfig(StageConfig):
             the teacher is surer.
         temperature: softens both distributions; more shows more of what the teacher knows about the wrong classes.
         temperature_final: temperature of the last epoch, reached linearly; default the same throughout.
-        alpha: share of the soft labels in the loss, 0..1; the photographs' labels have the rest.
+        alpha: share of the soft labels in the loss, 0..1; the images' labels have the rest.
         alpha_final: alpha of the last epoch, reached linearly; default the same throughout.
         hints: weight of the feature hints (FitNets, Romero 2015) from the first torch teacher; 0 is off.
-        fit: the training loop. Where its augmentation draws nothing and all photographs are square, each teacher
-            answers once a picture instead of once an epoch (without hints, whose features would fill the memory).
+        fit: the training loop. Where its augmentation draws nothing and all images are square, each teacher
+            answers once an image instead of once an epoch (without hints, whose features would fill the memory).
     """
 
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH})

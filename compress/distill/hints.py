@@ -1,8 +1,8 @@
 """Feature hints: the student's feature maps are drawn towards the teacher's at the same depth (FitNets).
 
-Legend: N pictures, S and T channels of student and teacher, H and W positions of a feature map.
+Legend: N images, S and T channels of student and teacher, H and W positions of a feature map.
 
-Two networks of any make are compared where both halve the picture: a level is log2(input side / map side), and each
+Two networks of any make are compared where both halve the image: a level is log2(input side / map side), and each
 network stands at a level for the last feature map it computes there. In an inverted residual that is the expansion of
 the block that halves it next, the widest map of the level.
 """
@@ -87,7 +87,7 @@ def hint_loss(student_features: Sequence[torch.Tensor], teacher_features: Sequen
 
     Args:
         student_features: regressed to the teacher's widths, [N, T, H, W] each.
-        teacher_features: for the same pictures, in the same order.
+        teacher_features: for the same images, in the same order.
     """
     terms = []
     for student_NTHW, teacher_NTHW in zip(student_features, teacher_features, strict=True):
@@ -123,7 +123,7 @@ def hint_pairs(student: nn.Module, student_px: int, teacher: nn.Module, teacher_
 def stage_ends(model: nn.Module, input_px: int) -> dict[int, FeatureMap]:
     """Return level -> the last square feature map of that level, level 1 (half the input's side) and deeper.
 
-    Found by a pass of one blank picture. A module that is called more than once has no one output and is not taken;
+    Found by a pass of one blank image. A module that is called more than once has no one output and is not taken;
     maps of a single position are what pooling leaves.
     """
     seen: list[tuple[str, torch.Tensor]] = []

@@ -1,6 +1,6 @@
 """The loss of a student: its labels, its teachers' soft labels and, where wanted, one teacher's features.
 
-Legend: M teachers, N pictures, K classes.
+Legend: M teachers, N images, K classes.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Objective:
             temperature: softens both sides.
             options: epochs and label smoothing.
             hints: whose features are hints; the student then gives `Hinted` in training.
-            answers_MNK: logits for every training picture, from `answers`; without it each batch is asked anew.
+            answers_MNK: logits for every training image, from `answers`; without it each batch is asked anew.
         """
         self._teachers = teachers
         self._soft_loss = soft_loss
@@ -128,9 +128,9 @@ class Objective:
 def answers(
     teachers: Sequence[Teaches], train: TrainSet, preprocess: Preprocess, options: FitOptions, device: str
 ) -> torch.Tensor:
-    """Return the teachers' logits for every training picture as training shows it, float32 [M, N, K] on the CPU.
+    """Return the teachers' logits for every training image as training shows it, float32 [M, N, K] on the CPU.
 
-    For an augmentation that draws nothing. In one pass in the order of the set, and not when a picture first comes up:
+    For an augmentation that draws nothing. In one pass in the order of the set, and not when an image first comes up:
     a killed and resumed run then has the same bits, since logits depend a little on the batch they are computed in.
 
     Raises:

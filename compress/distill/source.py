@@ -41,7 +41,7 @@ def open_member(artifact: Artifact, student: Preprocess, device: str, *, bf16: b
 
     Args:
         artifact: TORCH or ONNX.
-        student: how the pictures will arrive.
+        student: how the images will arrive.
         device: where they will arrive.
         bf16: whether a torch teacher computes in bfloat16.
 
@@ -54,7 +54,7 @@ def open_member(artifact: Artifact, student: Preprocess, device: str, *, bf16: b
         return Member(artifact.stage_id, spec, Teacher(model, spec.preprocess, student, device, bf16=bf16))
     if artifact.spec is None:
         raise UsageError(
-            f"{artifact.path}: made by another tool; it does not say which classes it knows nor how pictures are to be "
+            f"{artifact.path}: made by another tool; it does not say which classes it knows nor how images are to be "
             f"prepared for it (no '{SPEC_KEY}' in its metadata), so it cannot teach",
             hint="export the teacher with `imgc export`, or write a spec into the file: compress.models.onnx_meta."
             "embed_spec(model, ModelSpec(arch='foreign', labels=..., input_chw=..., preprocess=...))",
@@ -80,7 +80,7 @@ def built_member(
         weights: .safetensors or .pth file.
         input_px: side of its input; default the architecture's own.
         labels: its classes in index order, which such a file does not say.
-        student: how the pictures will arrive.
+        student: how the images will arrive.
         device: where they will arrive.
         bf16: whether it computes in bfloat16.
 
@@ -98,6 +98,6 @@ def built_member(
         raise StageError(
             f"{weights}: the classifier in this file is not for the student's {len(labels)} classes "
             f"({', '.join(labels)})",
-            hint="a teacher must know the student's classes: fine-tune it on these photographs first",
+            hint="a teacher must know the student's classes: fine-tune it on these images first",
         )
     return Member(arch, spec, Teacher(model, spec.preprocess, student, device, bf16=bf16))

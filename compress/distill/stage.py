@@ -33,7 +33,7 @@ from compress.models.weights import load_model, save_model
 FILE_NAME = "model.safetensors"
 _OTHER_TEACHER = (
     "a teacher knows the student's classes in the same order: leave --teacher out, or train one on the same "
-    "photographs, `imgc train --arch ARCH --name teacher`, then "
+    "images, `imgc train --arch ARCH --name teacher`, then "
     "`imgc distill --run RUN --teacher runs/teacher/01-train/model.safetensors`"
 )
 
@@ -49,7 +49,7 @@ def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOut
         StageError: classes differ, a teacher gives no finite logits, or training diverged.
     """
     if ctx.data is None:
-        raise UsageError("distillation needs photographs, and the recipe has no `data:` block")
+        raise UsageError("distillation needs images, and the recipe has no `data:` block")
     student, spec = load_model(inputs["from"].path)
     members = _members(config, inputs, spec, ctx)
     _warn_of_own_answers(inputs, ctx.reporter)
@@ -115,9 +115,9 @@ def _warn_of_own_answers(inputs: StageInputs, reporter: Reporter) -> None:
 
 
 def _require_same_classes(dataset: Dataset, spec: ModelSpec, name: str, members: Sequence[Member]) -> None:
-    """Refuse a student, which has this name, or a teacher that does not know the classes of the photographs."""
+    """Refuse a student, which has this name, or a teacher that does not know the classes of the images."""
     student = f"the student {name}"
-    require_same_labels(dataset.labels, spec.labels, wanted_by="the photographs", found_in=student)
+    require_same_labels(dataset.labels, spec.labels, wanted_by="the images", found_in=student)
     for member in members:
         teacher = f"the teacher {member.name}"
         require_same_labels(spec.labels, member.spec.labels, wanted_by=student, found_in=teacher, hint=_OTHER_TEACHER)
@@ -141,7 +141,7 @@ def _say_who_is_better(teacher_pct: float, student_pct: float, reporter: Reporte
     if teacher_pct < student_pct:
         reporter.warn(
             f"the teacher is worse than the student it is to teach, {teacher_pct:.2f} % against {student_pct:.2f} % of "
-            "the validation pictures: name a better teacher, or lower alpha"
+            "the validation images: name a better teacher, or lower alpha"
         )
 
 
@@ -168,10 +168,10 @@ def _learner(
 def _answers(
     config: DistillConfig, members: Sequence[Member], train: TrainSet, spec: ModelSpec, ctx: RunContext
 ) -> torch.Tensor | None:
-    """Return the teachers' answers to all training pictures where they are the same in every epoch, else None."""
+    """Return the teachers' answers to all training images where they are the same in every epoch, else None."""
     if config.hints or config.fit.epochs == 0 or not shows_the_same_every_epoch(train, config.fit):
         return None
-    ctx.reporter.info("the augmentation draws nothing, so the teacher answers once a picture")
+    ctx.reporter.info("the augmentation draws nothing, so the teacher answers once an image")
     return answers([member.teacher for member in members], train, spec.preprocess, config.fit, ctx.device)
 
 

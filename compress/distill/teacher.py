@@ -1,6 +1,6 @@
-"""Teachers: each sees the training pictures as it was trained to see them, and gives logits without gradient.
+"""Teachers: each sees the training images as it was trained to see them, and gives logits without gradient.
 
-Legend: M teachers, N pictures, C = 3, H = W = crop side, K classes.
+Legend: M teachers, N images, C = 3, H = W = crop side, K classes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from compress.runtime.predictor import Predictor
 
 
 class View:
-    """The conversion of the student's pictures to another model's normalisation and size."""
+    """The conversion of the student's images to another model's normalisation and size."""
 
     def __init__(self, own: Preprocess, student: Preprocess, device: str) -> None:
         """Prepare the conversion from `student` to `own`, on the device."""
@@ -37,9 +37,9 @@ class View:
         self._is_same = own.mean == student.mean and own.std == student.std
 
     def __call__(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        """Return the student's pictures in the teacher's normalisation and size.
+        """Return the student's images in the teacher's normalisation and size.
 
-        Antialiased bilinear whatever filter the teacher's evaluation has: augmentation, which the student's pictures
+        Antialiased bilinear whatever filter the teacher's evaluation has: augmentation, which the student's images
         come from, and which a teacher of this project was trained with, reads bilinear too.
         """
         if not self._is_same:
@@ -54,7 +54,7 @@ class Teaches(Protocol):
     """What gives soft labels."""
 
     def logits(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        """Return logits [N, K] for pictures in the student's preprocessing, on their device.
+        """Return logits [N, K] for images in the student's preprocessing, on their device.
 
         Raises:
             StageError: they are NaN or infinite.
@@ -79,9 +79,9 @@ class Teacher:
         Args:
             model: images [N, 3, H, W] in its own preprocessing -> logits [N, K].
             own: the teacher's preprocessing.
-            student: how the pictures arrive.
+            student: how the images arrive.
             device: where they arrive.
-            bf16: whether training pictures go through it in bfloat16 (autocast).
+            bf16: whether training images go through it in bfloat16 (autocast).
         """
         self.model = model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
         self.view = View(own, student, device)
@@ -111,7 +111,7 @@ class FileTeacher:
     """A model file that its own runtime computes, on the CPU, behind its view."""
 
     def __init__(self, predictor: Predictor, student: Preprocess, device: str = "cpu") -> None:
-        """Take an opened file; `student` is how the pictures arrive, `device` where."""
+        """Take an opened file; `student` is how the images arrive, `device` where."""
         self._predictor = predictor
         self.view = View(predictor.spec.preprocess, student, device)
 

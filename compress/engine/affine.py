@@ -1,6 +1,6 @@
 """Random geometry as matrices: crops, mirrors, rotations and shears of a whole batch are one affine sampling.
 
-Legend: N pictures; matrices [N, 3, 3] map normalised output coordinates (x, y in -1..1) to input coordinates.
+Legend: N images; matrices [N, 3, 3] map normalised output coordinates (x, y in -1..1) to input coordinates.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ _TRIES = 10  # as torchvision's RandomResizedCrop
 def random_crops(
     rng: np.random.Generator, aspect_N: np.ndarray, scale_min: float, crop_ratio: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return width and height [N] of random crops as fractions of each photograph's width and height.
+    """Return width and height [N] of random crops as fractions of each image's width and height.
 
     The rule of torchvision's RandomResizedCrop (Szegedy et al. 2015, Going Deeper with Convolutions, section 6),
-    in the photograph's own geometry: the area is a uniform share, width/height of the crop in original pixels is
+    in the image's own geometry: the area is a uniform share, width/height of the crop in original pixels is
     log-uniform; a crop that does not fit is drawn again, after ten tries it is the largest that fits.
 
     Args:
         rng: source of the draws.
-        aspect_N: width / height of each original photograph.
+        aspect_N: width / height of each original image.
         scale_min: smallest share of the area, 0..1; the largest is 1.
         crop_ratio: bounds width/height to 1/crop_ratio .. crop_ratio.
     """
@@ -55,7 +55,7 @@ def flip_matrices(rng: np.random.Generator, n: int, flip: str) -> np.ndarray:
     Args:
         rng: source of the draws.
         n: number of matrices.
-        flip: `none`, `horizontal` (half of the pictures), or `both`: one of the square's eight symmetries.
+        flip: `none`, `horizontal` (half of the images), or `both`: one of the square's eight symmetries.
     """
     matrices = identity(n)
     if flip == "none":

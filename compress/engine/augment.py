@@ -1,6 +1,6 @@
 """Augmentation of a whole batch of tensors: one affine sampling, then colours, then mixing.
 
-Legend: N pictures, S side of the squashed training pixels, C = 3, H = W = side of the result, K classes.
+Legend: N images, S side of the squashed training pixels, C = 3, H = W = side of the result, K classes.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _BLENDS = (blend_brightness, blend_contrast, blend_saturation)
 def augment(
     pixels_NSSC: torch.Tensor, draws: Draws, preprocess: Preprocess, options: FitOptions, side_px: int
 ) -> torch.Tensor:
-    """Return normalised training pictures, float32 [N, 3, side, side] in channels_last.
+    """Return normalised training images, float32 [N, 3, side, side] in channels_last.
 
     Args:
-        pixels_NSSC: uint8, each whole photograph squashed to a square, on the device that shall do the work.
-        draws: of exactly these pictures.
+        pixels_NSSC: uint8, each whole image squashed to a square, on the device that shall do the work.
+        draws: of exactly these images.
         preprocess: gives mean and standard deviation.
         options: randaugment, its magnitude.
-        side_px: of the pictures that come out.
+        side_px: of the images that come out.
     """
     images_NCHW = _sample(pixels_NSSC, draws.matrices_N33, side_px)
     if options.randaugment:
@@ -42,10 +42,10 @@ def augment(
 def mix(
     images_NCHW: torch.Tensor, targets_NK: torch.Tensor, own: np.ndarray, partner: np.ndarray, mixing: Mixing
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return pictures and targets after mixup or cutmix.
+    """Return images and targets after mixup or cutmix.
 
     Args:
-        images_NCHW: augmented pictures.
+        images_NCHW: augmented images.
         targets_NK: their class probabilities.
         own: which of them to return.
         partner: for each of these, which of them it is mixed with.
@@ -63,7 +63,7 @@ def mix(
 
 
 def _sample(pixels_NSSC: torch.Tensor, matrices: np.ndarray, side_px: int) -> torch.Tensor:
-    """Return float pictures [N, 3, side, side] read at the matrices' places, bilinear."""
+    """Return float images [N, 3, side, side] read at the matrices' places, bilinear."""
     theta_N23 = torch.from_numpy(matrices[:, :2].astype(np.float32)).to(pixels_NSSC.device)
     images_NCSS = pixels_NSSC.permute(0, 3, 1, 2).float()
     grid_NHW2 = _grid(theta_N23, side_px)

@@ -20,7 +20,7 @@ from compress.engine.schedule import training_side
 
 @dataclass(frozen=True)
 class TrainSet:
-    """Training pictures: uint8 [N, S, S, 3] whole photographs squashed to squares, width/height [N], labels [N]."""
+    """Training images: uint8 [N, S, S, 3] whole images squashed to squares, width/height [N], labels [N]."""
 
     pixels_NSSC: np.ndarray
     aspect_N: np.ndarray
@@ -29,7 +29,7 @@ class TrainSet:
 
 @dataclass(frozen=True)
 class ValSet:
-    """Validation pictures: uint8 [N, H, W, 3] after `to_pixels`, labels [N]."""
+    """Validation images: uint8 [N, H, W, 3] after `to_pixels`, labels [N]."""
 
     pixels_NHWC: np.ndarray
     labels_N: np.ndarray
@@ -42,7 +42,7 @@ class Batch:
     Attributes:
         images_NCHW: float32, normalised, channels_last.
         targets_NK: class probabilities.
-        index_N: int64, the pictures' places in the training set.
+        index_N: int64, the images' places in the training set.
     """
 
     images_NCHW: torch.Tensor
@@ -51,34 +51,34 @@ class Batch:
 
 
 def steps_per_epoch(n_images: int, batch_size: int) -> int:
-    """Return the batches of an epoch; a last batch of a single picture is dropped, or of less than one a process.
+    """Return the batches of an epoch; a last batch of a single image is dropped, or of less than one a process.
 
-    BatchNorm cannot take the variance of one value a channel. Which picture is left out changes every epoch.
+    BatchNorm cannot take the variance of one value a channel. Which image is left out changes every epoch.
     """
     full, rest = divmod(n_images, batch_size)
     return full + (rest >= max(2, world_size()))
 
 
 def batch_images(n_images: int, batch_size: int, step: int) -> int:
-    """Return the pictures of a batch of an epoch, over all processes."""
+    """Return the images of a batch of an epoch, over all processes."""
     return min(batch_size, n_images - step * batch_size)
 
 
 def shows_the_same_every_epoch(train: TrainSet, options: FitOptions) -> bool:
-    """Return whether each picture comes out of the augmentation the same in every epoch."""
+    """Return whether each image comes out of the augmentation the same in every epoch."""
     return options.is_deterministic and bool((train.aspect_N == 1.0).all())
 
 
 def plain_images(
     train: TrainSet, preprocess: Preprocess, options: FitOptions, *, device: torch.device
 ) -> Iterator[torch.Tensor]:
-    """Yield all pictures in the order of the set as `train_batches` shows them, where that is the same every epoch.
+    """Yield all images in the order of the set as `train_batches` shows them, where that is the same every epoch.
 
     Args:
         train: for which, with these options, `shows_the_same_every_epoch`.
         preprocess: crop side, mean, standard deviation.
         options: batch size.
-        device: where the pictures are prepared and end.
+        device: where the images are prepared and end.
     """
     rng = generator(0, Purpose.AUGMENT)  # what is drawn makes no difference
     for start in range(0, len(train.labels_N), options.batch_size):
@@ -101,7 +101,7 @@ def train_batches(
     """Yield the batches of one epoch; among several processes, this one's share of each.
 
     Args:
-        train: the pictures; a memory map is read batch by batch.
+        train: the images; a memory map is read batch by batch.
         num_classes: K.
         preprocess: crop side, mean, standard deviation.
         options: batch size (of all processes together) and augmentation.
@@ -128,7 +128,7 @@ def _batch(
     device: torch.device,
     side_px: int,
 ) -> Batch:
-    """Return this process's share of the batch of the pictures at `index`, augmented as the whole batch would be."""
+    """Return this process's share of the batch of the images at `index`, augmented as the whole batch would be."""
     draws, mixing = draw(rng, train.aspect_N[index], options, side_px)
     own = share_of(len(index))
     needed = own if mixing is None else np.union1d(own, mixing.partner_N[own])

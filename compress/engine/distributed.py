@@ -2,7 +2,7 @@
 
 Gradients are added up by hand, not by DistributedDataParallel. DDP renames every module, must be told of parameters
 that get no gradient, and averages with equal weights; here every process takes its share of the same whole batch
-(shares may differ by a picture) and weights its loss by it, so that the sum of the gradients is the gradient of the
+(shares may differ by an image) and weights its loss by it, so that the sum of the gradients is the gradient of the
 whole batch. One flat buffer a step carries all gradients and the loss: for nets of a few MB one all-reduce is cheaper
 than the overlap that DDP's buckets buy. With BatchNorm over the whole batch too (see `whole_batch`), several processes
 compute what one would, but for the order of sums.
@@ -85,9 +85,9 @@ def own_device(device: str, place: Place) -> str:
 
 
 def share_of(n: int) -> np.ndarray:
-    """Return which of the `n` pictures of a batch are this process's, ascending.
+    """Return which of the `n` images of a batch are this process's, ascending.
 
-    The stride mixes the classes of a batch that is sorted by the places of its pictures.
+    The stride mixes the classes of a batch that is sorted by the places of its images.
     """
     return np.arange(rank(), n, world_size())
 
@@ -144,7 +144,7 @@ def require_equal(digest: str, otherwise: str) -> None:
     if not all(torch.equal(other, mine) for other in seen):
         raise StageError(
             f"the processes of this run disagree: {otherwise}",
-            hint="give all of them the same code, libraries and photographs",
+            hint="give all of them the same code, libraries and images",
         )
 
 

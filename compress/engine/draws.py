@@ -1,9 +1,9 @@
-"""What chance decides for one batch, drawn at once for all of its pictures.
+"""What chance decides for one batch, drawn at once for all of its images.
 
 The draws of a batch are a function of its generator and of the whole batch, so that a process that augments only some
-of the pictures (see `distributed`) augments them exactly as one that augments all.
+of the images (see `distributed`) augments them exactly as one that augments all.
 
-Legend: N pictures of the batch.
+Legend: N images of the batch.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _JITTERED = 3  # brightness, contrast, saturation
 
 @dataclass(frozen=True)
 class Mixing:
-    """How the pictures of a batch are mixed in pairs.
+    """How the images of a batch are mixed in pairs.
 
     Attributes:
         kind: mixup (Zhang et al. 2018, eq. 1) or cutmix (Yun et al. 2019, eq. 1).
-        share: what a picture keeps of itself, 0..1.
-        partner_N: the picture that each is mixed with.
+        share: what an image keeps of itself, 0..1.
+        partner_N: the image that each is mixed with.
         box: the pixels that cutmix takes from the partner.
     """
 
@@ -40,7 +40,7 @@ class Mixing:
 
 @dataclass(frozen=True)
 class Draws:
-    """How each picture of a batch is augmented.
+    """How each image of a batch is augmented.
 
     Attributes:
         matrices_N33: crop, mirror and RandAugment's geometry, from output to input coordinates.
@@ -55,7 +55,7 @@ class Draws:
     jitter_3N: np.ndarray | None
 
     def of(self, rows: np.ndarray) -> Draws:
-        """Return the draws of some of the pictures."""
+        """Return the draws of some of the images."""
         jitter = None if self.jitter_3N is None else self.jitter_3N[:, rows]
         return Draws(self.matrices_N33[rows], self.chosen_N2[rows], self.signs_N2[rows], jitter)
 
@@ -67,9 +67,9 @@ def draw(
 
     Args:
         rng: source of all draws; equal generators give equal draws.
-        aspect_N: width / height of each original photograph.
+        aspect_N: width / height of each original image.
         options: crop_scale_min, crop_ratio, flip, color_jitter, randaugment, mixup, cutmix.
-        side_px: of the training pictures.
+        side_px: of the training images.
     """
     n = len(aspect_N)
     matrices = crop_matrices(rng, *random_crops(rng, aspect_N, options.crop_scale_min, options.crop_ratio))

@@ -102,7 +102,7 @@ def run_epoch(run: Loop, epoch: int, advance: Advance) -> EpochRow:
 
 
 def _step(run: Loop, batch: Batch, lr: float, n: int) -> float:
-    """Do one optimizer step on a batch of `n` pictures, of which `batch` is this process's share; return its loss.
+    """Do one optimizer step on a batch of `n` images, of which `batch` is this process's share; return its loss.
 
     A loss that is not finite leaves the weights alone.
     """

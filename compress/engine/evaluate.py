@@ -1,4 +1,4 @@
-"""Logits and top-1 of a torch model on the evaluation pixels. N pictures, H x W pixels, K classes."""
+"""Logits and top-1 of a torch model on the evaluation pixels. N images, H x W pixels, K classes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def torch_logits(
 
     Args:
         model: runs on the device of its parameters.
-        pixels_NHWC: uint8 pictures after `to_pixels`, in the geometry of `preprocess`.
+        pixels_NHWC: uint8 images after `to_pixels`, in the geometry of `preprocess`.
         preprocess: gives mean and standard deviation.
-        batch: pictures a forward pass.
+        batch: images a forward pass.
     """
     device = next(model.parameters()).device
     parts = []
@@ -40,7 +40,7 @@ def torch_logits(
 def shared_top1_pct(
     model: nn.Module, pixels_NHWC: np.ndarray, labels_N: np.ndarray, preprocess: Preprocess
 ) -> float | None:
-    """Return the top-1 in percent of all pictures, each judged by one process; None where a logit is not finite.
+    """Return the top-1 in percent of all images, each judged by one process; None where a logit is not finite.
 
     Counts are added up as integers, so the result does not depend on how many processes there are.
     """
@@ -55,5 +55,5 @@ def shared_top1_pct(
 
 
 def top1_pct(logits_NK: np.ndarray, labels_N: Sequence[int] | np.ndarray) -> float:
-    """Return the share of pictures whose largest logit is the label, in percent 0..100."""
+    """Return the share of images whose largest logit is the label, in percent 0..100."""
     return float(100.0 * np.mean(logits_NK.argmax(axis=1) == np.asarray(labels_N)))

@@ -75,8 +75,8 @@ def fit(
 
     Args:
         model: images_NCHW -> logits_NK, or whatever `loss` takes; in eval mode it must give logits_NK.
-        train: training pictures.
-        val: validation pictures; they choose the epoch that is kept (`options.keep`) and the early stop.
+        train: training images.
+        val: validation images; they choose the epoch that is kept (`options.keep`) and the early stop.
         num_classes: K.
         preprocess: crop side, mean and standard deviation of this model.
         options: the recipe's `fit:` block.
@@ -92,7 +92,7 @@ def fit(
         amp: whether a GPU computes in bfloat16 where that is safe (on the CPU it was slower); weights stay float32.
 
     Raises:
-        StageError: too few pictures for one batch, or a loss or an output that is not finite.
+        StageError: too few images for one batch, or a loss or an output that is not finite.
     """
     said: Reporter = reporter or SilentReporter()
     if options.epochs == 0:
@@ -157,9 +157,9 @@ def _run_epochs(run: Loop, state: FitState, keeper: _Keeper, head: Sequence[str]
 def _check_sizes(train: TrainSet, val: ValSet, options: FitOptions) -> None:
     if steps_per_epoch(len(train.labels_N), options.batch_size) == 0 or len(val.labels_N) == 0:
         raise StageError(
-            f"training needs at least 2 training and 1 validation pictures, found {len(train.labels_N)} and "
+            f"training needs at least 2 training and 1 validation images, found {len(train.labels_N)} and "
             f"{len(val.labels_N)}",
-            hint="add pictures, or raise data.split.val",
+            hint="add images, or raise data.split.val",
         )
     if options.batch_size < world_size():
         raise StageError(
@@ -183,7 +183,7 @@ def _require_same_fit(model: nn.Module, train: TrainSet, val: ValSet, options: F
     shapes = [(name, list(tensor.shape), str(tensor.dtype)) for name, tensor in model.state_dict().items()]
     sets = [sha256_bytes(labels.tobytes()) for labels in (train.labels_N, val.labels_N)]
     digest = sha256_json([shapes, sets, options.model_dump(mode="json"), seed])
-    require_equal(digest, "they were about to train different models, options or photographs")
+    require_equal(digest, "they were about to train different models, options or images")
 
 
 def _weights_digest(model: nn.Module) -> str:

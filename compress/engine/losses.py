@@ -1,4 +1,4 @@
-"""Losses that more than one room uses. N pictures, K classes; targets are always class probabilities [N, K]."""
+"""Losses that more than one room uses. N images, K classes; targets are always class probabilities [N, K]."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def kd_loss(
 
     Args:
         student_logits_NK: raw scores of the student.
-        teacher_logits_NK: raw scores of the teacher for the same pictures.
+        teacher_logits_NK: raw scores of the teacher for the same images.
         targets_NK: class probabilities of the labels.
         temperature: T > 0.
         alpha: share of the soft term, 0..1; at 1 the labels are not used.
@@ -67,7 +67,7 @@ def dkd_loss(
 
     Args:
         student_logits_NK: raw scores of the student, K >= 2.
-        teacher_logits_NK: raw scores of the teacher for the same pictures.
+        teacher_logits_NK: raw scores of the teacher for the same images.
         targets_NK: class probabilities; of mixed labels (mixup, cutmix) the largest share is the target class.
         temperature: T > 0.
         alpha: share of the soft terms, 0..1; at 1 the labels only say which class is the target.

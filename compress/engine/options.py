@@ -11,11 +11,11 @@ Epochs = Annotated[int, Field(ge=0, le=100_000)]
 
 
 class FitOptions(BaseModel):
-    """How a model is fitted to photographs.
+    """How a model is fitted to images.
 
     Attributes:
         epochs: passes over the training split, the frozen ones included.
-        batch_size: pictures a step, of all processes together; a last batch of one picture is dropped (BatchNorm has no
+        batch_size: images a step, of all processes together; a last batch of one image is dropped (BatchNorm has no
             variance of one value).
         optimizer: `adamw`, or `sgd` with Nesterov momentum.
         lr: the highest learning rate, at the end of the warm-up.
@@ -31,8 +31,8 @@ class FitOptions(BaseModel):
         patience: epochs without a better validation accuracy before stopping; None never stops early.
         keep: `best` keeps the weights of the epoch with the best validation accuracy, `last` those of the last epoch.
         freeze_epochs: first epochs in which only the head learns, at `lr`; frozen BatchNorm keeps its statistics.
-        progressive_px: side of the training pictures in the first epoch; it grows in steps of 32 to the full side at
-            70 % of the epochs (Tan & Le 2021, EfficientNetV2, section 4.2: small pictures first are
+        progressive_px: side of the training images in the first epoch; it grows in steps of 32 to the full side at
+            70 % of the epochs (Tan & Le 2021, EfficientNetV2, section 4.2: small images first are
             faster). None: full.
         crop_scale_min: smallest share of the area a random crop has; 1 with `crop_ratio` 1: a full square.
         crop_ratio: random crops have a width/height between 1/crop_ratio and crop_ratio.
@@ -77,7 +77,7 @@ class FitOptions(BaseModel):
 
     @property
     def is_deterministic(self) -> bool:
-        """Return whether every epoch shows the same: nothing is drawn, for a square photograph, and no size changes.
+        """Return whether every epoch shows the same: nothing is drawn, for a square image, and no size changes.
 
         Of any other the largest square is cut at a random place, whatever `crop_scale_min` and `crop_ratio` are.
         """

@@ -1,8 +1,8 @@
-"""RandAugment (Cubuk et al. 2020) on a batch: two operations a picture, each picture its own.
+"""RandAugment (Cubuk et al. 2020) on a batch: two operations an image, each image its own.
 
 Geometric operations come out as matrices, to be composed with the crop into one sampling; the photometric ones run
-on the whole batch with a neutral strength where a picture did not draw them. Equalize and Sharpness of the paper's
-list are left out: they need a histogram or a convolution a picture, for the least gain of the list.
+on the whole batch with a neutral strength where an image did not draw them. Equalize and Sharpness of the paper's
+list are left out: they need a histogram or a convolution an image, for the least gain of the list.
 Magnitudes are scaled as in torchvision: m / 30 of each operation's range.
 """
 
@@ -53,7 +53,7 @@ def _matrix(name: str, strength: float) -> np.ndarray:
 
 
 def photometry(images_NCHW: torch.Tensor, chosen_N2: np.ndarray, signs_N2: np.ndarray, magnitude: int) -> torch.Tensor:
-    """Return the pictures (0..255) after the drawn photometric operations."""
+    """Return the images (0..255) after the drawn photometric operations."""
     strength = magnitude / _MAX_MAGNITUDE
     for slot in range(_OPS_PER_IMAGE):
         for name in PHOTOMETRIC:

@@ -1,4 +1,4 @@
-"""Learning rate and picture size as pure functions of step and epoch: a resumed run needs no scheduler state."""
+"""Learning rate and image size as pure functions of step and epoch: a resumed run needs no scheduler state."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def learning_rate(step: int, steps_per_epoch: int, options: FitOptions) -> float
 
 
 def training_side(epoch: int, crop_px: int, options: FitOptions) -> int:
-    """Return the side of the training pictures of an epoch (from 0): a multiple of 32, or the full crop."""
+    """Return the side of the training images of an epoch (from 0): a multiple of 32, or the full crop."""
     start = options.progressive_px
     grown = int(_GROWN_AT * options.epochs)
     if start is None or start >= crop_px or epoch >= grown:

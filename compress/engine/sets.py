@@ -15,13 +15,13 @@ from compress.errors import StageError
 
 _SIDE_PER_CROP = 1.25
 _LABELS_SHOWN = 5
-_SAME_DATA = "all models of a run must be trained on the photographs of its data block"
+_SAME_DATA = "all models of a run must be trained on the images of its data block"
 
 
 def training_sets(dataset: Dataset, preprocess: Preprocess, reporter: Reporter) -> tuple[TrainSet, ValSet]:
-    """Return the training and the validation pictures, memory-mapped.
+    """Return the training and the validation images, memory-mapped.
 
-    Training pictures are kept at 1.25 times the crop: random crops of 64 % of the area are then neither enlarged
+    Training images are kept at 1.25 times the crop: random crops of 64 % of the area are then neither enlarged
     nor shrunk.
 
     Args:

@@ -48,7 +48,7 @@ class WholeBatch(TorchFunctionMode):
         training: bool = True,
         inplace: bool = False,
     ) -> torch.Tensor:
-        """Return what F.dropout gives the pictures of this share: all processes draw the same, for all pictures."""
+        """Return what F.dropout gives the images of this share: all processes draw the same, for all images."""
         if not training or p in (0.0, 1.0):
             return input * (1.0 - p) if training else input
         noise = input.new_empty(self._n, *input.shape[1:]).bernoulli_(1.0 - p).div_(1.0 - p)

@@ -151,7 +151,7 @@ def check_parity(
     precision: Precision,
     max_abs_logit_diff: float | None,
     min_agreement_pct: float,
-    photographs: bool,
+    images: bool,
     output_scale: float | None = None,
 ) -> Metrics:
     """Return how far the exported file is from its source.
@@ -162,8 +162,8 @@ def check_parity(
         path: the exported file, for messages.
         precision: of the exported file.
         max_abs_logit_diff: bound; None takes the precision's own.
-        min_agreement_pct: bound; only held against photographs, since the answers to noise are near ties.
-        photographs: whether the images are photographs; else noise.
+        min_agreement_pct: bound; only held against images, since the answers to noise are near ties.
+        images: whether the images are images; else noise.
         output_scale: step of the logits' grid in an int8 file, in which the difference is reported as well.
 
     Raises:
@@ -182,9 +182,9 @@ def check_parity(
             f"(n = {len(source_NK)})",
             hint="raise parity.max_abs_logit_diff if that is acceptable",
         )
-    if photographs and agreement < min_agreement_pct:
+    if images and agreement < min_agreement_pct:
         raise CheckError(
-            f"{path}: same top-1 answer as the source model on {agreement:.2f} % of {len(source_NK)} pictures, "
+            f"{path}: same top-1 answer as the source model on {agreement:.2f} % of {len(source_NK)} images, "
             f"at least {min_agreement_pct:g} % are wanted",
             hint=_ROUNDED_APART if precision is Precision.INT8 else "see parity.min_agreement_pct",
         )
@@ -193,7 +193,7 @@ def check_parity(
         "parity_max_abs_logit_diff": diff,
         "parity_agreement_pct": agreement,
         "parity_images": len(source_NK),
-        "parity_on": "photographs" if photographs else "noise",
+        "parity_on": "images" if images else "noise",
     }
 
 

@@ -16,13 +16,13 @@ Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 
 
 class ParityBounds(BaseModel):
-    """How far the exported file may be from the model it was made of, measured on validation and test pictures.
+    """How far the exported file may be from the model it was made of, measured on validation and test images.
 
     Attributes:
         max_abs_logit_diff: greatest |difference| of any logit; None takes what the precision allows: 1e-3 (fp32) or
             5e-2 (fp16) of the largest logit, no bound for int8, whose grid is checked integer by integer instead.
-        min_agreement_pct: least share of pictures with the same top-1 answer, 0..100.
-        images: most pictures; without photographs, noise of at most 256 images takes their place.
+        min_agreement_pct: least share of images with the same top-1 answer, 0..100.
+        images: most images; without images, noise of at most 256 images takes their place.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,7 +50,7 @@ class ExportConfig(StageConfig):
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH, Format.ONNX})
     entry_point: ClassVar[str] = "compress.export.stage:run"
     version: ClassVar[int] = 2
-    needs_data: ClassVar[bool] = False  # without photographs, files are compared on noise
+    needs_data: ClassVar[bool] = False  # without images, files are compared on noise
     backends: ClassVar[tuple[str, ...]] = (
         *("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime", "ai-edge-litert"),
         *("tensorflow", "onnx2tf"),

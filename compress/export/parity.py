@@ -25,12 +25,12 @@ _MOST_NOISE = 256  # images: their answers are near ties, and no share is held a
 _LEAST_PX, _MOST_PX = 16, 2048  # what a Preprocess may say
 
 
-def photographs(
+def images(
     data: DataConfig, preprocess: Preprocess, count: int, seed: int, reporter: Reporter
 ) -> npt.NDArray[np.uint8] | None:
-    """Return up to `count` validation and test pictures, evenly spaced, as pixels_NHWC; None if there are none.
+    """Return up to `count` validation and test images, evenly spaced, as pixels_NHWC; None if there are none.
 
-    Both sets, since the share that is wanted means little on few pictures: of 80, one near tie is 1.25 %.
+    Both sets, since the share that is wanted means little on few images: of 80, one near tie is 1.25 %.
     """
     dataset = load_dataset(data, seed=seed, reporter=reporter)
     splits = [dataset.splits[name] for name in ("val", "test") if dataset.splits[name].paths]
@@ -47,7 +47,7 @@ def photographs(
 
 
 def noise(input_chw: tuple[int, int, int], count: int, seed: int) -> Floats:
-    """Return up to `count` seeded normal images_NCHW, for a model whose photographs or preprocessing are not known."""
+    """Return up to `count` seeded normal images_NCHW, for a model whose images or preprocessing are not known."""
     return np.random.default_rng(seed).standard_normal((min(count, _MOST_NOISE), *input_chw), dtype=np.float32)
 
 

@@ -56,7 +56,7 @@ def _summary(path: Path, metrics: Metrics) -> str:
         f"{path.name}: {metrics['precision']}, {path.stat().st_size / 1e6:.2f} MB, logits within "
         f"{metrics['parity_max_abs_logit_diff']:.3g}{steps} of the source, same answer on "
         f"{metrics['parity_agreement_pct']:.2f} % of {metrics['parity_images']} "
-        f"{'pictures' if metrics['parity_on'] == 'photographs' else 'noise images'}"
+        f"{'images' if metrics['parity_on'] == 'images' else 'noise images'}"
         + ("" if pieces is None else f", {pieces} XNNPACK partition{'' if pieces == 1 else 's'}")
     )
 
@@ -139,7 +139,7 @@ def _parity(
     bounds = config.parity
     pixels_NHWC = None
     if ctx.data is not None and spec is not None:
-        pixels_NHWC = parity.photographs(ctx.data, spec.preprocess, bounds.images, ctx.seed, ctx.reporter)
+        pixels_NHWC = parity.images(ctx.data, spec.preprocess, bounds.images, ctx.seed, ctx.reporter)
     images = parity.noise(source.input_chw, bounds.images, ctx.seed) if pixels_NHWC is None else pixels_NHWC
     before = parity.opened(source.artifact.path, source.spec, source.input_chw)
     after = parity.opened(path, spec, source.input_chw)
@@ -153,6 +153,6 @@ def _parity(
         precision=precision,
         max_abs_logit_diff=bounds.max_abs_logit_diff,
         min_agreement_pct=bounds.min_agreement_pct,
-        photographs=pixels_NHWC is not None,
+        images=pixels_NHWC is not None,
         output_scale=checks.output_scale(source.model) if precision is Precision.INT8 else None,
     )

@@ -34,7 +34,7 @@ def library_model(
         input_px: side of the square input; default that of the published weights.
 
     Raises:
-        UsageError: the library has no classifier of that name, or resizes pictures as we cannot.
+        UsageError: the library has no classifier of that name, or resizes images as we cannot.
         ModelFileError: the weights are damaged, or of another architecture or number of classes.
         BackendMissingError: the library is not installed.
     """
@@ -53,7 +53,7 @@ def untrained_library_model(
     crop_px = input_px or published["crop_px"]
     if published["interpolation"] not in _FILTERS:
         raise UsageError(
-            f"{arch}: its pictures are resized with '{published['interpolation']}'; we have {', '.join(_FILTERS)}"
+            f"{arch}: its images are resized with '{published['interpolation']}'; we have {', '.join(_FILTERS)}"
         )
     preprocess = Preprocess(
         resize_px=max(crop_px, round(crop_px * published["resize_px"] / published["crop_px"])),

@@ -108,7 +108,7 @@ def load_strictly(model: nn.Module, path: Path, arch: str) -> None:
     if problems := _misfits(own, tensors):
         raise ModelFileError(
             f"{path}: does not fit the architecture '{arch}': {_listing(problems)}",
-            hint="give weights of the same architecture, fine-tuned on the photographs of this run: "
+            hint="give weights of the same architecture, fine-tuned on the images of this run: "
             "its classifier must have their classes",
         )
     model.load_state_dict({**{name: own[name] for name in own if name.endswith(_COUNTER)}, **tensors})
@@ -194,7 +194,7 @@ def _spec_from(metadata: Mapping[str, str], path: Path) -> ModelSpec:
             f"{path}: holds weights but no spec ('{SPEC_KEY}' in its metadata), so it was not written by imgc",
             hint=f"say which architecture they are of: imgc train --arch ARCH --weights {path}, "
             f"or imgc quantize --arch ARCH --weights {path}; as a teacher: imgc distill --set teacher_arch=ARCH "
-            f"--set teacher_weights={path}, fine-tuned on the photographs",
+            f"--set teacher_weights={path}, fine-tuned on the images",
         )
     try:
         return ModelSpec.model_validate_json(metadata[SPEC_KEY])

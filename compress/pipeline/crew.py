@@ -1,7 +1,7 @@
 """Several processes, one run: process 0 carries it out and writes it, the others help in every fit (see `orders`).
 
 Alone, everything here does nothing, and no backend is imported. Several machines must see the run folder and the
-photographs under the same paths.
+images under the same paths.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def explain(
 
     Raises:
         RecipeError: the recipe cannot be planned.
-        DataError: the photographs cannot be used.
+        DataError: the images cannot be used.
     """
     planned = plan(loaded)
     run_dir = run_path(runs_dir, name or planned.name)
@@ -90,9 +90,9 @@ def require_kept(loaded: LoadedRecipe, kept: Collection[str], *, runs_dir: Path,
     Raises:
         UsageError: names the first stage that would be made anew, and why; then those that follow from it.
         RecipeError: the recipe cannot be planned.
-        DataError: the photographs cannot be used.
+        DataError: the images cannot be used.
     """
-    found = explain(loaded, runs_dir=runs_dir, name=name)  # silent: whoever runs it says the same of the photographs
+    found = explain(loaded, runs_dir=runs_dir, name=name)  # silent: whoever runs it says the same of the images
     lost = [stage for stage in found if stage.stage_id in kept and stage.replaced]
     if not lost:
         return
@@ -135,7 +135,7 @@ def _reasons(before: LockedStage | None, parts: dict[str, object]) -> tuple[str,
 
 
 def _replaced(before: LockedStage | None, parts: dict[str, object]) -> tuple[str, ...]:
-    """Return why what is sealed would be replaced: the reasons but for photographs given to a run that had none.
+    """Return why what is sealed would be replaced: the reasons but for images given to a run that had none.
 
     They were asked for, with --data: such a run began with a model file.
     """

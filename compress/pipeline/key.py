@@ -12,7 +12,7 @@ from compress.core.digest import sha256_file, sha256_json
 from compress.core.stage import Reporter, SilentReporter, StageConfig
 
 KEY_VERSION = 1
-ALWAYS = ("imgc", "numpy", "pillow")  # our own release, and what every picture passes through
+ALWAYS = ("imgc", "numpy", "pillow")  # our own release, and what every image passes through
 
 
 def key_parts(
@@ -29,11 +29,11 @@ def key_parts(
             content.
         inputs: role -> SHA-256 of the input's content.
         seed: the run's seed.
-        fingerprint: gives the data's fingerprint; called only if the stage reads photographs.
-        reporter: hears about the pictures that are opened to know what a folder holds.
+        fingerprint: gives the data's fingerprint; called only if the stage reads images.
+        reporter: hears about the images that are opened to know what a folder holds.
 
     Raises:
-        DataError: a folder that the stage names holds no pictures.
+        DataError: a folder that the stage names holds no images.
     """
     return {
         "key_version": KEY_VERSION,
@@ -53,7 +53,7 @@ def key_of(parts: Mapping[str, Any]) -> str:
 
 
 def lazy_fingerprint(data: DataConfig | None, seed: int, reporter: Reporter) -> Callable[[], str]:
-    """Return a function that gives the data's fingerprint and reads the photographs once, when first asked."""
+    """Return a function that gives the data's fingerprint and reads the images once, when first asked."""
 
     @cache
     def fingerprint() -> str:
@@ -87,9 +87,9 @@ def _options(config: StageConfig, inputs: Mapping[str, str], reporter: Reporter)
     for name, path in config.files().items():
         _replace(options, name.split("."), f"sha256:{sha256_file(path)}")
     for name, path in config.folders().items():
-        from compress.data.pictures import pictures_fingerprint  # needs Pillow, which a plan does not
+        from compress.data.images import images_fingerprint  # needs Pillow, which a plan does not
 
-        _replace(options, name.split("."), f"pictures:{pictures_fingerprint(path, reporter)}")
+        _replace(options, name.split("."), f"images:{images_fingerprint(path, reporter)}")
     return options
 
 

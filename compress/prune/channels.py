@@ -26,7 +26,7 @@ from compress.prune.importance import (
 
 Importance = Literal["l1", "l2", "bn_scale", "taylor", "fisher"]
 Batches = Iterable[tuple[Tensor, Tensor]]  # images_NCHW, labels_N
-MEASURED: frozenset[Importance] = frozenset({"taylor", "fisher"})  # these look at pictures
+MEASURED: frozenset[Importance] = frozenset({"taylor", "fisher"})  # these look at images
 _FEW_NAMES = 6
 
 

@@ -25,7 +25,7 @@ class PruneConfig(StageConfig):
             Keeping 0.7 of the channels leaves about half of the multiply-accumulates. Without any budget, 0.7.
         target_macs: largest share of the multiply-accumulates left; the keep that fits is found by bisection.
         target_params: largest share of the parameters left, likewise.
-        target_latency_ms: largest median latency of one picture on one thread, of the exported model in `runtime`,
+        target_latency_ms: largest median latency of one image on one thread, of the exported model in `runtime`,
             likewise; measured on this machine.
         like: id of a pruned stage or model file. This stage is then its sibling, the baseline a sceptic would ask for:
             the stock network of the input's architecture, from `weights` instead of the input's, cut to the same share
@@ -34,9 +34,9 @@ class PruneConfig(StageConfig):
         weights: what that stock network starts from: `imagenet` (downloaded), `none`, or a .safetensors or .pth file.
         runtime: where latency is measured.
         importance: what makes a channel worth keeping: `l1` or `l2` norm of its weights with batch norm folded in,
-            `bn_scale` (its batch-norm gamma), `taylor` (estimated change of the loss, on training pictures) or `fisher`
+            `bn_scale` (its batch-norm gamma), `taylor` (estimated change of the loss, on training images) or `fisher`
             (its second-order term). At keep 0.9 and without recovery, MobileNets agreed with themselves on 25-31 % of
-            held-out photographs after `taylor` and on 0-1 % after `l2`, at equal MACs (n = 80): hence the default.
+            held-out images after `taylor` and on 0-1 % after `l2`, at equal MACs (n = 80): hence the default.
         scope: `local` keeps the same share in each group; `global` compares all channels of the network,
             `isomorphic` those of groups that are built alike.
         allocation: `uniform` leaves the widths to `keep` and `scope`; `sensitivity` measures what each group can spare

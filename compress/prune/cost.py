@@ -43,7 +43,7 @@ class Costs:
     """The costs of one network as functions of what is kept."""
 
     def __init__(self, model: nn.Module, input_chw: tuple[int, int, int], groups: Sequence[ChannelGroup]) -> None:
-        """Run the network once on an empty picture.
+        """Run the network once on an empty image.
 
         Args:
             model: not changed.

@@ -1,4 +1,4 @@
-"""The sensitivity of a network as a picture: one row a group, one column a share, SVG without any library."""
+"""The sensitivity of a network as an image: one row a group, one column a share, SVG without any library."""
 
 from __future__ import annotations
 

@@ -75,10 +75,10 @@ def taylor_scores(folded: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -
 
 
 def fisher_scores(folded: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> LayerScores:
-    """Return the sum over pictures of the squared change of the loss when a channel's output is masked.
+    """Return the sum over images of the squared change of the loss when a channel's output is masked.
 
     Liu 2021 (Group Fisher Pruning for Practical Network Compression, equations 5 and 6): the second-order term of the
-    loss in the mask, with the Fisher information in place of the Hessian. Unlike Taylor's, each picture is squared
+    loss in the mask, with the Fisher information in place of the Hessian. Unlike Taylor's, each image is squared
     by itself, so changes of opposite sign do not cancel. Cross entropy, eval mode. Where an activation works in place,
     as in all our architectures, the output is the activation's.
 

@@ -24,11 +24,11 @@ _TIMING = Timing(warmup=20, repeats=400, budget_s=1.0)
 
 
 def exported_latency_ms(models: Mapping[str, nn.Module], spec: ModelSpec, runtime: Runtime) -> dict[str, float]:
-    """Return name -> median milliseconds for one picture on one thread; the models take turns.
+    """Return name -> median milliseconds for one image on one thread; the models take turns.
 
     Args:
         models: name -> network with the classes and the preprocessing of `spec`.
-        spec: gives the size of the picture.
+        spec: gives the size of the image.
         runtime: the file is float32 ONNX for ONNX Runtime, or TFLite for LiteRT.
     """
     images_NCHW = np.random.default_rng(0).standard_normal((1, *spec.input_chw), dtype=np.float32)

@@ -40,8 +40,8 @@ def recover(
         teacher: not changed; it answers in eval mode.
         alpha: share of its answers in the loss, 0..1; at 0 it is not asked.
         temperature: of the answers, see `kd_loss`.
-        train: training pictures.
-        val: validation pictures.
+        train: training images.
+        val: validation images.
         options: the training loop.
         work_dir: of the checkpoint.
         seed: of all randomness.

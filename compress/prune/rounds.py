@@ -17,9 +17,9 @@ from compress.models.weights import load_model, save_model
 from compress.prune.allocate import Ranking, Widths, allocate
 from compress.prune.channels import MEASURED, Anatomy, GroupRow
 from compress.prune.config import PruneConfig
+from compress.prune.datasets import PruneDatasets
 from compress.prune.heat_map import heat_map_svg
 from compress.prune.latency import exported_latency_ms
-from compress.prune.photographs import Photographs
 from compress.prune.plan import Budget, Curve, Measure, choose, cost_of, path_curve, require_reachable
 from compress.prune.recover import recover
 from compress.prune.sensitivity import Sensitivity, cheapest_cuts, measure_sensitivity
@@ -32,9 +32,9 @@ class Rounds:
     """How one network is pruned."""
 
     def __init__(
-        self, config: PruneConfig, spec: ModelSpec, photos: Photographs, ctx: RunContext, protected: tuple[str, ...]
+        self, config: PruneConfig, spec: ModelSpec, photos: PruneDatasets, ctx: RunContext, protected: tuple[str, ...]
     ) -> None:
-        """Take the options, the spec of the network before any cut, its pictures and the patterns of what stays."""
+        """Take the options, the spec of the network before any cut, its images and the patterns of what stays."""
         self._config, self._spec, self._photos, self._ctx = config, spec, photos, ctx
         self._protected = protected
 
@@ -105,7 +105,7 @@ class Rounds:
     def _tell(self, found: Sensitivity) -> None:
         """Write the measured sensitivity as JSON and as a heat map, and say it as a table."""
         write_json(self._ctx.stage_dir / SENSITIVITY_JSON, found.as_json())
-        title = f"Points of top-1 lost on {found.images} training pictures, by share of channels kept"
+        title = f"Points of top-1 lost on {found.images} training images, by share of channels kept"
         write_text(self._ctx.stage_dir / SENSITIVITY_SVG, heat_map_svg(title, found))
         for line in sensitivity_table(found):
             self._ctx.reporter.info(line)
@@ -159,7 +159,7 @@ class Rounds:
 
 def sensitivity_table(found: Sensitivity) -> list[str]:
     """Return the lines that say what each group's cuts cost: points of top-1 lost at each width."""
-    lines = [f"sensitivity, {found.images} training pictures, top-1 {found.whole.top1_pct:.2f} % with all channels:"]
+    lines = [f"sensitivity, {found.images} training images, top-1 {found.whole.top1_pct:.2f} % with all channels:"]
     for root, points in found.curves.items():
         cells = [f"{point.width}: {found.whole.top1_pct - point.top1_pct:+.1f}" for point in points]
         lines.append(f"  {root}: {', '.join(cells) or 'cannot be narrower'}")

@@ -2,7 +2,7 @@
 
 Switching off is exact: a channel whose makers have zero weights and bias is zero behind every activation used here
 (they map zero to zero) and every gate (it is multiplied), so the layers that read it see what a cut leaves.
-Suffixes: N pictures, H and W pixels, K classes, M channels.
+Suffixes: N images, H and W pixels, K classes, M channels.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Sensitivity:
     """Accuracy against keep for every group, all others whole.
 
     Attributes:
-        images: number of pictures.
+        images: number of images.
         whole: the network with all channels; width and keep are of no group and 1.
         curves: root of a group -> its points from wide to narrow.
         layers: root of a group -> its layers.

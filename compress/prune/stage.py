@@ -15,8 +15,8 @@ from compress.models.build import arch_info, describe
 from compress.models.weights import load_model, save_model
 from compress.prune.channels import GroupRow
 from compress.prune.config import DEFAULT_KEEP, PruneConfig
+from compress.prune.datasets import PruneDatasets
 from compress.prune.latency import exported_latency_ms
-from compress.prune.photographs import Photographs
 from compress.prune.plan import Budget
 from compress.prune.rounds import Rounds, remove_rounds
 
@@ -36,7 +36,7 @@ def run(config: PruneConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         StageError: other classes than the data's, a budget that cannot be met, or the recovery diverged.
     """
     if ctx.data is None:
-        raise UsageError("pruning needs photographs, and the recipe has no `data:` block")
+        raise UsageError("pruning needs images, and the recipe has no `data:` block")
     teacher, spec = load_model(inputs["from"].path)
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
     require_same_labels(spec.labels, dataset.labels, wanted_by="the model to prune", found_in="the data")
@@ -45,7 +45,7 @@ def run(config: PruneConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         stock = spec.model_copy(update={"layers": ()})
         model = start_model(stock, config.weights, ctx.seed)
         spec = describe(model, stock)
-    photos = Photographs(dataset, spec, ctx)
+    photos = PruneDatasets(dataset, spec, ctx)
     rounds = Rounds(config, spec, photos, ctx, protected=(arch_info(spec.arch).stem, *config.protect))
     budget = _budget(config, inputs, spec)
     narrow, rows, share = rounds.run(model, teacher, budget)
@@ -83,7 +83,7 @@ def table(
         lines.append(f"{what}: {old:,} -> {new:,} ({100 * new / old:.1f} % kept)")
     old_ms, new_ms = latency["before"], latency["after"]
     lines.append(
-        f"latency of the float {runtime} file, one picture, one thread: {old_ms:.2f} -> {new_ms:.2f} ms "
+        f"latency of the float {runtime} file, one image, one thread: {old_ms:.2f} -> {new_ms:.2f} ms "
         f"({100 * new_ms / old_ms:.1f} % kept)"
     )
     return lines

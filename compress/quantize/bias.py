@@ -18,7 +18,7 @@ def correct_biases(quantized: QuantGraph, teacher: TorchGraph, images_NCHW: Tens
     Args:
         quantized: the rounded graph; its biases change in place.
         teacher: the float graph, with the same tensor names.
-        images_NCHW: pictures, all in one batch.
+        images_NCHW: images, all in one batch.
     """
     layers = {node.output[0]: node.input[2] for node in quantized.nodes if _has_bias(node.op_type, len(node.input))}
     means: dict[str, Tensor] = {}

@@ -1,6 +1,6 @@
-"""Finds the range of every activation from pictures: two passes, one for the extremes and one for histograms.
+"""Finds the range of every activation from images: two passes, one for the extremes and one for histograms.
 
-Shape suffixes: N pictures, C channels.
+Shape suffixes: N images, C channels.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def calibrate(
     """Return a grid per group of a float model, from runs over the batches; `percentile` is read by that rule alone.
 
     Raises:
-        StageError: a tensor held NaN or infinity, or was the same number in every place of every picture's input.
+        StageError: a tensor held NaN or infinity, or was the same number in every place of every image's input.
     """
     graph = TorchGraph(model)
     group_of = {name: group for group in groups for name in group.tensors}
@@ -40,7 +40,7 @@ def calibrate(
     extremes = _extremes(graph, group_of, batches, sums if rule == "mse" else None)
     low, high = extremes[groups[0]]
     if low == high:
-        raise StageError(f"all calibration pictures are one constant colour ({low:g}); ranges cannot be found on them")
+        raise StageError(f"all calibration images are one constant colour ({low:g}); ranges cannot be found on them")
     grids: dict[RangeGroup, Grid] = {}
     importance = channel_importance(model, {name: seen.moments() for name, seen in sums.items()})
     histograms = _histograms(graph, group_of, extremes, batches, importance) if rule != "minmax" else {}
@@ -55,7 +55,7 @@ def calibrate(
 
 
 class _Sums:
-    """Sums over a tensor's pictures and places, by channel."""
+    """Sums over a tensor's images and places, by channel."""
 
     def __init__(self, channels: int) -> None:
         self._count = 0
@@ -83,7 +83,7 @@ def _extremes(
         if (group := group_of.get(name)) is not None:
             low, high = (float(end) for end in torch.aminmax(value))
             if not np.isfinite([low, high]).all():
-                raise StageError(f"the tensor '{name}' holds NaN or infinity on the calibration pictures")
+                raise StageError(f"the tensor '{name}' holds NaN or infinity on the calibration images")
             before = found.get(group, (low, high))
             found[group] = min(low, before[0]), max(high, before[1])
         if sums is not None and value.ndim > 1:

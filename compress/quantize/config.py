@@ -33,8 +33,8 @@ class ReconstructOptions(BaseModel):
     """Block reconstruction, see `compress.quantize.reconstruct`.
 
     Attributes:
-        steps: optimizer steps, at most so many that each picture is seen 40 times; 0 is off.
-        batch_size: pictures a step.
+        steps: optimizer steps, at most so many that each image is seen 40 times; 0 is off.
+        batch_size: images a step.
         lr: highest learning rate of the weights, in steps of their own grids.
         lr_scale: highest learning rate of the logarithms of the scales.
     """
@@ -76,11 +76,11 @@ class QuantizeConfig(StageConfig):
         weights: of `arch`: `imagenet` (downloaded; the default), `none` (random), or a .safetensors or .pth file, whose
             head says how many classes there are. 1000 classes are ImageNet's.
         input_px: side of the square input of `arch`; default its own.
-        preprocess: how pictures are prepared, for `arch` if not as published, and for an ONNX file of another tool.
-        calibration: pictures to calibrate on instead of the training pictures: any folder, nested or flat, or a CSV
+        preprocess: how images are prepared, for `arch` if not as published, and for an ONNX file of another tool.
+        calibration: images to calibrate on instead of the training images: any folder, nested or flat, or a CSV
             with a column `path`; no labels needed. Without a data block every fifth is kept to judge the file with.
-        on_bad_image: whether a damaged picture in `calibration` is an error or left out.
-        calibration_count: number of pictures, balanced over classes (folders), that the ranges are found on.
+        on_bad_image: whether a damaged image in `calibration` is an error or left out.
+        calibration_count: number of images, balanced over classes (folders), that the ranges are found on.
         target: what the model is to run on, see `compress.core.targets`; it sets `activation` and `hard_swish` where
             they are not given, and the model has to keep to its profile.
         range_rule: how a range is picked from what was seen: `mse` clips where rounding gains more than clipping loses,
@@ -96,14 +96,14 @@ class QuantizeConfig(StageConfig):
             float, which costs no time on x86 and saves most of the accuracy that int8 loses; a stem without hard-swish
             is int8 anyway. Default `float`, but `int8` where the target allows no floats or a swap is wanted there.
         exclude: layers that stay float, by name or pattern with `*`; `imgc quantize --sensitivity` ranks them.
-        sensitivity: whether each layer's cost is measured as well: one layer int8, all else float, on 64 pictures;
+        sensitivity: whether each layer's cost is measured as well: one layer int8, all else float, on 64 images;
             written as `sensitivity.json` and `sensitivity.svg`.
-        max_drop_pp: most points of top-1 that the file may lose on the validation pictures (int8_static, auto); where
+        max_drop_pp: most points of top-1 that the file may lose on the validation images (int8_static, auto); where
             it loses more, the layers that cost most stay float, as few as it takes, at most half, and none that hold
             more than a fifth of the weights together. auto takes 1.0, or
             without labels min_agreement_pct 95, where neither is given.
         min_agreement_pct: the same for the share of answers equal to the float model's, which needs no labels.
-        reconstruct: how the int8 model learns, from the calibration pictures alone and without labels, to repeat what
+        reconstruct: how the int8 model learns, from the calibration images alone and without labels, to repeat what
             the float model computes; `steps: 0` is quick, and less accurate. int8_qat trains from where this ends.
         correct_biases: whether each layer's mean output is brought back to the float model's at the start. Default
             only where nothing is learned: learning from there ends worse.
@@ -210,7 +210,7 @@ class QuantizeConfig(StageConfig):
 
     @property
     def must_have_data(self) -> bool:
-        """Return False where the calibration pictures suffice; training needs photographs with labels."""
+        """Return False where the calibration images suffice; training needs images with labels."""
         return self.calibration is None or self.scheme == "int8_qat"
 
     def references(self) -> dict[str, str | None]:
@@ -222,5 +222,5 @@ class QuantizeConfig(StageConfig):
         return weight_files(self.weights)
 
     def folders(self) -> dict[str, Path]:
-        """Return the calibration pictures, where some are given."""
+        """Return the calibration images, where some are given."""
         return {} if self.calibration is None else {"calibration": self.calibration}

@@ -27,7 +27,7 @@ class Moments:
     """What was seen of a tensor, by channel.
 
     Attributes:
-        variance_C: over pictures and places.
+        variance_C: over images and places.
         power_C: mean square.
     """
 

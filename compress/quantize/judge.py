@@ -1,6 +1,6 @@
-"""What a quantized file is worth: its answers beside the float model's, on labelled pictures or on others.
+"""What a quantized file is worth: its answers beside the float model's, on labelled images or on others.
 
-Shape suffixes: N pictures, H and W pixels, C channels, K classes.
+Shape suffixes: N images, H and W pixels, C channels, K classes.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ MAX_SQNR_DB = 120.0  # equal answers: no noise, but JSON has no infinity
 
 @dataclass(frozen=True)
 class Yardstick:
-    """Pictures, and what the float model answers on them: every file made of it is held against the same.
+    """Images, and what the float model answers on them: every file made of it is held against the same.
 
     Attributes:
         pixels_NHWC: uint8, resized and cropped.
         float_NK: the float model's logits.
-        labels_N: classes of the pictures, None where nobody labelled them.
-        what: what the pictures are, such as "validation pictures".
+        labels_N: classes of the images, None where nobody labelled them.
+        what: what the images are, such as "validation images".
     """
 
     pixels_NHWC: NDArray[np.uint8]
@@ -65,7 +65,7 @@ class Yardstick:
 def yardstick_of(
     graph: TorchGraph, split: Split, preprocess: Preprocess, what: str, reporter: Reporter, *, labelled: bool
 ) -> Yardstick:
-    """Return the yardstick of a float model on these pictures; see `judge` for the arguments."""
+    """Return the yardstick of a float model on these images; see `judge` for the arguments."""
     pixels_NHWC = evaluation_pixels(split, preprocess, reporter)
     float_NK = torch_logits(graph, pixels_NHWC, preprocess)
     return Yardstick(pixels_NHWC, float_NK, split.labels_N if labelled else None, what)
@@ -75,7 +75,7 @@ def judge(path: Path, yardstick: Yardstick, remedies: Sequence[str], reporter: R
     """Return the metrics of the written file, which is what will be shipped; `remedies` are told where it is bad.
 
     Always: agreement_pct and sqnr_db against the float model, float_confidence_pct, judged_images, judged_on. Where
-    the pictures are labelled: top1_pct and float_top1_pct.
+    the images are labelled: top1_pct and float_top1_pct.
     """
     metrics = yardstick.measure(open_predictor(path), reporter)
     reporter.info(f"the file: {told(metrics)}")
@@ -89,11 +89,11 @@ def advice_on(metrics: Metrics, remedies: Sequence[str]) -> str:
     agreement, confidence = float(metrics["agreement_pct"] or 0.0), float(metrics["float_confidence_pct"] or 0.0)
     if agreement >= WANTED_AGREEMENT_PCT or not remedies:
         return ""
-    text = f"the file and the float model answer alike on fewer than {WANTED_AGREEMENT_PCT:g} % of the pictures"
+    text = f"the file and the float model answer alike on fewer than {WANTED_AGREEMENT_PCT:g} % of the images"
     if confidence < UNSURE_PCT and "top1_pct" not in metrics:
         text += (
             f"; the float model is not sure of them (half of its answers are at most {confidence:.0f} % likely): "
-            "pictures like those it was trained on say more, and calibrate better"
+            "images like those it was trained on say more, and calibrate better"
         )
     return text + "\n  " + "; ".join(remedies)
 
@@ -110,7 +110,7 @@ def told(metrics: Metrics) -> str:
 
 
 def confidence_pct(logits_NK: NDArray[np.float32]) -> float:
-    """Return the median over pictures of the likeliest class's probability, 0..100; logits may be probabilities."""
+    """Return the median over images of the likeliest class's probability, 0..100; logits may be probabilities."""
     if logits_NK.min() >= 0.0 and np.allclose(logits_NK.sum(axis=1), 1.0, atol=1e-3):
         return float(100.0 * np.median(logits_NK.max(axis=1)))
     shifted_NK = logits_NK - logits_NK.max(axis=1, keepdims=True)
@@ -118,7 +118,7 @@ def confidence_pct(logits_NK: NDArray[np.float32]) -> float:
 
 
 def sqnr_db(float_NK: NDArray[np.float32], answers_NK: NDArray[np.float32]) -> float:
-    """Return the mean over pictures of 10 log10(|float|^2 / |float - quantized|^2), at most `MAX_SQNR_DB`."""
+    """Return the mean over images of 10 log10(|float|^2 / |float - quantized|^2), at most `MAX_SQNR_DB`."""
     signal_N = np.square(float_NK, dtype=np.float64).sum(axis=1)
     noise_N = np.square(float_NK.astype(np.float64) - answers_NK).sum(axis=1)
     smallest = 10.0 ** (-MAX_SQNR_DB / 10)

@@ -39,7 +39,7 @@ def float_worst(
         tried.append(f"{count} of {len(ranked)} layers float: {broken}")
     raise StageError(
         f"the bound ({bound}) does not hold, not even with half of the layers float:\n  " + "\n  ".join(tried),
-        hint="allow more, give more calibration pictures, or train: `scheme: int8_qat`",
+        hint="allow more, give more calibration images, or train: `scheme: int8_qat`",
     )
 
 

@@ -20,7 +20,7 @@ class Candidate:
     Attributes:
         name: such as "int8, hard-swish gate".
         metrics: as `Yardstick.measure` has them; empty where there is no file.
-        p50_ms: median latency of one picture in the target's runtime; None where there is no file.
+        p50_ms: median latency of one image in the target's runtime; None where there is no file.
         size_bytes: of the file.
         partitions: XNNPACK delegate partitions; None outside LiteRT.
         refused: why it may not be shipped; empty where it may.
@@ -47,7 +47,7 @@ def choose(candidates: Sequence[Candidate], bound: Bound) -> tuple[Candidate, st
     left = [candidate for candidate in candidates if not candidate.refused]
     if not left:
         reasons = "\n  ".join(f"{candidate.name}: {candidate.refused}" for candidate in candidates)
-        hint = "allow more, give more calibration pictures, or train: `scheme: int8_qat`"
+        hint = "allow more, give more calibration images, or train: `scheme: int8_qat`"
         raise StageError(f"no candidate keeps the bound ({bound}):\n  {reasons}", hint=hint)
     fastest = min(_ms(candidate) for candidate in left)
     equal = [candidate for candidate in left if _ms(candidate) <= fastest * SAME_SPEED]

@@ -23,7 +23,7 @@ FUSED_ACTIVATIONS = ("Relu", "Clip")
 FUSING_OPS = ("Conv", "Gemm", "Add")
 # These ops move values and compute none, so that their output keeps the input's grid (TFLite asks for it).
 MOVING_OPS = ("MaxPool", "Reshape", "Flatten", "Identity")
-# The range of these is known before any picture is seen. In TFLite their output scale is 1/256.
+# The range of these is known before any image is seen. In TFLite their output scale is 1/256.
 UNIT_OPS = ("HardSigmoid", "Sigmoid", "Softmax")
 CURVES = ("HardSwish", "HardSigmoid")  # what follows decides which errors matter
 GATED = "GatedHardSwish"  # the curve of `rewrites.gate_hard_swish`
@@ -145,7 +145,7 @@ def with_activations(model: onnx.ModelProto, names: Collection[str]) -> frozense
 def swish_stem(model: onnx.ModelProto) -> tuple[str, ...]:
     """Return the names of the first Conv, of the HardSwish behind it, and of a depthwise Conv behind that.
 
-    Few channels on large pictures: int8 gains little time there, and of what MobileNetV3 loses in int8 most is lost
+    Few channels on large images: int8 gains little time there, and of what MobileNetV3 loses in int8 most is lost
     there. Empty where no HardSwish follows the first Conv.
     """
     consumers = consumers_of(model)

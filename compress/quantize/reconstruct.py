@@ -1,4 +1,4 @@
-"""Block reconstruction: the rounded graph learns from pictures without labels to repeat what the float graph computes.
+"""Block reconstruction: the rounded graph learns from images without labels to repeat what the float graph computes.
 
 The loss is BRECQ's (Li et al. 2021): the error at the end of each block; here of all blocks at once, each relative to
 its variance, and with the divergence of the answers (Hinton et al. 2015). Weights move, scales are learned as in LSQ
@@ -22,9 +22,9 @@ from compress.quantize.fake_quant import weight_scales
 from compress.quantize.quant_graph import QuantGraph
 from compress.quantize.torch_graph import TorchGraph
 
-Sample = Callable[[np.ndarray], Tensor]  # indices of pictures -> images [N, 3, H, W]
-MAX_PASSES = 40  # over the pictures: few pictures are not learned by heart
-_SHIFT = 0.1  # of the side: how far a picture is moved
+Sample = Callable[[np.ndarray], Tensor]  # indices of images -> images [N, 3, H, W]
+MAX_PASSES = 40  # over the images: few images are not learned by heart
+_SHIFT = 0.1  # of the side: how far an image is moved
 _LEAST_VARIANCE = 1e-6  # of a block's output, below which it says nothing
 
 
@@ -34,7 +34,7 @@ class Reconstruction:
 
     Attributes:
         steps: number of optimizer steps, see also `capped`.
-        batch_size: pictures a step.
+        batch_size: images a step.
         lr: highest learning rate of weights and biases (Adam, cosine to 0), in steps of the weight's own grid.
         lr_scale: highest learning rate of the logarithms of the scales.
     """
@@ -45,7 +45,7 @@ class Reconstruction:
     lr_scale: float
 
     def capped(self, count: int) -> int:
-        """Return the number of steps with `count` pictures, of at most `MAX_PASSES` over them."""
+        """Return the number of steps with `count` images, of at most `MAX_PASSES` over them."""
         return min(self.steps, MAX_PASSES * max(1, count // self.batch_size))
 
 
@@ -60,16 +60,16 @@ def reconstruct(
     seed: int,
     reporter: Reporter,
 ) -> None:
-    """Train the quantized graph in place on pictures without labels.
+    """Train the quantized graph in place on images without labels.
 
     Args:
         quantized: the rounded graph, with calibrated ranges.
         teacher: the float graph, with the same tensor names.
         blocks: tensors at which the two are compared.
-        sample: gives pictures by their indices, below `count`.
-        count: number of pictures.
+        sample: gives images by their indices, below `count`.
+        count: number of images.
         options: steps and rates.
-        seed: decides the order of the pictures and how they are moved.
+        seed: decides the order of the images and how they are moved.
         reporter: shows progress.
 
     Raises:
@@ -191,7 +191,7 @@ def _divergence(student_NK: Tensor, teacher_NK: Tensor) -> Tensor:
 
 
 def _moved(images_NCHW: Tensor, draw: np.random.Generator) -> Tensor:
-    """Return the pictures mirrored at random, and moved by up to `_SHIFT` of their side, all in one direction."""
+    """Return the images mirrored at random, and moved by up to `_SHIFT` of their side, all in one direction."""
     count, _, height, width = images_NCHW.shape
     mirrored = torch.from_numpy(draw.random(count) < 0.5)
     images_NCHW = torch.where(mirrored[:, None, None, None], images_NCHW.flip(3), images_NCHW)

@@ -133,7 +133,7 @@ def hard_swishes(model: onnx.ModelProto) -> tuple[str, ...]:
 
 
 def early_hard_swishes(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Return those before the first pooling or strided layer behind the stem: the largest pictures, the most time.
+    """Return those before the first pooling or strided layer behind the stem: the largest images, the most time.
 
     The stem is the first Conv; what it makes is the resolution that counts as early.
     """

@@ -1,6 +1,6 @@
 """How much each layer costs when it alone is rounded to int8, everything else float.
 
-Shape suffixes: N pictures, C channels, H height, W width, K classes.
+Shape suffixes: N images, C channels, H height, W width, K classes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from compress.quantize.points import RangeGroup
 from compress.quantize.quant_graph import QuantGraph
 from compress.runtime.evaluate import agreement_pct
 
-MAX_PICTURES = 64  # enough to rank layers by; one forward pass a layer
+MAX_IMAGES = 64  # enough to rank layers by; one forward pass a layer
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Sensitivity:
 
     Attributes:
         ranked: by `kl`, the largest first.
-        images: number of pictures.
+        images: number of images.
         float_top1_pct: of the float model on them; None without labels.
     """
 
@@ -92,8 +92,8 @@ def measure_sensitivity(
         rewritten: the float graph as it will be quantized.
         grids: calibrated, by `range_groups(rewritten)`.
         layers: of the graph before it was rewritten.
-        batches: images [N, 3, H, W]; `MAX_PICTURES` in all suffice.
-        labels_N: class of each picture, where it is known.
+        batches: images [N, 3, H, W]; `MAX_IMAGES` in all suffice.
+        labels_N: class of each image, where it is known.
         reporter: shows progress.
     """
     graph = QuantGraph(rewritten, grids).eval()
@@ -110,7 +110,7 @@ def measure_sensitivity(
 
 
 def softmax_kl(float_NK: NDArray[np.float32], answers_NK: NDArray[np.float32]) -> float:
-    """Return the mean over pictures of KL(softmax(float) || softmax(answers)), in nats."""
+    """Return the mean over images of KL(softmax(float) || softmax(answers)), in nats."""
     p_NK, q_NK = _log_softmax(float_NK), _log_softmax(answers_NK)
     return max(0.0, float(np.mean((np.exp(p_NK) * (p_NK - q_NK)).sum(axis=1))))
 

@@ -49,7 +49,7 @@ def graph_of_arch(
         arch: a key of `compress.models.archs.ARCHS`.
         weights: "imagenet", "none" or a file, whose head says how many classes there are.
         input_px: side of the square input; default the architecture's own.
-        preprocess: how pictures are prepared; default as the published weights expect.
+        preprocess: how images are prepared; default as the published weights expect.
         reporter: hears which classes were assumed.
 
     Raises:
@@ -78,7 +78,7 @@ def float_graph(
 
     Args:
         artifact: the model file.
-        preprocess: how pictures are prepared, for an ONNX file of another tool; such a graph is cleaned first, and
+        preprocess: how images are prepared, for an ONNX file of another tool; such a graph is cleaned first, and
             the cleaned graph is held against the file.
         reporter: hears what was assumed.
 
@@ -100,7 +100,7 @@ def float_graph(
     _refuse_quantized(model, found, artifact)
     _refuse_not_finite(model, artifact)
     if found is not None and preprocess is not None:
-        reporter.warn(f"{artifact.path}: says itself how pictures are prepared; `preprocess` is not used")
+        reporter.warn(f"{artifact.path}: says itself how images are prepared; `preprocess` is not used")
     if found is not None and found.arch != "foreign":
         interface_of(model, artifact.path)  # another tool may have freed the sizes since
         return model, found
@@ -145,7 +145,7 @@ def _refuse_not_finite(model: onnx.ModelProto, artifact: Artifact) -> None:
 def _foreign_spec(model: onnx.ModelProto, artifact: Artifact, preprocess: Preprocess | None) -> ModelSpec:
     if preprocess is None:
         raise UsageError(
-            f"{artifact.path}: carries no labels and no preprocessing, so that no picture can be prepared for it",
+            f"{artifact.path}: carries no labels and no preprocessing, so that no image can be prepared for it",
             hint='say how it was trained: --preprocess \'{"resize_px": 256, "crop_px": 224}\' (mean and std too)',
         )
     input_chw, classes = interface_of(model, artifact.path)

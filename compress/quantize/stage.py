@@ -39,13 +39,13 @@ FILE_NAME = "model.onnx"
 
 
 def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
-    """Quantize the input model by the scheme and judge the written file on pictures it was not calibrated on."""
+    """Quantize the input model by the scheme and judge the written file on images it was not calibrated on."""
     model, spec = read_float_model(config, inputs, ctx)
     _check_target(config, model)
     job = read_job(config, model, spec, ctx)
     if config.max_drop_pp is not None and job.dataset is None:
         hint = "give --data DIR, or bound the agreement with the float model: min_agreement_pct"
-        raise UsageError("max_drop_pp is about top-1, which needs photographs with labels", hint=hint)
+        raise UsageError("max_drop_pp is about top-1, which needs images with labels", hint=hint)
     yardstick = job.yardstick()
     made, found = _make(job, yardstick)
     spec = save(job, made, ctx.stage_dir / FILE_NAME)

@@ -1,4 +1,4 @@
-"""What the quantize stage starts from: the float model, the pictures, and what judges the result."""
+"""What the quantize stage starts from: the float model, the images, and what judges the result."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from compress.data.pixel_cache import evaluation_pixels
 from compress.engine.sets import require_same_labels
 from compress.errors import UsageError
 from compress.models.weights import IMAGENET
+from compress.quantize.calibration_images import CalibrationSet, from_folder, from_training
 from compress.quantize.config import QuantizeConfig
 from compress.quantize.judge import Yardstick, yardstick_of
-from compress.quantize.pictures import CalibrationSet, from_folder, from_training
 from compress.quantize.source import float_graph, graph_of_arch
-from compress.quantize.static import Pictures
+from compress.quantize.static import CalibrationImages
 from compress.quantize.torch_graph import TorchGraph
 
 
@@ -29,8 +29,8 @@ class Job:
         config: the stage's options.
         model: the float model.
         spec: what it is.
-        dataset: the labelled photographs, if there are any.
-        chosen: the pictures to calibrate on; None where the scheme needs none.
+        dataset: the labelled images, if there are any.
+        chosen: the images to calibrate on; None where the scheme needs none.
         ctx: where to write, the seed, whom to tell.
     """
 
@@ -41,22 +41,22 @@ class Job:
     chosen: CalibrationSet | None
     ctx: RunContext
 
-    def calibration(self) -> Pictures:
-        """Return the pictures that ranges are found on."""
-        assert self.chosen is not None, "static schemes have calibration pictures"
-        return Pictures(
-            evaluation_pixels(self.chosen.pictures, self.spec.preprocess, self.ctx.reporter), self.spec.preprocess
+    def calibration(self) -> CalibrationImages:
+        """Return the images that ranges are found on."""
+        assert self.chosen is not None, "static schemes have calibration images"
+        return CalibrationImages(
+            evaluation_pixels(self.chosen.images, self.spec.preprocess, self.ctx.reporter), self.spec.preprocess
         )
 
     def yardstick(self) -> Yardstick:
-        """Return what files are judged by: labelled pictures where there are any, else some held out of calibration."""
+        """Return what files are judged by: labelled images where there are any, else some held out of calibration."""
         if self.dataset is not None:
-            split, what = self.dataset.splits["val"], "validation pictures"
+            split, what = self.dataset.splits["val"], "validation images"
         else:
-            assert self.chosen is not None, "without photographs there are calibration pictures"
-            split, what = self.chosen.held_out or self.chosen.pictures, "held-out calibration pictures"
+            assert self.chosen is not None, "without images there are calibration images"
+            split, what = self.chosen.held_out or self.chosen.images, "held-out calibration images"
             if self.chosen.held_out is None:
-                what = "calibration pictures (too few to hold any out)"
+                what = "calibration images (too few to hold any out)"
         graph, labelled = TorchGraph(self.model), self.dataset is not None
         return yardstick_of(graph, split, self.spec.preprocess, what, self.ctx.reporter, labelled=labelled)
 
@@ -69,27 +69,27 @@ def read_float_model(config: QuantizeConfig, inputs: StageInputs, ctx: RunContex
 
 
 def read_job(config: QuantizeConfig, model: onnx.ModelProto, spec: ModelSpec, ctx: RunContext) -> Job:
-    """Return the job of quantizing a float model, its pictures chosen."""
-    dataset, spec = _photographs(spec, ctx)
+    """Return the job of quantizing a float model, its images chosen."""
+    dataset, spec = _images(spec, ctx)
     return Job(config, model, spec, dataset, _calibration(config, dataset, spec, ctx), ctx)
 
 
-def _photographs(spec: ModelSpec, ctx: RunContext) -> tuple[Dataset | None, ModelSpec]:
-    """Return the labelled photographs, if there are any, and the spec, which takes their labels if it has none."""
+def _images(spec: ModelSpec, ctx: RunContext) -> tuple[Dataset | None, ModelSpec]:
+    """Return the labelled images, if there are any, and the spec, which takes their labels if it has none."""
     if ctx.data is None:
         return None, spec
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
     if spec.arch == "foreign" and spec.num_classes == len(dataset.labels) and spec.labels != dataset.labels:
-        ctx.reporter.warn("the model does not name its classes; they are taken for those of the photographs, by name")
+        ctx.reporter.warn("the model does not name its classes; they are taken for those of the images, by name")
         spec = spec.model_copy(update={"labels": dataset.labels})
-    require_same_labels(spec.labels, dataset.labels, wanted_by="the model", found_in="the photographs")
+    require_same_labels(spec.labels, dataset.labels, wanted_by="the model", found_in="the images")
     return dataset, spec
 
 
 def _calibration(
     config: QuantizeConfig, dataset: Dataset | None, spec: ModelSpec, ctx: RunContext
 ) -> CalibrationSet | None:
-    """Return the pictures to calibrate on, None where neither calibration nor judgement needs any."""
+    """Return the images to calibrate on, None where neither calibration nor judgement needs any."""
     count, preprocess = config.calibration_count, spec.preprocess
     if config.calibration is not None:
         return from_folder(
@@ -102,5 +102,5 @@ def _calibration(
             reporter=ctx.reporter,
         )
     if dataset is None:
-        raise UsageError("quantize needs pictures", hint="give --calibration FOLDER, or photographs with --data DIR")
+        raise UsageError("quantize needs images", hint="give --calibration FOLDER, or images with --data DIR")
     return None if config.scheme == "dynamic" else from_training(dataset, count, ctx.seed, preprocess, ctx.reporter)

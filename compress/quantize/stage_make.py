@@ -21,18 +21,18 @@ from compress.engine.sets import training_sets
 from compress.errors import StageError, UsageError
 from compress.models.onnx_meta import embed_spec
 from compress.quantize.bound import Bound
+from compress.quantize.calibration_images import embed_calibration, write_manifest
 from compress.quantize.chart import bars_svg
 from compress.quantize.config import QuantizeConfig
 from compress.quantize.judge import Yardstick, told
 from compress.quantize.layers import layers_of, light_enough
 from compress.quantize.mixed import float_worst
-from compress.quantize.pictures import embed_calibration, write_manifest
 from compress.quantize.points import matching_nodes, swish_stem
 from compress.quantize.qat import train_quantized
 from compress.quantize.reconstruct import Reconstruction
-from compress.quantize.sensitivity import MAX_PICTURES, Sensitivity, measure_sensitivity
+from compress.quantize.sensitivity import MAX_IMAGES, Sensitivity, measure_sensitivity
 from compress.quantize.stage_inputs import Job
-from compress.quantize.static import Pictures, StaticGraph, StaticOptions, quantize_statically, spread
+from compress.quantize.static import CalibrationImages, StaticGraph, StaticOptions, quantize_statically, spread
 from compress.runtime.latency import Timing, measure_latency
 from compress.runtime.predictor import open_predictor
 
@@ -87,7 +87,7 @@ def make_static(job: Job, *, floats: tuple[str, ...] = (), steps: int | None = N
 def make_qat(job: Job) -> StaticGraph:
     """Return the model with learned ranges and weights; training starts where reconstruction ends."""
     if job.dataset is None:
-        raise UsageError("int8_qat trains, which needs photographs", hint="give --data DIR, or use int8_static")
+        raise UsageError("int8_qat trains, which needs images", hint="give --data DIR, or use int8_static")
     config, ctx = job.config, job.ctx
     made = make_static(job)
     train, val = training_sets(job.dataset, job.spec.preprocess, ctx.reporter)
@@ -116,7 +116,7 @@ def finished(job: Job, graph: StaticGraph) -> Made:
 
 
 def save(job: Job, made: Made, path: Path) -> ModelSpec:
-    """Write a model with its spec and, where it is calibrated, its pictures' hashes; return the spec."""
+    """Write a model with its spec and, where it is calibrated, its images' hashes; return the spec."""
     rewrites = tuple(dict.fromkeys((*job.spec.rewrites, *made.rewrites)))
     spec = job.spec.model_copy(update={"precision": made.precision, "rewrites": rewrites})
     if made.precision is Precision.INT8 and job.chosen is not None:
@@ -131,11 +131,11 @@ def sensitivity_of(job: Job, graph: StaticGraph, yardstick: Yardstick) -> Sensit
     """Return what each layer costs, and write it as `sensitivity.json` and `sensitivity.svg`."""
     floats = set(float_names(job.model, job.config))
     layers = [layer for layer in layers_of(job.model) if not floats.intersection(layer.nodes)]
-    chosen = spread(len(yardstick.float_NK), MAX_PICTURES)
-    pictures = Pictures(yardstick.pixels_NHWC[chosen], job.spec.preprocess)
+    chosen = spread(len(yardstick.float_NK), MAX_IMAGES)
+    images = CalibrationImages(yardstick.pixels_NHWC[chosen], job.spec.preprocess)
     labels_N = None if yardstick.labels_N is None else [yardstick.labels_N[index] for index in chosen]
     found = measure_sensitivity(
-        graph.model, graph.calibrated, layers, list(pictures.batches()), labels_N, job.ctx.reporter
+        graph.model, graph.calibrated, layers, list(images.batches()), labels_N, job.ctx.reporter
     )
     folder = job.ctx.stage_dir
     write_json(folder / f"{SENSITIVITY_NAME}.json", found.as_json(yardstick.what))
@@ -189,7 +189,7 @@ def _refuse_where_floats_are(job: Job, bound: Bound, full: Metrics) -> None:
     if target is not None and TARGETS[target].float_ops == frozenset():
         raise StageError(
             f"the bound ({bound}) does not hold: {bound.broken_by(full)}; target {target} allows no float layer",
-            hint="allow more, give more calibration pictures, or train: `scheme: int8_qat`",
+            hint="allow more, give more calibration images, or train: `scheme: int8_qat`",
         )
 
 

@@ -33,7 +33,7 @@ from compress.quantize.rewrites import (
 from compress.quantize.torch_graph import TorchGraph
 
 BATCH = 32
-BIAS_PICTURES = 64  # one batch, all of whose activations are held at once
+BIAS_IMAGES = 64  # one batch, all of whose activations are held at once
 
 
 @dataclass(frozen=True)
@@ -60,23 +60,23 @@ class StaticOptions:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Calibration pictures, normalised when they are asked for."""
+class CalibrationImages:
+    """Calibration images, normalised when they are asked for."""
 
     pixels_NHWC: NDArray[np.uint8]
     preprocess: Preprocess
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.pixels_NHWC)
 
     def sample(self, indices: NDArray[np.int64]) -> Tensor:
-        """Return images [N, 3, H, W] of these pictures."""
+        """Return images [N, 3, H, W] of these images."""
         images_NCHW = normalize(np.asarray(self.pixels_NHWC[indices]), self.preprocess)
         return torch.from_numpy(images_NCHW).contiguous(memory_format=torch.channels_last)
 
     def batches(self) -> Iterator[Tensor]:
-        """Yield all pictures in order."""
+        """Yield all images in order."""
         for start in range(0, len(self), BATCH):
             yield self.sample(np.arange(start, min(start + BATCH, len(self))))
 
@@ -151,27 +151,27 @@ def sketched(model: onnx.ModelProto, hard_swish: HardSwish, floats: tuple[str, .
 
 
 def quantize_statically(
-    model: onnx.ModelProto, pictures: Pictures, options: StaticOptions, *, seed: int, reporter: Reporter
+    model: onnx.ModelProto, images: CalibrationImages, options: StaticOptions, *, seed: int, reporter: Reporter
 ) -> StaticGraph:
-    """Return the model rounded to int8, its ranges found and its weights adjusted on pictures without labels."""
+    """Return the model rounded to int8, its ranges found and its weights adjusted on images without labels."""
     equal, rewrites = rewritten(model, options.hard_swish, options.floats)
     model, swaps = swapped(equal, options.hard_swish, options.floats)
     floats = with_activations(model, options.floats)
     groups = range_groups(model, floats)
     teacher = TorchGraph(equal)
-    reporter.info(f"calibrating {len(groups)} ranges on {len(pictures)} pictures ({options.rule})")
-    grids = calibrate(model, groups, pictures.batches, options.rule, options.percentile)
+    reporter.info(f"calibrating {len(groups)} ranges on {len(images)} images ({options.rule})")
+    grids = calibrate(model, groups, images.batches, options.rule, options.percentile)
     quantized = QuantGraph(model, grids, floats)
     if options.correct_biases:
-        correct_biases(quantized, teacher, pictures.sample(spread(len(pictures), BIAS_PICTURES)))
+        correct_biases(quantized, teacher, images.sample(spread(len(images), BIAS_IMAGES)))
     if options.reconstruction.steps:
         blocks = block_ends(model)
         reconstruct(
             quantized,
             teacher,
             blocks,
-            pictures.sample,
-            len(pictures),
+            images.sample,
+            len(images),
             options.reconstruction,
             seed=seed,
             reporter=reporter,

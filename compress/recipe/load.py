@@ -91,7 +91,7 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise RecipeError(f"{path}: no such file", hint="`imgc init PHOTOS` writes a recipe for your data") from None
+        raise RecipeError(f"{path}: no such file", hint="`imgc init IMAGES` writes a recipe for your data") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
     if len(data) > MAX_BYTES:

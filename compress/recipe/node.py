@@ -119,7 +119,7 @@ def parse(text: str, source: str, *, at: Position | None = None) -> Node:
         raise RecipeError(f"{source}: {error.reason} (character {error.position})") from None
     if root is None:
         raise RecipeError(
-            f"{at or Position(source, 1, 1)}: there is nothing in it", hint="`imgc init PHOTOS` writes a first recipe"
+            f"{at or Position(source, 1, 1)}: there is nothing in it", hint="`imgc init IMAGES` writes a first recipe"
         )
     return builder.build(root, 0)
 

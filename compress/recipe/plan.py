@@ -143,10 +143,10 @@ class _Planner:
     def _inputs(self, number: int, config: StageConfig) -> dict[str, str | Path]:
         if config.must_have_data and self._recipe.data is None:
             raise self._error(
-                f"stage '{self._ids[number]}' reads photographs, but the recipe has no data:",
+                f"stage '{self._ids[number]}' reads images, but the recipe has no data:",
                 "stages",
                 number,
-                hint="add for example `data: {kind: folder, path: photos}`, or start with `imgc init PHOTOS`"
+                hint="add for example `data: {kind: folder, path: photos}`, or start with `imgc init IMAGES`"
                 + ("; int8_static needs no more than `calibration: FOLDER`" if config.kind == "quantize" else ""),
             )
         references = self._references(config)
@@ -261,7 +261,7 @@ class _Planner:
             raise self._error(
                 f"{option}: {path} {found}",
                 *loc,
-                hint="allowed: a folder of pictures, nested or flat, or a .csv with a column `path`",
+                hint="allowed: a folder of images, nested or flat, or a .csv with a column `path`",
             )
 
     def _check_gate(self, number: int, gate: Gate) -> None:

@@ -73,7 +73,7 @@ class Recipe(BaseModel):
         imgc: version of this format.
         name: name of the run and of its folder.
         seed: the seed of everything random.
-        data: where the photographs are; may be missing when no stage reads any.
+        data: where the images are; may be missing when no stage reads any.
         stages: in run order; a stage may name only stages above it.
         gates: checked when all stages are done.
     """

@@ -1,4 +1,4 @@
-"""Packs a run's ONNX and TFLite files with a sample of its pictures, to be measured on a machine without torch."""
+"""Packs a run's ONNX and TFLite files with a sample of its images, to be measured on a machine without torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from compress.benchmark.bundle import MANIFEST_NAME, BundledModel, BundledPicture, Manifest
+from compress.benchmark.bundle import MANIFEST_NAME, BundledImage, BundledModel, Manifest
 from compress.core.artifact import Artifact
 from compress.core.digest import sha256_file
 from compress.core.formats import Format, Precision
@@ -24,7 +24,7 @@ from compress.report.rows import read_run
 from compress.runtime.evaluate import predict_pixels
 from compress.runtime.predictor import Predictor, open_predictor
 
-MAX_PICTURES_BYTES = 64 * 1024**2
+MAX_IMAGES_BYTES = 64 * 1024**2
 _LIGHT = (Format.ONNX, Format.TFLITE)  # what the extra `serve` can run
 _README = """# Files of the imgc run `{run}`, to be measured here
 
@@ -33,30 +33,30 @@ pip install "imgc[serve]"
 imgc benchmark . --out bench.json
 ```
 
-That needs no torch and no data set. It checks every file against `{manifest}`, measures {models} on {pictures}
-pictures, and says where this machine answers other classes than the one that packed them.
+That needs no torch and no data set. It checks every file against `{manifest}`, measures {models} on {images}
+images, and says where this machine answers other classes than the one that packed them.
 
 Back where the run is: `imgc report {run} --add bench.json` shows the numbers in its report.
 """
 
 
-def write_bundle(run_dir: Path, out: Path, pictures: int, reporter: Reporter) -> Manifest:
+def write_bundle(run_dir: Path, out: Path, images: int, reporter: Reporter) -> Manifest:
     """Write a run's bundle into the new folder `out`, whole or not at all, and return its manifest.
 
     Args:
         run_dir: the run's folder.
         out: must not exist.
-        pictures: test pictures to take, evenly spread; all when there are fewer.
+        images: test images to take, evenly spread; all when there are fewer.
         reporter: shows progress.
 
     Raises:
-        UsageError: `out` exists, the run has no ONNX or TFLite file or no photographs, or the pictures are too large.
-        StageError: a model does not fit the photographs, or the disk is full.
+        UsageError: `out` exists, the run has no ONNX or TFLite file or no images, or the images are too large.
+        StageError: a model does not fit the images, or the disk is full.
     """
     if out.exists():
         raise UsageError(f"{out}: exists already", hint="remove it, or give another folder with --out")
     models = _models(run_dir)
-    dataset, split = _sample(run_dir, pictures, reporter)
+    dataset, split = _sample(run_dir, images, reporter)
     opened = {model.stage_id: _opened(model, dataset) for model in models}
     answers = {name: _answers(predictor, split, reporter) for name, predictor in opened.items()}
     try:
@@ -92,16 +92,16 @@ def _models(run_dir: Path) -> list[Artifact]:
 def _sample(run_dir: Path, count: int, reporter: Reporter) -> tuple[Dataset, Split]:
     recipe = load_run(run_dir).recipe
     if recipe.data is None:
-        raise UsageError(f"{run_dir}: the run has no photographs to take a sample of", hint="pass them: --data DIR")
+        raise UsageError(f"{run_dir}: the run has no images to take a sample of", hint="pass them: --data DIR")
     dataset = load_dataset(recipe.data, seed=recipe.seed, reporter=reporter)
     split = evenly_spread(dataset.splits["test"], count)
     if not split.paths:
-        raise UsageError(f"{run_dir}: its data has no test pictures", hint="add a test folder to the data")
+        raise UsageError(f"{run_dir}: its data has no test images", hint="add a test folder to the data")
     size = sum(path.stat().st_size for path in split.paths)
-    if size > MAX_PICTURES_BYTES:
+    if size > MAX_IMAGES_BYTES:
         raise UsageError(
-            f"{len(split)} pictures take {size / 1024**2:.0f} MiB, allowed are {MAX_PICTURES_BYTES / 1024**2:.0f}",
-            hint=f"--pictures {max(1, len(split) * MAX_PICTURES_BYTES // size)}",
+            f"{len(split)} images take {size / 1024**2:.0f} MiB, allowed are {MAX_IMAGES_BYTES / 1024**2:.0f}",
+            hint=f"--images {max(1, len(split) * MAX_IMAGES_BYTES // size)}",
         )
     return dataset, split
 
@@ -110,8 +110,8 @@ def _opened(model: Artifact, dataset: Dataset) -> Predictor:
     predictor = open_predictor(model.path)
     if predictor.spec.labels != dataset.labels:
         raise StageError(
-            f"{model.path}: its classes are not those of the run's photographs",
-            hint="make the run anew with the photographs it was trained on",
+            f"{model.path}: its classes are not those of the run's images",
+            hint="make the run anew with the images it was trained on",
         )
     return predictor
 
@@ -129,25 +129,25 @@ def _write(
     split: Split,
     answers: dict[str, tuple[int, ...]],
 ) -> Manifest:
-    """Copy models and pictures; return the manifest without hashes."""
+    """Copy models and images; return the manifest without hashes."""
     run = read_run(run_dir)
     bundled = []
     for model in models:
         name = f"models/{model.stage_id}{model.path.suffix}"
         _copy(model.path, folder / name)
         bundled.append(BundledModel(name=model.stage_id, path=name, answers=answers[model.stage_id]))
-    pictures = []
+    images = []
     for index, (path, label) in enumerate(zip(split.paths, split.labels_N, strict=True)):
         name = f"{split.name}/{_folder_name(labels[label], label)}/{index:04d}{path.suffix.lower()}"
         _copy(path, folder / name)
-        pictures.append(BundledPicture(path=name, label=label))
+        images.append(BundledImage(path=name, label=label))
     return Manifest(
         run=run.name,
         baseline=_baseline(run.baseline, models),
         split=split.name,
         labels=labels,
         models=tuple(bundled),
-        pictures=tuple(pictures),
+        images=tuple(images),
         sha256={},
     )
 
@@ -156,8 +156,8 @@ def _seal(folder: Path, manifest: Manifest, specs: dict[str, Any]) -> Manifest:
     """Write what is read by people, then the manifest with the hash of everything."""
     write_text(folder / "labels.txt", "".join(f"{label}\n" for label in manifest.labels))
     write_json(folder / "spec.json", specs)
-    models, pictures = ", ".join(model.name for model in manifest.models), len(manifest.pictures)
-    text = _README.format(run=manifest.run, manifest=MANIFEST_NAME, models=models, pictures=pictures)
+    models, images = ", ".join(model.name for model in manifest.models), len(manifest.images)
+    text = _README.format(run=manifest.run, manifest=MANIFEST_NAME, models=models, images=images)
     write_text(folder / "README.md", text)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     hashes = {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}

@@ -1,4 +1,4 @@
-"""What compression changed, picture by picture: the baseline's answers beside a smaller model's."""
+"""What compression changed, image by image: the baseline's answers beside a smaller model's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from compress.benchmark.schema import Answers
 
 MAX_MODELS = 4
-MAX_PICTURES = 24  # over all models
+MAX_IMAGES = 24  # over all models
 _MAX_PAIRS = 12
 
 
@@ -20,22 +20,22 @@ class _Fact(BaseModel):
 
 
 class ClassRecall(_Fact):
-    """Share of a class's pictures that are answered with it, 0..100, before and after.
+    """Share of a class's images that are answered with it, 0..100, before and after.
 
     Attributes:
-        pictures: of the class.
+        images: of the class.
         change_pp: after minus before; negative is a loss.
     """
 
     label: str
-    pictures: int
+    images: int
     before_pct: float
     after_pct: float
     change_pp: float
 
 
 class PairChange(_Fact):
-    """How many pictures of the class `truth` are answered with another one, `answer`."""
+    """How many images of the class `truth` are answered with another one, `answer`."""
 
     truth: str
     answer: str
@@ -43,11 +43,11 @@ class PairChange(_Fact):
     after: int
 
 
-class PictureChange(_Fact):
-    """A picture whose answer changed.
+class ImageChange(_Fact):
+    """An image whose answer changed.
 
     Attributes:
-        path: relative to the pictures' folder.
+        path: relative to the images' folder.
         before_confidence: softmax of the answer, 0..1.
         truth_before: softmax of the right class, 0..1.
     """
@@ -67,13 +67,13 @@ class Changes(_Fact):
 
     Attributes:
         stage: id of the model.
-        alike: ids of models that answer every picture as this one does.
-        changed: pictures with another answer than the baseline's.
+        alike: ids of models that answer every image as this one does.
+        changed: images with another answer than the baseline's.
         lost: those that the baseline answers rightly and this one wrongly.
         gained: the reverse.
-        recall: each class that has pictures, the largest loss first.
+        recall: each class that has images, the largest loss first.
         confusions: pairs whose count changed, the largest change first; no more than a dozen.
-        pictures: the worst first: lost, then wrong both times, then gained; no more than a page shows.
+        images: the worst first: lost, then wrong both times, then gained; no more than a page shows.
     """
 
     stage: str
@@ -83,11 +83,11 @@ class Changes(_Fact):
     gained: int
     recall: tuple[ClassRecall, ...]
     confusions: tuple[PairChange, ...]
-    pictures: tuple[PictureChange, ...]
+    images: tuple[ImageChange, ...]
 
 
-def pictures_folder(answers: Answers) -> str:
-    """Return the folder that all pictures lie in."""
+def images_folder(answers: Answers) -> str:
+    """Return the folder that all images lie in."""
     folders = {os.path.dirname(path) for path in answers.paths}  # noqa: PTH120 - text of another machine's paths
     return os.path.commonpath(folders) if folders else ""
 
@@ -96,7 +96,7 @@ def find_changes(answers: Answers, baseline: str) -> tuple[Changes, ...]:
     """Return one entry for each model that answers differently from the others, the last made first.
 
     Args:
-        answers: of all models to the same pictures.
+        answers: of all models to the same images.
         baseline: the model that the others are compared with.
     """
     distinct: dict[tuple[int, ...], list[str]] = {}
@@ -104,7 +104,7 @@ def find_changes(answers: Answers, baseline: str) -> tuple[Changes, ...]:
         if name != baseline:
             distinct.setdefault(answers.top1[name], []).append(name)
     groups = list(distinct.values())[:MAX_MODELS]
-    return tuple(_changes(answers, baseline, names, MAX_PICTURES // len(groups)) for names in groups)
+    return tuple(_changes(answers, baseline, names, MAX_IMAGES // len(groups)) for names in groups)
 
 
 def _changes(answers: Answers, baseline: str, names: list[str], count: int) -> Changes:
@@ -118,7 +118,7 @@ def _changes(answers: Answers, baseline: str, names: list[str], count: int) -> C
         gained=rights.count((False, True)),
         recall=tuple(sorted(_recall(answers, rights), key=lambda row: row.change_pp)),
         confusions=tuple(_confusions(answers, before, after)[:_MAX_PAIRS]),
-        pictures=tuple(_pictures(answers, baseline, names[0])[:count]),
+        images=tuple(_images(answers, baseline, names[0])[:count]),
     )
 
 
@@ -130,7 +130,7 @@ def _recall(answers: Answers, rights: list[tuple[bool, bool]]) -> Iterator[Class
             share = 100.0 / len(of_class)
             yield ClassRecall(
                 label=label,
-                pictures=len(of_class),
+                images=len(of_class),
                 before_pct=before * share,
                 after_pct=after * share,
                 change_pp=(after - before) * share,
@@ -147,11 +147,11 @@ def _confusions(answers: Answers, before: tuple[int, ...], after: tuple[int, ...
     return sorted(found, key=lambda pair: (-abs(pair.after - pair.before), pair.before - pair.after))
 
 
-def _pictures(answers: Answers, baseline: str, name: str) -> list[PictureChange]:
-    """Return every changed picture: the wronged first, among equals by the fall of the right class's softmax."""
-    folder = pictures_folder(answers)
+def _images(answers: Answers, baseline: str, name: str) -> list[ImageChange]:
+    """Return every changed image: the wronged first, among equals by the fall of the right class's softmax."""
+    folder = images_folder(answers)
     found = [
-        PictureChange(
+        ImageChange(
             path=os.path.relpath(path, folder),
             truth=answers.labels[answers.truth[index]],
             before=answers.labels[answers.top1[baseline][index]],
@@ -167,7 +167,7 @@ def _pictures(answers: Answers, baseline: str, name: str) -> list[PictureChange]
     return sorted(found, key=lambda one: (_rank(one), one.truth_after - one.truth_before))
 
 
-def _rank(one: PictureChange) -> int:
+def _rank(one: ImageChange) -> int:
     if one.before == one.truth:
         return 0
     return 2 if one.after == one.truth else 1

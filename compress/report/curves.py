@@ -17,7 +17,7 @@ class EpochPoint(BaseModel):
     Attributes:
         epoch: from 1.
         train_loss: mean over the epoch.
-        val_top1_pct: of the validation pictures, 0..100.
+        val_top1_pct: of the validation images, 0..100.
         lr: learning rate of the last step.
     """
 

@@ -14,7 +14,7 @@ from compress.core.formats import Format
 from compress.errors import StageError
 from compress.pipeline.lock import RunLock
 from compress.pipeline.run_dir import ENVIRONMENT_NAME, RECIPE_NAME, RESOLVED_NAME
-from compress.report.changes import Changes, find_changes, pictures_folder
+from compress.report.changes import Changes, find_changes, images_folder
 from compress.report.curves import Curve, read_curves, trained_stages
 from compress.report.layers import LayerCosts, read_layer_costs
 from compress.report.rows import read_json
@@ -53,7 +53,7 @@ class Details:
     commands: tuple[str, ...]
     curves: tuple[Curve, ...]
     layer_costs: tuple[LayerCosts, ...]
-    pictures_folder: str
+    images_folder: str
     changes: tuple[Changes, ...]
     notes: tuple[str, ...]
 
@@ -79,7 +79,7 @@ def read_details(run_dir: Path, lock: RunLock, baseline: str | None) -> Details:
         commands=_commands(lock.name),
         curves=_curves(run_dir, lock, notes),
         layer_costs=tuple(_layer_costs(run_dir, lock)),
-        pictures_folder=pictures_folder(answers) if answers else "",
+        images_folder=images_folder(answers) if answers else "",
         changes=find_changes(answers, baseline) if answers and baseline and told else (),
         notes=tuple(notes),
     )

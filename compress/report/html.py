@@ -159,7 +159,7 @@ def _results(report: Report, drawings: _Drawings) -> str:
 
 def _speed(report: Report) -> Iterator[str]:
     """Return what else the benchmark timed, where the recipe asked for it."""
-    yield section("Threads and pictures in a call", table(SWEEP_COLUMNS, sweep_cells(report.rows)))
+    yield section("Threads and images in a call", table(SWEEP_COLUMNS, sweep_cells(report.rows)))
     yield section("Callers at once", table(CALLERS_COLUMNS, callers_cells(report.rows)))
     for row in report.rows:
         slowest = table(NODE_COLUMNS, node_cells(row.ops, _SLOWEST), 2)
@@ -171,7 +171,7 @@ def _layers(report: Report, drawings: _Drawings) -> Iterator[str]:
     for costs in report.layer_costs:
         cut = any(one.cuts for one in costs.layers)
         how = "One group at a time is cut, all others whole" if cut else "One layer at a time is int8, all else float"
-        said = f"{how}; {costs.images} pictures ({costs.judged_on}), the dearest first."
+        said = f"{how}; {costs.images} images ({costs.judged_on}), the dearest first."
         name = f"layers-{costs.stage}"
         caption = "Points of top-1 lost" if cut else "Divergence from the float model's answers, nats"
         rows = [(one.name, digits_text(one.kl), number_text(one.top1_drop_pp, 2)) for one in costs.layers]
@@ -215,7 +215,7 @@ def _stage_cells(report: Report) -> list[tuple[str, ...]]:
         (
             stage.id,
             stage.kind,
-            ", ".join(stage.reads.values()) or "photographs",
+            ", ".join(stage.reads.values()) or "images",
             number_text(stage.seconds, 1),
             "taken from another run" if stage.reused else "",
         )

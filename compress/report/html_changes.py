@@ -1,11 +1,11 @@
-"""The sections of report.html that say what compression changed: recall, confusions, pictures."""
+"""The sections of report.html that say what compression changed: recall, confusions, images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from compress.report.changes import Changes, PictureChange
+from compress.report.changes import Changes, ImageChange
 from compress.report.json_report import Report
 from compress.report.markup import details, escape, figures, paragraph, section, table
 from compress.report.table import RECALL_COLUMNS, changes_line, number_text, recall_cells
@@ -17,12 +17,12 @@ def change_sections(report: Report, drawings: Mapping[str, str]) -> Iterator[str
     """Yield one section for each model that answers otherwise than the baseline."""
     rows = {row.stage: row for row in report.rows}
     for changes in report.changes:
-        alike = f"Answers every picture as {', '.join(changes.alike)} does. " if changes.alike else ""
+        alike = f"Answers every image as {', '.join(changes.alike)} does. " if changes.alike else ""
         yield section(
             f"What changed: {changes.stage} beside {report.baseline}",
             paragraph(alike + changes_line(changes, rows.get(changes.stage)) + "."),
             f'<div class="figures"><div>{_recall(changes, drawings)}</div><div>{_confusions(changes)}</div></div>',
-            _gallery(changes, Path(report.pictures_folder)),
+            _gallery(changes, Path(report.images_folder)),
         )
 
 
@@ -39,13 +39,13 @@ def _confusions(changes: Changes) -> str:
 
 
 def _gallery(changes: Changes, folder: Path) -> str:
-    if not changes.pictures:
+    if not changes.images:
         return ""
-    items = "\n".join(_picture(one, folder) for one in changes.pictures)
-    return f'<h3>Pictures whose answer changed, the worst first</h3>\n<ul class="pictures">\n{items}\n</ul>'
+    items = "\n".join(_image(one, folder) for one in changes.images)
+    return f'<h3>Images whose answer changed, the worst first</h3>\n<ul class="images">\n{items}\n</ul>'
 
 
-def _picture(one: PictureChange, folder: Path) -> str:
+def _image(one: ImageChange, folder: Path) -> str:
     from compress.report.thumbnails import thumbnail
 
     uri = thumbnail(folder / one.path)

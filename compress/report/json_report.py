@@ -57,7 +57,7 @@ class Report(BaseModel):
         commands: what repeats the run, the measurement and the report.
         curves: one for each stage that trained.
         layer_costs: one for each stage that measured its sensitivity.
-        pictures_folder: that the paths in `changes` are relative to.
+        images_folder: that the paths in `changes` are relative to.
         changes: each model that answers otherwise than the baseline, the last made first.
         notes: what is left out, and what would bring it.
     """
@@ -79,7 +79,7 @@ class Report(BaseModel):
     commands: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
     layer_costs: tuple[LayerCosts, ...] = ()
-    pictures_folder: str = ""
+    images_folder: str = ""
     changes: tuple[Changes, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -43,8 +43,8 @@ class LayerCosts(_Fact):
 
     Attributes:
         stage: id of the stage that measured.
-        images: number of pictures.
-        judged_on: which pictures.
+        images: number of images.
+        judged_on: which images.
     """
 
     stage: str

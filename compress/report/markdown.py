@@ -50,7 +50,7 @@ def to_markdown(report: Report) -> str:
 def _elsewhere(benches: Sequence[Bench]) -> list[str]:
     parts = ["## On other machines"] if benches else []
     for bench in benches:
-        setting = rows_text(bench.rows, bench.baseline, bench.split) or "without pictures"
+        setting = rows_text(bench.rows, bench.baseline, bench.split) or "without images"
         parts += [
             f"Measured: {setting}.\n\nMachine: {host_text(bench.host)}.",
             *(f"> **Warning:** {text}" for text in bench.warnings),

@@ -1,4 +1,4 @@
-"""Sweeps as cells: other threads and pictures in a call, and callers at once."""
+"""Sweeps as cells: other threads and images in a call, and callers at once."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ LATENCY_COLUMNS = (
     "error",
 )
 _ERROR_CHARACTERS = 30  # keeps the table within 160 columns; the whole text is among the warnings
-RECALL_COLUMNS = ("class", "pictures", "before %", "after %", "change pp")
+RECALL_COLUMNS = ("class", "images", "before %", "after %", "change pp")
 TEXT_COLUMNS = 3  # the first ones stand left, the numbers right
 NOT_MEASURED = "-"
 _SPLITS = {"val": "validation", "train": "training"}
@@ -132,22 +132,22 @@ def setting_text(report: Report) -> str:
 
 
 def rows_text(rows: Sequence[Row], baseline: str | None, split: str | None = "test") -> str:
-    """Return one line: pictures, threads and batch of the measured rows; empty when nothing was measured."""
+    """Return one line: images, threads and batch of the measured rows; empty when nothing was measured."""
     measured = [row for row in rows if row.n_images is not None]
     if not measured:
         return ""
-    images, threads, batch = (
+    count, threads, batch = (
         "/".join(str(value) for value in sorted({getattr(row, name) for row in measured}))
         for name in ("n_images", "threads", "batch")
     )
-    pictures = f"{_SPLITS.get(str(split), split)} pictures"
-    return f"n = {images} {pictures}, {threads} thread(s), batch {batch}, baseline {baseline}"
+    images = f"{_SPLITS.get(str(split), split)} images"
+    return f"n = {count} {images}, {threads} thread(s), batch {batch}, baseline {baseline}"
 
 
 def recall_cells(row: ClassRecall) -> tuple[str, ...]:
     """Return a class's cells in the order of `RECALL_COLUMNS`."""
     values = (row.before_pct, row.after_pct, row.change_pp)
-    return (row.label, str(row.pictures), *(number_text(value, 2) for value in values))
+    return (row.label, str(row.images), *(number_text(value, 2) for value in values))
 
 
 def changes_line(changes: Changes, row: Row | None) -> str:
@@ -158,7 +158,7 @@ def changes_line(changes: Changes, row: Row | None) -> str:
         row: the model's measurements.
     """
     count = f"{changes.changed} of {row.n_images}" if row and row.n_images is not None else str(changes.changed)
-    said = f"{count} pictures answered otherwise: {changes.lost} right answers lost, {changes.gained} gained"
+    said = f"{count} images answered otherwise: {changes.lost} right answers lost, {changes.gained} gained"
     if row is None or row.mcnemar_p is None:
         return said
     return f"{said}; so uneven a split by chance alone has p = {digits_text(row.mcnemar_p)} (exact McNemar test)"

@@ -1,4 +1,4 @@
-"""Photographs small enough to stand in a page: data URIs."""
+"""PruneDatasets small enough to stand in a page: data URIs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _QUALITY = 70
 
 
 def thumbnail(path: Path) -> str | None:
-    """Return the picture as a JPEG of at most 160 pixels a side in a data URI; None if it cannot be read."""
+    """Return the image as a JPEG of at most 160 pixels a side in a data URI; None if it cannot be read."""
     try:
-        picture = decode(path, draft_px=_SIDE_PX)
+        image = decode(path, draft_px=_SIDE_PX)
     except BadImageError:
         return None
-    picture.thumbnail((_SIDE_PX, _SIDE_PX))
+    image.thumbnail((_SIDE_PX, _SIDE_PX))
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_QUALITY)
+    image.save(buffer, "JPEG", quality=_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -119,11 +119,11 @@ def wilson_ci95_pct(correct: int, n: int) -> tuple[float, float]:
 
 
 def mcnemar_p(lost: int, gained: int) -> float:
-    """Return the exact two-sided p of so uneven a split of `lost + gained` pictures, 0..1 (McNemar 1947).
+    """Return the exact two-sided p of so uneven a split of `lost + gained` images, 0..1 (McNemar 1947).
 
-    Under chance alone each of the n pictures on which only one of two models is right is a fair coin:
+    Under chance alone each of the n images on which only one of two models is right is a fair coin:
     p = 2 sum_(k <= min) C(n, k) / 2^n. The last term is exact; each one before it is smaller by k / (n - k + 1), so
-    that 100,000 pictures take milliseconds.
+    that 100,000 images take milliseconds.
     """
     n, fewer = lost + gained, min(lost, gained)
     term = total = 1.0

@@ -61,7 +61,7 @@ class Predictor(Protocol):
         """
 
     def predict_pixels(self, pixels_NHWC: Pixels) -> Floats:
-        """Return logits_NK for pictures as `read_pixels` leaves them: `predict` of `normalize`, bit for bit.
+        """Return logits_NK for images as `read_pixels` leaves them: `predict` of `normalize`, bit for bit.
 
         Raises:
             StageError: the pixels have not the shape or type that the model takes.
@@ -162,7 +162,7 @@ def check_pixels(pixels_NHWC: Pixels, spec: ModelSpec, path: Path) -> None:
         raise StageError(
             f"{path}: takes uint8 pixels of shape [N, {height}, {width}, {channels}],"
             f" found {pixels_NHWC.dtype} {list(shape)}",
-            hint="prepare the pictures with the model's own preprocessing",
+            hint="prepare the images with the model's own preprocessing",
         )
 
 

@@ -1,9 +1,9 @@
-"""A model over a stream of pictures: the next one is decoded and prepared while this one is inferred.
+"""A model over a stream of images: the next one is decoded and prepared while this one is inferred.
 
     reader thread   frames -> `prepare` -> one slot ->      `answers` -> caller        main thread
 
 `DoubleBuffer` is the hand-over, `Meter` the times. It needs a second core: where other programs took both of two cores,
-a folder of 372 photographs ran at 93 % of the speed of one after the other (1 thread, 40 pairs of runs).
+a folder of 372 images ran at 93 % of the speed of one after the other (1 thread, 40 pairs of runs).
 
 Legend: N images, C channels, H height, W width, K classes.
 """
@@ -146,8 +146,8 @@ def prepare(frames: Frames, preprocess: Preprocess) -> Generator[Prepared, None,
     """Yield the frames as the model takes them, a bad one as its error; closes `frames` at the end."""
     with closing(frames):
         for frame in frames:
-            picture = frame.picture
-            made = picture if isinstance(picture, BadImageError) else preprocess_image(picture, preprocess)
+            image = frame.image
+            made = image if isinstance(image, BadImageError) else preprocess_image(image, preprocess)
             yield Prepared(frame.name, made, frame.begun_ns, perf_counter_ns())
 
 

@@ -1,4 +1,4 @@
-"""A request's body: what its headers may say, how it is read within its bounds, and the pictures in a form."""
+"""A request's body: what its headers may say, how it is read within its bounds, and the images in a form."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _FIELD = "file"
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture of a form: the name the client gave it, and its file's bytes."""
+class UploadedImage:
+    """One image of a form: the name the client gave it, and its file's bytes."""
 
     filename: str
     content: bytes
@@ -62,7 +62,7 @@ def declared_length(headers: Mapping[str, str], max_body_bytes: int) -> int:
 
 
 def check_image_type(media_type: str) -> None:
-    """Let the declared type of a picture pass.
+    """Let the declared type of an image pass.
 
     Raises:
         RequestError: 415 a type that is no image.
@@ -103,11 +103,11 @@ async def _read(receive: Receive, max_body_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-async def pictures_in(body: bytes, headers: Headers, max_files: int) -> list[Picture]:
-    """Return the pictures of a form's fields called `file`, in order, at least one.
+async def images_in(body: bytes, headers: Headers, max_files: int) -> list[UploadedImage]:
+    """Return the images of a form's fields called `file`, in order, at least one.
 
     Raises:
-        RequestError: 400 no form, none or too many pictures in it.
+        RequestError: 400 no form, none or too many images in it.
     """
 
     async def stream() -> AsyncGenerator[bytes, None]:
@@ -117,12 +117,12 @@ async def pictures_in(body: bytes, headers: Headers, max_files: int) -> list[Pic
         form = await _InMemory(headers, stream(), max_files=max_files, max_fields=max_files).parse()
     except (MultiPartException, KeyError, ValueError) as error:
         reason = error.message if isinstance(error, MultiPartException) else "no boundary, or a broken part"
-        raise bad_request(f"not a form that can be read: {reason} (at most {max_files} pictures)") from error
+        raise bad_request(f"not a form that can be read: {reason} (at most {max_files} images)") from error
     try:
         files = [value for value in form.getlist(_FIELD) if isinstance(value, UploadFile)]
-        pictures = [Picture((one.filename or "")[:200], await one.read()) for one in files]
+        images = [UploadedImage((one.filename or "")[:200], await one.read()) for one in files]
     finally:
         await form.close()
-    if not pictures:
-        raise bad_request(f"the form has no picture: send each as a file in a field called '{_FIELD}'")
-    return pictures
+    if not images:
+        raise bad_request(f"the form has no image: send each as a file in a field called '{_FIELD}'")
+    return images

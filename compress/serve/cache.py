@@ -1,4 +1,4 @@
-"""`AnswerCache`: answers to pictures seen before, bounded by bytes, the longest unused given up first."""
+"""`AnswerCache`: answers to images seen before, bounded by bytes, the longest unused given up first."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-Key = tuple[str, bytes]  # which model (its SHA-256, and so its preprocessing), which picture (the bytes' hash)
+Key = tuple[str, bytes]  # which model (its SHA-256, and so its preprocessing), which image (the bytes' hash)
 _ENTRY_BYTES = 400  # what key, array header and dictionary slot take beside the numbers
 
 
 @dataclass
 class AnswerCache:
-    """A true LRU of logits_K, with one computation for equal pictures that are asked for at the same time.
+    """A true LRU of logits_K, with one computation for equal images that are asked for at the same time.
 
     Used from the event loop alone: needs no lock. Errors are never kept.
 
     Attributes:
         limit_bytes: room for answers; 0 keeps none and joins none.
         used_bytes: room taken.
-        pending: pictures being computed, so that an equal one waits for the same answer.
+        pending: images being computed, so that an equal one waits for the same answer.
     """
 
     limit_bytes: int

@@ -1,4 +1,4 @@
-"""`POST /v1/classify`: one picture as the raw body, or one or several in a form. A plain ASGI application.
+"""`POST /v1/classify`: one image as the raw body, or one or several in a form. A plain ASGI application.
 
 FastAPI's own parameters and responses would take longer than a small int8 model: this route reads and writes by itself.
 """
@@ -17,11 +17,11 @@ from starlette.types import Receive, Scope, Send
 from compress.serve.admission import Slot
 from compress.serve.body import (
     MULTIPART,
-    Picture,
+    UploadedImage,
     check_image_type,
     declared_length,
     declared_type,
-    pictures_in,
+    images_in,
     read_body,
 )
 from compress.serve.deadline import Deadline
@@ -74,8 +74,8 @@ class Classify:
             scope["state"][BODY_READ] = True
             read_ms = (perf_counter() - begun) * 1000
             if media_type == MULTIPART:
-                pictures = await pictures_in(body, headers, config.max_files)
-                content = await self._form(model, pictures, deadline, slot, wishes.top_k)
+                images = await images_in(body, headers, config.max_files)
+                content = await self._form(model, images, deadline, slot, wishes.top_k)
             else:
                 answer = await service.classify(model, body, deadline, slot)
                 content = _content(answer, wishes.top_k)
@@ -93,15 +93,15 @@ class Classify:
         await reply(scope, receive, send)
 
     async def _form(
-        self, model: Inference, pictures: list[Picture], deadline: Deadline, slot: Slot, top_k: int
+        self, model: Inference, images: list[UploadedImage], deadline: Deadline, slot: Slot, top_k: int
     ) -> dict[str, Any]:
-        """Return the answer to one picture as the raw route has it; to several a list, each with answer or error."""
-        if len(pictures) == 1:
-            return _content(await self.service.classify(model, pictures[0].content, deadline, slot), top_k)
+        """Return the answer to one image as the raw route has it; to several a list, each with answer or error."""
+        if len(images) == 1:
+            return _content(await self.service.classify(model, images[0].content, deadline, slot), top_k)
         answers = await asyncio.gather(
-            *(self.service.classify(model, one.content, deadline, slot) for one in pictures), return_exceptions=True
+            *(self.service.classify(model, one.content, deadline, slot) for one in images), return_exceptions=True
         )
-        results = [_result(one, answer, top_k) for one, answer in zip(pictures, answers, strict=True)]
+        results = [_result(one, answer, top_k) for one, answer in zip(images, answers, strict=True)]
         times = [result["timing_ms"] for result in results if "timing_ms" in result]
         longest = {key: max((time[key] for time in times), default=0.0) for key in ("queue", "decode", "infer")}
         return {"results": results, "timing_ms": longest}
@@ -171,11 +171,11 @@ def _content(answer: Answer, top_k: int) -> dict[str, Any]:
     }
 
 
-def _result(picture: Picture, answer: Answer | BaseException, top_k: int) -> dict[str, Any]:
+def _result(image: UploadedImage, answer: Answer | BaseException, top_k: int) -> dict[str, Any]:
     if isinstance(answer, Answer):
-        return {"filename": picture.filename, **_content(answer, top_k)}
+        return {"filename": image.filename, **_content(answer, top_k)}
     if isinstance(answer, RequestError):
-        return {"filename": picture.filename, "error": answer.message, "code": answer.code}
+        return {"filename": image.filename, "error": answer.message, "code": answer.code}
     raise answer
 
 

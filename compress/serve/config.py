@@ -44,16 +44,16 @@ class ServeConfig(BaseModel):
         host: address to listen on.
         port: port to listen on; 0 lets the system choose a free one.
         workers: server processes sharing the port, each with its own models, threads, queue and cache.
-        threads: pictures worked on at once in one process, each by one thread; None: the usable cores over `workers`.
+        threads: images worked on at once in one process, each by one thread; None: the usable cores over `workers`.
         timeout_ms: time from a request's headers to its reply; later is told 504. `X-Timeout-Ms` may lower it.
         max_body_bytes: largest request body that is read.
-        max_files: most pictures in one multipart request, and most images in one tensor request.
+        max_files: most images in one multipart request, and most images in one tensor request.
         max_queue: accepted requests that may wait beyond those being worked on; more are told 503.
         max_queue_bytes: bytes of bodies that may be inside at once; more are told 503.
         max_connections: open connections in one process; more are closed at once.
         header_timeout_ms: time a connection has to send a request's headers, or to take what it is sent; then it ends.
-        max_batch: most waiting pictures that one model call takes, where the model gains by it; 1: never more than one.
-        cache_mib: memory for answers to pictures seen before; 0: none.
+        max_batch: most waiting images that one model call takes, where the model gains by it; 1: never more than one.
+        cache_mib: memory for answers to images seen before; 0: none.
         memory_limit_mib: memory of one process, over `workers` when it is the container's; None: the cgroup's limit.
         stuck_ms: a worker thread that is this long in one piece of work is given up and replaced.
         drain_ms: time after SIGTERM in which requests are still served while /readyz answers 503 (one process only).

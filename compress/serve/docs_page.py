@@ -227,11 +227,11 @@ class _Docs:
             return []
         if media == "multipart/form-data":
             fields = self._resolve(content[media].get("schema", {})).get("properties", {"file": {}})
-            return [word for name in fields for word in ("-F", f"{name}=@picture.jpg")]
+            return [word for name in fields for word in ("-F", f"{name}=@image.jpg")]
         if media.endswith("json"):
             example = content[media].get("example") or self._example(content[media].get("schema", {}))
             return ["-H", f"Content-Type: {media}", "-d", json.dumps(example)]
-        return ["-H", f"Content-Type: {media.replace('*', 'jpeg')}", "--data-binary", "@picture.jpg"]
+        return ["-H", f"Content-Type: {media.replace('*', 'jpeg')}", "--data-binary", "@image.jpg"]
 
     def _example(self, schema: Node, depth: int = 0) -> object:
         """Return the least value that a schema asks for: what is required, of the right types."""

@@ -23,7 +23,7 @@ from compress.runtime.predictor import Predictor, open_predictor
 
 _WARM_UP_RUNS = 2  # the first allocates, the second shows that it can be repeated
 _TRIALS = 7
-_GAIN = 0.95  # a batch must take less than this share of the time that its pictures take one by one
+_GAIN = 0.95  # a batch must take less than this share of the time that its images take one by one
 
 
 class Inference:
@@ -41,7 +41,7 @@ class Inference:
         size_bytes: of the file.
         sha256: of the file, 64 hex digits.
         runtime: name and version of what runs the model.
-        max_batch: pictures that one call takes at most; 1 where a batch is no faster than its pictures one by one.
+        max_batch: images that one call takes at most; 1 where a batch is no faster than its images one by one.
     """
 
     def __init__(self, path: Path, threads: int, *, name: str | None = None, max_batch: int = 1) -> None:
@@ -79,7 +79,7 @@ class Inference:
             return predictor.predict(images_NCHW)
 
     def predict_pixels(self, pixels_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return logits_NK of pictures as `read_pixels` leaves them. Otherwise as `predict`."""
+        """Return logits_NK of images as `read_pixels` leaves them. Otherwise as `predict`."""
         with self._lent() as predictor:
             return predictor.predict_pixels(pixels_NHWC)
 
@@ -111,7 +111,7 @@ class Inference:
             )
 
     def _gains(self, batch: int) -> bool:
-        """Return whether a batch takes clearly less time than its pictures one by one, measured by turns."""
+        """Return whether a batch takes clearly less time than its images one by one, measured by turns."""
         one, many = self._blank(1), self._blank(batch)
         pairs = [(_seconds(self.predict, many), _seconds(self.predict, one)) for _ in range(_TRIALS)]
         return median(many_s for many_s, _ in pairs) < _GAIN * batch * median(one_s for _, one_s in pairs)

@@ -38,7 +38,7 @@ class Prediction:
 
 @dataclass(slots=True, eq=False)
 class Work(Job):
-    """One picture (its file's bytes) or one batch of tensors (f32 [N,C,H,W]) on its way through a thread.
+    """One image (its file's bytes) or one batch of tensors (f32 [N,C,H,W]) on its way through a thread.
 
     Attributes:
         model: what answers.
@@ -50,7 +50,7 @@ class Work(Job):
         queue_ms: time from the hand-over to a thread.
         decode_ms: time of decoding and preprocessing.
         infer_ms: time of the model's call; of the whole batch, if it answered several.
-        led: how many pictures were in the model's call; 0 for all of a batch but its first.
+        led: how many images were in the model's call; 0 for all of a batch but its first.
     """
 
     model: Inference
@@ -66,30 +66,30 @@ class Work(Job):
 
 
 def room(first: Work) -> int:
-    """Return how many pictures may share one call of the model with this one."""
+    """Return how many images may share one call of the model with this one."""
     return first.model.max_batch if isinstance(first.input, bytes) else 1
 
 
 def fits(first: Work, other: Work) -> bool:
-    """Return whether both are pictures for the same model."""
+    """Return whether both are images for the same model."""
     return first.model is other.model and isinstance(other.input, bytes)
 
 
 def do(works: Sequence[Work]) -> None:
-    """Do pictures for one model together, or one batch of tensors; outcomes are left in the works.
+    """Do images for one model together, or one batch of tensors; outcomes are left in the works.
 
-    A picture that fails, fails alone. Nothing is raised, except what ends a thread.
+    An image that fails, fails alone. Nothing is raised, except what ends a thread.
     """
     now_s = monotonic()
     for work in works:
         work.queue_ms = (now_s - work.queued_s) * 1000
     if isinstance(works[0].input, bytes):
-        _do_pictures(works)
+        _do_images(works)
     else:
         _guarded(works, lambda: _infer_tensors(works[0]))
 
 
-def _do_pictures(works: Sequence[Work]) -> None:
+def _do_images(works: Sequence[Work]) -> None:
     pixels = [_pixels(work) for work in works]
     ready = [(work, one_HWC) for work, one_HWC in zip(works, pixels, strict=True) if one_HWC is not None]
     if ready:
@@ -128,7 +128,7 @@ def _infer_pixels(works: Sequence[Work], pixels: Sequence[NDArray[np.uint8]]) ->
 
 
 def _infer_tensors(work: Work) -> None:
-    assert not isinstance(work.input, bytes), "pictures are decoded first"
+    assert not isinstance(work.input, bytes), "images are decoded first"
     work.deadline.check("inference")
     begun = perf_counter()
     logits_NK = work.model.predict(work.input)

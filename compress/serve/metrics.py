@@ -54,7 +54,7 @@ class Metrics:
         requests: by status code.
         rejections: by reason, of requests that got no prediction.
         stages: seconds by stage, of answered requests; answers from the cache are counted in `cache_hits` alone.
-        batches: pictures in one model call.
+        batches: images in one model call.
     """
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class _Families(Collector):
             stages.add_metric([stage], _buckets(SECONDS, values), values[-1])
         yield stages
         yield HistogramMetricFamily(
-            "imgc_batch_size", "Pictures in one model call.", buckets=_buckets(BATCHES, total["batches"]),
+            "imgc_batch_size", "Images in one model call.", buckets=_buckets(BATCHES, total["batches"]),
             sum_value=total["batches"][-1],
         )  # fmt: skip
         for name, n in total["counts"].items():
@@ -142,8 +142,8 @@ class _Families(Collector):
 
 
 _HELP = {
-    "cache_hits": "Pictures answered from the cache.",
-    "cache_misses": "Pictures not found in the cache.",
+    "cache_hits": "Images answered from the cache.",
+    "cache_misses": "Images not found in the cache.",
     "workers_replaced": "Worker threads that died or hung.",
     "queue_depth": "Jobs that no thread has begun.",
     "in_flight": "Requests admitted and not gone.",

@@ -101,7 +101,7 @@ class Backend(Protocol):
         ...
 
     async def infer_bytes(self, model: ModelInfo, bodies: list[bytes], admitted: Admitted) -> NDArray[np.float32]:
-        """Return logits_NK of N encoded pictures, N of 1 to 64, none empty.
+        """Return logits_NK of N encoded images, N of 1 to 64, none empty.
 
         Raises:
             RequestError: 415 no image, 422 an image that does not decode, 503 no room, 504 too late.

@@ -74,7 +74,7 @@ class ServiceBackend:
         return await self.service.infer(found, images_NCHW, admitted.deadline, admitted.slot)
 
     async def infer_bytes(self, model: ModelInfo, bodies: list[bytes], admitted: Admitted) -> NDArray[np.float32]:
-        """Return logits_NK of encoded pictures; the first that fails is the answer, when all have left their threads.
+        """Return logits_NK of encoded images; the first that fails is the answer, when all have left their threads.
 
         Raises:
             RequestError: 415, 422, 500, 504.

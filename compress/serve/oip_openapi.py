@@ -114,7 +114,7 @@ def _infer() -> dict[str, Any]:
         **_HEADER_SCHEMA,
     }
     return {
-        **_operation("Classify images, as preprocessed tensors or as encoded pictures", answer, tuple(_ERRORS)),
+        **_operation("Classify images, as preprocessed tensors or as encoded images", answer, tuple(_ERRORS)),
         "parameters": [header],
         "requestBody": {"required": True, "content": content},
     }

@@ -37,7 +37,7 @@ class InputParameters(_Message):
 
 
 class RequestInput(_Message):
-    """One input tensor: `images` FP32 [N,3,H,W], preprocessed, or `image_bytes` BYTES [N], encoded pictures."""
+    """One input tensor: `images` FP32 [N,3,H,W], preprocessed, or `image_bytes` BYTES [N], encoded images."""
 
     name: Literal["images", "image_bytes"]
     shape: Annotated[list[int], Field(min_length=1, max_length=4)]

@@ -20,7 +20,7 @@ from compress.serve.oip_schema import MAX_IMAGES, InferRequest, RequestedOutput,
 _LENGTH = struct.Struct("<I")  # before each element of a BYTES tensor
 _ENVELOPE = 64  # lists and objects around the values
 _BINARY_HINT = (
-    "send the pictures after the JSON (binary_data_size and the header Inference-Header-Content-Length), "
+    "send the images after the JSON (binary_data_size and the header Inference-Header-Content-Length), "
     'or as base64 with "parameters": {"content_type": "base64"}'
 )
 
@@ -34,7 +34,7 @@ def max_containers(input_chw: tuple[int, int, int]) -> int:
 
 
 def read_input(request: InferRequest, blob: bytes, input_chw: tuple[int, int, int]) -> Input:
-    """Return the one input of a request: images_NCHW f32, all finite, or the N encoded pictures.
+    """Return the one input of a request: images_NCHW f32, all finite, or the N encoded images.
 
     Args:
         request: the JSON of the request.
@@ -47,8 +47,8 @@ def read_input(request: InferRequest, blob: bytes, input_chw: tuple[int, int, in
     (tensor,) = request.inputs
     binary = _binary(tensor, blob)
     if tensor.name == "images":
-        return _images(tensor, binary, input_chw)
-    return _pictures(tensor, binary)
+        return _pixels_of(tensor, binary, input_chw)
+    return _encoded_images(tensor, binary)
 
 
 def _binary(tensor: RequestInput, blob: bytes) -> bytes | None:
@@ -68,7 +68,7 @@ def _binary(tensor: RequestInput, blob: bytes) -> bytes | None:
     return blob
 
 
-def _images(tensor: RequestInput, binary: bytes | None, input_chw: tuple[int, int, int]) -> NDArray[np.float32]:
+def _pixels_of(tensor: RequestInput, binary: bytes | None, input_chw: tuple[int, int, int]) -> NDArray[np.float32]:
     _check_kind(tensor, "FP32", ["N", *map(str, input_chw)])
     if binary is None:
         images_NCHW = _numbers(tensor.data, tensor.shape)
@@ -123,18 +123,18 @@ def _size(data: object) -> str:
     return f"a list of {len(data)}" if isinstance(data, list) else shown(data)
 
 
-def _pictures(tensor: RequestInput, binary: bytes | None) -> list[bytes]:
+def _encoded_images(tensor: RequestInput, binary: bytes | None) -> list[bytes]:
     _check_kind(tensor, "BYTES", ["N"])
     count = tensor.shape[0]
     bodies = _from_base64(tensor, count) if binary is None else split(binary, count)
     if not all(bodies):
-        raise refusal(f"element {bodies.index(b'')} of 'image_bytes' is empty; allowed: an encoded picture")
+        raise refusal(f"element {bodies.index(b'')} of 'image_bytes' is empty; allowed: an encoded image")
     return bodies
 
 
 def _from_base64(tensor: RequestInput, count: int) -> list[bytes]:
     if tensor.parameters.content_type != "base64":
-        raise refusal(f"'image_bytes' came as texts, which cannot hold the bytes of a picture; {_BINARY_HINT}")
+        raise refusal(f"'image_bytes' came as texts, which cannot hold the bytes of an image; {_BINARY_HINT}")
     data = tensor.data
     if not isinstance(data, list) or len(data) != count:
         raise refusal(f"data of 'image_bytes' has {_size(data)} where the shape asks for a list of {count}")

@@ -127,10 +127,10 @@ def failure(status: int) -> dict[str, Any]:
 def _classify(config: ServeConfig) -> dict[str, Any]:
     answer = {"schema": {"oneOf": [{"$ref": _ANSWER}, {"$ref": _ANSWERS}]}}
     return {
-        "summary": "Classify a picture, or several",
+        "summary": "Classify an image, or several",
         "description": (
-            "The picture's bytes as the raw body (fastest), or a form with one or more files in fields called `file`. "
-            f"A body has at most {config.max_body_bytes} bytes, a form at most {config.max_files} pictures."
+            "The image's bytes as the raw body (fastest), or a form with one or more files in fields called `file`. "
+            f"A body has at most {config.max_body_bytes} bytes, a form at most {config.max_files} images."
         ),
         "operationId": "classify",
         "parameters": [

@@ -1,7 +1,7 @@
 """`WorkerPool`: threads that decode and infer, watched, and replaced when one dies or hangs.
 
 One thread takes a request from its bytes to its logits: handing over between a decode pool and an inference pool would
-cost two more thread switches a request. How many pictures are inside a model at once is bounded by its predictors.
+cost two more thread switches a request. How many images are inside a model at once is bounded by its predictors.
 """
 
 from __future__ import annotations

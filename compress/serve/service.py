@@ -38,12 +38,12 @@ _MAX_REPLACED = 16  # threads given up; each may hold memory and a core for ever
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one picture got.
+    """What one image got.
 
     Attributes:
         logits_K: f32.
         model: which model answered.
-        cached: whether it was known already, or computed for an equal picture at the same time.
+        cached: whether it was known already, or computed for an equal image at the same time.
         queue_ms, decode_ms, infer_ms: of the work done for this request; 0 when cached.
     """
 
@@ -95,7 +95,7 @@ class Service:
         self.ready = True
 
     def _warm_up(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take a picture the whole way, so that no request pays for what is loaded at the first (Pillow's codecs)."""
+        """Take an image the whole way, so that no request pays for what is loaded at the first (Pillow's codecs)."""
         file = io.BytesIO()
         Image.new("RGB", _WARM_UP_SIZE).save(file, "JPEG")
         for model in [*self.models.values(), *([self.degraded] if self.degraded is not None else [])]:
@@ -147,7 +147,7 @@ class Service:
         return self.degraded if use else model
 
     async def classify(self, model: Inference, body: bytes, deadline: Deadline, slot: Slot) -> Answer:
-        """Return the answer to one picture, from the cache or a thread.
+        """Return the answer to one image, from the cache or a thread.
 
         Raises:
             RequestError: 415, 422, 500, 504.
@@ -175,7 +175,7 @@ class Service:
         return logits_NK
 
     async def _known(self, key: Key, deadline: Deadline) -> NDArray[np.float32] | None:
-        """Return the answer kept, or the one being computed for an equal picture; None when there is neither.
+        """Return the answer kept, or the one being computed for an equal image; None when there is neither.
 
         One that is being computed may fail for reasons of its own (its time ran out): then this request tries itself.
         """
@@ -188,7 +188,7 @@ class Service:
         return self.cache.get(key)
 
     async def _compute(self, key: Key, model: Inference, body: bytes, deadline: Deadline, slot: Slot) -> Answer:
-        """Do the work; equal pictures that come meanwhile wait for it. No other computation of the key is going on."""
+        """Do the work; equal images that come meanwhile wait for it. No other computation of the key is going on."""
         mine = self.cache.pending[key] = asyncio.get_running_loop().create_future()
         try:
             answer = _answer(await self._work(model, body, deadline, slot))

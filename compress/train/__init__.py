@@ -1,1 +1,1 @@
-"""The train room: fine-tune a published architecture on the user's photographs, or train it from scratch."""
+"""The train room: fine-tune a published architecture on the user's images, or train it from scratch."""

@@ -19,7 +19,7 @@ Side = Annotated[int, Field(ge=16, le=2048)]
 
 
 class TrainConfig(StageConfig):
-    """Train a classifier; its classes are those of the photographs.
+    """Train a classifier; its classes are those of the images.
 
     Attributes:
         arch: one of `compress.models.arch_names.ARCH_NAMES`.

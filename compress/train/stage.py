@@ -1,4 +1,4 @@
-"""The train stage: photographs and an architecture in, one self-describing `model.safetensors` out."""
+"""The train stage: images and an architecture in, one self-describing `model.safetensors` out."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
 
     Raises:
         UsageError: the recipe has no data.
-        DataError: the photographs cannot be used, or the weights cannot be downloaded.
+        DataError: the images cannot be used, or the weights cannot be downloaded.
         ModelFileError: the weights file is damaged or of another architecture.
         StageError: the training diverged.
     """
     del inputs  # the first stage of a chain
     if ctx.data is None:
-        raise UsageError("training needs photographs, and the recipe has no `data:` block")
+        raise UsageError("training needs images, and the recipe has no `data:` block")
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
     spec = new_spec(
         config.arch,

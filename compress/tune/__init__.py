@@ -1,1 +1,1 @@
-"""From a goal to a model: a search over recipes, judged on the validation pictures, reported on the test pictures."""
+"""From a goal to a model: a search over recipes, judged on the validation images, reported on the test images."""

@@ -29,7 +29,7 @@ class Device(BaseModel):
         target: operators that are allowed, see `compress.core.targets`; None for the usual ones.
         max_size_bytes: of the file.
         max_memory_bytes: of the tensors that live at once.
-        max_latency_ms: of one picture.
+        max_latency_ms: of one image.
         ms_per_mmac: milliseconds for a million multiply-accumulates in int8, one thread; None measures here.
     """
 
@@ -87,7 +87,7 @@ def _measured(path: Path) -> Device:
     runtime = next((one for one in (Format.TFLITE, Format.ONNX) if one in speeds), None)
     if runtime is None:
         raise UsageError(
-            f"--device {path}: no int8 .tflite or .onnx row of one thread and one picture", hint="imgc bundle RUN"
+            f"--device {path}: no int8 .tflite or .onnx row of one thread and one image", hint="imgc bundle RUN"
         )
     return Device(
         name=str(bench.host.get("cpu", path.stem)),

@@ -17,7 +17,7 @@ class Footprint(BaseModel):
     """An architecture, half of its parameters pruned, untrained, quantized and exported.
 
     Attributes:
-        input_px: side of the picture it was measured with.
+        input_px: side of the image it was measured with.
         params: of the whole network.
         left_params: of the pruned network.
         size_bytes: of the pruned network's file.
@@ -52,7 +52,7 @@ def largest_share(footprint: Footprint, goal: Goal) -> float:
 
 
 def largest_px(footprint: Footprint, goal: Goal) -> float:
-    """Return the side of the largest picture that the goal allows, infinity where nothing bounds it.
+    """Return the side of the largest image that the goal allows, infinity where nothing bounds it.
 
     Time and memory grow as the square of the side; what is pruned further is faster than predicted.
     """

@@ -16,7 +16,7 @@ class Goal(BaseModel):
 
     Attributes:
         max_size_bytes: of the file.
-        max_latency_ms: median of one picture on one thread.
+        max_latency_ms: median of one image on one thread.
         max_drop_pp: of top-1 against the same network in float before it was pruned, in percentage points.
         max_memory_bytes: for all tensors that live at once, see `compress.runtime.arena`.
     """
@@ -30,15 +30,15 @@ class Goal(BaseModel):
 
 
 class Point(BaseModel):
-    """A model that was made, judged on the validation pictures.
+    """A model that was made, judged on the validation images.
 
     Attributes:
         name: of its run.
-        n_images: validation pictures.
+        n_images: validation images.
         top1_pct: of the file that would be shipped.
         drop_pp: `top1_pct` of its float network less that.
         size_bytes: of the file.
-        latency_ms: median of one picture on one thread, measured here or estimated for the device.
+        latency_ms: median of one image on one thread, measured here or estimated for the device.
         memory_bytes: of all tensors that live at once; None where it is not known.
     """
 
@@ -102,7 +102,7 @@ def close(points: Sequence[Point], goal: Goal) -> list[Point]:
 
 
 def choose(points: Sequence[Point], goal: Goal) -> Point | None:
-    """Return the best of the fastest models that are as good as the leader, as far as the pictures can tell.
+    """Return the best of the fastest models that are as good as the leader, as far as the images can tell.
 
     The greatest of many top-1 is partly luck, so that what is much faster and hardly worse is the better choice: the
     one-standard-error rule (Breiman et al. 1984, section 3.4.3). Models within 10 % of the fastest count as equally

@@ -1,4 +1,4 @@
-"""The end of a search: one model chosen on the validation pictures, tested once, with its recipe and the reason."""
+"""The end of a search: one model chosen on the validation images, tested once, with its recipe and the reason."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _reason(points: Sequence[Point], chosen: Point | None, goal: Goal) -> str:
     return (
         f"the best of the fastest among {equals} models whose top-1 lies within one standard error"
         f" ({standard_error_pp(first):.2f} pp) of the greatest, {first.top1_pct:.2f} % of {first.n_images} validation"
-        f" pictures; {within} models are within the goal, of {len(points)} tried"
+        f" images; {within} models are within the goal, of {len(points)} tried"
     )
 
 
@@ -130,7 +130,7 @@ def _head(asked: Asked, chosen: Point) -> str:
     bounds = ", ".join(f"{key} {value}" for key, value in asked.goal.model_dump().items() if value is not None)
     return (
         f"# Chosen by `imgc tune` for: {bounds or 'the greatest top-1'}.\n"
-        f"# On the validation pictures: top-1 {chosen.top1_pct:.2f} %, drop {chosen.drop_pp:.2f} pp,"
+        f"# On the validation images: top-1 {chosen.top1_pct:.2f} %, drop {chosen.drop_pp:.2f} pp,"
         f" {chosen.size_bytes} bytes, {chosen.latency_ms:.2f} ms.\n"
-        "# The benchmark below asks the test pictures, which nothing was chosen by.\n"
+        "# The benchmark below asks the test images, which nothing was chosen by.\n"
     )

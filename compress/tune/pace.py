@@ -9,14 +9,14 @@ from time import perf_counter
 from compress.tune.book import Tried
 from compress.tune.space import Base, Knobs
 
-BATCH = 32  # pictures of a training step, as the stages have it by default
+BATCH = 32  # images of a training step, as the stages have it by default
 _WARMUP, _STEPS = 2, 5
 _TEACHER = 1.3  # a step of distillation, which asks the teacher too, by one of training
 _PRUNED = ("prune", "distill")  # kinds of stages that a network which keeps everything has not
 
 
 def step_seconds(arch: str, input_px: int) -> float:
-    """Return the seconds of one training step of 32 pictures, median of 5, with torch's threads, on the CPU."""
+    """Return the seconds of one training step of 32 images, median of 5, with torch's threads, on the CPU."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -44,7 +44,7 @@ def predicted_s(
         knobs: the setting.
         share: of the parameters that it keeps; 1 has neither pruning nor distillation.
         base: tells epochs and steps.
-        step_s: seconds of a training step of its architecture and picture size.
+        step_s: seconds of a training step of its architecture and image size.
         tried: chains that ended, each with its own `step_s`; the last one with a kind of stage tells what that takes.
         sealed: kinds of its stages that are there already.
     """

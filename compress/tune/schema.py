@@ -16,7 +16,7 @@ class Found(BaseModel):
     Attributes:
         knobs: the setting.
         share: of the parameters that it kept.
-        point: what came of it, on the validation pictures.
+        point: what came of it, on the validation images.
         misses: bounds of the goal that it breaks, with what it has.
         pareto: whether no other beats it.
     """
@@ -51,10 +51,10 @@ class WayOut(BaseModel):
 
 
 class Tested(BaseModel):
-    """The chosen model on the test pictures, which nothing was chosen by.
+    """The chosen model on the test images, which nothing was chosen by.
 
     Attributes:
-        n_images: test pictures.
+        n_images: test images.
         top1_pct: of the file.
         top1_ci95_pct: its 95 % Wilson interval.
         float_top1_pct: of its float network, before it was pruned.
@@ -92,7 +92,7 @@ class TuneReport(BaseModel):
         ways_out: which single bound would have to give, where none is within the goal.
         run: name of the run that holds the chosen chain with its test; None without one.
         file: path of the chosen model; None without one.
-        test: the chosen model on the test pictures.
+        test: the chosen model on the test images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -107,9 +107,9 @@ class Search:
     def _prospects(self, arch: str) -> str:
         share, px = self._share(arch), largest_px(self._footprints[arch], self.goal)
         if not self._is_possible(arch):
-            return f"cannot reach the goal (share of parameters {share:.2f}, picture of {px:.0f} px)"
-        picture = f", pictures up to {px:.0f} px" if px < max(PX) else ""
-        return f"keeps {100 * share:.0f} % of its parameters{picture}"
+            return f"cannot reach the goal (share of parameters {share:.2f}, image of {px:.0f} px)"
+        image = f", images up to {px:.0f} px" if px < max(PX) else ""
+        return f"keeps {100 * share:.0f} % of its parameters{image}"
 
     def _share(self, arch: str) -> float:
         return largest_share(self._footprints[arch], self.goal)
@@ -221,7 +221,7 @@ class Search:
             top1, gain = stage.artifact.metrics.get("top1_pct"), _GAINS.get(stage.id)
             if gain is not None and isinstance(top1, int | float) and top1 + gain < best.top1_pct:
                 raise Hopeless(
-                    f"{stage.id} has {top1:.2f} % on the validation pictures, the best file {best.top1_pct:.2f} %"
+                    f"{stage.id} has {top1:.2f} % on the validation images, the best file {best.top1_pct:.2f} %"
                 )
 
     def _in_time(self) -> None:

@@ -29,7 +29,7 @@ class Knobs(BaseModel):
 
     Attributes:
         arch: architecture.
-        input_px: side of the picture.
+        input_px: side of the image.
         fill: how much of the share of parameters that the goal's size allows is kept, 0..1.
         scheme: how it is quantized.
         hard_swish: how hard-swish is computed; networks without it have `float`.
@@ -105,7 +105,7 @@ def recipe_of(knobs: Knobs, base: Base, name: str, share: float, split: str) -> 
         base: what all recipes share.
         name: of the run.
         share: of the parameters to keep, 0..1; 1 prunes nothing.
-        split: pictures that judge it: "val", and "test" once at the end.
+        split: images that judge it: "val", and "test" once at the end.
     """
     stages = [_train(knobs, base)]
     if share < 1:

@@ -52,7 +52,7 @@ def run_name(name: str, knobs: Knobs, share: float) -> str:
 def try_out(
     knobs: Knobs, share: float, base: Base, place: Place, watch: Callable[[RunLock], None]
 ) -> tuple[Point, dict[str, float]]:
-    """Return what came of a setting on the validation pictures, and kind of stage -> seconds, wherever it was made.
+    """Return what came of a setting on the validation images, and kind of stage -> seconds, wherever it was made.
 
     Raises:
         ImgcError: a stage failed; and whatever `watch` raises.

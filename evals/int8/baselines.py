@@ -1,4 +1,4 @@
-"""int8 as other tools make it by their default recipes, from our float model and the same calibration pictures.
+"""int8 as other tools make it by their default recipes, from our float model and the same calibration images.
 
 Each recipe takes a float file (ONNX, `images` [N,3,H,W] -> `logits` [N,K]; torchao: our .safetensors) and preprocessed
 images, and writes one file. No recipe is tuned: what a user gets who follows the tool's guide is what our own int8 is
@@ -82,7 +82,7 @@ def _quantize_static(float_onnx: Path, images_NCHW: Floats, out: Path, *, per_ch
         raise missing_backend(error.name or "onnxruntime", "train") from error
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-        """Feeds the calibration pictures, a batch at a time."""
+        """Feeds the calibration images, a batch at a time."""
 
         def __init__(self) -> None:
             self._feeds = iter({_input_name(float_onnx): batch} for batch in _batches(images_NCHW))

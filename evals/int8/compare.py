@@ -32,7 +32,7 @@ class Judgement:
     """How well a file answers.
 
     Attributes:
-        n_images: number of pictures.
+        n_images: number of images.
         top1_pct: 0..100.
         agreement_pct: same top-1 answer as the reference, 0..100.
         int8_weight_pct: see the function.

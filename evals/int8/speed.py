@@ -23,7 +23,7 @@ from compress.models.to_onnx import to_onnx
 from compress.quantize.points import swish_stem
 from compress.quantize.reconstruct import Reconstruction
 from compress.quantize.rewrites import hard_swishes
-from compress.quantize.static import Pictures, StaticOptions, quantize_statically
+from compress.quantize.static import CalibrationImages, StaticOptions, quantize_statically
 from compress.report.table import host_text, markdown_table
 from compress.runtime.host import host
 from compress.runtime.predictor import Floats, open_predictor
@@ -59,8 +59,8 @@ def speed_markdown() -> list[str]:
 def _rows(arch: str) -> Iterator[tuple[str, ...]]:
     spec = new_spec(arch, [str(index) for index in range(_CLASSES)], _INPUT_PX)
     pixels_NHWC = np.random.default_rng(0).integers(0, 256, (8, _INPUT_PX, _INPUT_PX, 3), dtype=np.uint8)
-    pictures = Pictures(pixels_NHWC, spec.preprocess)
-    graph = to_onnx(_normalised(build_model(spec, seed=0), pictures), spec)
+    images = CalibrationImages(pixels_NHWC, spec.preprocess)
+    graph = to_onnx(_normalised(build_model(spec, seed=0), images), spec)
     swishes = bool(hard_swishes(graph))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -70,12 +70,12 @@ def _rows(arch: str) -> Iterator[tuple[str, ...]]:
             options = StaticOptions(
                 "minmax", 100.0, hard_swish, stem_nodes, correct_biases=False, reconstruction=_NO_LEARNING
             )
-            files, seconds = _int8_files(graph, spec, pictures, options, folder)
-            image_NCHW = np.ascontiguousarray(pictures.sample(np.array([0])).numpy())
+            files, seconds = _int8_files(graph, spec, images, options, folder)
+            image_NCHW = np.ascontiguousarray(images.sample(np.array([0])).numpy())
             yield (arch, stem, hard_swish if swishes else "none", *_times(files, floats, image_NCHW), f"{seconds:.2f}")
 
 
-def _normalised(model: nn.Module, pictures: Pictures) -> nn.Module:
+def _normalised(model: nn.Module, images: CalibrationImages) -> nn.Module:
     """Return the network with BN statistics of its own: else random weights fade to nothing, layer by layer.
 
     Faded, the scales that meet in an addition or product lay up to five decades apart, and LiteRT's delegate cut
@@ -86,16 +86,16 @@ def _normalised(model: nn.Module, pictures: Pictures) -> nn.Module:
             module.momentum = None  # the mean of all batches
     model.train()
     with torch.no_grad():
-        for images_NCHW in pictures.batches():
+        for images_NCHW in images.batches():
             model(images_NCHW)
     return model.eval()
 
 
 def _int8_files(
-    graph: onnx.ModelProto, spec: ModelSpec, pictures: Pictures, options: StaticOptions, folder: Path
+    graph: onnx.ModelProto, spec: ModelSpec, images: CalibrationImages, options: StaticOptions, folder: Path
 ) -> tuple[dict[Format, Path], float]:
     """Return the int8 files by format, and the seconds that the lowering took."""
-    made = quantize_statically(graph, pictures, options, seed=0, reporter=SilentReporter()).to_qdq("uint8")
+    made = quantize_statically(graph, images, options, seed=0, reporter=SilentReporter()).to_qdq("uint8")
     files = {Format.ONNX: folder / "int8.onnx", Format.TFLITE: folder / "int8.tflite"}
     described = spec.model_copy(update={"precision": Precision.INT8})
     embed_in_onnx(made, described)

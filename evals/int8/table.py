@@ -1,7 +1,7 @@
 """README's int8 tables: `python -m evals.int8.table README.md runs`.
 
-Ours and the default recipes of other tools, made from the same float model and the same calibration pictures, judged on
-the same photographs (validation and test) through one Predictor, and timed in turns with the float file of the same
+Ours and the default recipes of other tools, made from the same float model and the same calibration images, judged on
+the same images (validation and test) through one Predictor, and timed in turns with the float file of the same
 runtime. Speed alone is measured at 224 px too, on networks with random weights, which cost the same.
 """
 
@@ -50,12 +50,12 @@ _TEXT = 2  # the first columns are text
 
 @dataclass(frozen=True)
 class FloatModel:
-    """The float model of a run in all three formats, and the photographs.
+    """The float model of a run in all three formats, and the images.
 
     Attributes:
         torch: the artifact of the train stage.
         files: format -> file.
-        pixels_NHWC: validation and test pictures.
+        pixels_NHWC: validation and test images.
         labels_N: their class indices.
         logits_NK: the float model's answers to them.
         top1_pct: 0..100.
@@ -112,7 +112,7 @@ def _float_model(run_dir: Path, artifact: Artifact, folder: Path) -> FloatModel:
     files = write_float_files(graph, spec, folder)
     recipe = load_run(run_dir).recipe
     if recipe.data is None:
-        raise StageError(f"{run_dir}: the run has no photographs", hint="add a `data:` block")
+        raise StageError(f"{run_dir}: the run has no images", hint="add a `data:` block")
     splits = load_dataset(recipe.data, seed=recipe.seed).splits
     both = [splits["val"], splits["test"]]
     reporter = SilentReporter()
@@ -125,7 +125,7 @@ def _float_model(run_dir: Path, artifact: Artifact, folder: Path) -> FloatModel:
 def _baseline_rows(
     run_dir: Path, artifacts: dict[str, Artifact], model: FloatModel, folder: Path
 ) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each other tool, from the calibration pictures of the run's first quantize stage."""
+    """Yield a row for each other tool, from the calibration images of the run's first quantize stage."""
     stage = next(artifact for artifact in artifacts.values() if artifact.kind == "quantize")
     images_NCHW = normalize(_calibration_pixels(run_dir, stage, model), model.spec.preprocess)
     for baseline in BASELINES:
@@ -141,7 +141,7 @@ def _baseline_rows(
 
 
 def _calibration_pixels(run_dir: Path, stage: Artifact, model: FloatModel) -> NDArray[np.uint8]:
-    """Return the pixels of the pictures that the stage calibrated on, found again by their hashes."""
+    """Return the pixels of the images that the stage calibrated on, found again by their hashes."""
     recipe = load_run(run_dir).recipe
     assert recipe.data is not None
     wanted = {row["sha256"] for row in json.loads((stage.path.parent / "calibration.json").read_text(encoding="utf-8"))}

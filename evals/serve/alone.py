@@ -1,4 +1,4 @@
-"""What no server can beat: decoding, preprocessing and inference of the same pictures in one thread, nothing else."""
+"""What no server can beat: decoding, preprocessing and inference of the same images in one thread, nothing else."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Alone:
         self._predictor: Predictor = open_predictor(model, threads=1)
 
     def label(self, body: bytes) -> str:
-        """Return the class of a picture, as evaluation finds it."""
+        """Return the class of an image, as evaluation finds it."""
         return self._predictor.spec.labels[answer(self._predictor, [body])[0]]
 
     def cpu_ms(self, bodies: Sequence[bytes], passes: int = 3) -> float:
-        """Return the processor time of one picture on the server's core, in ms, the mean over passes."""
+        """Return the processor time of one image on the server's core, in ms, the mean over passes."""
         with pinned(SERVER_CORES):
             self.label(bodies[0])
             begun = process_time()

@@ -2,7 +2,7 @@
 
 `BASELINE_MODEL=FILE bentoml serve evals.serve.baseline_bentoml:Classify`
 
-One worker; the picture is the raw body, by a positional-only `Path` of an image type, as BentoML's guide has it.
+One worker; the image is the raw body, by a positional-only `Path` of an image type, as BentoML's guide has it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,6 @@ class Classify:
         self._model = BaselineModel(Path(os.environ[MODEL_VARIABLE]))
 
     @bentoml.api(route="/classify")  # type: ignore[untyped-decorator]
-    def classify(self, picture: Annotated[Path, ContentType("image/*")], /) -> dict[str, Any]:
-        """Return the best classes of the picture in the body."""
-        return self._model.classify(picture.read_bytes())
+    def classify(self, image: Annotated[Path, ContentType("image/*")], /) -> dict[str, Any]:
+        """Return the best classes of the image in the body."""
+        return self._model.classify(image.read_bytes())

@@ -41,7 +41,7 @@ class BaselineModel:
         self._session.run(None, {self._input: np.zeros((1, *spec["input_chw"]), dtype=np.float32)})
 
     def classify(self, body: bytes) -> dict[str, Any]:
-        """Return the best classes of one picture, best first, in the shape of our own answer."""
+        """Return the best classes of one image, best first, in the shape of our own answer."""
         logits_K = self._session.run(None, {self._input: self._pixels(body)})[0][0]
         shares_K = np.exp(logits_K - logits_K.max())
         shares_K /= shares_K.sum()

@@ -39,13 +39,13 @@ class Steady:
 
 @dataclass(frozen=True)
 class Large:
-    """The large picture: processor time of one request, of the work alone, and the latency of a single client."""
+    """The large image: processor time of one request, of the work alone, and the latency of a single client."""
 
     name: str
     cpu_ms: float
     alone_ms: float
     p50_ms: float | None
-    picture_bytes: int
+    image_bytes: int
     errors: int
 
 
@@ -77,7 +77,7 @@ def measure_steady(setting: Setting, say: Callable[[str], None]) -> list[Steady]
 
 
 def measure_large(setting: Setting, say: Callable[[str], None]) -> list[Large]:
-    """Ask every server that starts about the large picture, again and again."""
+    """Ask every server that starts about the large image, again and again."""
     return _each(setting, say, "large", _large)
 
 
@@ -113,7 +113,7 @@ def _steady(setting: Setting, target: Target, server: ServerProcess) -> Steady:
 
 
 def _large(setting: Setting, target: Target, server: ServerProcess) -> Large:
-    body = setting.pictures.large.read_bytes()
+    body = setting.images.large.read_bytes()
     request, before = request_bytes(target.path, body), server.cpu_s()
     with pinned(LOAD_CORES):
         load = run(closed_loop(server.port, [request], connections=1, count=LARGE_REQUESTS))

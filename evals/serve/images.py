@@ -1,4 +1,4 @@
-"""The pictures that every server is asked about: real photographs, stored again at one size."""
+"""The images that every server is asked about: real images, stored again at one size."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 @dataclass(frozen=True)
-class Pictures:
+class LoadImages:
     """JPEG files.
 
     Attributes:
         small: of `SIZE_PX`.
-        large: one of `LARGE_PX`, laid out of the small ones, so that it has the detail of a photograph.
+        large: one of `LARGE_PX`, laid out of the small ones, so that it has the detail of an image.
     """
 
     small: list[Path]
@@ -34,20 +34,20 @@ class Pictures:
         return [path.read_bytes() for path in self.small]
 
 
-def make_pictures(photos: Path, folder: Path, count: int = COUNT) -> Pictures:
-    """Write `count` pictures and the large one into `folder`, of photographs taken evenly from all below `photos`.
+def make_images(photos: Path, folder: Path, count: int = COUNT) -> LoadImages:
+    """Write `count` images and the large one into `folder`, of images taken evenly from all below `photos`.
 
     Raises:
-        UsageError: there are no photographs.
+        UsageError: there are no images.
         BadImageError: one of them is damaged.
     """
     found = sorted(path for path in photos.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if not found:
-        raise UsageError(f"{photos}: holds no photographs")
+        raise UsageError(f"{photos}: holds no images")
     chosen = [found[index * len(found) // count] for index in range(count)]
     images = [ImageOps.fit(decode(path), SIZE_PX) for path in chosen]
     small = [_stored(image, folder / f"{index:03}.jpg") for index, image in enumerate(images)]
-    return Pictures(small, _stored(_mosaic(images), folder / "large.jpg"))
+    return LoadImages(small, _stored(_mosaic(images), folder / "large.jpg"))
 
 
 def _mosaic(images: list[Image.Image]) -> Image.Image:

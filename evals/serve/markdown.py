@@ -162,7 +162,7 @@ def _start_cells(row: Start | None) -> tuple[str, ...]:
 def _setting(found: Found) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found.baselines.items()) or "not installed"
     return (
-        f"{COUNT} photographs as JPEG of {SIZE_PX[0]} x {SIZE_PX[1]}, by turns, as the raw body. Every server is one "
+        f"{COUNT} images as JPEG of {SIZE_PX[0]} x {SIZE_PX[1]}, by turns, as the raw body. Every server is one "
         "server on one core (core 0), the load comes from core 1 of the same machine; no cache. Baselines serve the "
         f"same ONNX file, decode at the same reduced scale and have an environment of their own ({versions}). "
         f"Machine: {host_text(found.host)}."

@@ -12,7 +12,7 @@ from compress.benchmark.server_load import OK, Load, ask_each, closed_loop, run
 from compress.benchmark.server_process import ServerProcess, pinned
 from compress.errors import StageError
 from evals.serve.alone import Alone
-from evals.serve.images import Pictures
+from evals.serve.images import LoadImages
 from evals.serve.targets import LOAD_CORES, Target, baselines, ours
 from evals.serve.wrk import has_wrk, wrk_loop
 
@@ -24,7 +24,7 @@ class Setting:
     Attributes:
         onnx: served by us and by the baselines.
         tflite: served by us.
-        pictures: what is asked about.
+        images: what is asked about.
         baselines: virtual environment of the baselines.
         connections: of the closed loop.
         rounds: how often each server has its turn.
@@ -38,7 +38,7 @@ class Setting:
 
     onnx: Path
     tflite: Path
-    pictures: Pictures
+    images: LoadImages
     baselines: Path
     connections: int = 16
     rounds: int = 3
@@ -58,8 +58,8 @@ class Setting:
         return [*self.ours(), *baselines(self.onnx, self.baselines)]
 
     def requests(self, target: Target) -> list[bytes]:
-        """Return the pictures as requests to a server."""
-        return [request_bytes(target.path, body) for body in self.pictures.bodies()]
+        """Return the images as requests to a server."""
+        return [request_bytes(target.path, body) for body in self.images.bodies()]
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Served:
         ours: whether it is this package's.
         failed: why there are no turns, empty when there are.
         turns: one a round.
-        alone_ms: decoding and inference of one picture alone, processor time, one value a round.
-        same_label_pct: for how many pictures the best class was that of evaluation, 0..100.
+        alone_ms: decoding and inference of one image alone, processor time, one value a round.
+        same_label_pct: for how many images the best class was that of evaluation, 0..100.
     """
 
     name: str
@@ -109,7 +109,7 @@ def measure_load(setting: Setting, say: Callable[[str], None]) -> LoadFound:
     targets = setting.all()
     found = [Served(target.name, target.ours) for target in targets]
     alone = {path: Alone(path) for path in (setting.onnx, setting.tflite)}
-    bodies = setting.pictures.bodies()
+    bodies = setting.images.bodies()
     labels = {path: [model.label(body) for body in bodies] for path, model in alone.items()}
     for turn in range(setting.rounds):
         for target, served in zip(targets, found, strict=True):
@@ -129,14 +129,14 @@ def closed(setting: Setting, target: Target, server: ServerProcess) -> Load:
     """Return the closed loop's numbers, by wrk where it is installed; the load runs on its own core."""
     with pinned(LOAD_CORES):
         if has_wrk():
-            files = setting.pictures.small
+            files = setting.images.small
             return wrk_loop(server.port, target.path, files, connections=setting.connections, seconds=setting.seconds)
         requests = setting.requests(target)
         return run(closed_loop(server.port, requests, connections=setting.connections, seconds=setting.seconds))
 
 
 def warm_up(setting: Setting, target: Target, server: ServerProcess) -> list[str]:
-    """Ask about each picture once; return the best classes.
+    """Ask about each image once; return the best classes.
 
     Raises:
         StageError: an answer is not 200.

@@ -1,4 +1,4 @@
-"""README's serving tables: `python -m evals.serve.table README.md RUN PHOTOS [--only load,steady] ...`.
+"""README's serving tables: `python -m evals.serve.table README.md RUN IMAGES [--only load,steady] ...`.
 
 Measures our server and the baselines part by part; what is found is kept in a JSON file, so that parts measured one by
 one make one table.
@@ -20,7 +20,7 @@ from evals.results_table import replace_block
 from evals.serve.calm import measure_large, measure_start, measure_steady
 from evals.serve.endure import measure_restarts, measure_soak
 from evals.serve.found import PARTS, read_found, write_found
-from evals.serve.images import make_pictures
+from evals.serve.images import make_images
 from evals.serve.markdown import BEGIN, END, serve_markdown
 from evals.serve.overload import measure_overload
 from evals.serve.rounds import Setting, measure_load
@@ -43,7 +43,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="serve_table", description=__doc__)
     parser.add_argument("readme", type=Path)
     parser.add_argument("run", type=Path, help="a run with an int8 ONNX and a TFLite file")
-    parser.add_argument("photos", type=Path, help="a folder of photographs")
+    parser.add_argument("photos", type=Path, help="a folder of images")
     parser.add_argument("--baselines", type=Path, default=Path(".venv-baselines"), help="their virtual environment")
     parser.add_argument("--json", type=Path, default=Path("runs/serve.json"), help="where all that is found is kept")
     parser.add_argument("--only", type=_parts, default=PARTS, help=f"of {','.join(PARTS)}")
@@ -71,8 +71,8 @@ def main(words: list[str]) -> None:
     numbers = {name: value for name in _NUMBERS if (value := getattr(given, name)) is not None}
     onnx, tflite = newest(given.run, ".onnx"), newest(given.run, ".tflite")
     with tempfile.TemporaryDirectory() as folder:
-        pictures = make_pictures(given.photos, Path(folder))
-        setting = Setting(onnx, tflite, pictures, given.baselines, **numbers)
+        images = make_images(given.photos, Path(folder))
+        setting = Setting(onnx, tflite, images, given.baselines, **numbers)
         for part in given.only:
             result = _MEASURES[part](setting, _say)
             found = found.model_copy(

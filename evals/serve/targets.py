@@ -24,7 +24,7 @@ class Target:
         name: how the table calls it.
         model: the file it serves.
         command: with `{port}` where the port goes.
-        path: takes a picture as the raw body of a POST.
+        path: takes an image as the raw body of a POST.
         ready_path: answers 200 once requests are served.
         env: added to the environment.
         ours: whether it is this package's server.
@@ -52,7 +52,7 @@ class Target:
 
 
 def ours(model: Path, *, workers: int = 1) -> Target:
-    """Return our server with a file, its cache off where it has one, so that every picture is worked on."""
+    """Return our server with a file, its cache off where it has one, so that every image is worked on."""
     command = [sys.executable, "-m", "compress", "serve", str(model.absolute()), "--port", _PORT]
     command += ["--timeout-ms", str(DEADLINE_MS)]
     if workers > 1:

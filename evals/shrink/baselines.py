@@ -22,8 +22,8 @@ def torch_pruning_default(model: nn.Module, spec: ModelSpec, macs: int) -> nn.Mo
 
     Args:
         model: on the CPU; not changed.
-        spec: gives the picture's size and the classifier.
-        macs: of one picture, at most.
+        spec: gives the image's size and the classifier.
+        macs: of one image, at most.
     """
     low, high = 0.0, 1.0  # share taken out: too many MACs, few enough
     for _ in range(_HALVINGS):

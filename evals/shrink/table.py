@@ -2,7 +2,7 @@
 
 Each run's pruned and distilled networks beside the float network they came from, their stock narrower siblings, what
 torch-pruning's defaults leave at the same MACs, and the int8 files that are made of them; all judged on the same
-photographs (validation and test) and timed in turns with the float network in torch.
+images (validation and test) and timed in turns with the float network in torch.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ _TEXT = 1  # the first column is text
 
 @dataclass(frozen=True)
 class Reference:
-    """The float network of a run, and the photographs that all are judged on.
+    """The float network of a run, and the images that all are judged on.
 
     Attributes:
         artifact: of the train stage.
         spec: what it is.
-        pixels_NHWC: validation and test pictures.
+        pixels_NHWC: validation and test images.
         labels_N: their class indices.
         logits_NK: its answers to them.
         top1_pct: 0..100.
@@ -111,7 +111,7 @@ def _run_table(run_dir: Path, folder: Path) -> list[str]:
 
 def _dataset(run_dir: Path, loaded: LoadedRecipe) -> Dataset:
     if loaded.recipe.data is None:
-        raise StageError(f"{run_dir}: the run has no photographs", hint="add a `data:` block")
+        raise StageError(f"{run_dir}: the run has no images", hint="add a `data:` block")
     return load_dataset(loaded.recipe.data, seed=loaded.recipe.seed)
 
 

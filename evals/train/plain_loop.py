@@ -3,7 +3,7 @@
 timm's model in torch's default layout, torchvision's ImageFolder and transforms, a DataLoader with two workers, AdamW.
 It trains one epoch for each line on its standard input and answers with one line of JSON: images, seconds,
 processor seconds (its workers' too), mean loss;
-where the input ends, with the classes it finds on the test pictures.
+where the input ends, with the classes it finds on the test images.
 """
 
 from __future__ import annotations

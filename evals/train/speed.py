@@ -1,4 +1,4 @@
-"""README's training table: `python -m evals.train.speed README.md PHOTOS WEIGHTS [EPOCHS]`.
+"""README's training table: `python -m evals.train.speed README.md IMAGES WEIGHTS [EPOCHS]`.
 
 Three things by turns in one run, epoch by epoch, so that whatever else the machine does falls on all of them: the plain
 loop of `train_plain` in a process of its own, `fit` end to end, and the bare model step (one fixed batch, forwards,
@@ -74,7 +74,7 @@ class Speeds:
 
 @dataclass(frozen=True)
 class Found:
-    """What a comparison found: speeds, last training losses, and right answers on the test pictures."""
+    """What a comparison found: speeds, last training losses, and right answers on the test images."""
 
     speeds: Speeds
     first_decoding_s: float
@@ -103,7 +103,7 @@ class PlainLoop:
         return answer
 
     def predicted(self) -> np.ndarray:
-        """End it; return the classes it finds on the test pictures."""
+        """End it; return the classes it finds on the test images."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         classes = np.array(self._answer()["predicted"])
@@ -236,7 +236,7 @@ def as_markdown(found: Found, options: FitOptions) -> str:
     only_plain, only_ours = only_right(found.right_plain_N, found.right_ours_N)
     text = (
         f"{ARCH}, {INPUT_PX} px, batch {options.batch_size}, {options.epochs} epochs by turns, "
-        f"{torch.get_num_threads()} threads, n = {n} test photographs; medians over epochs, least and greatest in "
+        f"{torch.get_num_threads()} threads, n = {n} test images; medians over epochs, least and greatest in "
         f"brackets. Only the plain loop is right on {only_plain} of them, only imgc on {only_ours} (exact McNemar p "
         f"{mcnemar_p(only_plain, only_ours):.2f}). "
         f"Once, before imgc's first epoch: decoding in {found.first_decoding_s:.1f} s. "

@@ -1,4 +1,4 @@
-"""README's search table: `python -m evals.tune.table README.md PHOTOS WEIGHTS RUNS FOUND`.
+"""README's search table: `python -m evals.tune.table README.md IMAGES WEIGHTS RUNS FOUND`.
 
 A grid of ten settings, each carried out whole in RUNS, beside what `imgc tune` found in a limited time: FOUND holds its
 `tune.json`. It must have searched in another folder of runs, or it would find the grid's work done.
@@ -35,7 +35,7 @@ _WEIGHTS = {
     "squeezenet1_1": "squeezenet1_1.torchvision.imagenet.safetensors",
     "mobilenetv2_100_same": "mobilenetv2_100-samepad.timm.imagenet.safetensors",
 }
-_GRID = (  # architecture, side of the picture, share of the parameters
+_GRID = (  # architecture, side of the image, share of the parameters
     ("squeezenet1_1", 96, 1.0),
     ("squeezenet1_1", 128, 1.0),
     ("squeezenet1_1", 160, 1.0),
@@ -88,9 +88,9 @@ def as_markdown(points: Sequence[GridPoint], found: TuneReport) -> str:
     rows.append((label, size_text(mine.point.size_bytes), *numbers))
     seconds = sum(one.seconds for one in points)
     text = (
-        f"At most 1 MB of int8 TFLite for the clothing photographs; n = {mine.point.n_images} validation and "
-        f"{found.test.n_images} test pictures. The search spent {found.spent_s:.0f} s ({len(found.tried)} settings to "
-        f"the end, {len(found.given_up)} given up), the stages of the grid took {seconds:.0f} s. On the test pictures "
+        f"At most 1 MB of int8 TFLite for the clothing images; n = {mine.point.n_images} validation and "
+        f"{found.test.n_images} test images. The search spent {found.spent_s:.0f} s ({len(found.tried)} settings to "
+        f"the end, {len(found.given_up)} given up), the stages of the grid took {seconds:.0f} s. On the test images "
         f"the search's model is {found.test.top1_pct - chosen.test_pct:+.2f} pp from the grid's that validation "
         f"chooses ({chosen.name}), {found.test.top1_pct - best.test_pct:+.2f} pp from the one of the greatest test "
         f"top-1 ({best.name}). Machine: {host_text(host())}."
@@ -119,9 +119,9 @@ def _judged(name: str, result: RunResult, photos: Path) -> GridPoint:
     predictor = open_predictor(file, threads=2)
     top1 = {}
     for split in ("val", "test"):
-        pictures = dataset.splits[split]
-        pixels_NHWC = evaluation_pixels(pictures, predictor.spec.preprocess, SilentReporter())
-        top1[split] = evaluate(predictor, pixels_NHWC, pictures.labels_N, SilentReporter()).top1_pct
+        images = dataset.splits[split]
+        pixels_NHWC = evaluation_pixels(images, predictor.spec.preprocess, SilentReporter())
+        top1[split] = evaluate(predictor, pixels_NHWC, images.labels_N, SilentReporter()).top1_pct
     seconds = sum(stage.seconds for stage in result.lock.stages if stage.kind != "benchmark")
     return GridPoint(name, file.stat().st_size, top1["val"], top1["test"], seconds)
 

@@ -50,14 +50,14 @@ def test_drop_and_agreement_count_against_the_baseline(make_artifact) -> None:
     assert (against_wrong["right"].lost, against_wrong["right"].gained) == (0, 4)
 
 
-def one_picture(label: int) -> tuple[Split, np.ndarray]:
+def one_image(label: int) -> tuple[Split, np.ndarray]:
     pixels = np.zeros((1, 32, 32, 3), np.uint8)
     pixels[:, :, :, 2 - label] = 255
     return Split("test", (Path("0.png"),), (label,)), pixels
 
 
-def test_recall_is_absent_for_a_class_without_pictures(make_artifact) -> None:
-    split, pixels = one_picture(1)
+def test_recall_is_absent_for_a_class_without_images(make_artifact) -> None:
+    split, pixels = one_image(1)
     models = {"right": open_predictor(make_artifact("right").path)}
     found = measure_accuracy(models, "right", lambda _: pixels, split, LABELS, SilentReporter()).found
     assert found["right"].recall_pct == {"green": 100.0}
@@ -67,11 +67,11 @@ def test_recall_is_absent_for_a_class_without_pictures(make_artifact) -> None:
     ("broken", "text"),
     [
         ({"weight_KC": np.full((3, 3), np.nan, np.float32)}, "NaN"),
-        ({"labels": ("cat", "dog", "eel")}, "has the classes cat, dog, eel, the photographs have blue, green, red"),
+        ({"labels": ("cat", "dog", "eel")}, "has the classes cat, dog, eel, the images have blue, green, red"),
     ],
 )
 def test_a_model_that_cannot_be_asked_loses_only_its_own_numbers(make_artifact, broken: dict, text: str) -> None:
-    split, pixels = one_picture(0)
+    split, pixels = one_image(0)
     models = {"bad": open_predictor(make_artifact("bad", **broken).path)}
     models["right"] = open_predictor(make_artifact("right").path)
     measured = measure_accuracy(models, "right", lambda _: pixels, split, LABELS, SilentReporter())

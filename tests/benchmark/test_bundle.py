@@ -20,7 +20,7 @@ Edit = Callable[[dict[str, Any]], None]
 
 @pytest.fixture
 def bundle(tmp_path: Path, make_artifact) -> Path:
-    """Return a bundle with one model and three pictures."""
+    """Return a bundle with one model and three images."""
     folder = tmp_path / "bundle"
     folder.mkdir()
     make_artifact("right").path.rename(folder / "right.onnx")
@@ -30,7 +30,7 @@ def bundle(tmp_path: Path, make_artifact) -> Path:
     manifest = {
         **{"run": "r", "baseline": "right", "split": "test", "labels": ["blue", "green", "red"]},
         "models": [{"name": "right", "path": "right.onnx", "answers": [0, 1, 2]}],
-        "pictures": [{"path": name, "label": index} for index, name in enumerate(names)],
+        "images": [{"path": name, "label": index} for index, name in enumerate(names)],
         "sha256": {name: sha256_file(folder / name) for name in ["right.onnx", *names]},
     }
     (folder / "MANIFEST.json").write_text(json.dumps(manifest))
@@ -44,7 +44,7 @@ def edit(bundle: Path, change: Edit) -> None:
     path.write_text(json.dumps(value))
 
 
-def test_models_and_pictures_are_ready_to_measure(bundle: Path) -> None:
+def test_models_and_images_are_ready_to_measure(bundle: Path) -> None:
     found = open_bundle(bundle, threads=2)
     (candidate,) = found.candidates
     assert (candidate.name, candidate.path, candidate.predictor.threads) == ("right", "right.onnx", 2)
@@ -80,10 +80,10 @@ def test_no_path_leaves_the_folder(bundle: Path, name: str) -> None:
     [
         (lambda value: value.pop("labels"), "labels: Field required"),
         (lambda value: value["sha256"].pop("right.onnx"), "'right.onnx' without its SHA-256"),
-        (lambda value: value["models"].clear(), "no models or no pictures"),
-        (lambda value: value["pictures"].clear(), "no models or no pictures"),
+        (lambda value: value["models"].clear(), "no models or no images"),
+        (lambda value: value["images"].clear(), "no models or no images"),
         (lambda value: value.update(baseline="other"), "baseline 'other'"),
-        (lambda value: value["pictures"][0].update(label=3), "0.png has the label 3"),
+        (lambda value: value["images"][0].update(label=3), "0.png has the label 3"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_refused(bundle: Path, change: Edit, words: str) -> None:

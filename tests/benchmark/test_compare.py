@@ -77,17 +77,17 @@ def answers(right: int) -> Answers:
     return Answers(labels=("a", "b"), paths=paths, truth=(0,) * 1000, top1=top1, confidence={}, truth_confidence={})
 
 
-def test_pictures_in_pairs_see_what_two_intervals_do_not() -> None:
+def test_images_in_pairs_see_what_two_intervals_do_not() -> None:
     old, new, limits = bench(row()), bench(row(top1_pct=88.0)), parse_limits(["top1_pct:-0.5"])
     assert not compare(old, new, limits).broken
     (broken,) = compare(old, new, limits, (answers(900), answers(880))).broken
     assert broken.change_ci95 == pytest.approx((-2.87, -1.13), abs=0.01)
     assert not compare(old, new, limits, (answers(900), answers(870))).broken, "answers of another measurement"
     others = answers(880).model_copy(update={"paths": tuple(f"x{index}.jpg" for index in range(1000))})
-    assert not compare(old, new, limits, (answers(900), others)).broken, "other pictures are no pairs"
+    assert not compare(old, new, limits, (answers(900), others)).broken, "other images are no pairs"
 
 
-def test_a_drop_uses_the_pictures_lost_and_gained() -> None:
+def test_a_drop_uses_the_images_lost_and_gained() -> None:
     old, new = row(top1_drop_pp=0.0, lost=0, gained=0), row(top1_drop_pp=2.0, lost=20, gained=0)
     assert changed("top1_drop_pp:+0.5", old, new).broken
     assert not changed("top1_drop_pp:+0.5", old, row(top1_drop_pp=2.0, lost=120, gained=100)).broken
@@ -112,7 +112,7 @@ def test_times_of_another_machine_or_setting_are_not_comparable(new: Bench, word
     assert changed("size_bytes:+0", row(), bench(row(size_bytes=1001), host={"cpu": "Another"})).broken
 
 
-def test_other_pictures_are_not_comparable() -> None:
+def test_other_images_are_not_comparable() -> None:
     assert "n = 1000 and 10" in changed("top1_pct:-0", row(), row(top1_pct=10.0, n_images=10)).reason
     assert "test and val" in changed("top1_pct:-0", row(), bench(row(top1_pct=10.0), split="val")).reason
 

@@ -6,7 +6,7 @@ import pytest
 
 from compress.benchmark.generators import Generators
 from compress.benchmark.http_client import LOCAL, Address
-from compress.benchmark.pictures import generated
+from compress.benchmark.images import generated
 from compress.benchmark.server_load import LOST, OK, arrivals
 from compress.benchmark.server_process import free_port
 from compress.errors import StageError
@@ -32,7 +32,7 @@ def test_the_processes_offer_one_poisson_process_together():
     assert all(0 <= outcome.lag_s <= outcome.latency_s for outcome in outcomes)
 
 
-def test_marked_pictures_are_all_new_and_others_are_not():
+def test_marked_images_are_all_new_and_others_are_not():
     with start_tiny(NO_TWICE) as server:
         address = Address(LOCAL, server.port, "/classify")
         with closing(Generators(address, generated()[:2], count=2, cores={0})) as generators:

@@ -1,4 +1,4 @@
-"""Measuring without pictures, and with models that fail in part."""
+"""Measuring without images, and with models that fail in part."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def candidate(artifact: Artifact, predictor: Any = None) -> Candidate:
     )
 
 
-def test_without_pictures_noise_is_timed_and_nothing_is_said_of_accuracy(make_artifact) -> None:
+def test_without_images_noise_is_timed_and_nothing_is_said_of_accuracy(make_artifact) -> None:
     measured = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, SilentReporter())
     assert measured.answers is None
     assert measured.bench.split is None

@@ -18,7 +18,7 @@ def model(tmp_path_factory):
 
 def test_the_throughput_counts_what_was_answered_and_names_its_setting(model):
     found = measure_offline(lambda: open_predictor(model), [jpeg(seed=s) for s in range(3)], 0.2, 2, SilentReporter())
-    assert (found.scenario, found.pictures) == ("offline", 3)
+    assert (found.scenario, found.images) == ("offline", 3)
     assert found.threads in (1, 2)
     assert found.batch in BATCHES
     assert found.n % found.batch == 0
@@ -40,7 +40,7 @@ def test_the_best_of_all_settings_is_measured_and_each_thread_has_a_runtime_of_i
     assert tried[-1] == (3, 8, 10)
 
 
-def test_all_pictures_are_asked_about_by_all_threads(model, monkeypatch):
+def test_all_images_are_asked_about_by_all_threads(model, monkeypatch):
     seen, lock = [], threading.Lock()
 
     def answer(_, bodies):

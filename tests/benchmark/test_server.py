@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from compress.benchmark.http_client import LOCAL, Address
-from compress.benchmark.pictures import generated
+from compress.benchmark.images import generated
 from compress.benchmark.server import ENOUGH, Search, judge, measure_server
 from compress.benchmark.server_load import GAVE_UP, OK, SHED, Outcome
 from compress.benchmark.server_process import free_port
@@ -60,7 +60,7 @@ def test_the_peak_of_a_server(cache):
         address = Address(LOCAL, server.port, "/classify")
         found = measure_server(address, generators, BODIES, Search(100, 4.0, cache, 40), "m.onnx", SilentReporter())
     assert 300 / 1.05 <= found.peak_per_s <= 300
-    assert (found.limited_by, found.cache, found.model, found.pictures) == ("server", cache, "m.onnx", 3)
+    assert (found.limited_by, found.cache, found.model, found.images) == ("server", cache, "m.onnx", 3)
     assert found.latency_p99_ms == pytest.approx(10)
     assert found.warnings == ()
     assert found.n == sum(probe.n for probe in found.probes)

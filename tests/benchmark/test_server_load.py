@@ -23,7 +23,7 @@ from compress.benchmark.server_load import (
 )
 from compress.errors import StageError
 
-REQUEST = [request_bytes("/x", b"picture")]
+REQUEST = [request_bytes("/x", b"image")]
 
 
 async def against(statuses, load, *, work_s=0.0):
@@ -33,7 +33,7 @@ async def against(statuses, load, *, work_s=0.0):
     async def serve(reader, writer):
         try:
             while await reader.readuntil(b"\r\n\r\n"):
-                await reader.readexactly(len(b"picture"))
+                await reader.readexactly(len(b"image"))
                 async with one_at_a_time:
                     await asyncio.sleep(work_s)
                     status = next(turns)

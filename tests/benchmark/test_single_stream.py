@@ -24,15 +24,15 @@ def plain(colour):
     return file.getvalue()
 
 
-def test_the_answer_of_a_batch_is_that_of_each_picture(predictor):
+def test_the_answer_of_a_batch_is_that_of_each_image(predictor):
     bodies = [plain("red"), plain("blue"), plain("lime"), plain("red")]
     assert answer(predictor, bodies) == [0, 2, 1, 0]
     assert [answer(predictor, [body])[0] for body in bodies] == [0, 2, 1, 0]
 
 
-def test_a_damaged_picture_is_an_error(predictor):
+def test_a_damaged_image_is_an_error(predictor):
     with pytest.raises(BadImageError):
-        answer(predictor, [b"\xff\xd8 no picture"])
+        answer(predictor, [b"\xff\xd8 no image"])
 
 
 def test_each_query_is_timed_and_percentiles_are_told_with_intervals(predictor):
@@ -40,7 +40,7 @@ def test_each_query_is_timed_and_percentiles_are_told_with_intervals(predictor):
     ends = list(chain([0.0], (sum(range(1, k + 1)) / 1000 for k in range(1, 1001))))
     ticks = chain([0.0], chain.from_iterable(pairwise(ends)))
     found = measure_single_stream(predictor, [jpeg()], ends[-1], SilentReporter(), clock=lambda: next(ticks))
-    assert (found.scenario, found.n, found.pictures, found.threads, found.batch) == ("single-stream", 1000, 1, 1, 1)
+    assert (found.scenario, found.n, found.images, found.threads, found.batch) == ("single-stream", 1000, 1, 1, 1)
     assert found.seconds == pytest.approx(500.5)
     assert found.latency_p50_ms == pytest.approx(500.5)
     assert found.latency_p90_ms == pytest.approx(900.1)

@@ -1,4 +1,4 @@
-"""The stage end to end on generated pictures: the file keeps the contract of reports."""
+"""The stage end to end on generated images: the file keeps the contract of reports."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_unknown_baseline(photos: Path, tmp_path: Path, make_artifact) -> None:
 
 
 def test_no_data(tmp_path: Path, make_artifact) -> None:
-    with pytest.raises(StageError, match="needs photographs"):
+    with pytest.raises(StageError, match="needs images"):
         run(quick(), {"model:right": make_artifact("right")}, RunContext(stage_dir=tmp_path, seed=0, data=None))
 
 
@@ -124,7 +124,7 @@ def test_a_model_of_other_classes_keeps_its_times_and_says_why(photos: Path, tmp
     right, other = found.rows
     assert right.error is None
     assert other.error is not None
-    assert "has the classes cat, dog, eel, the photographs have blue, green, red" in other.error
+    assert "has the classes cat, dog, eel, the images have blue, green, red" in other.error
     assert (other.top1_pct, other.agreement_pct) == (None, None)
     assert other.latency_p50_ms is not None
     assert other.peak_rss_bytes is not None
@@ -137,5 +137,5 @@ def test_a_baseline_of_other_classes_ends_the_stage(photos: Path, tmp_path: Path
         "model:other": make_artifact("other", labels=("cat", "dog", "eel")),
         "model:right": make_artifact("right"),
     }
-    with pytest.raises(StageError, match="has the classes cat, dog, eel, the photographs have blue, green, red"):
+    with pytest.raises(StageError, match="has the classes cat, dog, eel, the images have blue, green, red"):
         run(quick(), inputs, context(photos, tmp_path))

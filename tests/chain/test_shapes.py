@@ -196,7 +196,7 @@ def test_a_file_option_counts_by_content(tmp_path, calls):
     assert calls == ["train", "train"]
 
 
-def test_photographs_are_part_of_the_key_of_stages_that_read_them(tmp_path, calls, photos):
+def test_images_are_part_of_the_key_of_stages_that_read_them(tmp_path, calls, photos):
     folder = shutil.copytree(photos, tmp_path / "photos")
     stages = [{"kind": "train"}, {"kind": "look"}]
     data = {"kind": "folder", "path": "photos"}

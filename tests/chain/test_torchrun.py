@@ -27,7 +27,7 @@ QUANTIZE = """\
   - {{kind: quantize, scheme: int8_qat, calibration_count: 8, reconstruct: {{steps: 20}},
      fit: {{epochs: 1, {calm}}}}}
 """
-# AdamW's first steps divide noise by noise: from scratch, with 8 pictures a batch, the order of a sum shows at once.
+# AdamW's first steps divide noise by noise: from scratch, with 8 images a batch, the order of a sum shows at once.
 # So it does with plain answers (one process alone, its learning rate 1.00003 times: 4 % off); soft ones are calm.
 CALM = "batch_size: 8, optimizer: sgd, lr: 0.003, clip_norm: 1.0"
 pytestmark = pytest.mark.slow

@@ -94,7 +94,7 @@ class ToyBenchmark(BenchmarkConfig):
 
 
 class ToyLook(ToyStage):
-    """Reads photographs."""
+    """Reads images."""
 
     uses_data: ClassVar[bool] = True
     kind: Literal["look"] = "look"

@@ -43,11 +43,11 @@ def test_the_baseline_may_be_named_by_its_file(imgc, folder, make_artifact, mode
 
 
 def test_the_split_that_was_asked_is_said(imgc, folder, model, photos):
-    assert "n = 12 test pictures" in imgc("benchmark", model, "--data", photos).stdout
-    assert "n = 24 training pictures" in imgc("benchmark", model, "--data", photos / "train").stdout
+    assert "n = 12 test images" in imgc("benchmark", model, "--data", photos).stdout
+    assert "n = 24 training images" in imgc("benchmark", model, "--data", photos / "train").stdout
 
 
-def test_without_pictures_the_times_come_alone(imgc, folder, model):
+def test_without_images_the_times_come_alone(imgc, folder, model):
     result = imgc("benchmark", model, "--profile")
     assert result.exit_code == 0, result.stderr
     assert "operators by type" in result.stdout
@@ -64,7 +64,7 @@ def test_how_many_calls_are_timed_and_how_long_can_be_said(imgc, folder, model):
 def test_several_threads_batches_and_callers_are_a_sweep(imgc, folder, model):
     result = imgc("benchmark", model, "--threads", "1,2", "--batch", "2", "--callers", "1,2", "--out", "b.json")
     assert result.exit_code == 0, result.stderr
-    assert "threads and pictures in a call" in result.stdout
+    assert "threads and images in a call" in result.stdout
     assert "callers at once" in result.stdout
     (row,) = json.loads((folder / "b.json").read_text())["rows"]
     assert (row["threads"], row["batch"]) == (1, 2)
@@ -134,10 +134,10 @@ def test_a_foreign_file_without_its_preprocessing_is_timed_and_says_what_to_give
     assert json.loads(told.stdout)["rows"][1]["agreement_pct"] == 100.0
     alone = imgc("benchmark", "foreign.onnx", "--data", photos)
     assert alone.exit_code == 4
-    assert "none of the models can be shown the pictures" in alone.stderr
+    assert "none of the models can be shown the images" in alone.stderr
 
 
-def test_no_pictures_and_strange_labels_are_refused_before_anything_is_timed(imgc, folder, model, photos):
+def test_no_images_and_strange_labels_are_refused_before_anything_is_timed(imgc, folder, model, photos):
     (folder / "empty").mkdir()
     assert imgc("benchmark", model, "--data", "empty").exit_code == 2
     (folder / "strange/cat").mkdir(parents=True)

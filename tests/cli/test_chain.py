@@ -1,4 +1,4 @@
-"""The whole chain, verb by verb, on generated photographs: what a newcomer types, with one epoch each."""
+"""The whole chain, verb by verb, on generated images: what a newcomer types, with one epoch each."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_verb_by_verb(ok: Callable[..., str], imgc: Imgc, folder: Path, photos: 
 
 
 def _check_evaluate(ok: Callable[..., str], photos: Path) -> None:
-    """All formats are judged on the test pictures; the two int8 files give the same answers."""
+    """All formats are judged on the test images; the two int8 files give the same answers."""
     found: dict[str, Any] = {}
     for stage, file in (
         ("01-train", "model.safetensors"),

@@ -58,13 +58,13 @@ def test_weights_of_another_architecture_name_it(imgc: Imgc, folder: Path, photo
 
 
 def test_paths_are_relative_to_the_recipe(imgc: Imgc, folder: Path, photos: Path):
-    (folder / "pictures").symlink_to(photos)
+    (folder / "images").symlink_to(photos)
     _weights(folder / "w.safetensors", "mobilenet_v3_small")
     out = Path("deep/er/mine.yaml")
-    result = imgc("init", "pictures", "--weights", "w.safetensors", "--out", out)
+    result = imgc("init", "images", "--weights", "w.safetensors", "--out", out)
     assert result.exit_code == 0, result.output
     text = (folder / out).read_text()
-    assert 'path: "../../pictures"' in text
+    assert 'path: "../../images"' in text
     assert 'weights: "../../w.safetensors"' in text
     assert load_recipe(folder / out).recipe.data.path.resolve() == photos.resolve()
 
@@ -101,7 +101,7 @@ def test_a_folder_name_becomes_a_run_name():
     assert data_block(Path("a.csv"), Path())["kind"] == "csv"
 
 
-def test_a_damaged_picture_stops_it_or_is_left_out(imgc: Imgc, folder: Path, photos: Path):
+def test_a_damaged_image_stops_it_or_is_left_out(imgc: Imgc, folder: Path, photos: Path):
     shutil.copytree(photos, folder / "mine")
     (folder / "mine/train/red/bad.jpg").write_bytes(b"")
     refused = imgc("init", "mine", "--arch", "tiny")

@@ -58,8 +58,8 @@ def test_a_run_starts_from_a_folder_and_is_named_after_it(folder: Path):
     assert (draft.name, draft.loaded.recipe.data.path) == ("my-photos", folder / "My Photos")
 
 
-def test_without_photographs_there_is_no_run(folder: Path):
-    with pytest.raises(UsageError, match="no photographs") as raised:
+def test_without_images_there_is_no_run(folder: Path):
+    with pytest.raises(UsageError, match="no images") as raised:
         draft_run(request("train"), None, None)
     assert "imgc init" in raised.value.hint
 
@@ -155,7 +155,7 @@ def test_a_file_within_a_run_adds_to_it(folder: Path, make_run: MakeRun):
         ({"kind": "prune", "sets": ["kep=0.5"]}, "kep"),
         ({"kind": "quantize", "knobs": {"scheme": "int9"}}, "int9"),
         ({"kind": "benchmark", "knobs": {"baseline": "nothing"}}, "nothing"),
-        ({"kind": "prune", "data": Path("photos")}, "its own photographs"),
+        ({"kind": "prune", "data": Path("photos")}, "its own images"),
         ({"kind": "prune", "run": "absent"}, "absent"),
         ({"kind": "prune", "run": "latest"}, "latest"),
     ],
@@ -212,14 +212,14 @@ ARCH = {"arch": "tiny", "weights": "none"}
 
 
 def test_an_architecture_starts_a_run_without_data(folder: Path):
-    (folder / "pictures").mkdir()
-    draft = draft_stage(request("quantize", {**ARCH, "calibration": "pictures"}))
+    (folder / "images").mkdir()
+    draft = draft_stage(request("quantize", {**ARCH, "calibration": "images"}))
     recipe = draft.loaded.recipe
     assert (draft.name, recipe.data, draft.new[0].inputs) == ("tiny", None, {})
-    assert recipe.stages[0].calibration == folder / "pictures"
+    assert recipe.stages[0].calibration == folder / "images"
 
 
-def test_an_architecture_with_a_folder_leaves_the_local_photographs_alone(local: Path):
+def test_an_architecture_with_a_folder_leaves_the_local_images_alone(local: Path):
     assert draft_stage(request("quantize", {**ARCH, "calibration": "photos"})).loaded.recipe.data is None
     assert draft_stage(request("quantize", ARCH)).loaded.recipe.data.path == local / "photos"
 

@@ -1,4 +1,4 @@
-"""From a file of weights and a folder of pictures to int8 files, in an empty folder, without a training run."""
+"""From a file of weights and a folder of images to int8 files, in an empty folder, without a training run."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PREPROCESS = '{"resize_px": 32, "crop_px": 32, "mean": [0.5, 0.5, 0.5], "std": [
 
 @pytest.fixture
 def weights(folder: Path) -> Path:
-    """Return a file of 1000 classes, and make a folder of pictures beside it."""
+    """Return a file of 1000 classes, and make a folder of images beside it."""
     save_file(build_model(new_spec("tiny", imagenet_labels())).state_dict(), folder / "w.safetensors")
     for index in range(20):
-        path = folder / "pictures" / "ab"[index % 2] / f"{index:02d}.png"
+        path = folder / "images" / "ab"[index % 2] / f"{index:02d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.random.default_rng(index).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
     return folder / "w.safetensors"
@@ -35,7 +35,7 @@ def weights(folder: Path) -> Path:
 
 def quantized(imgc: Imgc, *more: str | Path) -> Result:
     given = ("quantize", "--arch", "tiny", "--weights", "w.safetensors", "--input-px", "32")
-    return imgc(*given, "--calibration", "pictures", *more)
+    return imgc(*given, "--calibration", "images", *more)
 
 
 def test_quantize_export_and_evaluate(imgc: Imgc, folder: Path, weights: Path):
@@ -46,7 +46,7 @@ def test_quantize_export_and_evaluate(imgc: Imgc, folder: Path, weights: Path):
     assert stage["metrics"]["judged_images"] == 4
     assert imgc("export", "--format", "all").exit_code == 0
 
-    rows = ["pictures/a/00.png,tench,test", "pictures/b/01.png,7,test", f"{folder}/pictures/a/02.png,Zebra,test"]
+    rows = ["images/a/00.png,tench,test", "images/b/01.png,7,test", f"{folder}/images/a/02.png,Zebra,test"]
     (folder / "manifest.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
     tflite, before = "runs/tiny/03-export-tflite/model.tflite", "runs/tiny/01-quantize/model.onnx"
     result = imgc("evaluate", tflite, "--data", "manifest.csv", "--baseline", before, "--json")
@@ -67,20 +67,20 @@ def test_a_float_onnx_file_ours_or_of_another_tool(imgc: Imgc, folder: Path, wei
     model = to_onnx(build_model(spec), spec)
     embed_spec(model, spec)
     onnx.save(model, "ours.onnx")
-    result = imgc("quantize", "--from", "ours.onnx", "--calibration", "pictures")
+    result = imgc("quantize", "--from", "ours.onnx", "--calibration", "images")
     assert result.exit_code == 0, result.output
-    again = imgc("quantize", "--from", "runs/ours/01-quantize/model.onnx", "--calibration", "pictures")
+    again = imgc("quantize", "--from", "runs/ours/01-quantize/model.onnx", "--calibration", "images")
     assert again.exit_code == 2
     assert "is quantized already" in again.output
 
     del model.metadata_props[:]
     onnx.save(model, "other.onnx")
-    missing = imgc("quantize", "--from", "other.onnx", "--calibration", "pictures")
+    missing = imgc("quantize", "--from", "other.onnx", "--calibration", "images")
     assert missing.exit_code == 2
     assert "--preprocess" in missing.output
-    result = imgc("quantize", "--from", "other.onnx", "--calibration", "pictures", "--preprocess", PREPROCESS)
+    result = imgc("quantize", "--from", "other.onnx", "--calibration", "images", "--preprocess", PREPROCESS)
     assert result.exit_code == 0, result.output
-    (folder / "m.csv").write_text("path,label\npictures/a/00.png,2\npictures/b/01.png,0\n")
+    (folder / "m.csv").write_text("path,label\nimages/a/00.png,2\nimages/b/01.png,0\n")
     given = ("--data", "m.csv", "--preprocess", PREPROCESS, "--json")
     found = [json.loads(imgc("evaluate", name, *given).stdout) for name in ("ours.onnx", "other.onnx")]
     assert found[0] == found[1], "a manifest of some classes by index means the same to both"
@@ -90,8 +90,8 @@ def test_a_float_onnx_file_ours_or_of_another_tool(imgc: Imgc, folder: Path, wei
     ("change", "words"),
     [
         (("--calibration", "absent"), "absent does not exist"),
-        (("--calibration", "pictures/a/00.png"), "00.png is a file"),
-        (("--calibration", "empty"), "no pictures in it"),
+        (("--calibration", "images/a/00.png"), "00.png is a file"),
+        (("--calibration", "empty"), "no images in it"),
         (("--calibration", "few"), "at least 8 are needed"),
         (("--arch", "tinny"), "did you mean 'tiny'"),
         (("--weights", "absent.safetensors"), "does not exist"),
@@ -105,7 +105,7 @@ def test_mistakes_are_told_with_exit_code_2(
 ):
     (folder / "empty").mkdir()
     (folder / "few").mkdir()
-    (folder / "few/one.png").write_bytes((folder / "pictures/a/00.png").read_bytes())
+    (folder / "few/one.png").write_bytes((folder / "images/a/00.png").read_bytes())
     result = quantized(imgc, *change)
     assert result.exit_code == 2, result.output
     assert words in result.output
@@ -115,7 +115,7 @@ def test_mistakes_are_told_with_exit_code_2(
 def test_an_unknown_label_is_told(imgc: Imgc, folder: Path, weights: Path):
     assert quantized(imgc).exit_code == 0
     for label, words in (("tenchh", "did you mean 'tench'"), ("1000", "an index 0..999"), ("-1", "an index 0..999")):
-        (folder / "m.csv").write_text(f"path,label\npictures/a/00.png,{label}\n")
+        (folder / "m.csv").write_text(f"path,label\nimages/a/00.png,{label}\n")
         result = imgc("evaluate", "runs/tiny/01-quantize/model.onnx", "--data", "m.csv")
         assert result.exit_code == 2
         assert label in result.output
@@ -143,11 +143,11 @@ def test_a_failed_try_leaves_the_model_and_the_run_of_before(imgc: Imgc, folder:
     assert imgc("report").exit_code == 0
 
 
-def test_a_new_run_whose_pictures_are_refused_does_not_become_the_latest(imgc: Imgc, folder: Path, weights: Path):
+def test_a_new_run_whose_images_are_refused_does_not_become_the_latest(imgc: Imgc, folder: Path, weights: Path):
     quick = ("--set", "reconstruct.steps=0")
     assert quantized(imgc, *quick).exit_code == 0
     (folder / "few").mkdir()
-    (folder / "pictures/a/00.png").rename(folder / "few/00.png")
+    (folder / "images/a/00.png").rename(folder / "few/00.png")
     result = quantized(imgc, *quick, "--run", "other", "--calibration", "few")
     assert result.exit_code == 2, result.output
     assert (folder / "runs/latest").resolve().name == "tiny"

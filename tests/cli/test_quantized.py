@@ -13,7 +13,7 @@ def _candidate(name, p50_ms, refused=""):
 
 def test_the_plan_marks_the_choice_and_says_why(tmp_path, capsys):
     candidates = [_candidate("fp32", 2.0), _candidate("int8", 1.0), _candidate("swap", 0.5, "top-1 drops by 9 pp")]
-    plan = {"target": "cpu-xnnpack", "judged_on": "photographs", "chosen": "int8", "why": "the fastest"}
+    plan = {"target": "cpu-xnnpack", "judged_on": "images", "chosen": "int8", "why": "the fastest"}
     (tmp_path / "plan.json").write_text(json.dumps({**plan, "candidates": candidates}))
     show_plan(tmp_path)
     lines = capsys.readouterr().out.splitlines()
@@ -24,7 +24,7 @@ def test_the_plan_marks_the_choice_and_says_why(tmp_path, capsys):
 
 def test_sensitivity_is_a_ranked_table(tmp_path, capsys):
     layer = {"layer": "stem", "ops": "Conv", "nodes": ["stem"], "kl": 0.5, "sqnr_db": 9.0, "agreement_pct": 80.0}
-    found = {"images": 64, "judged_on": "pictures", "float_top1_pct": None, "layers": [{**layer, "top1_pct": None}]}
+    found = {"images": 64, "judged_on": "images", "float_top1_pct": None, "layers": [{**layer, "top1_pct": None}]}
     (tmp_path / "sensitivity.json").write_text(json.dumps(found))
     show_sensitivity(tmp_path)
     out = capsys.readouterr().out

@@ -44,13 +44,13 @@ def test_all_scenarios_of_a_model_from_the_command_line_to_the_file(imgc, model,
     assert bench.scenarios[0].latency_p90_ms > 0
     assert bench.scenarios[1].throughput_ips > 0
     assert all(one.probes and one.limited_by and one.n for one in bench.scenarios[2:])
-    assert (bench.rows, bench.scenarios[0].pictures) == ((), 3)
+    assert (bench.rows, bench.scenarios[0].images) == ((), 3)
 
 
-def test_without_photographs_pictures_are_generated_and_it_is_said(imgc, model):
+def test_without_images_images_are_generated_and_it_is_said(imgc, model):
     result = imgc("benchmark", model, "--scenario", "single-stream", "--seconds", "0.1")
     assert result.exit_code == 0, result.output
-    assert "asking about 64 generated pictures" in result.stderr
+    assert "asking about 64 generated images" in result.stderr
     assert "single-stream" in result.stdout
     assert "not a submission" in result.stdout
 
@@ -66,7 +66,7 @@ def test_without_photographs_pictures_are_generated_and_it_is_said(imgc, model):
         (["--scenario", "server", "--url", "https://pi"], 2, "not an address"),
         (["--scenario", "server", "--url", f"http://127.0.0.1:{free_port()}"], 4, "gave no answer"),
         (["model.onnx", "--scenario", "offline", "--url", "http://pi"], 2, "asks no server"),
-        (["model.onnx", "--scenario", "offline", "--data", "empty"], 2, "no pictures"),
+        (["model.onnx", "--scenario", "offline", "--data", "empty"], 2, "no images"),
     ],
 )
 def test_bad_input(imgc, folder, words, code, said):

@@ -55,8 +55,8 @@ def model(folder: Path) -> str:
 
 
 @pytest.fixture
-def pictures(folder: Path) -> Path:
-    inside = folder / "pictures"
+def images(folder: Path) -> Path:
+    inside = folder / "images"
     inside.mkdir()
     for name, colour in COLOURS.items():
         Image.new("RGB", (20, 20), colour).save(inside / f"{name}.png")
@@ -81,8 +81,8 @@ def json_lines(result: Result) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return lines, last["summary"]
 
 
-@pytest.mark.parametrize("arguments", [["pictures"], ["--dir", "pictures"]], ids=" ".join)
-def test_a_folder(imgc: Imgc, model: str, pictures: Path, arguments: list[str]):
+@pytest.mark.parametrize("arguments", [["images"], ["--dir", "images"]], ids=" ".join)
+def test_a_folder(imgc: Imgc, model: str, images: Path, arguments: list[str]):
     result = imgc("predict", *arguments, "--model", model, "--json", "--top-k", "2")
     assert result.exit_code == 0, result.output
     lines, summary = json_lines(result)
@@ -97,19 +97,19 @@ def test_a_folder(imgc: Imgc, model: str, pictures: Path, arguments: list[str]):
     assert 0 <= summary["overlap_share"] <= 1
 
 
-def test_a_folder_says_what_single_pictures_say(imgc: Imgc, model: str, pictures: Path):
-    paths = sorted(pictures.iterdir())
+def test_a_folder_says_what_single_images_say(imgc: Imgc, model: str, images: Path):
+    paths = sorted(images.iterdir())
     alone = json.loads(imgc("predict", *paths, "--model", model, "--json").stdout)["images"]
-    lines, _ = json_lines(imgc("predict", pictures, "--model", model, "--json"))
+    lines, _ = json_lines(imgc("predict", images, "--model", model, "--json"))
     assert [(line["name"], line["predictions"]) for line in lines] == [
         (one["image"], one["predictions"]) for one in alone
     ]
 
 
-def test_text_for_a_pipe(imgc: Imgc, model: str, pictures: Path):
-    result = imgc("predict", "pictures", "--model", model, "--top-k", "1")
+def test_text_for_a_pipe(imgc: Imgc, model: str, images: Path):
+    result = imgc("predict", "images", "--model", model, "--top-k", "1")
     *lines, last = result.stdout.splitlines()
-    assert lines == [f"pictures/{name}.png: {name} 1.000" for name in sorted(COLOURS)]
+    assert lines == [f"images/{name}.png: {name} 1.000" for name in sorted(COLOURS)]
     assert last.startswith("summary: frames=3 seconds=")
     facts = dict(part.split("=") for part in last.split()[1:])
     assert {"fps_sustained", "decode_p50_ms", "decode_p95_ms", "infer_p50_ms", "infer_p95_ms"} < set(facts)
@@ -123,9 +123,9 @@ def onnxruntime_version() -> str:
     return str(onnxruntime.__version__)
 
 
-def test_bad_pictures_are_named_skipped_and_counted(imgc: Imgc, model: str, pictures: Path):
-    (pictures / "gap.jpg").write_bytes(b"no picture")
-    result = imgc("predict", "pictures", "--model", model, "--json")
+def test_bad_images_are_named_skipped_and_counted(imgc: Imgc, model: str, images: Path):
+    (images / "gap.jpg").write_bytes(b"no image")
+    result = imgc("predict", "images", "--model", model, "--json")
     assert result.exit_code == 2
     lines, summary = json_lines(result)
     assert [("error" in line, Path(line["name"]).name) for line in lines] == [
@@ -135,10 +135,10 @@ def test_bad_pictures_are_named_skipped_and_counted(imgc: Imgc, model: str, pict
         (False, "red.png"),
     ]
     assert (summary["frames"], summary["skipped"]) == (3, 1)
-    assert "error: 1 of 4 pictures were skipped" in result.stderr
-    text = imgc("predict", "pictures", "--model", model)
+    assert "error: 1 of 4 images were skipped" in result.stderr
+    text = imgc("predict", "images", "--model", model)
     assert text.exit_code == 2
-    assert "warning: pictures/gap.jpg: not a picture" in text.stderr
+    assert "warning: images/gap.jpg: not an image" in text.stderr
     assert "gap.jpg" not in text.stdout
 
 
@@ -233,9 +233,9 @@ def test_ctrl_c_ends_with_the_summary(model: str, as_json: bool):
     [
         ([], "nothing to classify"),
         (["a.png", "--camera", "0"], "more than one source"),
-        (["pictures", "--dir", "pictures"], "more than one source"),
-        (["--video", "v.mp4", "--dir", "pictures"], "more than one source"),
-        (["a.png", "pictures"], "pictures: a folder among pictures"),
+        (["images", "--dir", "images"], "more than one source"),
+        (["--video", "v.mp4", "--dir", "images"], "more than one source"),
+        (["a.png", "images"], "images: a folder among images"),
         (["--camera", "front"], "front: not a camera"),
         (["--camera", "--json"], "--json: not a camera"),
         (["--video", "absent.mp4"], "absent.mp4: no such file"),
@@ -245,7 +245,7 @@ def test_ctrl_c_ends_with_the_summary(model: str, as_json: bool):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake(imgc: Imgc, model: str, pictures: Path, folder: Path, arguments: list[str], words: str):
+def test_a_mistake(imgc: Imgc, model: str, images: Path, folder: Path, arguments: list[str], words: str):
     (folder / "empty").mkdir()
     result = imgc("predict", *arguments, "--model", model)
     assert result.exit_code == 2

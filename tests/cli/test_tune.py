@@ -59,7 +59,7 @@ def test_a_search_ends_with_a_tested_model_and_goes_on_without_testing_it_again(
     tested = bench.stat().st_mtime_ns
     again = imgc("tune", "--data", photos, *SEARCH, "--trials", "1", "--max-size", "200KB")
     assert again.exit_code == 0, again.stderr
-    assert "on the test pictures (n = 12, asked once)" in again.stdout
+    assert "on the test images (n = 12, asked once)" in again.stdout
     assert "model: runs/s/05-final/" in again.stdout
     assert bench.stat().st_mtime_ns == tested
     assert len(list((folder / "runs").glob("s-tiny-*-*"))) == 1, "nothing was tried again"

@@ -20,10 +20,10 @@ def _refused(kind: str, **changes: object) -> RecipeError:
 
 
 @pytest.mark.parametrize("kind", ["prune", "distill", "quantize"])
-def test_without_photographs_it_names_the_option(folder: Path, kind: str):
+def test_without_images_it_names_the_option(folder: Path, kind: str):
     (folder / "m.safetensors").write_bytes(b"x")
     error = _refused(kind, source="m.safetensors")
-    assert "reads photographs, and neither the run nor ./imgc.yaml names any" in error.message
+    assert "reads images, and neither the run nor ./imgc.yaml names any" in error.message
     assert "--data DIR" in error.hint
     assert ("--calibration DIR" in error.hint) is (kind == "quantize")
     assert "kind:" not in error.hint

@@ -51,7 +51,7 @@ def test_every_fifth_of_each_class_is_held_out() -> None:
     assert (len(few), same) == (9, held)
 
 
-def test_classes_of_one_picture_give_some_too() -> None:
+def test_classes_of_one_image_give_some_too() -> None:
     single = Split("train", tuple(Path(f"{index:03d}.png") for index in range(20)), tuple(range(20)))
     chosen, held = held_out_split(single, 1000, seed=0, n_classes=20)
     assert held is not None

@@ -37,7 +37,7 @@ def test_reads_splits_in_name_order(manifest: Path) -> None:
         ("path,label,split\na.png,cat,holdout\n", r"list.csv:2: split 'holdout' \(allowed: train, val, test\)"),
         ("path,label\na.png,cat\nb.png,cat\na.png,dog\n", r"list.csv:4: 'a.png' is listed already in line 2"),
         ("path,label\nx.png,cat\na.png,cat\ny.png,dog\n", r"2 listed files do not exist:\n  .*list.csv:2: x.png"),
-        ("path,label,split\na.png,cat,test\n", r"no training pictures \(found test\)"),
+        ("path,label,split\na.png,cat,test\n", r"no training images \(found test\)"),
         ('path,label\n"a.png,cat\n', r"list.csv:2: "),
     ],
 )

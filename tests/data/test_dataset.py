@@ -29,7 +29,7 @@ class Listener(SilentReporter):
         return nullcontext(lambda done=1, note="": None)
 
 
-def picture(path: Path, seed: int) -> Path:
+def image(path: Path, seed: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(path)
     return path
@@ -37,10 +37,10 @@ def picture(path: Path, seed: int) -> Path:
 
 @pytest.fixture
 def flat(tmp_path: Path) -> Path:
-    """Two classes of 20 and 10 pictures, no splits."""
+    """Two classes of 20 and 10 images, no splits."""
     root = tmp_path / "flat"
     for index in range(30):
-        picture(root / ("cat" if index < 20 else "dog") / f"{index:02d}.png", index)
+        image(root / ("cat" if index < 20 else "dog") / f"{index:02d}.png", index)
     return root
 
 
@@ -50,7 +50,7 @@ def three(tmp_path: Path) -> Path:
     root = tmp_path / "three"
     for number, split in enumerate(("train", "valid", "test")):
         for index in range(6):
-            picture(root / split / ("cat" if index % 2 else "dog") / f"{index}.png", number * 100 + index)
+            image(root / split / ("cat" if index % 2 else "dog") / f"{index}.png", number * 100 + index)
     return root
 
 
@@ -110,21 +110,21 @@ def test_copies_stay_together_in_a_split_we_make(flat: Path) -> None:
     data, listener = load(flat)
     for split in data.splits:
         assert all(f"copy{name}" in names(data, split) for name in names(data, split) if name < "20")
-    assert any("20 pictures are copies" in text for text in listener.warnings)
+    assert any("20 images are copies" in text for text in listener.warnings)
 
 
-def test_picture_under_two_labels_is_warned_of_and_never_leaks(flat: Path) -> None:
+def test_image_under_two_labels_is_warned_of_and_never_leaks(flat: Path) -> None:
     for index in range(10):
         shutil.copy(flat / f"cat/{index:02d}.png", flat / f"dog/x{index:02d}.png")
     data, listener = load(flat)
-    assert any("10 pictures carry two different labels" in text for text in listener.warnings)
+    assert any("10 images carry two different labels" in text for text in listener.warnings)
     assert not any(name < "10" or name.startswith("x") for name in names(data, "test") | names(data, "val"))
 
 
 def test_fingerprint_follows_content_and_labels(three: Path) -> None:
     before = load(three)[0].fingerprint
     assert len(before) == 64
-    picture(three / "train/cat/1.png", 999)
+    image(three / "train/cat/1.png", 999)
     after = load(three)[0].fingerprint
     assert after != before
     (three / "train/cat/1.png").rename(three / "train/dog/1.png")
@@ -133,7 +133,7 @@ def test_fingerprint_follows_content_and_labels(three: Path) -> None:
 
 def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
     for index in range(8):
-        picture(tmp_path / ("train" if index % 2 else "tram") / f"{index}.png", index)
+        image(tmp_path / ("train" if index % 2 else "tram") / f"{index}.png", index)
     assert load(tmp_path)[0].labels == ("train", "tram")
 
 
@@ -144,9 +144,9 @@ def break_some(root: Path) -> None:
     frames[0].save(root / "dog/anim.gif", save_all=True, append_images=frames[1:])
 
 
-def test_bad_pictures_are_listed_or_skipped(flat: Path) -> None:
+def test_bad_images_are_listed_or_skipped(flat: Path) -> None:
     break_some(flat)
-    with pytest.raises(DataError, match="3 of 31 pictures cannot be used") as caught:
+    with pytest.raises(DataError, match="3 of 31 images cannot be used") as caught:
         load(flat)
     for text in ("00.png: empty file", "01.png: damaged", "anim.gif: animated"):
         assert text in caught.value.message
@@ -164,22 +164,22 @@ def test_long_lists_are_cut(flat: Path) -> None:
         load(flat)
 
 
-def test_class_of_bad_pictures_only_is_an_error_even_when_skipping(flat: Path) -> None:
+def test_class_of_bad_images_only_is_an_error_even_when_skipping(flat: Path) -> None:
     for path in (flat / "dog").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(DataError, match="no usable picture is left of 1 classes:\n  dog"):
+    with pytest.raises(DataError, match="no usable image is left of 1 classes:\n  dog"):
         load(flat, on_bad_image="skip")
 
 
 def test_structural_errors_say_what_is_there(flat: Path, three: Path, tmp_path: Path) -> None:
     (flat / "bird").mkdir()
-    with pytest.raises(DataError, match="hold no picture:\n  bird"):
+    with pytest.raises(DataError, match="hold no image:\n  bird"):
         load(flat)
     shutil.rmtree(flat / "bird")
     shutil.rmtree(flat / "dog")
     with pytest.raises(DataError, match=r"only one class .*cat"):
         load(flat)
-    with pytest.raises(DataError, match="20 pictures lie directly in it"):
+    with pytest.raises(DataError, match="20 images lie directly in it"):
         load(flat / "cat")
     with pytest.raises(DataError, match="no such folder"):
         load(tmp_path / "absent")
@@ -196,8 +196,8 @@ def test_structural_errors_say_what_is_there(flat: Path, three: Path, tmp_path: 
 
 def test_class_unknown_to_train_is_an_error_and_missing_from_test_a_warning(three: Path) -> None:
     shutil.rmtree(three / "test/dog")
-    assert "test has no picture of 1 classes: dog" in load(three)[1].warnings[0]
-    picture(three / "test/zebra/1.png", 5555)
+    assert "test has no image of 1 classes: dog" in load(three)[1].warnings[0]
+    image(three / "test/zebra/1.png", 5555)
     with pytest.raises(DataError, match="classes of test are not in train:\n  zebra"):
         load(three)
 
@@ -205,41 +205,39 @@ def test_class_unknown_to_train_is_an_error_and_missing_from_test_a_warning(thre
 def test_leaks_are_listed_or_dropped_from_the_training_side(three: Path) -> None:
     shutil.copy(three / "train/cat/1.png", three / "test/cat/again.png")
     shutil.copy(three / "valid/dog/0.png", three / "test/dog/again.png")
-    with pytest.raises(DataError, match="2 pictures are in two splits") as caught:
+    with pytest.raises(DataError, match="2 images are in two splits") as caught:
         load(three)
     assert "train/cat/1.png = test/cat/again.png" in caught.value.message
     assert "valid/dog/0.png = test/dog/again.png" in caught.value.message
     data, listener = load(three, on_leak="drop")
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 5, "val": 5, "test": 8}
-    assert "2 pictures are in two splits" in listener.warnings[0]
+    assert "2 images are in two splits" in listener.warnings[0]
 
 
 def test_other_files_are_counted_hidden_ones_passed_over_links_followed(flat: Path, tmp_path: Path) -> None:
     (flat / "cat/notes.txt").write_text("x")
     (flat / "cat/Thumbs.db").write_text("x")
     (flat / "LICENSE").write_text("x")
-    picture(flat / "lost.png", 2)
+    image(flat / "lost.png", 2)
     (flat / "cat/.DS_Store").write_text("x")
-    picture(flat / ".cache/x.png", 1)
-    outside = picture(tmp_path / "outside/far.png", 777)
+    image(flat / ".cache/x.png", 1)
+    outside = image(tmp_path / "outside/far.png", 777)
     (flat / "dog/near.png").symlink_to(outside)
     (flat / "dog/loop").symlink_to(flat / "dog", target_is_directory=True)
     data, listener = load(flat)
     assert sum(len(split) for split in data.splits.values()) == 31
-    assert listener.warnings == [
-        f"{flat}: ignored 3 files or folders that are no pictures of a class (.db, .png, .txt)"
-    ]
+    assert listener.warnings == [f"{flat}: ignored 3 files or folders that are no images of a class (.db, .png, .txt)"]
 
 
-def test_second_process_opens_no_picture_again(flat: Path) -> None:
+def test_second_process_opens_no_image_again(flat: Path) -> None:
     assert load(flat)[1].bars
     examine._seen.clear()  # what another process begins with
     data, listener = load(flat)
     assert listener.bars == []
-    picture(flat / "cat/00.png", 4242)
+    image(flat / "cat/00.png", 4242)
     examine._seen.clear()
     changed, listener = load(flat)
-    assert listener.bars == ["checking 1 pictures"]
+    assert listener.bars == ["checking 1 images"]
     assert changed.fingerprint != data.fingerprint
 
 

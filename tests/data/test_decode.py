@@ -101,7 +101,7 @@ def test_animated_is_refused() -> None:
             decode(data)
 
 
-def test_first_picture_of_a_phones_mpo_is_taken() -> None:
+def test_first_image_of_a_phones_mpo_is_taken() -> None:
     data = encoded(Image.new("RGB", (16, 16), (0, 0, 255)), "MPO", save_all=True, append_images=[photo()])
     assert decode(data).size == (16, 16)
 
@@ -115,7 +115,7 @@ def test_truncated_is_found_in_draft_too(fmt: str, draft_px: int | None) -> None
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"hello, no picture", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n" + bytes(40), b"<svg/>"]
+    "data", [b"", b"hello, no image", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n" + bytes(40), b"<svg/>"]
 )
 def test_rubbish_is_a_bad_image(data: bytes) -> None:
     with pytest.raises(BadImageError):
@@ -197,7 +197,7 @@ def test_scans_are_counted_as_the_decoder_reads_them(filler: bytes) -> None:
         decode(data[:end].replace(b"\xff\xda", filler * 4 + b"\xff\xda") + data[end:])
     hung_on = b"\xff\xda" * 500 + filler * 3_000_000
     begun = time.monotonic()
-    assert decode(with_scans(2, tail=hung_on)).size == (64, 64), "what hangs on a picture is no scan of it"
+    assert decode(with_scans(2, tail=hung_on)).size == (64, 64), "what hangs on an image is no scan of it"
     with contextlib.suppress(BadImageError):  # no end: to the last byte, but once
         decode(with_scans(2)[:-2] + hung_on)
     assert time.monotonic() - begun < 5
@@ -228,7 +228,7 @@ def test_a_fax_is_refused_since_each_of_its_rows_may_write_to_the_log(coding: in
     assert capfd.readouterr().err == ""
 
 
-def test_a_small_picture_in_a_huge_tile_is_refused() -> None:
+def test_a_small_image_in_a_huge_tile_is_refused() -> None:
     content = zlib.compress(bytes(100_000))
     with pytest.raises(BadImageError, match="a tile of more than"):
         decode(tiff(16, 16, 8, content, [(322, 40_000), (323, 40_000)]))

@@ -27,9 +27,9 @@ def write_video(path: Path, count: int = 5, *, codec: str = "mjpeg", size: tuple
         if turn:
             stream.set_display_rotation(turn)
         for index in range(count):
-            picture = Image.new("RGB", size, (BLUE[0], BLUE[1] + 10 * index, BLUE[2]))
-            picture.paste(RED, (0, 0, size[0] // 2, size[1] // 2))
-            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            image = Image.new("RGB", size, (BLUE[0], BLUE[1] + 10 * index, BLUE[2]))
+            image.paste(RED, (0, 0, size[0] // 2, size[1] // 2))
+            container.mux(stream.encode(av.VideoFrame.from_image(image)))
         container.mux(stream.encode(None))
     return path
 
@@ -38,24 +38,24 @@ def near(found: object, wanted: tuple[int, ...]) -> bool:
     return bool(np.abs(np.subtract(found, wanted)).max() < 12)
 
 
-def test_a_folder_gives_its_pictures_by_name_and_names_the_bad_one(tmp_path: Path):
+def test_a_folder_gives_its_images_by_name_and_names_the_bad_one(tmp_path: Path):
     (tmp_path / "sub").mkdir()
     Image.new("RGB", (30, 20), RED).save(tmp_path / "a.png")
-    (tmp_path / "b.jpg").write_bytes(b"no picture")
+    (tmp_path / "b.jpg").write_bytes(b"no image")
     Image.new("L", (8, 8), 7).save(tmp_path / "sub" / "c.bmp")
     (tmp_path / "notes.txt").write_text("passed over")
     found = list(folder_frames(tmp_path, 32))
     assert [Path(one.name).name for one in found] == ["a.png", "b.jpg", "c.bmp"]
-    assert isinstance(found[1].picture, BadImageError)
-    assert "b.jpg" in str(found[1].picture)
-    assert found[0].picture.getpixel((0, 0)) == RED
-    assert found[2].picture.mode == "RGB"
+    assert isinstance(found[1].image, BadImageError)
+    assert "b.jpg" in str(found[1].image)
+    assert found[0].image.getpixel((0, 0)) == RED
+    assert found[2].image.mode == "RGB"
     assert found[0].begun_ns < found[2].begun_ns
 
 
 def test_an_empty_folder_names_what_is_allowed(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match=r"no pictures .* 1 files of other kinds, allowed .*\.jpg.*\.png"):
+    with pytest.raises(DataError, match=r"no images .* 1 files of other kinds, allowed .*\.jpg.*\.png"):
         folder_frames(tmp_path, 32)
 
 
@@ -72,9 +72,9 @@ def test_a_video_gives_every_frame_in_order(tmp_path: Path, name: str, codec: st
     found = list(video_frames(path))
     assert [one.name for one in found] == [f"{path}#{index}" for index in range(7)]
     for index, one in enumerate(found):
-        assert one.picture.size == (64, 48)
-        assert near(one.picture.getpixel((5, 5)), RED)
-        assert near(one.picture.getpixel((60, 40)), (BLUE[0], BLUE[1] + 10 * index, BLUE[2]))
+        assert one.image.size == (64, 48)
+        assert near(one.image.getpixel((5, 5)), RED)
+        assert near(one.image.getpixel((60, 40)), (BLUE[0], BLUE[1] + 10 * index, BLUE[2]))
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_a_phone_held_sideways_gives_upright_frames(
     tmp_path: Path, turn: int, size: tuple[int, int], at: tuple[int, int]
 ):
     one = next(video_frames(write_video(tmp_path / "v.mp4", 1, codec="mpeg4", turn=turn)))
-    assert one.picture.size == size
-    assert near(one.picture.getpixel(at), RED)
+    assert one.image.size == size
+    assert near(one.image.getpixel(at), RED)
 
 
 def spoil(path: Path, *which: int) -> None:
-    """Overwrite the content of some pictures of a video of JPEGs."""
+    """Overwrite the content of some images of a video of JPEGs."""
     data = path.read_bytes()
     starts = [match.start() for match in re.finditer(b"\xff\xd8", data)] + [data.rindex(b"\xff\xd9")]
     spoiled = bytearray(data)
@@ -102,8 +102,8 @@ def test_one_damaged_frame_is_named_and_the_others_come(tmp_path: Path):
     path = write_video(tmp_path / "v.avi", 5)
     spoil(path, 1)
     found = list(video_frames(path))
-    assert [isinstance(one.picture, BadImageError) for one in found] == [False, True, False, False, False]
-    assert f"{path}#1: damaged" in str(found[1].picture)
+    assert [isinstance(one.image, BadImageError) for one in found] == [False, True, False, False, False]
+    assert f"{path}#1: damaged" in str(found[1].image)
 
 
 def test_a_video_of_damaged_frames_alone(tmp_path: Path):
@@ -153,7 +153,7 @@ def test_huge_frames_are_refused_before_they_are_decoded(tmp_path: Path, monkeyp
 def test_frames_that_grow_in_the_middle_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ):
-    """The header says 64 x 48; the second picture in it says otherwise."""
+    """The header says 64 x 48; the second image in it says otherwise."""
     path, large = write_video(tmp_path / "v.avi", 3), write_video(tmp_path / "w.avi", 1, size=size)
     small = path.read_bytes()
     start = small.index(b"\xff\xd8", small.index(b"\xff\xd8") + 2)
@@ -165,7 +165,7 @@ def test_frames_that_grow_in_the_middle_are_refused(
     path.write_bytes(data)
     monkeypatch.setattr(frames, "MAX_PIXELS", 3500)
     found = list(video_frames(path))
-    assert [isinstance(one.picture, BadImageError) for one in found] == [False, True, False]
+    assert [isinstance(one.image, BadImageError) for one in found] == [False, True, False]
 
 
 def test_a_live_source_is_read(tmp_path: Path):
@@ -173,7 +173,7 @@ def test_a_live_source_is_read(tmp_path: Path):
     found = list(islice(source, 3))
     source.close()
     assert [one.name for one in found] == ["test#0", "test#1", "test#2"]
-    assert {one.picture.size for one in found} == {(64, 48)}
+    assert {one.image.size for one in found} == {(64, 48)}
 
 
 def test_a_lost_camera_is_an_error_that_names_it():

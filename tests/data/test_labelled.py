@@ -12,7 +12,7 @@ from compress.errors import DataError
 ANIMALS = ("dog", "mouse", "cat")
 
 
-def picture(path: Path, seed: int) -> Path:
+def image(path: Path, seed: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(path)
     return path
@@ -21,7 +21,7 @@ def picture(path: Path, seed: int) -> Path:
 @pytest.fixture
 def flat(tmp_path: Path) -> Path:
     for index in range(6):
-        picture(tmp_path / ("cat" if index < 4 else "dog") / f"{index}.png", index)
+        image(tmp_path / ("cat" if index < 4 else "dog") / f"{index}.png", index)
     return tmp_path
 
 
@@ -36,9 +36,9 @@ def test_a_folder_of_classes_takes_the_models_order(flat: Path):
     assert (split.labels_N, len(split)) == ((2, 2, 2, 2, 0, 0), 6)
 
 
-def test_of_a_data_set_with_splits_the_test_pictures_count(tmp_path: Path):
+def test_of_a_data_set_with_splits_the_test_images_count(tmp_path: Path):
     for name in ("train", "test"):
-        picture(tmp_path / name / "cat/1.png", len(name))
+        image(tmp_path / name / "cat/1.png", len(name))
     assert load_labelled_folder(tmp_path, ANIMALS).paths == (tmp_path / "test/cat/1.png",)
 
 
@@ -61,15 +61,15 @@ def test_names_that_differ_in_case_alone_are_not_guessed(flat: Path):
         load_labelled_folder(listed(flat, "cat/0.png,CAT"), ("cat", "Cat"))
 
 
-def test_a_manifest_may_hold_test_pictures_alone(flat: Path):
+def test_a_manifest_may_hold_test_images_alone(flat: Path):
     manifest = listed(flat, "cat/0.png,cat,test", "dog/4.png,dog,test", head="path,label,split")
     assert len(load_labelled_folder(manifest, ANIMALS)) == 2
-    with pytest.raises(DataError, match="no pictures"):
+    with pytest.raises(DataError, match="no images"):
         load_labelled_folder(listed(flat, head="path,label,split"), ANIMALS)
 
 
 @pytest.mark.parametrize("label", ["catt", "3", "-1", "1.0", "²"])
-def test_what_the_model_does_not_know_is_listed_with_its_picture(flat: Path, label: str):
+def test_what_the_model_does_not_know_is_listed_with_its_image(flat: Path, label: str):
     with pytest.raises(DataError, match=rf"not classes of the model:\n  {label} \(cat/0.png\)") as caught:
         load_labelled_folder(listed(flat, f"cat/0.png,{label}", "cat/1.png,dog"), ANIMALS)
     assert "an index 0..2" in caught.value.hint
@@ -80,11 +80,11 @@ def test_classes_without_names_are_indices_or_the_labels_in_order(flat: Path):
     unnamed = ("0", "1", "2")
     assert load_labelled_folder(listed(flat, "cat/0.png,2", "cat/1.png,1"), unnamed, named=False).labels_N == (2, 1)
     assert load_labelled_folder(flat, ("0", "1"), named=False).labels_N == (0, 0, 0, 0, 1, 1)
-    with pytest.raises(DataError, match="has 3 classes without names, the pictures have 2 labels"):
+    with pytest.raises(DataError, match="has 3 classes without names, the images have 2 labels"):
         load_labelled_folder(flat, unnamed, named=False)
 
 
-def test_damaged_pictures_are_refused(flat: Path):
+def test_damaged_images_are_refused(flat: Path):
     (flat / "cat/0.png").write_bytes(b"")
-    with pytest.raises(DataError, match="1 of 6 pictures cannot be used"):
+    with pytest.raises(DataError, match="1 of 6 images cannot be used"):
         load_labelled_folder(flat, ANIMALS)

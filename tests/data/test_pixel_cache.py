@@ -57,7 +57,7 @@ def test_second_call_decodes_nothing_but_another_geometry_or_content_does(
     assert (evaluation_pixels(split, PREPROCESS, SILENT)[0] == [1, 2, 3]).all()
 
 
-def test_training_pixels_hold_the_whole_picture_and_its_aspect(split: Split) -> None:
+def test_training_pixels_hold_the_whole_image_and_its_aspect(split: Split) -> None:
     for _ in range(2):  # made, then found
         result = training_pixels(split, 24, SILENT)
         assert result.pixels_NHWC.shape == (70, 24, 24, 3)
@@ -85,7 +85,7 @@ def test_failed_write_leaves_nothing_and_explains(split: Split, monkeypatch: pyt
     assert cached() == []
 
 
-def test_bad_picture_is_named(split: Split) -> None:
+def test_bad_image_is_named(split: Split) -> None:
     split.paths[3].write_bytes(b"x")
     with pytest.raises(BadImageError, match=r"03\.png"):
         training_pixels(split, 24, SILENT)

@@ -25,7 +25,7 @@ LABELS = ("a", "b", "c")
 
 
 class Halving(nn.Module):
-    """Halves the picture twice; one activation is called after each convolution, so it has no one output."""
+    """Halves the image twice; one activation is called after each convolution, so it has no one output."""
 
     def __init__(self, widths: tuple[int, int]) -> None:
         super().__init__()

@@ -21,12 +21,12 @@ PLAIN = OPTIONS.model_copy(update={"crop_scale_min": 1.0, "crop_ratio": 1.0, "fl
 
 
 class Asked(Teacher):
-    """A teacher that counts the pictures it is shown."""
+    """A teacher that counts the images it is shown."""
 
-    pictures = 0
+    images = 0
 
     def logits(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        self.pictures += len(images_NCHW)
+        self.images += len(images_NCHW)
         return super().logits(images_NCHW)
 
 
@@ -106,10 +106,10 @@ def test_answers_given_once_are_those_given_every_time():
     known = answers(teachers, train, HALF, PLAIN, "cpu")
     assert known.shape == (2, 21, 3)
     assert known.dtype == torch.float32
-    assert [teacher.pictures for teacher in teachers] == [21, 21]
+    assert [teacher.images for teacher in teachers] == [21, 21]
     looked_up, asked = _objective(teachers, answers_MNK=known), _objective([_teacher(0), _teacher(1)])
     for epoch in range(2):
         for batch in train_batches(train, 3, HALF, PLAIN, seed=0, epoch=epoch, device=torch.device("cpu")):
             student = torch.randn(len(batch.index_N), 3)
             torch.testing.assert_close(looked_up.loss(student, batch), asked.loss(student, batch))
-    assert [teacher.pictures for teacher in teachers] == [21, 21], "once a picture, however many epochs"
+    assert [teacher.images for teacher in teachers] == [21, 21], "once an image, however many epochs"

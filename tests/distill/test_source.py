@@ -29,7 +29,7 @@ def _artifact(path, **preprocess) -> Artifact:
 
 
 def _sees_its_own_pixels(member: Member) -> None:
-    """A picture in the student's preprocessing gives the logits of the same pixels in the teacher's own."""
+    """An image in the student's preprocessing gives the logits of the same pixels in the teacher's own."""
     pixels_NHWC = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     assert member.spec.preprocess.crop_px == 32
     assert member.spec.preprocess.mean != STUDENT.mean

@@ -117,10 +117,10 @@ def test_a_teacher_with_other_classes_is_refused_with_the_difference(photos, tmp
     assert "imgc distill" in raised.value.hint
 
 
-def test_photographs_with_other_classes_are_refused(photos, tmp_path):
+def test_images_with_other_classes_are_refused(photos, tmp_path):
     inputs = _inputs(tmp_path)
     inputs["from"] = _artifact(tmp_path / "odd.safetensors", "odd", labels=("blue", "green", "pink"))
-    with pytest.raises(StageError, match="only the photographs: red; only the student odd: pink"):
+    with pytest.raises(StageError, match="only the images: red; only the student odd: pink"):
         _run(inputs, photos, tmp_path / "out")
 
 
@@ -281,7 +281,7 @@ def test_each_knob_of_the_loss_reaches_it(photos, tmp_path):
 
 @pytest.fixture
 def square_photos(photos, tmp_path):
-    """Return the pictures cut to squares, of which a full crop has one place."""
+    """Return the images cut to squares, of which a full crop has one place."""
     for path in photos.rglob("*.jpg"):
         target = tmp_path / "square" / path.relative_to(photos)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -290,7 +290,7 @@ def square_photos(photos, tmp_path):
     return tmp_path / "square"
 
 
-def test_without_random_augmentation_the_teacher_answers_once_a_picture(photos, square_photos, tmp_path, monkeypatch):
+def test_without_random_augmentation_the_teacher_answers_once_a_image(photos, square_photos, tmp_path, monkeypatch):
     shown = 0
     logits = stage.Teacher.logits
 

@@ -28,7 +28,7 @@ def _raw() -> torch.Tensor:
     return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_teacher_sees_the_pictures_in_its_own_normalisation():
+def test_the_teacher_sees_the_images_in_its_own_normalisation():
     teacher = Teacher(nn.Flatten(), IMAGENET, HALF)
     torch.testing.assert_close(teacher.view(_normalised(_raw(), HALF)), _normalised(_raw(), IMAGENET))
 
@@ -50,7 +50,7 @@ def test_equal_preprocessing_passes_the_very_values():
     assert torch.equal(Teacher(nn.Flatten(), HALF, HALF).view(images), images)
 
 
-def test_the_teacher_sees_the_pictures_at_its_own_size():
+def test_the_teacher_sees_the_images_at_its_own_size():
     large = HALF.model_copy(update={"resize_px": 64, "crop_px": 48})
     view = Teacher(nn.Flatten(), large, HALF).view(_normalised(_raw(), HALF))
     assert view.shape == (2, 3, 48, 48)
@@ -116,7 +116,7 @@ class _MeanColour:
         return images_NCHW.mean(axis=(2, 3))
 
 
-def test_a_file_sees_the_pictures_in_its_own_normalisation_too():
+def test_a_file_sees_the_images_in_its_own_normalisation_too():
     teacher = FileTeacher(_MeanColour(), HALF)
     expected = _normalised(_raw(), IMAGENET).mean(dim=(2, 3))
     torch.testing.assert_close(teacher.logits(_normalised(_raw(), HALF)), expected)

@@ -25,7 +25,7 @@ def test_without_freedom_the_crop_is_the_largest_square():
     np.testing.assert_allclose(height, [1.0, 0.5, 1.0])
 
 
-def test_crops_lie_inside_the_picture_and_reach_its_edges():
+def test_crops_lie_inside_the_image_and_reach_its_edges():
     rng = np.random.default_rng(0)
     matrices = crop_matrices(rng, np.full(2000, 0.5), np.full(2000, 0.25))
     corners = matrices @ np.array([[-1, 1], [-1, 1], [1, 1]])

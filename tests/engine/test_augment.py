@@ -27,7 +27,7 @@ def _drawn(pixels: torch.Tensor, aspect: np.ndarray, options: FitOptions, seed: 
     return augment(pixels, draws, PREPROCESS, options, PREPROCESS.crop_px)
 
 
-def test_without_augmentation_the_pictures_are_only_normalised():
+def test_without_augmentation_the_images_are_only_normalised():
     pixels = _pixels()
     mean, std = (torch.tensor(value).reshape(1, 3, 1, 1) for value in (PREPROCESS.mean, PREPROCESS.std))
     expected = (pixels.permute(0, 3, 1, 2) / 255.0 - mean) / std
@@ -41,7 +41,7 @@ def test_comes_out_channels_last_and_finite_with_everything_on():
     assert images.isfinite().all()
 
 
-def test_equal_generators_give_equal_pictures_and_global_state_is_untouched():
+def test_equal_generators_give_equal_images_and_global_state_is_untouched():
     torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
     first, again, other = _augment(_pixels(), FULL), _augment(_pixels(), FULL), _augment(_pixels(), FULL, seed=1)
     assert torch.equal(first, again)
@@ -50,8 +50,8 @@ def test_equal_generators_give_equal_pictures_and_global_state_is_untouched():
     assert (np.random.get_state()[1] == numpy_before).all()
 
 
-def test_the_crop_of_a_wide_photograph_keeps_its_shape():
-    """A disc in a 2:1 photograph is an ellipse in the squashed square and must be a disc again in the crop."""
+def test_the_crop_of_a_wide_image_keeps_its_shape():
+    """A disc in a 2:1 image is an ellipse in the squashed square and must be a disc again in the crop."""
     y, x = np.mgrid[0:64, 0:64]
     disc = ((x - 31.5) * 2) ** 2 + (y - 31.5) ** 2 < 20**2  # the width was halved
     pixels = torch.from_numpy(np.repeat((disc * 255).astype(np.uint8)[None, :, :, None], 3, axis=3))
@@ -63,7 +63,7 @@ def test_the_crop_of_a_wide_photograph_keeps_its_shape():
         assert abs(int(mask.any(0).sum()) - int(mask.any(1).sum())) <= 1
 
 
-def test_horizontal_flips_mirror_half_of_the_pictures():
+def test_horizontal_flips_mirror_half_of_the_images():
     pixels = _pixels(1).repeat(64, 1, 1, 1)
     images = _augment(pixels, FitOptions(crop_scale_min=1.0, crop_ratio=1.0, flip="horizontal"))
     plain = _augment(pixels[:1], PLAIN)[0]
@@ -75,7 +75,7 @@ def test_horizontal_flips_mirror_half_of_the_pictures():
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def test_targets_are_mixed_by_the_share_of_pixels(kind):
-    """Picture i is constant i and of class i, so the mean colour tells which share of which class it holds."""
+    """Image i is constant i and of class i, so the mean colour tells which share of which class it holds."""
     n = 8
     options = FitOptions.model_validate({kind: 1.0})
     for seed in range(10):
@@ -86,7 +86,7 @@ def test_targets_are_mixed_by_the_share_of_pixels(kind):
         torch.testing.assert_close(mixed.mean(dim=(1, 2, 3)), targets @ torch.arange(n, dtype=torch.float32))
 
 
-def test_a_picture_comes_out_the_same_whoever_else_is_augmented_with_it():
+def test_a_image_comes_out_the_same_whoever_else_is_augmented_with_it():
     pixels, rows = _pixels(8), np.array([1, 4, 6])
     draws, _ = draw(np.random.default_rng(3), np.ones(8), FULL, 32)
     whole = augment(pixels, draws, PREPROCESS, FULL, 32)

@@ -25,18 +25,18 @@ def _epoch(n: int = 20, batch_size: int = 8, epoch: int = 0, seed: int = 0):
 
 
 @pytest.mark.parametrize(("n", "batch", "steps"), [(16, 8, 2), (17, 8, 2), (18, 8, 3), (1, 8, 0), (2, 8, 1)])
-def test_a_single_left_over_picture_makes_no_batch(n, batch, steps):
+def test_a_single_left_over_image_makes_no_batch(n, batch, steps):
     assert steps_per_epoch(n, batch) == steps
 
 
-def test_an_epoch_shows_every_picture_once():
+def test_an_epoch_shows_every_image_once():
     labels = [int(label) for batch in _epoch() for label in batch.targets_NK.argmax(1)]
     assert sorted(labels) == list(range(20))
 
 
-def test_a_batch_says_which_pictures_it_holds():
+def test_a_batch_says_which_images_it_holds():
     for batch in _epoch():
-        assert batch.targets_NK.argmax(1).tolist() == batch.index_N.tolist()  # picture n has the label n here
+        assert batch.targets_NK.argmax(1).tolist() == batch.index_N.tolist()  # image n has the label n here
 
 
 def test_batches_depend_on_seed_and_epoch_alone():
@@ -49,7 +49,7 @@ def test_batches_depend_on_seed_and_epoch_alone():
     assert not torch.equal(first[0].targets_NK, other[0].targets_NK)
 
 
-def test_which_picture_is_left_out_changes_with_the_epoch():
+def test_which_image_is_left_out_changes_with_the_epoch():
     left_out = set()
     for epoch in range(8):
         seen = {int(label) for batch in _epoch(n=17, epoch=epoch) for label in batch.targets_NK.argmax(1)}
@@ -80,7 +80,7 @@ def test_plain_images_are_what_every_epoch_shows_when_nothing_is_drawn():
         assert torch.equal(_by_place(train, options, seed, epoch), plain)
 
 
-def test_a_photograph_that_is_not_square_is_cut_elsewhere_every_epoch():
+def test_a_image_that_is_not_square_is_cut_elsewhere_every_epoch():
     train, options = _plain_set(20, aspect=1.25)
     assert not shows_the_same_every_epoch(train, options)
     assert not torch.equal(_by_place(train, options, 0, 0), _by_place(train, options, 0, 1))
@@ -91,7 +91,7 @@ def test_a_random_augmentation_is_not_taken_for_plain():
     assert not shows_the_same_every_epoch(train, options.model_copy(update={"color_jitter": 0.1}))
 
 
-def test_progressive_pictures_have_the_side_of_their_epoch():
+def test_progressive_images_have_the_side_of_their_epoch():
     pixels = np.zeros((4, 80, 80, 3), np.uint8)
     train, preprocess = TrainSet(pixels, np.ones(4), np.arange(4)), Preprocess(resize_px=64, crop_px=64)
     options = FitOptions(batch_size=4, epochs=3, progressive_px=32, cutmix=1.0)

@@ -179,7 +179,7 @@ def test_a_loss_that_is_not_finite_stops_with_place_and_hint(tmp_path, bad):
     assert not (tmp_path / CHECKPOINT_FILE).exists()
 
 
-def test_a_last_batch_of_one_picture_is_left_out(tmp_path):
+def test_a_last_batch_of_one_image_is_left_out(tmp_path):
     sizes: list[int] = []
 
     def loss(logits_NK, batch):
@@ -190,7 +190,7 @@ def test_a_last_batch_of_one_picture_is_left_out(tmp_path):
     assert sizes == [8, 8]
 
 
-def test_one_picture_is_too_few(tmp_path):
+def test_one_image_is_too_few(tmp_path):
     with pytest.raises(StageError, match="at least 2 training"):
         _fit(_net(), tmp_path, train=_train_set(1))
 

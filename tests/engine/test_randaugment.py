@@ -33,7 +33,7 @@ def test_geometric_operations_move_and_grow_with_the_magnitude(name):
 
 
 @pytest.mark.parametrize("name", randaugment.PHOTOMETRIC)
-def test_photometric_operations_change_only_the_pictures_that_drew_them(name):
+def test_photometric_operations_change_only_the_images_that_drew_them(name):
     chosen, signs = _only(name)
     chosen[2:] = 0
     images = randaugment.photometry(_images(), chosen, signs, 20)

@@ -33,11 +33,11 @@ def test_constant_stays_at_lr_after_the_warmup():
     assert set(_rates(FitOptions(epochs=2, lr=0.5, schedule="constant", warmup_epochs=0))) == {0.5}
 
 
-def test_pictures_grow_by_the_epoch_alone_to_the_full_side_at_70_percent():
+def test_images_grow_by_the_epoch_alone_to_the_full_side_at_70_percent():
     options = FitOptions(epochs=10, progressive_px=96)
     assert [training_side(epoch, 160, options) for epoch in range(10)] == [96, 96, 96, 96, 128, 128, 128, 160, 160, 160]
 
 
 @pytest.mark.parametrize("start", [None, 160, 224])
-def test_pictures_are_full_at_once_where_nothing_is_to_grow(start):
+def test_images_are_full_at_once_where_nothing_is_to_grow(start):
     assert training_side(0, 160, FitOptions(progressive_px=start)) == 160

@@ -19,7 +19,7 @@ from compress.engine.losses import cross_entropy
 from compress.engine.options import FitOptions
 
 PREPROCESS = Preprocess(resize_px=16, crop_px=16)
-# 42 pictures in batches of 9: shares of 5 and 4, and 3 and 3 at the end; of 8: 1 and 1 at the end
+# 42 images in batches of 9: shares of 5 and 4, and 3 and 3 at the end; of 8: 1 and 1 at the end
 CASES = {
     "uneven": FitOptions(epochs=3, batch_size=9, lr=0.02, ema_decay=0.9, mixup=0.3, cutmix=0.3, color_jitter=0.2),
     "rest of two": FitOptions(epochs=2, batch_size=8, lr=0.02, randaugment=5, clip_norm=0.5),
@@ -48,7 +48,7 @@ def net(case: str) -> nn.Module:
     return model
 
 
-def pictures(n: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+def images(n: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Noise whose strongest channel is the class."""
     rng = np.random.default_rng(n)
     labels = np.arange(n, dtype=np.int64) % 3
@@ -58,7 +58,7 @@ def pictures(n: int, side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def run(case: str, work_dir: Path) -> tuple[FitResult, nn.Module]:
-    pixels, labels = pictures(42, 20)
+    pixels, labels = images(42, 20)
     model = net(case)
 
     def loss(logits_NK: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -67,7 +67,7 @@ def run(case: str, work_dir: Path) -> tuple[FitResult, nn.Module]:
     result = fit(
         model,
         train=TrainSet(pixels, np.linspace(0.6, 1.6, 42), labels),
-        val=ValSet(*pictures(13, 16)),
+        val=ValSet(*images(13, 16)),
         num_classes=3,
         preprocess=PREPROCESS,
         options=CASES[case],

@@ -17,7 +17,7 @@ def test_block_has_host_threads_n_and_seed_for_each_run(make_run) -> None:
     block = results_markdown([make_run("one").path, make_run("two").path])
     assert block.startswith(BEGIN)
     assert block.endswith(END)
-    assert block.count("n = 700 test pictures, 1 thread(s), batch 1, baseline train, seed 7.") == 2
+    assert block.count("n = 700 test images, 1 thread(s), batch 1, baseline train, seed 7.") == 2
     assert block.count("Machine: Some CPU") == 2
     assert "**`one`**" in block
     assert "| quantize | onnx | int8 |" in block

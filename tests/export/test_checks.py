@@ -83,7 +83,7 @@ def test_a_float_file_is_not_int8(build):
 def _parity(source, exported, **changes):
     options = {
         "path": PATH, "precision": Precision.FP32, "max_abs_logit_diff": None, "min_agreement_pct": 99.0,
-        "photographs": True,
+        "images": True,
     }  # fmt: skip
     return check_parity(np.float32(source), np.float32(exported), **(options | changes))
 
@@ -97,7 +97,7 @@ def test_parity_of_equal_logits():
 def test_parity_fails_on_difference_agreement_and_nan():
     with pytest.raises(CheckError, match=r"by 0\.5"):
         _parity([[1, 2]], [[1, 2.5]])
-    with pytest.raises(CheckError, match=r"50\.00 % of 2 pictures"):
+    with pytest.raises(CheckError, match=r"50\.00 % of 2 images"):
         _parity([[1, 2], [3, 0]], [[1, 2], [0, 3]], precision=Precision.INT8)
     with pytest.raises(CheckError):
         _parity([[1, 2]], [[1, float("nan")]])
@@ -131,7 +131,7 @@ def test_only_who_ships_int8_is_told_of_the_stem(precision, advised):
 
 
 def test_agreement_is_not_held_against_noise():
-    assert _parity([[1, 2]], [[2, 1]], precision=Precision.INT8, photographs=False)["parity_on"] == "noise"
+    assert _parity([[1, 2]], [[2, 1]], precision=Precision.INT8, images=False)["parity_on"] == "noise"
 
 
 def _rename(model, old, new):

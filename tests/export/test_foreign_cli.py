@@ -23,7 +23,7 @@ def _imgc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-class _Pictures(CalibrationDataReader):
+class _Reader(CalibrationDataReader):
     def __init__(self, images):
         self._left = iter(images)
 
@@ -47,7 +47,7 @@ def foreign(build, images, tmp_path) -> Path:
     """Return a QDQ model made by ONNX Runtime's quantizer, which knows nothing of imgc."""
     source, target = tmp_path / "float.onnx", tmp_path / "their int8.onnx"
     onnx.save(_float_model(build((1, 3, 32, 32))), source)
-    quantize_static(source, target, _Pictures(images((3, 32, 32))), quant_format=QuantFormat.QDQ, per_channel=True)
+    quantize_static(source, target, _Reader(images((3, 32, 32))), quant_format=QuantFormat.QDQ, per_channel=True)
     return target
 
 
@@ -56,10 +56,10 @@ def test_qdq_model_of_another_tool(foreign, images, runs, tmp_path):
     run_onnx, run_tflite = runs
     done = _imgc(tmp_path, "export", "--format", "tflite", str(foreign), "--out", "m.tflite")
     assert done.returncode == 0, done.stderr
-    pictures = images((3, 32, 32))
+    pixels = images((3, 32, 32))
     wanted, (found, scale) = (
-        run_onnx(onnx.load(foreign), pictures),
-        run_tflite((tmp_path / "m.tflite").read_bytes(), pictures),
+        run_onnx(onnx.load(foreign), pixels),
+        run_tflite((tmp_path / "m.tflite").read_bytes(), pixels),
     )
     assert scale > 0
     assert np.abs(found - wanted).max() <= 2.001 * scale

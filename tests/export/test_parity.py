@@ -8,19 +8,19 @@ from compress.core.preprocess import Preprocess
 from compress.core.stage import SilentReporter
 from compress.data.dataset import load_dataset
 from compress.data.pixel_cache import evaluation_pixels
-from compress.export.parity import noise, photographs
+from compress.export.parity import images, noise
 
 PREPROCESS = Preprocess(resize_px=32, crop_px=32)
 
 
 @pytest.mark.parametrize(("count", "chosen"), [(1000, range(21)), (3, (0, 10, 20)), (1, (0,))])
-def test_validation_pictures_come_first_then_those_of_the_test(photos, count, chosen):
+def test_validation_images_come_first_then_those_of_the_test(photos, count, chosen):
     data = FolderData(path=photos)
     splits = load_dataset(data, seed=0).splits
     every = [
-        picture for name in ("val", "test") for picture in evaluation_pixels(splits[name], PREPROCESS, SilentReporter())
+        image for name in ("val", "test") for image in evaluation_pixels(splits[name], PREPROCESS, SilentReporter())
     ]
-    found = photographs(data, PREPROCESS, count, 0, SilentReporter())
+    found = images(data, PREPROCESS, count, 0, SilentReporter())
     assert found is not None
     np.testing.assert_array_equal(found, np.stack([every[index] for index in chosen]))
 

@@ -86,7 +86,7 @@ def test_torch_model(torch_model, ctx, fmt, precision):
     assert output.format == fmt
     assert output.spec.precision == precision
     assert output.spec.layout == ("NHWC" if fmt == "tflite" else "NCHW")
-    assert output.metrics["parity_on"] == "photographs"
+    assert output.metrics["parity_on"] == "images"
     assert output.metrics["parity_images"] == 21, "validation and test"
     assert open_predictor(path).spec == output.spec
     assert output.spec.preprocess == torch_model.spec.preprocess

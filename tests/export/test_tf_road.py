@@ -37,11 +37,11 @@ def _every_operator(b):
 
 def test_both_roads_agree(build, images, runs, tmp_path):
     run_onnx, run_tflite = runs
-    model, pictures = _every_operator(build((1, 3, 32, 32))), images((3, 32, 32))
+    model, pixels = _every_operator(build((1, 3, 32, 32))), images((3, 32, 32))
     other = tf_road.convert(model)
-    wanted = run_onnx(model, pictures)
-    assert np.abs(run_tflite(other, pictures)[0] - wanted).max() < 1e-4
-    assert np.abs(run_tflite(lower(model).data, pictures)[0] - wanted).max() < 1e-4
+    wanted = run_onnx(model, pixels)
+    assert np.abs(run_tflite(other, pixels)[0] - wanted).max() < 1e-4
+    assert np.abs(run_tflite(lower(model).data, pixels)[0] - wanted).max() < 1e-4
     tflite_checks.check_tflite(other, tmp_path, builtins_only=False, select_tf_ops=False)
     half = tf_road.convert(model, half=True)
     assert len(half) < len(other)
@@ -51,9 +51,9 @@ def test_both_roads_agree(build, images, runs, tmp_path):
 def test_both_roads_agree_on_networks(float_network, images, runs, name):
     """Two readings of one graph that share no code; compared with each other, not with a third."""
     _, run_tflite = runs
-    model, pictures = clean(onnx.load(float_network(name))), images((3, 64, 64), count=2)
-    ours = run_tflite(lower(model).data, pictures)[0]
-    theirs = run_tflite(tf_road.convert(model), pictures)[0]
+    model, pixels = clean(onnx.load(float_network(name))), images((3, 64, 64), count=2)
+    ours = run_tflite(lower(model).data, pixels)[0]
+    theirs = run_tflite(tf_road.convert(model), pixels)[0]
     assert ours.std() > 0
     assert np.abs(ours - theirs).max() < 1e-4 * max(1.0, np.abs(theirs).max())
     assert np.abs(ours - theirs).max() < 0.01 * ours.std()  # the logits of random weights are small

@@ -44,7 +44,7 @@ ISLANDS = frozenset(
 CONVS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 
 
-class _Pictures(CalibrationDataReader):
+class _Reader(CalibrationDataReader):
     def __init__(self, images):
         self._left = iter(images)
 
@@ -58,16 +58,16 @@ def network(request, float_network) -> tuple[str, Path]:
 
 
 @pytest.fixture
-def pictures(images) -> np.ndarray:
+def pixels(images) -> np.ndarray:
     return images((3, SIDE, SIDE), count=8, spread=1.0)
 
 
 @pytest.fixture
 def check_int8(runs, ops) -> Callable[..., Lowered]:
-    def check(model: onnx.ModelProto, pictures: np.ndarray, name: str, *, float_convs: int = 0) -> Lowered:
+    def check(model: onnx.ModelProto, pixels: np.ndarray, name: str, *, float_convs: int = 0) -> Lowered:
         run_onnx, run_tflite = runs
         lowered = lower(model)
-        wanted, (found, _) = run_onnx(model, pictures), run_tflite(lowered.data, pictures)
+        wanted, (found, _) = run_onnx(model, pixels), run_tflite(lowered.data, pixels)
         # one unit a layer, over the depth of the net: a small part of how far the images' logits are apart
         assert np.abs(found - wanted).mean() < 0.1 * wanted.std(), name
         path = Path("model.tflite")
@@ -92,7 +92,7 @@ def test_float(network, images, same, ops):
 
 @pytest.mark.filterwarnings("ignore")  # onnxruntime's quantizer recommends pre-processing through the root logger
 @pytest.mark.parametrize(("activation", "per_channel", "prepared"), VARIANTS)
-def test_quantized_by_onnxruntime(network, pictures, check_int8, tmp_path, activation, per_channel, prepared):
+def test_quantized_by_onnxruntime(network, pixels, check_int8, tmp_path, activation, per_channel, prepared):
     name, path = network
     if prepared:  # decomposes HardSwish into x * HardSigmoid(x) and folds what it can
         source, path = path, tmp_path / "prepared.onnx"
@@ -100,16 +100,16 @@ def test_quantized_by_onnxruntime(network, pictures, check_int8, tmp_path, activ
     target = tmp_path / "int8.onnx"
     kind = QuantType.QUInt8 if activation == "uint8" else QuantType.QInt8
     quantize_static(
-        path, target, _Pictures(pictures), quant_format=QuantFormat.QDQ, per_channel=per_channel, activation_type=kind,
+        path, target, _Reader(pixels), quant_format=QuantFormat.QDQ, per_channel=per_channel, activation_type=kind,
         weight_type=QuantType.QInt8,
     )  # fmt: skip
-    lowered = check_int8(onnx.load(target), pictures, name)
+    lowered = check_int8(onnx.load(target), pixels, name)
     depthwise = name not in ("squeezenet1_1", "resnet18")
     assert any("one scale for" in note for note in lowered.notes) == (depthwise and not per_channel)
 
 
 @pytest.mark.parametrize("activation", ["uint8", pytest.param("int8", marks=pytest.mark.slow)])
-def test_quantized_by_us(network, pictures, check_int8, tmp_path, photos, activation):
+def test_quantized_by_us(network, pixels, check_int8, tmp_path, photos, activation):
     from compress.models.onnx_clean import clean
     from compress.models.onnx_meta import embed_spec
     from compress.quantize.config import QuantizeConfig
@@ -133,4 +133,4 @@ def test_quantized_by_us(network, pictures, check_int8, tmp_path, photos, activa
     )
     stem = swish_stem(model)
     float_convs = sum(node.name in stem for node in model.graph.node if node.op_type == "Conv")
-    check_int8(onnx.load(tmp_path / output.file_name), pictures, name, float_convs=float_convs)
+    check_int8(onnx.load(tmp_path / output.file_name), pixels, name, float_convs=float_convs)

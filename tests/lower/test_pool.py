@@ -28,8 +28,8 @@ def test_max_pool(build, images, same, ops, int8, relu, attrs):
     if relu:
         source = b.q(b.node("Relu", [source]), 0, 4)
     made = b.node("MaxPool", [source], **attrs)
-    pictures = images() if relu else -np.abs(images())  # all negative: a pad with zeros would win
-    lowered = same(b.model(b.q(made, 0 if relu else -4, 4)), pictures, int8=int8)
+    pixels = images() if relu else -np.abs(images())  # all negative: a pad with zeros would win
+    lowered = same(b.model(b.q(made, 0 if relu else -4, 4)), pixels, int8=int8)
     if relu:
         assert "PADV2" not in ops(lowered.data)  # which XNNPACK does not take
 

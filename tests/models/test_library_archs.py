@@ -91,7 +91,7 @@ def test_weights_of_other_classes_are_refused(weights):
     assert "its classifier must have their classes" in error.value.hint
 
 
-def test_pictures_resized_as_we_cannot_are_refused(weights, monkeypatch):
+def test_images_resized_as_we_cannot_are_refused(weights, monkeypatch):
     data = {"input_size": (3, 64, 64), "interpolation": "lanczos", "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     monkeypatch.setattr("timm.data.resolve_model_data_config", lambda _: {**data, "crop_pct": 1.0})
     with pytest.raises(UsageError, match="resized with 'lanczos'; we have bilinear, bicubic"):

@@ -97,6 +97,6 @@ def test_a_damaged_stage_is_not_repaired_by_the_way_unless_another_run_has_it(tm
     _require_kept(NEXT, tmp_path)
 
 
-def test_photographs_may_be_given_to_a_run_that_had_none(tmp_path, photos):
+def test_images_may_be_given_to_a_run_that_had_none(tmp_path, photos):
     run(CHAIN, tmp_path)
     _require_kept(NEXT, tmp_path, data={"kind": "folder", "path": str(photos)})

@@ -15,7 +15,7 @@ from compress.train.config import TrainConfig
 
 
 def _never() -> str:
-    raise AssertionError("the photographs were read")
+    raise AssertionError("the images were read")
 
 
 def _key(config, inputs=None, seed=0, fingerprint=_never) -> str:
@@ -109,9 +109,9 @@ def test_a_folder_counts_by_what_it_holds_not_by_its_name(tmp_path, monkeypatch)
         Image.new("RGB", (4, 4), (value, 0, 0)).save(tmp_path / name / "a.png")
     keys = []
     for name in ("one", "two", "three"):
-        monkeypatch.setattr(ToyPrune, "folders", lambda _self, name=name: {"pictures": tmp_path / name})
+        monkeypatch.setattr(ToyPrune, "folders", lambda _self, name=name: {"images": tmp_path / name})
         keys.append(_key(BASE))
     assert keys[0] == keys[1] != keys[2]
     (tmp_path / "three/a.png").unlink()
-    with pytest.raises(DataError, match="no pictures in it"):
+    with pytest.raises(DataError, match="no images in it"):
         _key(BASE)

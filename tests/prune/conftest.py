@@ -69,7 +69,7 @@ def sealed() -> Callable[[str, Path, StageOutput], Artifact]:
 
 @pytest.fixture
 def trained(tmp_path: Path, lively: Callable[[str, int], tuple[nn.Module, ModelSpec]]) -> dict[str, Artifact]:
-    """Return the inputs of a prune stage: a tiny network for the pictures of `photos`."""
+    """Return the inputs of a prune stage: a tiny network for the images of `photos`."""
     model, spec = lively("tiny", 48)
     path = tmp_path / "in.safetensors"
     return {"from": _sealed("train", path, save_model(path, model, spec))}

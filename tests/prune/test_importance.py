@@ -53,7 +53,7 @@ def test_taylor_is_the_squared_gradient_of_a_gate_on_the_channel():
 
 
 def _mask_gradients(net, cut, images_NCHW, labels_N):
-    """Return the gradient of each picture's own loss in a mask behind the first `cut` layers, [N, C]."""
+    """Return the gradient of each image's own loss in a mask behind the first `cut` layers, [N, C]."""
     found = []
     for image_CHW, label in zip(images_NCHW, labels_N, strict=True):
         hidden = net[:cut](image_CHW[None])
@@ -65,7 +65,7 @@ def _mask_gradients(net, cut, images_NCHW, labels_N):
 
 
 @pytest.mark.parametrize(("layer", "cut"), [("0", 1), ("2", 3), ("5", 6)])
-def test_fisher_is_the_sum_over_pictures_of_the_squared_gradient_in_a_mask(layer, cut):
+def test_fisher_is_the_sum_over_images_of_the_squared_gradient_in_a_mask(layer, cut):
     net = _net()
     images_NCHW, labels_N = torch.randn(6, 2, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
     expected_C = _mask_gradients(net, cut, images_NCHW, labels_N).square().sum(0)
@@ -76,8 +76,8 @@ def test_fisher_is_the_sum_over_pictures_of_the_squared_gradient_in_a_mask(layer
     assert not any(module._forward_hooks for module in net.modules())
 
 
-def test_fisher_does_not_let_pictures_cancel_each_other_as_taylor_does():
-    """One channel, whose two pictures pull its mask in opposite directions with equal force."""
+def test_fisher_does_not_let_images_cancel_each_other_as_taylor_does():
+    """One channel, whose two images pull its mask in opposite directions with equal force."""
     net = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2))
     net[0].weight.data.fill_(1.0)
     net[3].weight.data = torch.tensor([[1.0], [-1.0]])

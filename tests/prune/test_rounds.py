@@ -104,7 +104,7 @@ def test_sensitivity_is_written_and_said(context, trained):
     assert 10 < len(points) <= len(LEVELS) * len(found["groups"])
     svg = ElementTree.fromstring((ctx.stage_dir / "sensitivity.svg").read_text())
     assert len(list(svg.iter("{http://www.w3.org/2000/svg}title"))) == len(points)
-    assert any(line.startswith("sensitivity, 24 training pictures, top-1") for line in ctx.reporter.lines)
+    assert any(line.startswith("sensitivity, 24 training images, top-1") for line in ctx.reporter.lines)
     rows = [line for line in ctx.reporter.lines if line.startswith("  conv_head: ")]
     assert len(rows) == 1
     assert rows[0].count(":") == 1 + len(LEVELS)

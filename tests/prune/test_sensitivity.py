@@ -191,7 +191,7 @@ def test_on_a_real_network_each_step_saves(lively):
     assert sizes == sorted(set(sizes), reverse=True)
 
 
-def test_what_was_measured_is_json_with_its_picture_count():
+def test_what_was_measured_is_json_with_its_image_count():
     found = _measured(a=[(50, 1.1)], b=[])
     assert found.as_json() == {
         "images": 10,

@@ -31,7 +31,7 @@ def test_a_narrower_model_is_written_and_said(context, trained):
     assert metrics["latency_ms"] > 0
     assert metrics["latency_before_ms"] > 0
     assert any(
-        line.startswith("latency of the float onnx file, one picture, one thread: ") for line in ctx.reporter.lines
+        line.startswith("latency of the float onnx file, one image, one thread: ") for line in ctx.reporter.lines
     )
     assert model(torch.zeros(1, *spec.input_chw)).shape == (1, 3)
     assert not any("nothing was cut" in line for line in ctx.reporter.lines)
@@ -49,9 +49,9 @@ def test_taylor_and_recovery_are_repeatable_and_learn(context, trained):
     assert not list(first.stage_dir.glob("*checkpoint*"))
 
 
-def test_pruning_needs_the_photographs_of_the_same_classes(context, trained):
+def test_pruning_needs_the_images_of_the_same_classes(context, trained):
     ctx = context()
-    with pytest.raises(UsageError, match="photographs"):
+    with pytest.raises(UsageError, match="images"):
         run(PruneConfig(), trained, RunContext(ctx.stage_dir, seed=0, data=None))
     other = new_spec("tiny", ["blue", "green", "yellow"], 48)
     save_model(trained["from"].path, build_model(other), other)

@@ -25,7 +25,7 @@ def test_minmax_covers_everything_seen_over_all_batches(float_model, images_NCHW
     assert grids["rd"].zero_point == 0  # after ReLU
 
 
-def test_one_colour_pictures_are_refused(float_model):
+def test_one_colour_images_are_refused(float_model):
     grey = torch.full((4, 3, 32, 32), 0.5)
     with pytest.raises(StageError, match="constant colour"):
         calibrate(float_model, range_groups(float_model), lambda: [grey])

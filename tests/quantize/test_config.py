@@ -33,10 +33,10 @@ def test_impossible_options_are_refused(wrong):
 
 
 def test_an_architecture_takes_the_place_of_the_input():
-    config = QuantizeConfig(arch="tiny", weights="w.safetensors", calibration=Path("pictures"))
+    config = QuantizeConfig(arch="tiny", weights="w.safetensors", calibration=Path("images"))
     assert config.references() == {}
     assert config.files() == {"weights": Path("w.safetensors")}
-    assert config.folders() == {"calibration": Path("pictures")}
+    assert config.folders() == {"calibration": Path("images")}
     assert QuantizeConfig(arch="tiny").files() == QuantizeConfig(arch="tiny").folders() == {}
 
 
@@ -50,7 +50,7 @@ def test_an_architecture_takes_the_place_of_the_input():
         ({"calibration": Path("p"), "scheme": "int8_qat"}, True),
     ],
 )
-def test_calibration_pictures_suffice_unless_it_trains(options, needs):
+def test_calibration_images_suffice_unless_it_trains(options, needs):
     assert QuantizeConfig(**options).must_have_data is needs
 
 

@@ -6,7 +6,7 @@ import pytest
 from compress.quantize.judge import MAX_SQNR_DB, advice_on, confidence_pct, sqnr_db
 
 
-def test_sqnr_is_the_mean_over_pictures():
+def test_sqnr_is_the_mean_over_images():
     logits_NK = np.array([[3.0, 4.0], [30.0, 40.0]], np.float32)
     noisy_NK = logits_NK + np.array([[0.5, 0.0], [0.5, 0.0]], np.float32)  # 20 dB and 40 dB
     assert sqnr_db(logits_NK, noisy_NK) == pytest.approx(30.0)
@@ -41,7 +41,7 @@ def test_a_file_that_answers_otherwise_comes_with_what_helps():
     assert _advice(94.9, 90.0).endswith("`--one`; `--other`")
 
 
-def test_pictures_that_the_model_is_not_sure_of_are_said_to_be_so_unless_they_are_its_own():
+def test_images_that_the_model_is_not_sure_of_are_said_to_be_so_unless_they_are_its_own():
     assert "at most 36 % likely" in _advice(85.0, 36.0)
     assert "likely" not in _advice(85.0, 90.0)
     assert "likely" not in _advice(85.0, 36.0, top1_pct=40.0)

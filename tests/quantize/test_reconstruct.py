@@ -35,7 +35,7 @@ def _error(quantized, teacher, images_NCHW):
         return float(((quantized(images_NCHW) - teacher(images_NCHW)) ** 2).mean())
 
 
-def test_the_rounded_graph_comes_closer_on_pictures_it_has_not_seen(float_model, images_NCHW):
+def test_the_rounded_graph_comes_closer_on_images_it_has_not_seen(float_model, images_NCHW):
     parts = _parts(float_model, images_NCHW)
     quantized, teacher, _ = parts
     unseen = torch.from_numpy(np.random.default_rng(9).normal(size=(64, 3, 32, 32)).astype(np.float32))
@@ -54,7 +54,7 @@ def test_no_step_changes_nothing(float_model, images_NCHW):
 
 
 @pytest.mark.parametrize(("steps", "count", "done"), [(300, 512, 300), (300, 48, 240), (300, 5, 40), (0, 512, 0)])
-def test_few_pictures_are_seen_at_most_so_often(steps, count, done):
+def test_few_images_are_seen_at_most_so_often(steps, count, done):
     options = Reconstruction(steps=steps, batch_size=8, lr=0.05, lr_scale=1e-2)
     assert options.capped(count) == done
 

@@ -76,7 +76,7 @@ def test_relu6_takes_the_place_of_the_named_nodes_alone(float_model, images_NCHW
     assert np.abs(_logits(rewritten, images_NCHW) - _logits(float_model, images_NCHW)).max() > 1e-3
 
 
-def test_early_ends_where_pictures_shrink(float_model):
+def test_early_ends_where_images_shrink(float_model):
     later = helper.make_node("HardSwish", ["cb"], ["hb"], "late")
     at = next(index for index, node in enumerate(float_model.graph.node) if node.name == "concat")
     float_model.graph.node.insert(at, later)

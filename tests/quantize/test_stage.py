@@ -93,7 +93,7 @@ def test_training_changes_what_calibration_found(trained, photos, tmp_path):
     assert any(static[n] != qat[n] for n in static if n.endswith("_quantized")), "so are weights"
 
 
-def test_the_calibration_pictures_are_recorded_and_from_training(trained, photos, tmp_path):
+def test_the_calibration_images_are_recorded_and_from_training(trained, photos, tmp_path):
     run(QuantizeConfig(**QUICK, calibration_count=12), {"from": trained}, _context(tmp_path, photos))
     rows = json.loads((tmp_path / "calibration.json").read_text())
     assert len(rows) == 12
@@ -126,9 +126,9 @@ def test_a_file_without_labels_is_refused(float_model, photos, tmp_path):
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Return 20 pictures in one folder."""
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path) -> Path:
+    """Return 20 images in one folder."""
+    folder = tmp_path / "images"
     folder.mkdir()
     for index in range(20):
         pixels = np.random.default_rng(index).integers(0, 256, (40, 40, 3), dtype=np.uint8)
@@ -141,11 +141,11 @@ def _without_data(folder: Path) -> RunContext:
     return RunContext(stage_dir=folder, seed=0, data=None)
 
 
-def test_an_architecture_is_calibrated_on_a_folder_and_judged_on_a_fifth(pictures, tmp_path):
-    config = QuantizeConfig(**QUICK, arch="tiny", weights="none", input_px=32, calibration=pictures)
+def test_an_architecture_is_calibrated_on_a_folder_and_judged_on_a_fifth(images, tmp_path):
+    config = QuantizeConfig(**QUICK, arch="tiny", weights="none", input_px=32, calibration=images)
     output = run(config, {}, _without_data(tmp_path / "out"))
     assert output.metrics["judged_images"] == 4
-    assert output.metrics["judged_on"] == "held-out calibration pictures"
+    assert output.metrics["judged_on"] == "held-out calibration images"
     assert output.metrics["sqnr_db"] > 10
     assert "top1_pct" not in output.metrics
     model = onnx.load(tmp_path / "out" / output.file_name)
@@ -154,16 +154,16 @@ def test_an_architecture_is_calibrated_on_a_folder_and_judged_on_a_fifth(picture
     assert digest["manifest_sha256"] == sha256_file(tmp_path / "out/calibration.json")
 
 
-def test_a_folder_beside_labelled_photographs_calibrates_and_they_judge(trained, photos, pictures, tmp_path):
-    config = QuantizeConfig(**QUICK, calibration=pictures)
+def test_a_folder_beside_labelled_images_calibrates_and_they_judge(trained, photos, images, tmp_path):
+    config = QuantizeConfig(**QUICK, calibration=images)
     output = run(config, {"from": trained}, _context(tmp_path, photos))
-    assert output.metrics["judged_on"] == "validation pictures"
+    assert output.metrics["judged_on"] == "validation images"
     assert "top1_pct" in output.metrics
     rows = json.loads((tmp_path / "calibration.json").read_text())
     assert len(rows) == 20
 
 
-def test_channels_of_zeros_can_be_quantized(pictures, tmp_path):
+def test_channels_of_zeros_can_be_quantized(images, tmp_path):
     module = build_model(new_spec("tiny", ("a", "b", "c"), 32))
     with torch.no_grad():
         module.conv_stem.weight[:4] = 0
@@ -171,16 +171,16 @@ def test_channels_of_zeros_can_be_quantized(pictures, tmp_path):
         module.bn1.bias[:2] = 0
     save_file(module.state_dict(), tmp_path / "w.safetensors")
     config = QuantizeConfig(
-        **QUICK, arch="tiny", weights=str(tmp_path / "w.safetensors"), input_px=32, calibration=pictures
+        **QUICK, arch="tiny", weights=str(tmp_path / "w.safetensors"), input_px=32, calibration=images
     )
     output = run(config, {}, _without_data(tmp_path / "out"))
     logits = open_predictor(tmp_path / "out" / output.file_name).predict(np.zeros((1, 3, 32, 32), np.float32))
     assert np.isfinite(logits).all()
 
 
-def test_a_file_of_another_tool_with_its_preprocessing(float_model, pictures, tmp_path):
+def test_a_file_of_another_tool_with_its_preprocessing(float_model, images, tmp_path):
     onnx.save(float_model, tmp_path / "foreign.onnx")
-    config = QuantizeConfig(**QUICK, calibration=pictures, preprocess=Preprocess(resize_px=32, crop_px=32))
+    config = QuantizeConfig(**QUICK, calibration=images, preprocess=Preprocess(resize_px=32, crop_px=32))
     given = _artifact(tmp_path / "foreign.onnx", Format.ONNX, None)
     output = run(config, {"from": given}, _without_data(tmp_path / "out"))
     assert output.spec.arch == "foreign"
@@ -188,17 +188,17 @@ def test_a_file_of_another_tool_with_its_preprocessing(float_model, pictures, tm
     assert output.metrics["sqnr_db"] > 10
 
 
-def test_training_needs_labels(pictures, tmp_path):
-    config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=pictures, scheme="int8_qat")
+def test_training_needs_labels(images, tmp_path):
+    config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=images, scheme="int8_qat")
     with pytest.raises(UsageError, match="int8_qat trains"):
         run(config, {}, _without_data(tmp_path / "out"))
 
 
-def test_a_model_that_breaks_its_target_fails_before_any_work(float_model, pictures, tmp_path):
+def test_a_model_that_breaks_its_target_fails_before_any_work(float_model, images, tmp_path):
     onnx.save(float_model, tmp_path / "foreign.onnx")
     given = _artifact(tmp_path / "foreign.onnx", Format.ONNX, None)
     prepare = Preprocess(resize_px=32, crop_px=32)
-    config = QuantizeConfig(calibration=pictures, preprocess=prepare, target="mcu", hard_swish="float")
+    config = QuantizeConfig(calibration=images, preprocess=prepare, target="mcu", hard_swish="float")
     with pytest.raises(CheckError, match=r"hardswish_0 \(HardSwish\) computes in float") as caught:
         run(config, {"from": given}, _without_data(tmp_path / "out"))
     assert "hard_swish: gate" in caught.value.hint
@@ -211,9 +211,9 @@ def test_a_model_that_breaks_its_target_fails_before_any_work(float_model, pictu
         )
 
 
-def test_a_model_for_a_microcontroller_has_no_float_op(float_model, pictures, tmp_path):
+def test_a_model_for_a_microcontroller_has_no_float_op(float_model, images, tmp_path):
     onnx.save(float_model, tmp_path / "foreign.onnx")
-    config = QuantizeConfig(calibration=pictures, preprocess=Preprocess(resize_px=32, crop_px=32), target="mcu")
+    config = QuantizeConfig(calibration=images, preprocess=Preprocess(resize_px=32, crop_px=32), target="mcu")
     output = run(
         config, {"from": _artifact(tmp_path / "foreign.onnx", Format.ONNX, None)}, _without_data(tmp_path / "out")
     )
@@ -225,7 +225,7 @@ def test_sensitivity_is_written_beside_the_model(trained, photos, tmp_path):
     output = run(config, {"from": trained}, _context(tmp_path, photos))
     found = json.loads((tmp_path / "sensitivity.json").read_text())
     assert found["images"] == 9
-    assert found["judged_on"] == "validation pictures"
+    assert found["judged_on"] == "validation images"
     assert found["layers"][0]["layer"] == output.metrics["worst_layer"]
     assert all(0 <= layer["top1_pct"] <= 100 for layer in found["layers"])
     assert (tmp_path / "sensitivity.svg").read_text().startswith("<svg")
@@ -251,8 +251,8 @@ def test_a_bound_that_does_not_hold_leaves_layers_float(trained, photos, tmp_pat
     assert not (tmp_path / "bound/tries").exists()
 
 
-def test_a_stem_with_hard_swish_stays_float_unless_integers_are_wanted(pictures, tmp_path):
-    given = {"arch": "tf_mobilenetv3_small_100", "weights": "none", "input_px": 32, "calibration": pictures}
+def test_a_stem_with_hard_swish_stays_float_unless_integers_are_wanted(images, tmp_path):
+    given = {"arch": "tf_mobilenetv3_small_100", "weights": "none", "input_px": 32, "calibration": images}
     stem = {"conv_stem", "hardswish_0", "blocks.0.0.conv_dw"}
     kept = {}
     for way in ("float", "int8"):
@@ -267,17 +267,17 @@ def test_a_bound_that_holds_costs_nothing(trained, photos, tmp_path):
     assert run(config, {"from": trained}, _context(tmp_path, photos)).metrics["float_layers"] == 0
 
 
-def test_a_bound_that_cannot_hold_fails_with_numbers(pictures, tmp_path):
+def test_a_bound_that_cannot_hold_fails_with_numbers(images, tmp_path):
     options = {**ROUGH, "percentile": 50.0}
-    given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": pictures, "target": "mcu"}
+    given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": images, "target": "mcu"}
     config = QuantizeConfig(**options, **given, min_agreement_pct=100.0)
     with pytest.raises(StageError, match=r"agreement is .*target mcu allows no float layer"):
         run(config, {}, _without_data(tmp_path / "out"))
 
 
-def test_a_drop_needs_labels(pictures, tmp_path):
-    config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=pictures, max_drop_pp=1.0)
-    with pytest.raises(UsageError, match="photographs with labels"):
+def test_a_drop_needs_labels(images, tmp_path):
+    config = QuantizeConfig(arch="tiny", weights="none", input_px=32, calibration=images, max_drop_pp=1.0)
+    with pytest.raises(UsageError, match="images with labels"):
         run(config, {}, _without_data(tmp_path / "out"))
 
 
@@ -299,8 +299,8 @@ def test_auto_keeps_the_fastest_within_the_bound_and_writes_the_table(target, tr
     assert not (tmp_path / "candidates").exists()
 
 
-def test_auto_for_integers_only_never_falls_back_to_floats(pictures, tmp_path):
-    given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": pictures, "target": "mcu"}
+def test_auto_for_integers_only_never_falls_back_to_floats(images, tmp_path):
+    given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": images, "target": "mcu"}
     options = {"range_rule": "percentile", "percentile": 50.0, "reconstruct": {"steps": 0}, "calibration_count": 12}
     config = QuantizeConfig(scheme="auto", **given, **options, min_agreement_pct=100.0)
     with pytest.raises(StageError, match=r"no candidate keeps the bound \(agreement >= 100 %\)"):
@@ -319,8 +319,8 @@ class _Warned(SilentReporter):
 
 
 @pytest.mark.parametrize(("bound", "warned"), [({}, True), ({"min_agreement_pct": 0.0}, False)])
-def test_a_bad_file_comes_with_what_helps_unless_a_bound_was_given(bound, warned, pictures, tmp_path):
-    given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": pictures}
+def test_a_bad_file_comes_with_what_helps_unless_a_bound_was_given(bound, warned, images, tmp_path):
+    given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": images}
     config = QuantizeConfig(**given, **(ROUGH | {"percentile": 50.0}), **bound)
     reporter = _Warned()
     output = run(config, {}, replace(_without_data(tmp_path / "out"), reporter=reporter))

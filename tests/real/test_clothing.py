@@ -1,4 +1,4 @@
-"""The chain on real photographs and weights, short: what the files answer, not how well a long training does."""
+"""The chain on real images and weights, short: what the files answer, not how well a long training does."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def test_published_weights_and_a_folder_without_labels(
     real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pictures = sorted((real_data / "clothing/test").rglob("*.jpg"))[::6]
-    (tmp_path / "calibration.csv").write_text("\n".join(["path", *map(str, pictures[:30])]) + "\n")
-    rows = [f"{path},{label}" for path, label in zip(pictures[30:], ("jean", "610", "running shoe") * 10, strict=False)]
+    images = sorted((real_data / "clothing/test").rglob("*.jpg"))[::6]
+    (tmp_path / "calibration.csv").write_text("\n".join(["path", *map(str, images[:30])]) + "\n")
+    rows = [f"{path},{label}" for path, label in zip(images[30:], ("jean", "610", "running shoe") * 10, strict=False)]
     (tmp_path / "manifest.csv").write_text("\n".join(["path,label", *rows]) + "\n")
     weights = real_data / "weights" / "squeezenet1_1.torchvision.imagenet.safetensors"
 

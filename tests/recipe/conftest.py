@@ -1,4 +1,4 @@
-"""A folder with photographs' place and a model file, and a writer of recipes."""
+"""A folder with images' place and a model file, and a writer of recipes."""
 
 from __future__ import annotations
 

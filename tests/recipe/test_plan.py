@@ -165,12 +165,10 @@ def test_a_plan_that_cannot_be_right(write, stages, where, words, hint):
 
 def test_data_is_looked_for_before_anything_runs(write):
     no_data = write("  - {kind: train}\n", "imgc: 1\nname: a\nstages:\n")
-    with pytest.raises(
-        RecipeError, match=r"recipe.yaml:4:5: stage 'train' reads photographs, but the recipe has no data"
-    ):
+    with pytest.raises(RecipeError, match=r"recipe.yaml:4:5: stage 'train' reads images, but the recipe has no data"):
         plan(load_recipe(no_data))
     for block, words in (
-        ("{kind: folder, path: pictures}", "there is no folder"),
+        ("{kind: folder, path: images}", "there is no folder"),
         ("{kind: csv, path: photos}", "there is no manifest file"),
     ):
         path = write("  - {kind: train}\n", f"imgc: 1\nname: a\ndata: {block}\nstages:\n")
@@ -217,7 +215,7 @@ def test_an_architecture_and_a_folder_need_neither_data_nor_a_stage_above(folder
 @pytest.mark.parametrize(
     ("stage", "words", "hint"),
     [
-        ("arch: tiny, calibration: absent", "q.yaml:4:47: calibration: ", "allowed: a folder of pictures"),
+        ("arch: tiny, calibration: absent", "q.yaml:4:47: calibration: ", "allowed: a folder of images"),
         ("arch: tiny, calibration: old.onnx", "old.onnx is a file", "or a .csv"),
         ("arch: tiny, weights: absent.safetensors, calibration: photos", "weights: the file", ""),
         ("arch: tiny", "the recipe has no data", "calibration: FOLDER"),

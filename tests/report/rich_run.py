@@ -1,4 +1,4 @@
-"""A run's folder with all that a report can tell: pictures, answers, curves, both kinds of sensitivity, gates."""
+"""A run's folder with all that a report can tell: images, answers, curves, both kinds of sensitivity, gates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EPOCHS = [
 ]
 ROUNDED = {
     "images": 64,
-    "judged_on": "validation pictures",
+    "judged_on": "validation images",
     "float_top1_pct": 90.625,
     "layers": [
         {"layer": f"features.{index}.conv", "kl": 0.031 / (index + 1), "top1_pct": 90.625 - 3.125 * (index < 3)}
@@ -65,8 +65,8 @@ SPEED = {
 }
 
 
-def rich_run(make_run: Callable, pictures):
-    """Return the run; `pictures` is a folder for its photographs."""
+def rich_run(make_run: Callable, images):
+    """Return the run; `images` is a folder for its images."""
     run = make_run(benchmarked=False)
     run.add("prune", Format.TORCH, Precision.FP32)
     run.add("export", Format.TFLITE, Precision.INT8)
@@ -77,7 +77,7 @@ def rich_run(make_run: Callable, pictures):
         "export": {"top1_pct": 92.0, "top1_drop_pp": 1.0, "latency_p50_ms": 2.125, "mcnemar_p": 0.0313, **SPEED},
     }
     bench = run.bench("train", [run.row(name, n_images=12, **facts) for name, facts in changes.items()])
-    (bench.parent / "answers.json").write_text(answers(pictures).model_dump_json())
+    (bench.parent / "answers.json").write_text(answers(images).model_dump_json())
     for name, found in (("02-quantize", ROUNDED), ("03-prune", CUT)):
         (run.path / name).mkdir()
         (run.path / name / "sensitivity.json").write_text(json.dumps(found))
@@ -88,7 +88,7 @@ def rich_run(make_run: Callable, pictures):
 
 
 def answers(folder) -> Answers:
-    """Return twelve pictures, three a class; the last has no file any more."""
+    """Return twelve images, three a class; the last has no file any more."""
     paths = [folder / LABELS[index // 3].split(">")[0].strip("<") / f"{index}.jpg" for index in range(12)]
     for index, path in enumerate(paths[:-1]):
         path.parent.mkdir(parents=True, exist_ok=True)

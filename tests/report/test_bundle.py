@@ -113,10 +113,10 @@ def test_a_folder_is_not_overwritten(run_dir: Path, tmp_path: Path) -> None:
 
 
 def test_the_sample_is_bounded(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "MAX_PICTURES_BYTES", 5000)
+    monkeypatch.setattr(packing, "MAX_IMAGES_BYTES", 5000)
     with pytest.raises(UsageError) as error:
         write_bundle(run_dir, tmp_path / "b", 12, SilentReporter())
-    assert error.value.hint.startswith("--pictures ")
+    assert error.value.hint.startswith("--images ")
     assert not (tmp_path / "b").exists()
 
 

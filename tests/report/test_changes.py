@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compress.report.changes import MAX_MODELS, MAX_PICTURES, find_changes, pictures_folder
+from compress.report.changes import MAX_IMAGES, MAX_MODELS, find_changes, images_folder
 from tests.report.rich_run import LABELS, answers
 
 
@@ -16,7 +16,7 @@ def test_the_last_model_comes_first_and_models_that_answer_alike_are_one(tmp_pat
 
 def test_recall_of_each_class_the_largest_loss_first(tmp_path) -> None:
     recall = find_changes(answers(tmp_path), "train")[0].recall
-    assert [(row.label, row.pictures) for row in recall] == [
+    assert [(row.label, row.images) for row in recall] == [
         *((LABELS[index], 3) for index in (0, 1, 3)),
         (LABELS[2], 3),
     ]
@@ -24,7 +24,7 @@ def test_recall_of_each_class_the_largest_loss_first(tmp_path) -> None:
     assert recall[1].before_pct == 100.0
 
 
-def test_a_class_without_pictures_has_no_recall(tmp_path) -> None:
+def test_a_class_without_images_has_no_recall(tmp_path) -> None:
     given = answers(tmp_path)
     kept = given.model_copy(update={"labels": (*given.labels, "unseen")})
     assert {row.label for row in find_changes(kept, "train")[0].recall} == set(LABELS)
@@ -44,18 +44,18 @@ def test_confusions_are_those_whose_count_changed(tmp_path) -> None:
     }
 
 
-def test_pictures_come_lost_first_by_the_fall_of_the_right_class(tmp_path) -> None:
-    pictures = find_changes(answers(tmp_path), "train")[0].pictures
-    assert [one.path.rsplit("/", 1)[1] for one in pictures] == ["1.jpg", "5.jpg", "7.jpg", "10.jpg", "8.jpg"]
-    first = pictures[0]
+def test_images_come_lost_first_by_the_fall_of_the_right_class(tmp_path) -> None:
+    images = find_changes(answers(tmp_path), "train")[0].images
+    assert [one.path.rsplit("/", 1)[1] for one in images] == ["1.jpg", "5.jpg", "7.jpg", "10.jpg", "8.jpg"]
+    first = images[0]
     assert (first.truth, first.before, first.after) == ("dress", "dress", "hat")
     assert (first.before_confidence, first.truth_before, first.truth_after) == (0.89, 0.9, 0.05)
-    assert pictures[-1].after == pictures[-1].truth
-    assert pictures_folder(answers(tmp_path)) == str(tmp_path)
+    assert images[-1].after == images[-1].truth
+    assert images_folder(answers(tmp_path)) == str(tmp_path)
     assert not first.path.startswith("/")
 
 
-def test_models_and_pictures_are_bounded(tmp_path) -> None:
+def test_models_and_images_are_bounded(tmp_path) -> None:
     given = answers(tmp_path)
     count = 40
     wide = {
@@ -69,12 +69,12 @@ def test_models_and_pictures_are_bounded(tmp_path) -> None:
     found = find_changes(type(given)(**wide, confidence=shares, truth_confidence=shares), "train")
     assert [one.stage for one in found] == ["m5", "m4", "m3", "m2"]
     assert len(found) == MAX_MODELS
-    assert sum(len(one.pictures) for one in found) == MAX_PICTURES
+    assert sum(len(one.images) for one in found) == MAX_IMAGES
 
 
 def test_a_model_that_answers_as_the_baseline_has_nothing_to_show(tmp_path) -> None:
     given = answers(tmp_path)
     same = given.model_copy(update={"top1": dict.fromkeys(given.top1, given.top1["train"])})
     (found,) = find_changes(same, "train")
-    assert (found.changed, found.confusions, found.pictures) == (0, (), ())
+    assert (found.changed, found.confusions, found.images) == (0, (), ())
     assert find_changes(given.model_copy(update={"top1": {"train": given.top1["train"]}}), "train") == ()

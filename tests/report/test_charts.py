@@ -28,7 +28,7 @@ def test_the_front_is_what_no_other_beats_in_both() -> None:
 
 
 def test_every_figure_is_drawn_with_the_pages_colours(make_run, tmp_path) -> None:
-    drawings = draw(build_report(rich_run(make_run, tmp_path / "pictures").path))
+    drawings = draw(build_report(rich_run(make_run, tmp_path / "images").path))
     assert set(drawings) == {
         *("size", "macs", "latency", "top1", "top1-latency", "top1-size", "recall-export", "recall-prune"),
         *("loss-train", "val-train", "layers-quantize", "layers-prune"),
@@ -45,7 +45,7 @@ def test_every_figure_is_drawn_with_the_pages_colours(make_run, tmp_path) -> Non
 
 
 def test_of_two_cuts_that_round_alike_the_dearer_is_shown(make_run, tmp_path) -> None:
-    report = build_report(rich_run(make_run, tmp_path / "pictures").path)
+    report = build_report(rich_run(make_run, tmp_path / "images").path)
     cuts = (CutPoint(keep=0.5, top1_drop_pp=31.5), CutPoint(keep=0.52, top1_drop_pp=14.25))
     costs = LayerCosts(stage="prune", images=1, judged_on="train", layers=(LayerCost(name="a", cuts=cuts),))
     svg = draw(report.model_copy(update={"layer_costs": (costs,)}))["layers-prune"]

@@ -19,7 +19,7 @@ def test_rows_are_compared_by_stage(make_run) -> None:
     assert found.warnings == ("only the new one has prune: not compared",)
 
 
-def test_answers_are_compared_picture_by_picture(make_run) -> None:
+def test_answers_are_compared_image_by_image(make_run) -> None:
     old, new = make_run("old"), make_run("new", benchmarked=False)
     new.bench("train", [new.row("train"), new.row("quantize", top1_pct=90.0)])
     for run, right in ((old, 644), (new, 630)):
@@ -36,7 +36,7 @@ def test_answers_are_compared_picture_by_picture(make_run) -> None:
     found = compare_runs(old.path, new.path)
     change = next(one for one in found.changes if (one.stage, one.metric) == ("quantize", "top1_pct"))
     assert change.change_ci95 is not None
-    assert change.change_ci95[1] < 0, "14 pictures lost, none gained"
+    assert change.change_ci95[1] < 0, "14 images lost, none gained"
 
 
 def test_a_run_without_a_benchmark_still_compares_sizes(make_run) -> None:

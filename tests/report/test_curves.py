@@ -12,7 +12,7 @@ from tests.report.rich_run import EPOCHS, rich_run
 
 
 def test_the_epochs_of_the_stages_that_trained(make_run, tmp_path) -> None:
-    run = rich_run(make_run, tmp_path / "pictures")
+    run = rich_run(make_run, tmp_path / "images")
     folders = trained_stages(run.path, run.lock)
     assert list(folders) == ["train"]
     (curve,) = read_curves(folders)
@@ -22,7 +22,7 @@ def test_the_epochs_of_the_stages_that_trained(make_run, tmp_path) -> None:
 
 
 def test_without_tensorboard_they_are_left_out_and_that_is_said(make_run, tmp_path, monkeypatch) -> None:
-    run = rich_run(make_run, tmp_path / "pictures")
+    run = rich_run(make_run, tmp_path / "images")
     monkeypatch.setitem(sys.modules, "compress.engine.scalars", None)
     found = read_details(run.path, run.lock, "train")
     assert found.curves == ()

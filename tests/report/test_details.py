@@ -12,7 +12,7 @@ from tests.report.rich_run import rich_run
 
 @pytest.fixture
 def run(make_run, tmp_path):
-    return rich_run(make_run, tmp_path / "pictures")
+    return rich_run(make_run, tmp_path / "images")
 
 
 def test_everything_is_in_report_json_and_comes_back(run, tmp_path) -> None:
@@ -24,7 +24,7 @@ def test_everything_is_in_report_json_and_comes_back(run, tmp_path) -> None:
     assert report.commands[0] == "imgc run runs/demo/recipe.resolved.yaml --runs-dir runs-again"
     assert [curve.stage for curve in report.curves] == ["train"]
     assert [costs.stage for costs in report.layer_costs] == ["quantize", "prune"]
-    assert report.pictures_folder == str(tmp_path / "pictures")
+    assert report.images_folder == str(tmp_path / "images")
     assert [changes.stage for changes in report.changes] == ["export", "prune"]
     assert report.notes == ()
     assert Report.model_validate_json(report.model_dump_json()) == report

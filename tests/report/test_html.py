@@ -17,7 +17,7 @@ from tests.report.rich_run import LABELS, elsewhere, rich_run
 
 @pytest.fixture
 def report(make_run, tmp_path):
-    return build_report(rich_run(make_run, tmp_path / "pictures").path)
+    return build_report(rich_run(make_run, tmp_path / "images").path)
 
 
 def _unfounded(page: str, found) -> set[str]:
@@ -32,8 +32,8 @@ def test_the_page_has_every_section(report) -> None:
         *("Each model of the run", "What accuracy costs", "What changed: export beside train"),
         *("What changed: prune beside train", "What each layer costs: quantize", "What each layer costs: prune"),
         *("Training: train", "Gates", "Stages", "Environment", "Recipe", "How to repeat it"),
-        *("Threads and pictures in a call", "Callers at once", "Where the time goes: export", "All operators"),
-        *("Recall of each class", "Confusions that grew or shrank", "Pictures whose answer changed, the worst first"),
+        *("Threads and images in a call", "Callers at once", "Where the time goes: export", "All operators"),
+        *("Recall of each class", "Confusions that grew or shrank", "Images whose answer changed, the worst first"),
     ):
         assert title in text
     assert "Gates broken: size_bytes at export." in text
@@ -90,12 +90,12 @@ def test_labels_and_texts_from_outside_are_only_text(report) -> None:
     assert "<b>note" not in to_html(hostile)
 
 
-def test_pictures_are_shown_small_and_one_that_is_gone_is_said_to_be(report) -> None:
+def test_images_are_shown_small_and_one_that_is_gone_is_said_to_be(report) -> None:
     page = to_html(report)
-    shown = sum(len(changes.pictures) for changes in report.changes)
+    shown = sum(len(changes.images) for changes in report.changes)
     images = [facts for tag, facts in PageText(page).tags if tag == "img"]
     assert len(images) == shown
-    gone = report.model_copy(update={"pictures_folder": "/nowhere"})
+    gone = report.model_copy(update={"images_folder": "/nowhere"})
     assert to_html(gone).count(">not found<") == shown
     assert len(page) < 400_000
 
@@ -134,7 +134,7 @@ def test_a_benchmark_without_answers_says_what_would_bring_them(make_run) -> Non
 
 
 def test_other_machines_have_their_table(make_run, tmp_path) -> None:
-    run = rich_run(make_run, tmp_path / "pictures")
+    run = rich_run(make_run, tmp_path / "images")
     report = build_report(run.path).model_copy(update={"elsewhere": (elsewhere(run),)})
     page = to_html(report)
     assert "31.50" in page
@@ -143,6 +143,6 @@ def test_other_machines_have_their_table(make_run, tmp_path) -> None:
 
 
 def test_it_is_written_beside_the_others(make_run, tmp_path) -> None:
-    run = rich_run(make_run, tmp_path / "pictures")
+    run = rich_run(make_run, tmp_path / "images")
     report = write_report(run.path)
     assert (run.path / "report.html").read_text() == to_html(report)

@@ -41,7 +41,7 @@ def artifacts() -> Path:
 
 @pytest.fixture
 def page_file(make_run, tmp_path) -> Path:
-    run = rich_run(make_run, tmp_path / "pictures")
+    run = rich_run(make_run, tmp_path / "images")
     write_report(run.path)
     return run.path / HTML_NAME
 
@@ -69,7 +69,7 @@ def test_it_asks_for_nothing_complains_of_nothing_and_fits(browser, page_file, a
     context.close()
 
 
-def test_every_drawing_and_picture_has_a_name(browser, page_file) -> None:
+def test_every_drawing_and_image_has_a_name(browser, page_file) -> None:
     page = browser.new_page()
     page.goto(page_file.as_uri())
     images = page.get_by_role("img")

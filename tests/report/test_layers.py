@@ -19,7 +19,7 @@ def _read(tmp_path, found):
 
 def test_layers_rounded_alone_by_their_divergence(tmp_path) -> None:
     found = _read(tmp_path, {**ROUNDED, "layers": ROUNDED["layers"][::-1]})
-    assert (found.images, found.judged_on) == (64, "validation pictures")
+    assert (found.images, found.judged_on) == (64, "validation images")
     assert [(one.name, one.kl, one.top1_drop_pp) for one in found.layers[:2]] == [
         ("features.0.conv", 0.031, 3.125),
         ("features.1.conv", 0.0155, 3.125),

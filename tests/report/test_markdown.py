@@ -16,7 +16,7 @@ GATES = [
 def test_the_page_has_title_verdict_machine_table_gates_and_how_to_repeat(make_run) -> None:
     text = to_markdown(build_report(make_run().path, GATES))
     assert text.startswith("# imgc run `demo`\n\n**2 of 3 gates broken.**\n")
-    assert "n = 700 test pictures, 1 thread(s)" in text
+    assert "n = 700 test images, 1 thread(s)" in text
     assert "Machine: Some CPU" in text
     assert "| quantize | onnx | int8 |" in text
     assert "| top1_drop_pp | quantize | 1.5 | 1 | pass |" in text
@@ -52,9 +52,9 @@ def test_measured_sensitivity_is_named(make_run) -> None:
 
 
 def test_what_compression_changed_is_told_of_the_last_model(make_run, tmp_path) -> None:
-    report = build_report(rich_run(make_run, tmp_path / "pictures").path)
+    report = build_report(rich_run(make_run, tmp_path / "images").path)
     text = to_markdown(report)
-    assert "export beside train: 5 of 12 pictures answered otherwise: 4 right answers lost, 1 gained; so uneven" in text
+    assert "export beside train: 5 of 12 images answered otherwise: 4 right answers lost, 1 gained; so uneven" in text
     assert "| shirt & tie | 3 | 66.67 | 33.33 | -33.33 |" in text
     assert "alert(1)" not in text  # lost nothing
     assert "prune beside" not in text

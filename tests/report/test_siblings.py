@@ -74,7 +74,7 @@ def test_before_a_benchmark_the_stages_own_validation_counts(pruned):
     assert "THE SIBLING WINS by 1.00 pp" in to_markdown(build_report(pruned.path))
 
 
-def test_after_a_benchmark_of_both_the_test_pictures_count(pruned):
+def test_after_a_benchmark_of_both_the_test_images_count(pruned):
     _validated(pruned, "prune", 80.0)
     measured = [pruned.row("prune", top1_pct=91.0, macs=20), pruned.row("mine", top1_pct=90.0, macs=21)]
     pruned.bench("prune", [*measured, pruned.row("distill", top1_pct=95.0)])

@@ -57,7 +57,7 @@ def test_host_line_names_cpu_cores_and_libraries(make_run) -> None:
 
 
 def test_setting_line(make_run) -> None:
-    assert setting_text(build_report(make_run().path)) == "n = 700 test pictures, 1 thread(s), batch 1, baseline train"
+    assert setting_text(build_report(make_run().path)) == "n = 700 test images, 1 thread(s), batch 1, baseline train"
     assert setting_text(build_report(make_run("bare", benchmarked=False).path)) == ""
 
 

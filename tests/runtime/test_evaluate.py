@@ -139,7 +139,7 @@ def test_mcnemar_is_the_exact_binomial_test(lost: int, gained: int, p: float) ->
     assert mcnemar_p(lost, gained) == pytest.approx(min(1.0, whole), rel=1e-12)
 
 
-def test_mcnemar_of_very_many_pictures_is_a_number() -> None:
+def test_mcnemar_of_very_many_images_is_a_number() -> None:
     assert mcnemar_p(50_000, 50_000) == 1.0
     assert mcnemar_p(50_300, 49_700) == pytest.approx(0.0582, abs=1e-4)  # normal: z = 599 / sqrt(100000)
     assert mcnemar_p(100_000, 0) == 0.0

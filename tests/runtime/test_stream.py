@@ -76,13 +76,13 @@ def test_making_and_using_happen_at_once():
 
 def test_the_model_runs_while_the_next_frame_is_decoded():
     decoding_second, inferring_first = threading.Event(), threading.Event()
-    picture = Image.new("RGB", (20, 20))
+    image = Image.new("RGB", (20, 20))
 
     def frames() -> Generator[Frame, None, None]:
-        yield Frame("first", picture, 0)
+        yield Frame("first", image, 0)
         decoding_second.set()
         assert inferring_first.wait(LONG_S)
-        yield Frame("second", picture, 0)
+        yield Frame("second", image, 0)
 
     class Model:
         calls = 0

@@ -1,4 +1,4 @@
-"""A hand-made classifier of colours in both served formats, pictures for it, and a predictor that can be held."""
+"""A hand-made classifier of colours in both served formats, images for it, and a predictor that can be held."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def tflite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def picture() -> Callable[..., bytes]:
-    """Return a maker of noisy one-colour pictures, encoded."""
+def image() -> Callable[..., bytes]:
+    """Return a maker of noisy one-colour images, encoded."""
 
     def make(
         colour: tuple[int, int, int] = (220, 60, 20), *, kind: str = "JPEG", size: tuple[int, int] = (80, 60)

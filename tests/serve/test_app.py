@@ -25,8 +25,8 @@ from compress.serve.config import ServeConfig
 URL = "/v1/classify"
 
 
-def test_the_answer_has_all_its_fields(client, picture, onnx_file):
-    reply = client.post(URL, params={"top_k": 2}, content=picture(), headers={"X-Request-Id": "mine-1"})
+def test_the_answer_has_all_its_fields(client, image, onnx_file):
+    reply = client.post(URL, params={"top_k": 2}, content=image(), headers={"X-Request-Id": "mine-1"})
     assert reply.status_code == 200
     body = reply.json()
     assert list(body) == ["id", "model", "version", "precision", "degraded", "cached", "predictions", "timing_ms"]
@@ -41,15 +41,15 @@ def test_the_answer_has_all_its_fields(client, picture, onnx_file):
     assert reply.headers["x-request-id"] == "mine-1"
 
 
-def test_fewer_classes_than_asked_for_are_all_of_them(client, picture):
-    scores = [p["score"] for p in client.post(URL, content=picture()).json()["predictions"]]
+def test_fewer_classes_than_asked_for_are_all_of_them(client, image):
+    scores = [p["score"] for p in client.post(URL, content=image()).json()["predictions"]]
     assert len(scores) == 3
     assert sum(scores) == pytest.approx(1)
 
 
-def test_the_model_is_given_what_evaluation_gives_it_bit_for_bit(held, onnx_file, photos, spec, picture, tmp_path):
+def test_the_model_is_given_what_evaluation_gives_it_bit_for_bit(held, onnx_file, photos, spec, image, tmp_path):
     large = tmp_path / "large.jpg"  # so much larger than the model's input that it is decoded at a reduced scale
-    large.write_bytes(picture(size=(1203, 801)))
+    large.write_bytes(image(size=(1203, 801)))
     paths = [large, *sorted((photos / "test").rglob("*.jpg"))]
     with TestClient(create_app(ServeConfig(models=[onnx_file], threads=1))) as client:
         held.inputs.clear()  # the warm-up's
@@ -66,10 +66,10 @@ def test_ready_says_which_model_is_warm(client, path):
     assert (body["status"], body["model"], body["num_classes"], body["input_px"]) == ("ok", "colours", 3, 32)
 
 
-def test_before_the_start_it_lives_but_is_not_ready(onnx_file, picture):
+def test_before_the_start_it_lives_but_is_not_ready(onnx_file, image):
     client = TestClient(create_app(ServeConfig(models=[onnx_file])))  # no lifespan without `with`
     assert client.get("/livez").json() == {"status": "alive"}
-    for reply in (client.get("/healthz"), client.get("/readyz"), client.post(URL, content=picture())):
+    for reply in (client.get("/healthz"), client.get("/readyz"), client.post(URL, content=image())):
         assert (reply.status_code, reply.json()["code"]) == (503, "not_ready")
         assert "retry-after" in reply.headers
 
@@ -118,13 +118,13 @@ def test_abuse_gets_its_own_status_in_the_one_schema(client, name):
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9])
-def test_a_truncated_jpeg_is_a_bad_image(client, picture, kept):
-    body = picture(size=(400, 300))
+def test_a_truncated_jpeg_is_a_bad_image(client, image, kept):
+    body = image(size=(400, 300))
     reply = client.post(URL, content=body[: int(len(body) * kept)])
     assert (reply.status_code, reply.json()["code"]) == (422, "bad_image")
 
 
-def test_an_animated_picture_gets_a_defined_answer(client):
+def test_an_animated_image_gets_a_defined_answer(client):
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
     file = io.BytesIO()
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
@@ -140,19 +140,19 @@ def test_unknown_paths_and_methods(client):
     assert client.delete("/").status_code == 405
 
 
-def test_a_bug_is_told_without_its_inside(held, onnx_file, picture, monkeypatch):
+def test_a_bug_is_told_without_its_inside(held, onnx_file, image, monkeypatch):
     app = create_app(ServeConfig(models=[onnx_file]))
     with TestClient(app, raise_server_exceptions=False) as client:
         monkeypatch.setattr(held, "predict", lambda _: 1 / 0)
-        reply = client.post(URL, content=picture(), headers={"X-Request-Id": "b"})
+        reply = client.post(URL, content=image(), headers={"X-Request-Id": "b"})
     assert (reply.status_code, reply.json()["code"]) == (500, "internal")
     assert "division" not in reply.text
     assert reply.headers["x-request-id"] == reply.json()["request_id"] == "b"
 
 
-def test_one_bad_image_among_many_fails_alone_and_each_reply_is_its_own(onnx_file, picture, spec):
+def test_one_bad_image_among_many_fails_alone_and_each_reply_is_its_own(onnx_file, image, spec):
     rng = np.random.default_rng(7)
-    bodies = [picture(tuple(int(v) for v in rng.integers(20, 236, 3)), kind="PNG") for _ in range(60)]
+    bodies = [image(tuple(int(v) for v in rng.integers(20, 236, 3)), kind="PNG") for _ in range(60)]
     bodies[11] = bodies[11][:100]
     app = create_app(ServeConfig(models=[onnx_file], threads=4, max_queue=100))
 
@@ -177,25 +177,25 @@ def test_one_bad_image_among_many_fails_alone_and_each_reply_is_its_own(onnx_fil
         found = {p["index"]: p["score"] for p in reply.json()["predictions"]}
         assert [found[k] for k in range(3)] == pytest.approx(list(expected), abs=0.02)
         seen.add(round(found[0], 9))
-    assert len(seen) == 59, "different pictures, different answers"
+    assert len(seen) == 59, "different images, different answers"
 
 
-def test_late_work_is_told_504_and_keeps_its_place_until_it_ends(held, onnx_file, picture):
+def test_late_work_is_told_504_and_keeps_its_place_until_it_ends(held, onnx_file, image):
     app = create_app(ServeConfig(models=[onnx_file], threads=1, max_queue=0, timeout_ms=300))
     with TestClient(app) as client:
         held.go_on.clear()
-        late = client.post(URL, content=picture())
+        late = client.post(URL, content=image())
         assert (late.status_code, late.json()["code"]) == (504, "deadline")
-        busy = client.post(URL, content=picture())
+        busy = client.post(URL, content=image())
         assert (busy.status_code, busy.json()["code"]) == (503, "overloaded")
         held.go_on.set()
         until = time.monotonic() + 20
-        while (reply := client.post(URL, content=picture())).status_code == 503 and time.monotonic() < until:
+        while (reply := client.post(URL, content=image())).status_code == 503 and time.monotonic() < until:
             time.sleep(0.01)
         assert reply.status_code == 200
 
 
-def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(held, onnx_file, picture, monkeypatch):
+def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(held, onnx_file, image, monkeypatch):
     decoded = []
     monkeypatch.setattr("compress.serve.logic.read_pixels", lambda *a: decoded.append(1) or read_pixels(*a))
     app = create_app(ServeConfig(models=[onnx_file], threads=1, max_queue=4, timeout_ms=300))
@@ -203,14 +203,14 @@ def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(he
         held.inputs.clear()
         decoded.clear()
         held.go_on.clear()
-        assert [client.post(URL, content=picture()).status_code for _ in range(3)] == [504] * 3
+        assert [client.post(URL, content=image()).status_code for _ in range(3)] == [504] * 3
         held.go_on.set()
     assert (len(decoded), len(held.inputs)) == (1, 1), "the two that waited were dropped"
 
 
-def test_a_litert_file_is_served_alike(tflite_file, picture):
+def test_a_litert_file_is_served_alike(tflite_file, image):
     with TestClient(create_app(ServeConfig(models=[tflite_file], threads=2))) as client:
-        body = client.post(URL, content=picture((10, 30, 240))).json()
+        body = client.post(URL, content=image((10, 30, 240))).json()
     assert body["predictions"][0]["label"] == "blue"
 
 

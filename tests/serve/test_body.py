@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.datastructures import Headers
 
-from compress.serve.body import check_image_type, declared_length, declared_type, pictures_in, read_body
+from compress.serve.body import check_image_type, declared_length, declared_type, images_in, read_body
 from compress.serve.deadline import Deadline
 from compress.serve.errors import RequestError
 
@@ -49,11 +49,11 @@ def _form(*parts: tuple[str, bytes], field: str = "file") -> tuple[bytes, Header
     return lines + b"--x--\r\n", Headers({"content-type": "multipart/form-data; boundary=x"})
 
 
-def test_the_pictures_of_a_form_in_their_order(monkeypatch):
+def test_the_images_of_a_form_in_their_order(monkeypatch):
     monkeypatch.setattr("tempfile._get_default_tempdir", lambda *_: pytest.fail("a part was written to the disk"))
     large = bytes(3 << 20)
     body, headers = _form(("a.jpg", b"one"), ("b.jpg", large))
-    found = asyncio.run(pictures_in(body, headers, 2))
+    found = asyncio.run(images_in(body, headers, 2))
     assert [(one.filename, one.content) for one in found] == [("a.jpg", b"one"), ("b.jpg", large)]
 
 
@@ -61,13 +61,13 @@ def test_the_pictures_of_a_form_in_their_order(monkeypatch):
     ("body", "headers"),
     [
         _form(("a", b"1"), ("b", b"2"), ("c", b"3")),
-        _form(("a", b"1"), field="picture"),
+        _form(("a", b"1"), field="image"),
         (b"--x\r\nnonsense", Headers({"content-type": "multipart/form-data; boundary=x"})),
         (b"--x--", Headers({"content-type": "multipart/form-data"})),
         (b"", Headers({"content-type": "multipart/form-data; boundary=x"})),
     ],
 )
-def test_forms_without_usable_pictures(body, headers):
+def test_forms_without_usable_images(body, headers):
     with pytest.raises(RequestError) as caught:
-        asyncio.run(pictures_in(body, headers, 2))
+        asyncio.run(images_in(body, headers, 2))
     assert caught.value.status == 400

@@ -68,13 +68,13 @@ def test_it_is_a_true_lru_bounded_by_bytes(limit_bytes, steps):
         assert cache.used_bytes == sum(map(size, kept)) <= limit_bytes
 
 
-def test_the_same_picture_of_two_models_has_two_answers():
+def test_the_same_image_of_two_models_has_two_answers():
     cache = AnswerCache(10_000)
-    cache.put(("a", b"picture"), answer(1))
-    cache.put(("b", b"picture"), answer(2))
-    assert cache.get(("a", b"picture"))[0] == 1
-    assert cache.get(("b", b"picture"))[0] == 2
-    assert cache.get(("c", b"picture")) is None
+    cache.put(("a", b"image"), answer(1))
+    cache.put(("b", b"image"), answer(2))
+    assert cache.get(("a", b"image"))[0] == 1
+    assert cache.get(("b", b"image"))[0] == 2
+    assert cache.get(("c", b"image")) is None
 
 
 def test_no_room_keeps_nothing():

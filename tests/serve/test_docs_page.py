@@ -71,7 +71,7 @@ def test_parameters_bodies_and_responses_are_all_told():
     html = docs_html(
         document(
             {
-                "summary": "Classify a picture",
+                "summary": "Classify an image",
                 "description": "Fields called `file`.",
                 "parameters": [
                     {
@@ -97,7 +97,7 @@ def test_parameters_bodies_and_responses_are_all_told():
     )
     check_form(html)
     text = words(html)
-    assert "POST /v1/classify Classify a picture Fields called file ." in text
+    assert "POST /v1/classify Classify an image Fields called file ." in text
     assert "top_k query integer 5 at least 1, at most 1000 how many classes" in text
     assert "Request body, required Content type Schema image/* string (binary)" in text
     assert "200 the best classes" in text
@@ -109,7 +109,7 @@ def test_parameters_bodies_and_responses_are_all_told():
         "-H",
         "Content-Type: image/jpeg",
         "--data-binary",
-        "@picture.jpg",
+        "@image.jpg",
     ]
 
 
@@ -168,14 +168,14 @@ def test_the_curl_line_of_each_kind_of_body_is_one_shell_command():
         json.dumps({"inputs": [{"shape": 1}], "flag": False}),
     ]
     form = {"content": {"multipart/form-data": {"schema": {"properties": {"file": {"type": "string"}}}}}}
-    assert curl(docs_html(document({"requestBody": form})))[-2:] == ["-F", "file=@picture.jpg"]
+    assert curl(docs_html(document({"requestBody": form})))[-2:] == ["-F", "file=@image.jpg"]
     assert curl(docs_html(document({}, method="delete")))[2:4] == ["-X", "DELETE"]
     assert curl(docs_html(document({}, method="get")))[-1] == "http://127.0.0.1:8000/v1/classify"
 
 
 @pytest.mark.parametrize(
     ("url", "start"),
-    [("https://pictures.example/api", "https://pictures.example/api/v1"), ("/api/", "http://127.0.0.1:8000/api/v1")],
+    [("https://images.example/api", "https://images.example/api/v1"), ("/api/", "http://127.0.0.1:8000/api/v1")],
 )
 def test_the_address_is_the_documents_own(url, start):
     assert curl(docs_html(document({}, servers=[{"url": url}])))[-1].startswith(start)

@@ -31,7 +31,7 @@ def test_best_refuses_numbers_that_have_no_order(bad):
         best(np.array([1.0, bad], np.float32), 1)
 
 
-def picture_work(model: Inference, body: bytes, timeout_ms: int = 60_000) -> Work:
+def image_work(model: Inference, body: bytes, timeout_ms: int = 60_000) -> Work:
     loop = asyncio.new_event_loop()
     try:
         return Work(loop.create_future(), monotonic(), model, Deadline(timeout_ms), body)
@@ -39,44 +39,44 @@ def picture_work(model: Inference, body: bytes, timeout_ms: int = 60_000) -> Wor
         loop.close()
 
 
-def test_a_model_that_answers_nonsense_is_500(onnx_file, picture, monkeypatch):
+def test_a_model_that_answers_nonsense_is_500(onnx_file, image, monkeypatch):
     inference = Inference(onnx_file, 1)
     monkeypatch.setattr(inference, "predict_pixels", lambda _: np.full((1, 3), np.nan, np.float32))
-    work = picture_work(inference, picture())
+    work = image_work(inference, image())
     do([work])
     assert work.logits_NK is None
     assert (work.fault.status, work.fault.code) == (500, "bad_model_output")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"])
-def test_every_readable_format_is_known_by_its_first_bytes(onnx_file, picture, kind):
-    body = picture((20, 60, 230), kind=kind)
+def test_every_readable_format_is_known_by_its_first_bytes(onnx_file, image, kind):
+    body = image((20, 60, 230), kind=kind)
     assert looks_like_an_image(body)
     model = Inference(onnx_file, 1)
-    work = picture_work(model, body)
+    work = image_work(model, body)
     do([work])
     assert work.fault is None
     assert [one.label for one in predictions(work.logits_NK[0], model.spec.labels, 1)] == ["blue"]
 
 
-def test_in_a_batch_the_bad_and_the_late_fail_alone(onnx_file, picture):
+def test_in_a_batch_the_bad_and_the_late_fail_alone(onnx_file, image):
     model = Inference(onnx_file, 1)
     works = [
-        picture_work(model, picture((220, 60, 20))),
-        picture_work(model, picture()[:200]),
-        picture_work(model, b"hello"),
-        picture_work(model, picture(), timeout_ms=0),
-        picture_work(model, picture((20, 60, 230))),
+        image_work(model, image((220, 60, 20))),
+        image_work(model, image()[:200]),
+        image_work(model, b"hello"),
+        image_work(model, image(), timeout_ms=0),
+        image_work(model, image((20, 60, 230))),
     ]
     do(works)
     assert [work.fault and work.fault.status for work in works] == [None, 422, 415, 504, None]
     assert [int(work.logits_NK.argmax()) for work in (works[0], works[4])] == [0, 2]
 
 
-def test_a_fault_of_ours_is_told_to_all_of_the_batch_and_kept_for_the_log(onnx_file, picture, monkeypatch):
+def test_a_fault_of_ours_is_told_to_all_of_the_batch_and_kept_for_the_log(onnx_file, image, monkeypatch):
     model = Inference(onnx_file, 1)
     monkeypatch.setattr(model, "predict_pixels", lambda _: 1 / 0)
-    works = [picture_work(model, picture()) for _ in range(2)]
+    works = [image_work(model, image()) for _ in range(2)]
     do(works)
     assert [(work.fault.code, type(work.error)) for work in works] == [("internal", ZeroDivisionError)] * 2
 
@@ -84,18 +84,18 @@ def test_a_fault_of_ours_is_told_to_all_of_the_batch_and_kept_for_the_log(onnx_f
 def test_tensors_are_inferred_as_they_come(onnx_file):
     model = Inference(onnx_file, 1)
     images_NCHW = np.random.default_rng(0).normal(size=(3, 3, 32, 32)).astype(np.float32)
-    work = picture_work(model, images_NCHW)
+    work = image_work(model, images_NCHW)
     do([work])
     np.testing.assert_array_equal(work.logits_NK, model.predict(images_NCHW))
 
 
-def test_only_pictures_for_one_model_share_a_call(onnx_file, tflite_file, picture):
+def test_only_images_for_one_model_share_a_call(onnx_file, tflite_file, image):
     one, other = Inference(onnx_file, 1), Inference(tflite_file, 1)
     one.max_batch = 8
-    first, same = picture_work(one, picture()), picture_work(one, picture())
-    tensors = picture_work(one, np.zeros((1, 3, 32, 32), np.float32))
-    assert (room(first), room(tensors), room(picture_work(other, picture()))) == (8, 1, 1)
-    assert (fits(first, same), fits(first, tensors), fits(first, picture_work(other, picture()))) == (
+    first, same = image_work(one, image()), image_work(one, image())
+    tensors = image_work(one, np.zeros((1, 3, 32, 32), np.float32))
+    assert (room(first), room(tensors), room(image_work(other, image()))) == (8, 1, 1)
+    assert (fits(first, same), fits(first, tensors), fits(first, image_work(other, image()))) == (
         True,
         False,
         False,
@@ -107,9 +107,9 @@ def test_other_bytes_are_not_an_image(body):
     assert not looks_like_an_image(body)
 
 
-def test_what_is_too_late_to_begin_is_no_work(onnx_file, picture):
+def test_what_is_too_late_to_begin_is_no_work(onnx_file, image):
     model = Inference(onnx_file, 1)
-    late, bad = picture_work(model, picture(), timeout_ms=0), picture_work(model, b"hello")
+    late, bad = image_work(model, image(), timeout_ms=0), image_work(model, b"hello")
     do([late])
     do([bad])
     assert (late.worked, bad.worked) == (False, True)

@@ -252,8 +252,8 @@ def test_the_client_gets_logits_when_it_names_no_output(triton, images_NCHW, bac
     np.testing.assert_allclose(result.as_numpy("logits"), means(images_NCHW), atol=1e-6)
 
 
-def test_the_client_sends_pictures_and_gets_classes(triton, picture):
-    bodies = [picture((220, 60, 20)), picture((20, 60, 220), kind="PNG")]
+def test_the_client_sends_images_and_gets_classes(triton, image):
+    bodies = [image((220, 60, 20)), image((20, 60, 220), kind="PNG")]
     outputs = [_output("probabilities", class_count=2)]
     result = _infer(triton, _bytes_input(bodies), outputs)
     rows = [[element.decode().split(":") for element in row] for row in result.as_numpy("probabilities")]
@@ -299,14 +299,14 @@ def test_every_answer_has_its_schema(http, images_NCHW):
     assert "id" not in reply.json()
 
 
-def test_all_ways_of_sending_a_picture_give_the_same_logits(http, picture, backend):
-    picture = picture()
-    element = struct.pack("<I", len(picture)) + picture
+def test_all_ways_of_sending_a_image_give_the_same_logits(http, image, backend):
+    image = image()
+    element = struct.pack("<I", len(image)) + image
     bytes_in = {"name": "image_bytes", "datatype": "BYTES", "shape": [1]}
-    pixels_NCHW = backend._image(picture)
+    pixels_NCHW = backend._image(image)
     requests = [
         body_of(element, inputs=[{**bytes_in, "parameters": {"binary_data_size": len(element)}}]),
-        body_of(inputs=[{**bytes_in, "data": [b64encode(picture).decode()], "parameters": {"content_type": "base64"}}]),
+        body_of(inputs=[{**bytes_in, "data": [b64encode(image).decode()], "parameters": {"content_type": "base64"}}]),
         body_of(inputs=[tensor(pixels_NCHW, data=pixels_NCHW.ravel().tolist())]),
         body_of(pixels_NCHW.tobytes(), inputs=[tensor(pixels_NCHW, parameters={"binary_data_size": 12_288})]),
     ]
@@ -389,8 +389,8 @@ def test_a_refusal_has_its_status_and_says_what_was_found(http, name):
     assert fault["request_id"] == reply.headers["x-request-id"]
 
 
-def test_a_picture_that_does_not_decode_is_422(http, picture):
-    half = picture()[:400]
+def test_a_image_that_does_not_decode_is_422(http, image):
+    half = image()[:400]
     element = struct.pack("<I", len(half)) + half
     parameters = {"binary_data_size": len(element)}
     body, headers = body_of(

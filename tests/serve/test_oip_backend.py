@@ -18,7 +18,7 @@ def tensors(images_NCHW: np.ndarray) -> str:
     )
 
 
-def pictures(*bodies: bytes) -> tuple[bytes, dict[str, str]]:
+def images(*bodies: bytes) -> tuple[bytes, dict[str, str]]:
     blob = b"".join(struct.pack("<I", len(body)) + body for body in bodies)
     head = json.dumps(
         {
@@ -42,9 +42,9 @@ def test_tensors_are_answered_as_the_model_answers(client, onnx_file):
     np.testing.assert_array_equal(found, Inference(onnx_file, 1).predict(images_NCHW))
 
 
-def test_pictures_are_answered_as_by_the_other_route_and_leave_no_place_taken(client, picture):
-    bodies = [picture((220, 60, 20)), picture((20, 60, 230))]
-    content, headers = pictures(*bodies)
+def test_images_are_answered_as_by_the_other_route_and_leave_no_place_taken(client, image):
+    bodies = [image((220, 60, 20)), image((20, 60, 230))]
+    content, headers = images(*bodies)
     reply = client.post("/v2/models/colours/infer", content=content, headers=headers)
     logits = np.array(reply.json()["outputs"][0]["data"]).reshape(2, 3)
     best = [client.post("/v1/classify", content=body).json()["predictions"][0]["index"] for body in bodies]
@@ -53,8 +53,8 @@ def test_pictures_are_answered_as_by_the_other_route_and_leave_no_place_taken(cl
 
 
 @pytest.mark.parametrize(("bad", "status"), [(b"hello", 415), (b"\xff\xd8\xff\xe0", 422)])
-def test_a_bad_picture_among_good_ones_is_the_answer(client, picture, bad, status):
-    content, headers = pictures(picture(), bad)
+def test_a_bad_image_among_good_ones_is_the_answer(client, image, bad, status):
+    content, headers = images(image(), bad)
     reply = client.post("/v2/models/colours/infer", content=content, headers=headers)
     assert reply.status_code == status
     assert client.get("/readyz").json()["in_flight"] == 0

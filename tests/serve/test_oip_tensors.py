@@ -30,7 +30,7 @@ def request(outputs: list[dict] | None = None, binary_data_output: bool = False,
     )
 
 
-def pictures(count: int = 2, **fields: object) -> InferRequest:
+def images(count: int = 2, **fields: object) -> InferRequest:
     return request(**{"name": "image_bytes", "datatype": "BYTES", "shape": [count], **fields})
 
 
@@ -53,11 +53,11 @@ def test_whole_numbers_are_numbers():
     assert read_input(request(data=[1] * 48), b"", CHW).sum() == 48
 
 
-def test_binary_and_base64_give_the_same_pictures():
+def test_binary_and_base64_give_the_same_images():
     blob = struct.pack("<I", 3) + b"abc" + struct.pack("<I", 2) + b"\xff\xd8"
-    assert read_input(pictures(parameters=sized(blob)), blob, CHW) == [b"abc", b"\xff\xd8"]
+    assert read_input(images(parameters=sized(blob)), blob, CHW) == [b"abc", b"\xff\xd8"]
     texts = [b64encode(body).decode() for body in (b"abc", b"\xff\xd8")]
-    assert read_input(pictures(data=texts, parameters={"content_type": "base64"}), b"", CHW) == [b"abc", b"\xff\xd8"]
+    assert read_input(images(data=texts, parameters={"content_type": "base64"}), b"", CHW) == [b"abc", b"\xff\xd8"]
 
 
 BASE64 = {"content_type": "base64"}
@@ -89,15 +89,15 @@ REFUSED = {
     "null": (request(data=[*NUMBERS[:-1], None]), b"", "holds None; allowed: numbers"),
     "beyond FP32": (request(data=[*NUMBERS[:-1], 1e39]), b"", "beyond FP32"),
     "infinite": (request(data=[*NUMBERS[:-1], float("inf")]), b"", "allowed: finite numbers"),
-    "pictures as FP32": (pictures(datatype="FP32", data=["", ""]), b"", "is FP32; allowed: BYTES"),
-    "pictures by columns": (pictures(shape=[2, 1], data=["", ""]), b"", "allowed: [N] with N of 1 to 64"),
-    "65 pictures": (pictures(65, data=["YQ=="] * 65, parameters=BASE64), b"", "with N of 1 to 64"),
-    "texts": (pictures(data=["abc", "abc"]), b"", "Inference-Header-Content-Length"),
-    "too few texts": (pictures(data=["YQ=="], parameters=BASE64), b"", "has a list of 1 where"),
-    "no texts": (pictures(data=[1, 2], parameters=BASE64), b"", "element 0 of 'image_bytes' is 1; allowed: base64"),
-    "no base64": (pictures(data=["YQ==", "Y Q="], parameters=BASE64), b"", "element 1 of 'image_bytes' is 'Y Q='"),
-    "nor ASCII": (pictures(data=["YQ==", "é"], parameters=BASE64), b"", "element 1 of 'image_bytes'"),
-    "empty text": (pictures(data=["YQ==", ""], parameters=BASE64), b"", "element 1 of 'image_bytes' is empty"),
+    "images as FP32": (images(datatype="FP32", data=["", ""]), b"", "is FP32; allowed: BYTES"),
+    "images by columns": (images(shape=[2, 1], data=["", ""]), b"", "allowed: [N] with N of 1 to 64"),
+    "65 encoded images": (images(65, data=["YQ=="] * 65, parameters=BASE64), b"", "with N of 1 to 64"),
+    "texts": (images(data=["abc", "abc"]), b"", "Inference-Header-Content-Length"),
+    "too few texts": (images(data=["YQ=="], parameters=BASE64), b"", "has a list of 1 where"),
+    "no texts": (images(data=[1, 2], parameters=BASE64), b"", "element 0 of 'image_bytes' is 1; allowed: base64"),
+    "no base64": (images(data=["YQ==", "Y Q="], parameters=BASE64), b"", "element 1 of 'image_bytes' is 'Y Q='"),
+    "nor ASCII": (images(data=["YQ==", "é"], parameters=BASE64), b"", "element 1 of 'image_bytes'"),
+    "empty text": (images(data=["YQ==", ""], parameters=BASE64), b"", "element 1 of 'image_bytes' is empty"),
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from compress.serve.config import ServeConfig
 
 pytestmark = pytest.mark.slow
 EXAMPLES = 20
-# random bytes are no picture, which no schema can say: such a body is refused and documented as such
+# random bytes are no image, which no schema can say: such a body is refused and documented as such
 EXCLUDED = [positive_data_acceptance]
 
 

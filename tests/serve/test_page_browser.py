@@ -97,7 +97,7 @@ DOCUMENT = {
     "paths": {
         "/v1/classify": {
             "post": {
-                "summary": "Classify a picture",
+                "summary": "Classify an image",
                 "parameters": [
                     {"name": "top_k", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000}}
                 ],
@@ -206,9 +206,9 @@ def real(open_tab, real_address):
     return open_tab(real_address)
 
 
-def choose(page, *pictures: tuple[str, bytes]) -> None:
+def choose(page, *images: tuple[str, bytes]) -> None:
     page.locator("#file").set_input_files(
-        [{"name": name, "mimeType": "image/jpeg", "buffer": content} for name, content in pictures]
+        [{"name": name, "mimeType": "image/jpeg", "buffer": content} for name, content in images]
     )
 
 
@@ -233,8 +233,8 @@ def figure(page, list_id: str, name: str) -> str:
 # --- the real server ---
 
 
-def test_a_chosen_picture_gets_bars_with_the_right_class_first(real, picture):
-    choose(real.page, ("sea.jpg", picture(BLUE)))
+def test_a_chosen_image_gets_bars_with_the_right_class_first(real, image):
+    choose(real.page, ("sea.jpg", image(BLUE)))
     expect(first_label(real.page)).to_contain_text("blue")
     meters = real.page.get_by_role("meter")
     assert meters.count() == 3
@@ -249,9 +249,9 @@ def test_a_chosen_picture_gets_bars_with_the_right_class_first(real, picture):
     assert figure(real.page, "stats", "Samples") == "1"
 
 
-def test_several_pictures_are_asked_about_in_turn_and_kept_in_the_strip(real, picture):
-    choose(real.page, *((f"{name}.jpg", picture(colour)) for name, colour in (("a", RED), ("b", GREEN), ("c", BLUE))))
-    strip = real.page.get_by_role("list", name="Last pictures").get_by_role("button")
+def test_several_images_are_asked_about_in_turn_and_kept_in_the_strip(real, image):
+    choose(real.page, *((f"{name}.jpg", image(colour)) for name, colour in (("a", RED), ("b", GREEN), ("c", BLUE))))
+    strip = real.page.get_by_role("list", name="Last images").get_by_role("button")
     expect(strip).to_have_count(3)
     assert [item.inner_text() for item in strip.all()] == ["blue", "green", "red"]
     assert real.page.locator("#progress").inner_text() == "3 of 3"
@@ -260,20 +260,20 @@ def test_several_pictures_are_asked_about_in_turn_and_kept_in_the_strip(real, pi
     assert real.page.get_by_role("img", name="a.jpg").is_visible()
 
 
-def test_what_is_no_picture_shows_the_servers_words_and_the_next_one_works(real, picture):
+def test_what_is_no_image_shows_the_servers_words_and_the_next_one_works(real, image):
     real.refusals_expected = True
     choose(real.page, ("notes.jpg", b"just text"))
     alert = real.page.get_by_role("alert")
     expect(alert).to_contain_text("Not an image this server reads")
     assert "HTTP 415" in alert.inner_text()
     assert real.page.locator("#result").is_hidden()
-    choose(real.page, ("good.jpg", picture(RED)))
+    choose(real.page, ("good.jpg", image(RED)))
     expect(first_label(real.page)).to_contain_text("red")
     assert alert.is_hidden()
     assert figure(real.page, "stats", "Errors") == "1"
 
 
-def test_the_keyboard_alone_opens_the_chooser(real, picture):
+def test_the_keyboard_alone_opens_the_chooser(real, image):
     expect(real.page.locator("#state")).to_contain_text("ready")
     with real.page.expect_file_chooser() as chooser:  # from before the Tabs: it takes the browser a moment to listen
         for _ in range(10):
@@ -283,12 +283,12 @@ def test_the_keyboard_alone_opens_the_chooser(real, picture):
         assert real.page.locator("#choose").evaluate("e => getComputedStyle(e).outlineStyle") == "solid"
         real.page.keyboard.press("Enter")
     assert chooser.value.is_multiple()
-    chooser.value.set_files([{"name": "k.jpg", "mimeType": "image/jpeg", "buffer": picture(GREEN)}])
+    chooser.value.set_files([{"name": "k.jpg", "mimeType": "image/jpeg", "buffer": image(GREEN)}])
     expect(first_label(real.page)).to_contain_text("green")
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
-def test_a_picture_may_be_dropped_or_pasted(real, picture, kind):
+def test_a_image_may_be_dropped_or_pasted(real, image, kind):
     give = """([kind, bytes]) => {
         const data = new DataTransfer();
         data.items.add(new File([new Uint8Array(bytes)], "given.jpg", {type: "image/jpeg"}));
@@ -296,7 +296,7 @@ def test_a_picture_may_be_dropped_or_pasted(real, picture, kind):
                                       : new ClipboardEvent("paste", {clipboardData: data, bubbles: true});
         document.getElementById("drop").dispatchEvent(event);
     }"""
-    real.page.evaluate(give, [kind, list(picture(RED))])
+    real.page.evaluate(give, [kind, list(image(RED))])
     expect(first_label(real.page)).to_contain_text("red")
 
 
@@ -306,7 +306,7 @@ def test_the_cameras_frames_are_classified_until_it_is_stopped(real):
     expect(real.page.get_by_role("meter")).to_have_count(3)
     expect(figure_of(real.page, "stats", "Samples")).to_have_text(re.compile(r"[5-9]|\d\d+"))
     assert real.page.locator("#video").is_visible()
-    assert real.page.get_by_role("list", name="Last pictures").get_by_role("button").count() >= 1
+    assert real.page.get_by_role("list", name="Last images").get_by_role("button").count() >= 1
     real.page.evaluate("window.track = document.getElementById('video').srcObject.getTracks()[0]")
     real.page.get_by_role("button", name="Stop camera").click()
     expect(button).to_be_visible()
@@ -337,10 +337,10 @@ def test_frames_are_asked_about_one_at_a_time(real):
 # --- canned answers ---
 
 
-def test_badges_identity_and_parts_of_the_latency(open_tab, canned, picture):
+def test_badges_identity_and_parts_of_the_latency(open_tab, canned, image):
     canned.answer = {"degraded": True, "cached": True}
     page = open_tab(canned.address).page
-    choose(page, ("a.jpg", picture()))
+    choose(page, ("a.jpg", image()))
     expect(page.locator("#badge-degraded")).to_be_visible()
     assert page.locator("#badge-cached").is_visible()
     assert [figure(page, "timing", name) for name in ("Queue", "Decode", "Inference", "Server total")] == [
@@ -357,18 +357,18 @@ def test_badges_identity_and_parts_of_the_latency(open_tab, canned, picture):
     assert figure(page, "stats", "Cached") == "1"
     assert figure(page, "stats", "Cached p50").endswith(" ms")
     canned.answer = {}
-    choose(page, ("b.jpg", picture()))
+    choose(page, ("b.jpg", image()))
     expect(page.locator("#badge-degraded")).to_be_hidden()
     assert page.locator("#badge-cached").is_hidden()
     assert figure(page, "stats", "Samples") == "1"
 
 
-def test_the_models_and_the_number_of_classes_can_be_chosen(open_tab, canned, picture):
+def test_the_models_and_the_number_of_classes_can_be_chosen(open_tab, canned, image):
     canned.names = ["shirts", "shoes"]
     page = open_tab(canned.address).page
     picker = page.get_by_label("Model")
     expect(picker).to_be_visible()
-    choose(page, ("a.jpg", picture()))
+    choose(page, ("a.jpg", image()))
     expect(page.get_by_role("meter")).to_have_count(5)
     picker.select_option("shoes")
     expect(page.locator("#identity")).to_contain_text("shoes")
@@ -385,11 +385,11 @@ def test_the_models_and_the_number_of_classes_can_be_chosen(open_tab, canned, pi
     assert page.get_by_label("Classes shown").input_value() == "10"
 
 
-def test_the_strip_keeps_the_newest_twelve(open_tab, canned, picture):
+def test_the_strip_keeps_the_newest_twelve(open_tab, canned, image):
     page = open_tab(canned.address).page
-    choose(page, *((f"{number}.jpg", picture()) for number in range(14)))
+    choose(page, *((f"{number}.jpg", image()) for number in range(14)))
     expect(page.locator("#progress")).to_have_text("14 of 14")
-    strip = page.get_by_role("list", name="Last pictures").get_by_role("button")
+    strip = page.get_by_role("list", name="Last images").get_by_role("button")
     expect(strip.first).to_have_attribute("title", "13.jpg")
     assert [item.get_attribute("title") for item in strip.all()] == [f"{number}.jpg" for number in range(13, 1, -1)]
 
@@ -406,51 +406,51 @@ def test_one_model_needs_no_picker(open_tab, canned):
     assert page.locator("#model").is_hidden()
 
 
-def test_a_key_is_asked_for_when_it_is_needed_sent_and_never_stored(open_tab, canned, picture):
+def test_a_key_is_asked_for_when_it_is_needed_sent_and_never_stored(open_tab, canned, image):
     canned.key = "secret-1"
     tab = open_tab(canned.address)
     tab.refusals_expected = True
     page = tab.page
     assert page.locator("#key").is_hidden()
-    choose(page, ("a.jpg", picture()), ("b.jpg", picture(BLUE)))
+    choose(page, ("a.jpg", image()), ("b.jpg", image(BLUE)))
     field = page.get_by_label("API key")
     expect(field).to_be_focused()
     expect(page.get_by_role("alert")).to_contain_text("API key")
     field.fill("secret-1")
     field.press("Enter")
-    expect(page.get_by_role("list", name="Last pictures").get_by_role("button")).to_have_count(2)
+    expect(page.get_by_role("list", name="Last images").get_by_role("button")).to_have_count(2)
     assert field.is_hidden()
     assert [one["key"] for one in canned.asked] == ["", "secret-1", "secret-1"]
     assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
     assert "secret-1" not in page.url
 
 
-def test_errors_can_be_read(open_tab, canned, picture):
+def test_errors_can_be_read(open_tab, canned, image):
     content = {"error": "too many requests are waiting", "code": "overloaded", "request_id": "r-17"}
     canned.faults = [(503, content, {"Retry-After": "2"})]
     tab = open_tab(canned.address)
     tab.refusals_expected = True
-    choose(tab.page, ("a.jpg", picture()))
+    choose(tab.page, ("a.jpg", image()))
     alert = tab.page.get_by_role("alert")
     expect(alert).to_have_text("Too many requests are waitingHTTP 503 · overloaded · try again in 2 s · request r-17")
     tab.page.route("**/v1/classify*", lambda route: route.abort())
-    choose(tab.page, ("a.jpg", picture()))
+    choose(tab.page, ("a.jpg", image()))
     expect(alert).to_contain_text("The server cannot be reached")
 
 
-def test_text_from_the_server_stays_text(open_tab, canned, picture):
+def test_text_from_the_server_stays_text(open_tab, canned, image):
     evil = "<img src=x onerror=alert(1)>"
     canned.answer = {"model": evil, "predictions": [{"index": 0, "label": evil, "score": 1}]}
     page = open_tab(canned.address).page
-    choose(page, ("a.jpg", picture()))
+    choose(page, ("a.jpg", image()))
     expect(first_label(page)).to_contain_text(evil)
     assert page.locator("#answer img").count() == 0
 
 
-def test_answers_without_the_newer_fields_are_shown(open_tab, canned, picture):
+def test_answers_without_the_newer_fields_are_shown(open_tab, canned, image):
     canned.answer = {"timing_ms": {"total": 3}, "precision": None, "predictions": []}
     page = open_tab(canned.address).page
-    choose(page, ("a.jpg", picture()))
+    choose(page, ("a.jpg", image()))
     expect(page.locator("#timing")).to_contain_text("Server total")
     assert "Decode" not in page.locator("#timing").inner_text()
 
@@ -538,12 +538,12 @@ def artifacts() -> Path:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_it_fits_in_light_and_dark_on_phone_and_desk(open_tab, canned, picture, artifacts, scheme, width):
+def test_it_fits_in_light_and_dark_on_phone_and_desk(open_tab, canned, image, artifacts, scheme, width):
     canned.names = ["shirts", "a-rather-long-name-of-a-second-model-0123456789"]
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
     page = open_tab(canned.address, **options).page
-    choose(page, *((f"{name}.jpg", picture(colour, size=(640, 480))) for name, colour in (("a", RED), ("b", GREEN))))
-    expect(page.get_by_role("list", name="Last pictures").get_by_role("button")).to_have_count(2)
+    choose(page, *((f"{name}.jpg", image(colour, size=(640, 480))) for name, colour in (("a", RED), ("b", GREEN))))
+    expect(page.get_by_role("list", name="Last images").get_by_role("button")).to_have_count(2)
     for path, name in (("/", "page"), ("/docs", "docs")):
         if path != "/":
             page.goto(canned.address + path)
@@ -554,20 +554,20 @@ def test_it_fits_in_light_and_dark_on_phone_and_desk(open_tab, canned, picture, 
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_text_has_enough_contrast(open_tab, canned, picture, scheme):
+def test_text_has_enough_contrast(open_tab, canned, image, scheme):
     page = open_tab(canned.address, color_scheme=scheme).page
-    choose(page, ("a.jpg", picture()))
+    choose(page, ("a.jpg", image()))
     expect(page.get_by_role("meter")).to_have_count(5)
     weakest = page.evaluate(WEAKEST_CONTRAST)
     assert weakest >= 4.5  # WCAG 2, AA, text of normal size
 
 
-def test_every_control_has_a_name_and_every_picture_a_text(open_tab, canned, picture):
+def test_every_control_has_a_name_and_every_image_a_text(open_tab, canned, image):
     canned.names, canned.key = ["shirts", "shoes"], "k"
     tab = open_tab(canned.address)
     tab.refusals_expected = True
     page = tab.page
-    choose(page, ("a.jpg", picture()))
+    choose(page, ("a.jpg", image()))
     page.get_by_label("API key").fill("k")
     page.keyboard.press("Enter")
     expect(page.get_by_role("meter")).to_have_count(5)
@@ -576,7 +576,7 @@ def test_every_control_has_a_name_and_every_picture_a_text(open_tab, canned, pic
     for line in shot.splitlines():
         if re.match(r"\s*- '?(button|link|textbox|combobox|spinbutton|meter|img)\b", line):
             assert re.search(r'"[^"]+"', line), line
-    for wanted in ('button "Choose pictures"', 'combobox "Model"', 'spinbutton "Classes shown"', 'textbox "API key"'):
+    for wanted in ('button "Choose images"', 'combobox "Model"', 'spinbutton "Classes shown"', 'textbox "API key"'):
         assert wanted in shot
     visible = [one for one in page.locator(CONTROLS).all() if one.is_visible()]
     controls = re.findall(r"- '?(?:button|link|textbox|combobox|spinbutton)\b", shot)
@@ -585,9 +585,9 @@ def test_every_control_has_a_name_and_every_picture_a_text(open_tab, canned, pic
     assert page.locator("img:not([alt])").count() == 0
 
 
-def test_motion_is_left_out_for_those_who_want_none(open_tab, canned, picture):
+def test_motion_is_left_out_for_those_who_want_none(open_tab, canned, image):
     page = open_tab(canned.address, reduced_motion="reduce").page
-    choose(page, ("a.jpg", picture()))
+    choose(page, ("a.jpg", image()))
     expect(page.get_by_role("meter")).to_have_count(5)
     moving = "e => getComputedStyle(e, '::before').transitionProperty"
     assert page.get_by_role("meter").first.evaluate(moving) == "none"

@@ -102,10 +102,10 @@ def test_bytes_that_drip_in_do_not_prolong_the_time_of_a_head(onnx_file):
             drip(wire)
 
 
-def test_the_time_of_a_head_does_not_run_while_a_request_is_served(held, onnx_file, picture):
+def test_the_time_of_a_head_does_not_run_while_a_request_is_served(held, onnx_file, image):
     with Server(onnx_file, header_timeout_ms=HEADER_MS) as server, server.connected() as wire:
         held.go_on.clear()
-        wire.sendall(request(picture()))
+        wire.sendall(request(image()))
         time.sleep(1.5 * HEADER_MS / 1000)
         held.go_on.set()
         assert reply(wire)[0] == 200
@@ -135,9 +135,9 @@ def test_a_head_that_is_too_long_is_refused_before_its_end(onnx_file, said):
         assert ended(wire)
 
 
-def test_a_long_body_and_many_heads_are_not_a_long_head(onnx_file, picture):
+def test_a_long_body_and_many_heads_are_not_a_long_head(onnx_file, image):
     with Server(onnx_file) as server, server.connected() as wire:
-        large = picture(kind="BMP", size=(300, 200))
+        large = image(kind="BMP", size=(300, 200))
         assert len(large) > module._MAX_HEAD_BYTES
         for n in range(4):
             whole = request(large, X_Request_Id=f"r{n}", X_Long="y" * 30_000)
@@ -165,32 +165,32 @@ def test_connections_beyond_the_bound_are_closed_and_there_is_room_again(onnx_fi
 
 
 @pytest.mark.parametrize("late", [True, False])
-def test_after_a_415_whose_body_was_not_read_the_next_request_gets_its_own_reply(onnx_file, picture, late):
-    refused = request(picture(), Content_Type="application/json", X_Request_Id="refused")
-    cut = len(refused) - len(picture()) // 2 if late else len(refused)
+def test_after_a_415_whose_body_was_not_read_the_next_request_gets_its_own_reply(onnx_file, image, late):
+    refused = request(image(), Content_Type="application/json", X_Request_Id="refused")
+    cut = len(refused) - len(image()) // 2 if late else len(refused)
     with Server(onnx_file) as server, server.connected() as wire:
         wire.sendall(refused[:cut])
         assert reply(wire)[:2] == (415, "refused")
-        wire.sendall(refused[cut:] + request(picture(), X_Request_Id="next"))
+        wire.sendall(refused[cut:] + request(image(), X_Request_Id="next"))
         status, own, body = reply(wire)
         assert (status, own) == (200, "next")
         assert b'"label":"red"' in body
 
 
-def test_after_a_503_whose_body_was_not_read_the_next_request_gets_its_own_reply(held, onnx_file, picture):
+def test_after_a_503_whose_body_was_not_read_the_next_request_gets_its_own_reply(held, onnx_file, image):
     with Server(onnx_file, max_queue=0) as server, server.connected() as first, server.connected() as wire:
         held.inputs.clear()
         held.go_on.clear()
-        first.sendall(request(picture(), X_Request_Id="first"))
+        first.sendall(request(image(), X_Request_Id="first"))
         server.wait_until(lambda: held.inputs)
-        refused = request(picture(), X_Request_Id="refused")
-        cut = len(refused) - len(picture()) // 2
+        refused = request(image(), X_Request_Id="refused")
+        cut = len(refused) - len(image()) // 2
         wire.sendall(refused[:cut])
         assert reply(wire)[:2] == (503, "refused")
         held.go_on.set()
         assert reply(first)[:2] == (200, "first")
         server.wait_until(lambda: not server.service.admission.inside)
-        wire.sendall(refused[cut:] + request(picture((20, 60, 230)), X_Request_Id="next"))
+        wire.sendall(refused[cut:] + request(image((20, 60, 230)), X_Request_Id="next"))
         status, own, body = reply(wire)
         assert (status, own) == (200, "next")
         assert b'"label":"blue"' in body
@@ -205,11 +205,11 @@ def test_the_rest_of_a_refused_body_has_the_time_of_a_head(onnx_file):
         assert ended(wire)
 
 
-def test_rubbish_behind_a_request_ends_the_connection_after_its_reply(held, onnx_file, picture):
+def test_rubbish_behind_a_request_ends_the_connection_after_its_reply(held, onnx_file, image):
     with Server(onnx_file) as server, server.connected() as wire:
         held.inputs.clear()
         held.go_on.clear()
-        wire.sendall(request(picture(), X_Request_Id="whole"))
+        wire.sendall(request(image(), X_Request_Id="whole"))
         server.wait_until(lambda: held.inputs)
         wire.sendall(b"\x00rubbish\r\n\r\n")
         time.sleep(0.05)
@@ -218,11 +218,11 @@ def test_rubbish_behind_a_request_ends_the_connection_after_its_reply(held, onnx
         assert ended(wire)
 
 
-def test_at_its_end_the_server_answers_what_it_has_and_closes_what_is_idle(held, onnx_file, picture):
+def test_at_its_end_the_server_answers_what_it_has_and_closes_what_is_idle(held, onnx_file, image):
     with Server(onnx_file) as server, server.connected() as busy, server.connected() as idle:
         held.inputs.clear()
         held.go_on.clear()
-        busy.sendall(request(picture(), X_Request_Id="busy"))
+        busy.sendall(request(image(), X_Request_Id="busy"))
         server.wait_until(lambda: held.inputs and server.connections() == 2)
         server.server.should_exit = True
         assert ended(idle)

@@ -79,8 +79,8 @@ def wait_until_refused(url: str) -> None:
     raise AssertionError("still listening 30 s after SIGTERM")
 
 
-def test_sigterm_in_the_middle_of_a_request_still_answers_it(onnx_file, picture):
-    body = picture(size=(600, 400))
+def test_sigterm_in_the_middle_of_a_request_still_answers_it(onnx_file, image):
+    body = image(size=(600, 400))
     with running(onnx_file) as (process, url):
         assert httpx2.post(f"{url}/v1/classify", content=body, timeout=60).json()["predictions"][0]["label"] == "red"
         wire = half_sent(url, body)
@@ -109,8 +109,8 @@ def test_a_client_that_sends_too_much_still_hears_why(onnx_file):
     assert process.returncode == 0
 
 
-def test_two_processes_share_the_port_and_end_together(onnx_file, picture):
-    body = picture()
+def test_two_processes_share_the_port_and_end_together(onnx_file, image):
+    body = image()
     with running(onnx_file, workers=2) as (process, url):
         replies = [httpx2.post(f"{url}/v1/classify", content=body, timeout=60) for _ in range(4)]
         assert [reply.status_code for reply in replies] == [200] * 4

@@ -1,4 +1,4 @@
-"""The service without HTTP: equal pictures, degradation, lost threads, memory, batches; then as processes."""
+"""The service without HTTP: equal images, degradation, lost threads, memory, batches; then as processes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def using(config: ServeConfig, scenario):
 
 
 async def ask(service: Service, body: bytes, *, timeout_ms: int = 60_000, model=None):
-    """Return the answer to a picture, or the error that it got."""
+    """Return the answer to an image, or the error that it got."""
     deadline = Deadline(timeout_ms)
     try:
         service.check_open()
@@ -88,14 +88,14 @@ def config(onnx_file):
     return ServeConfig(models=[onnx_file], threads=1, timeout_ms=60_000)
 
 
-# equal pictures ---------------------------------------------------------------------------------------------------
+# equal images ---------------------------------------------------------------------------------------------------
 
 
-def test_equal_pictures_at_once_are_inferred_once(held, config, picture):
+def test_equal_images_at_once_are_inferred_once(held, config, image):
     async def scenario(service):
         held.inputs.clear()
         held.go_on.clear()
-        tasks = asking(service, *[picture()] * 12)
+        tasks = asking(service, *[image()] * 12)
         await until(lambda: service.admission.inside == 12 and held.inputs)
         held.go_on.set()
         answers = await asyncio.gather(*tasks)
@@ -108,7 +108,7 @@ def test_equal_pictures_at_once_are_inferred_once(held, config, picture):
     using(config, scenario)
 
 
-def test_the_failure_of_the_first_of_equals_is_its_own(held, config, picture, monkeypatch):
+def test_the_failure_of_the_first_of_equals_is_its_own(held, config, image, monkeypatch):
     async def scenario(service):
         real, fails = held.predict, [True]
 
@@ -121,7 +121,7 @@ def test_the_failure_of_the_first_of_equals_is_its_own(held, config, picture, mo
         held.inputs.clear()
         monkeypatch.setattr(held, "predict", predict)
         held.go_on.clear()
-        tasks = asking(service, *[picture()] * 6)
+        tasks = asking(service, *[image()] * 6)
         await until(lambda: service.admission.inside == 6 and held.inputs)
         held.go_on.set()
         first, *others = await asyncio.gather(*tasks)
@@ -133,13 +133,13 @@ def test_the_failure_of_the_first_of_equals_is_its_own(held, config, picture, mo
     using(config, scenario)
 
 
-def test_who_waits_for_an_equal_picture_is_told_when_its_own_time_is_over(held, config, picture):
+def test_who_waits_for_an_equal_image_is_told_when_its_own_time_is_over(held, config, image):
     async def scenario(service):
         held.inputs.clear()
         held.go_on.clear()
-        first = asyncio.create_task(ask(service, picture()))
+        first = asyncio.create_task(ask(service, image()))
         await until(lambda: held.inputs)
-        late = await ask(service, picture(), timeout_ms=30)
+        late = await ask(service, image(), timeout_ms=30)
         held.go_on.set()
         assert (late.status, late.code) == (504, "deadline")
         assert int((await first).logits_K.argmax()) == 0
@@ -147,34 +147,34 @@ def test_who_waits_for_an_equal_picture_is_told_when_its_own_time_is_over(held, 
     using(config, scenario)
 
 
-def test_no_error_is_kept(held, config, picture, monkeypatch):
+def test_no_error_is_kept(held, config, image, monkeypatch):
     async def scenario(service):
         with monkeypatch.context() as broken:
             broken.setattr(held, "predict", lambda _: 1 / 0)
-            assert (await ask(service, picture())).code == "internal"
+            assert (await ask(service, image())).code == "internal"
         assert len(service.cache) == 0
-        answer = await ask(service, picture())
+        answer = await ask(service, image())
         assert not answer.cached
-        assert (await ask(service, picture())).cached
+        assert (await ask(service, image())).cached
 
     using(config, scenario)
 
 
-def test_an_answer_is_not_taken_from_another_model(onnx_file, tflite_file, picture):
+def test_an_answer_is_not_taken_from_another_model(onnx_file, tflite_file, image):
     config = ServeConfig(models=[f"a={onnx_file}", f"b={tflite_file}"], threads=1, timeout_ms=60_000)
 
     async def scenario(service):
-        assert not (await ask(service, picture())).cached
-        other = await ask(service, picture(), model=service.models["b"])
+        assert not (await ask(service, image())).cached
+        other = await ask(service, image(), model=service.models["b"])
         assert (other.cached, other.model.name) == (False, "b")
 
     using(config, scenario)
 
 
-def test_without_a_cache_every_picture_is_inferred(held, onnx_file, picture):
+def test_without_a_cache_every_image_is_inferred(held, onnx_file, image):
     async def scenario(service):
         held.inputs.clear()
-        answers = [await ask(service, picture()) for _ in range(3)]
+        answers = [await ask(service, image()) for _ in range(3)]
         assert [answer.cached for answer in answers] == [False] * 3
         assert len(held.inputs) == 3
 
@@ -246,16 +246,16 @@ def test_two_models_of_one_name_are_refused_with_a_way_out(onnx_file, tflite_fil
 # lost threads -----------------------------------------------------------------------------------------------------
 
 
-def test_a_stuck_thread_is_replaced_and_the_next_request_answered(held, onnx_file, picture, monkeypatch):
+def test_a_stuck_thread_is_replaced_and_the_next_request_answered(held, onnx_file, image, monkeypatch):
     ahead = [0.0]
     monkeypatch.setattr("compress.serve.pool.monotonic", lambda: time.monotonic() + ahead[0])
 
     async def scenario(service):
         stuck = Stuck(held, monkeypatch)
         try:
-            first = asyncio.create_task(ask(service, picture()))
+            first = asyncio.create_task(ask(service, image()))
             await until(lambda: stuck.calls)
-            second = asyncio.create_task(ask(service, picture((20, 60, 230))))
+            second = asyncio.create_task(ask(service, image((20, 60, 230))))
             await until(lambda: service.pool.waiting())
             ahead[0] += 60  # no test has to wait for it
             lost = await first
@@ -270,7 +270,7 @@ def test_a_stuck_thread_is_replaced_and_the_next_request_answered(held, onnx_fil
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_dies_is_replaced_and_its_request_told(held, config, picture, monkeypatch):
+def test_a_thread_that_dies_is_replaced_and_its_request_told(held, config, image, monkeypatch):
     async def scenario(service):
         with monkeypatch.context() as broken:
 
@@ -278,17 +278,17 @@ def test_a_thread_that_dies_is_replaced_and_its_request_told(held, config, pictu
                 raise SystemExit
 
             broken.setattr(held, "predict", die)
-            lost = await ask(service, picture())
+            lost = await ask(service, image())
         assert (lost.status, lost.code) == (500, "worker_lost")
         await until(lambda: service.ready)
-        assert int((await ask(service, picture())).logits_K.argmax()) == 0
+        assert int((await ask(service, image())).logits_K.argmax()) == 0
         assert service.metrics.workers_replaced == 1
 
     using(config, scenario)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_service_that_loses_threads_without_end_says_that_it_is_not_ready(held, config, picture, monkeypatch):
+def test_a_service_that_loses_threads_without_end_says_that_it_is_not_ready(held, config, image, monkeypatch):
     monkeypatch.setattr(module, "_MAX_REPLACED", 2)
 
     async def scenario(service):
@@ -298,12 +298,12 @@ def test_a_service_that_loses_threads_without_end_says_that_it_is_not_ready(held
         monkeypatch.setattr(held, "predict", die)
         monkeypatch.setattr(service.first, "add_predictor", lambda: 1 / 0)  # no memory for one: the watch goes on
         for replaced in (1, 2):
-            assert (await ask(service, picture())).code == "worker_lost"
+            assert (await ask(service, image())).code == "worker_lost"
             await until(lambda: service.metrics.workers_replaced == replaced)  # noqa: B023 - awaited here
             if replaced == 1:
                 await until(lambda: service.ready)
         await asyncio.sleep(0.05)
-        assert (await ask(service, picture())).code == "not_ready"
+        assert (await ask(service, image())).code == "not_ready"
 
     using(config, scenario)
 
@@ -311,16 +311,16 @@ def test_a_service_that_loses_threads_without_end_says_that_it_is_not_ready(held
 # load and memory --------------------------------------------------------------------------------------------------
 
 
-def test_a_request_that_would_wait_beyond_its_time_is_refused_at_once(held, onnx_file, picture):
+def test_a_request_that_would_wait_beyond_its_time_is_refused_at_once(held, onnx_file, image):
     async def scenario(service):
         held.inputs.clear()
         held.go_on.clear()
-        tasks = asking(service, picture())
+        tasks = asking(service, image())
         await until(lambda: held.inputs)
         service.pool.job_s = 5.0
-        in_a_hurry = await ask(service, picture(), timeout_ms=1000)
+        in_a_hurry = await ask(service, image(), timeout_ms=1000)
         assert (in_a_hurry.status, in_a_hurry.reason) == (503, "wait")
-        tasks += asking(service, picture((20, 60, 230)))  # has the time
+        tasks += asking(service, image((20, 60, 230)))  # has the time
         await until(lambda: service.admission.inside == 2)
         assert service.predicted_wait_s() == 10.0
         held.go_on.set()
@@ -331,7 +331,7 @@ def test_a_request_that_would_wait_beyond_its_time_is_refused_at_once(held, onnx
 
 
 def test_memory_that_runs_short_shrinks_the_cache_then_shuts_the_door_and_it_opens_again(
-    onnx_file, tflite_file, picture, monkeypatch
+    onnx_file, tflite_file, image, monkeypatch
 ):
     used_mib = [50]
     monkeypatch.setattr(module, "resident_bytes", lambda: used_mib[0] * MIB)
@@ -350,36 +350,36 @@ def test_memory_that_runs_short_shrinks_the_cache_then_shuts_the_door_and_it_ope
         await until(lambda: service.cache.used_bytes <= MIB // 4)
         await until(lambda: service.degrader.active)
         assert service.cache.used_bytes > 0, "soft: a part of it stays"
-        assert int((await ask(service, picture())).logits_K.argmax()) == 0
+        assert int((await ask(service, image())).logits_K.argmax()) == 0
         used_mib[0] = 95
         await until(lambda: service.admission.refusing)
         assert len(service.cache) == 0
-        refused = await ask(service, picture())
+        refused = await ask(service, image())
         assert (refused.status, refused.reason) == (503, "memory")
         used_mib[0] = 50
         await until(lambda: not service.admission.refusing)
-        assert not (await ask(service, picture())).cached
+        assert not (await ask(service, image())).cached
         await until(lambda: not service.degrader.forced)
 
     using(config, scenario)
 
 
-# several pictures in one call -------------------------------------------------------------------------------------
+# several images in one call -------------------------------------------------------------------------------------
 
 COLOURS = [(220, 60, 20), (30, 200, 40), (20, 60, 230), (200, 30, 60), (60, 220, 90)]
 
 
-def test_a_backlog_shares_a_call_and_each_gets_its_own_answer(held, onnx_file, picture, monkeypatch):
+def test_a_backlog_shares_a_call_and_each_gets_its_own_answer(held, onnx_file, image, monkeypatch):
     monkeypatch.setattr(inference.Inference, "_gains", lambda *_: True)
-    bodies = [picture(colour) for colour in COLOURS]
-    bodies.insert(2, picture()[:300])
+    bodies = [image(colour) for colour in COLOURS]
+    bodies.insert(2, image()[:300])
 
     async def scenario(service):
         alone = [await ask(service, body) for body in bodies]
         service.cache.shrink(0)
         held.inputs.clear()
         held.go_on.clear()
-        tasks = asking(service, picture((100, 100, 100)))
+        tasks = asking(service, image((100, 100, 100)))
         await until(lambda: held.inputs)
         tasks += asking(service, *bodies)
         await until(lambda: service.pool.waiting() == len(bodies))
@@ -390,18 +390,18 @@ def test_a_backlog_shares_a_call_and_each_gets_its_own_answer(held, onnx_file, p
         for answer, own in zip(answers[:2] + answers[3:], alone[:2] + alone[3:], strict=True):
             np.testing.assert_allclose(answer.logits_K, own.logits_K, rtol=1e-5)
         batches = service.metrics.batches
-        assert batches.total == 1 + 3 + 2 + 5, "each picture counted once, in the call that it was in"
+        assert batches.total == 1 + 3 + 2 + 5, "each image counted once, in the call that it was in"
 
     using(ServeConfig(models=[onnx_file], threads=1, max_batch=4, timeout_ms=60_000), scenario)
 
 
-def test_where_a_batch_gains_nothing_every_picture_has_its_own_call(held, onnx_file, picture, monkeypatch):
+def test_where_a_batch_gains_nothing_every_image_has_its_own_call(held, onnx_file, image, monkeypatch):
     monkeypatch.setattr(inference.Inference, "_gains", lambda *_: False)
 
     async def scenario(service):
         held.inputs.clear()
         held.go_on.clear()
-        tasks = asking(service, *(picture(colour) for colour in COLOURS))
+        tasks = asking(service, *(image(colour) for colour in COLOURS))
         await until(lambda: service.pool.waiting() == 4)
         held.go_on.set()
         await asyncio.gather(*tasks)
@@ -456,12 +456,12 @@ def samples(client: httpx2.Client) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
-def test_before_it_ends_it_serves_on_and_sends_balancers_away_until_a_second_signal(onnx_file, picture):
+def test_before_it_ends_it_serves_on_and_sends_balancers_away_until_a_second_signal(onnx_file, image):
     with running(onnx_file, drain_ms=600_000) as (process, client):
         assert client.get("/readyz").status_code == 200
         process.send_signal(signal.SIGTERM)
         reached(lambda: client.get("/readyz").status_code == 503)
-        assert client.post("/v1/classify", content=picture()).json()["predictions"][0]["label"] == "red"
+        assert client.post("/v1/classify", content=image()).json()["predictions"][0]["label"] == "red"
         assert client.get("/livez").status_code == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
@@ -475,7 +475,7 @@ def test_it_ends_by_itself_when_the_time_of_the_drain_is_over(onnx_file):
         assert time.monotonic() - begun_s >= 0.3
 
 
-def test_the_counts_of_two_processes_are_summed_and_outlive_their_restart(onnx_file, picture, tmp_path_factory):
+def test_the_counts_of_two_processes_are_summed_and_outlive_their_restart(onnx_file, image, tmp_path_factory):
     folder = tmp_path_factory.mktemp("w")  # a short name: a socket's path has at most 107 bytes
     exact = {
         'imgc_requests_total{code="415"}': 5,
@@ -495,7 +495,7 @@ def test_the_counts_of_two_processes_are_summed_and_outlive_their_restart(onnx_f
 
     with running(onnx_file, folder, workers=2) as (process, client):
         reached(lambda: samples(client)["imgc_processes"] == 2)
-        statuses = [client.post("/v1/classify", content=picture((n, n, n))).status_code for n in range(0, 200, 10)]
+        statuses = [client.post("/v1/classify", content=image((n, n, n))).status_code for n in range(0, 200, 10)]
         statuses += [client.post("/v1/classify", content=b"x").status_code for _ in range(5)]
         assert statuses == [200] * 20 + [415] * 5
         assert not restarted()

@@ -35,7 +35,7 @@ def test_a_network_that_fits_is_kept_whole():
     assert largest_share(footprint(), Goal()) == 1.0
 
 
-def test_the_picture_is_bounded_by_the_tighter_of_time_and_memory():
+def test_the_image_is_bounded_by_the_tighter_of_time_and_memory():
     assert largest_px(footprint(), Goal()) == inf
     assert largest_px(footprint(), Goal(max_latency_ms=4.0)) == 256
     assert largest_px(footprint(), Goal(max_latency_ms=4.0, max_memory_bytes=25)) == 64

@@ -26,7 +26,7 @@ def test_what_is_much_faster_and_no_worse_than_one_standard_error_is_chosen():
     assert leader([lucky, fast, worse], Goal()) == lucky
     assert choose([lucky, fast, worse], Goal()) == fast  # sqrt(0.9 * 0.1 / 100) is 3 points
     many = [one.model_copy(update={"n_images": 10_000}) for one in (lucky, fast, worse)]
-    assert choose(many, Goal()) == many[0], "with many pictures the difference is no luck"
+    assert choose(many, Goal()) == many[0], "with many images the difference is no luck"
 
 
 def test_what_is_hardly_faster_is_not_chosen_for_it():

@@ -1,4 +1,4 @@
-"""The end of a search: what is chosen and why, that it is tested once on the test pictures, and what is written."""
+"""The end of a search: what is chosen and why, that it is tested once on the test images, and what is written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BASE = Base({"kind": "folder", "path": "photos"}, {"tiny": "none"}, "onnx", None
 
 @pytest.fixture
 def asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
-    """Return the recipes that are carried out; each ends with 88 % on the test pictures."""
+    """Return the recipes that are carried out; each ends with 88 % on the test images."""
     recipes: list[dict] = []
 
     def carry_out(recipe, place, watch):
@@ -34,7 +34,7 @@ def asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
 
 
 def book(tmp_path: Path, *points: tuple[int, float, int]) -> Book:
-    """Return a study with points: side of the picture, top-1, size."""
+    """Return a study with points: side of the image, top-1, size."""
     found = open_book(f"sqlite:///{tmp_path / 'study.db'}", "s", "me", ("tiny",), 0, {})
     for px, top1, size in points:
         point = Point(name=f"s-{px}", n_images=100, top1_pct=top1, drop_pp=1.0, size_bytes=size, latency_ms=1.0)
@@ -57,12 +57,12 @@ def test_the_chosen_one_is_tested_once_and_written_with_its_recipe(tmp_path, ask
     assert (report.test.top1_pct, report.test.float_top1_pct, report.test.drop_pp) == (88.0, 91.0, 3.0)
     assert report.file == str(tmp_path / "s" / "02-final" / "model.onnx")
     assert "among 1 models whose top-1 lies within one standard error (3.57 pp) of the greatest" in report.reason
-    assert "85.00 % of 100 validation pictures; 2 models are within the goal, of 3 tried" in report.reason
+    assert "85.00 % of 100 validation images; 2 models are within the goal, of 3 tried" in report.reason
     assert {one.point.name: one.misses for one in report.tried}["s-160"] == {"max_size_bytes": 2000}
     assert json.loads((tmp_path / "out/tune.json").read_text()) == report.model_dump(mode="json")
     text = (tmp_path / "out/recipe.yaml").read_text()
     assert "top-1 85.00 %" in text
-    assert "88" not in text, "the test pictures are not in what the choice is explained by"
+    assert "88" not in text, "the test images are not in what the choice is explained by"
     assert yaml.safe_load(text) == recipe
 
 

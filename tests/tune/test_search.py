@@ -72,6 +72,6 @@ def test_an_architecture_that_cannot_be_small_enough_is_tried_where_none_can(wor
     assert {one.share for one in book.tried()} == {0.1}
 
 
-def test_pictures_that_are_too_slow_are_not_tried(world: World):
+def test_images_that_are_too_slow_are_not_tried(world: World):
     world.search(1e9, trials=8, goal=Goal(max_latency_ms=1.6))
     assert {one.input_px for one in world.begun} <= {96, 128, 160}

@@ -41,7 +41,7 @@ def test_latency_is_estimated_for_a_device_that_is_not_here() -> None:
     assert latency_ms_of(row("final", macs=None), device) == 3.0, "nothing to estimate it from"
 
 
-def test_a_setting_is_judged_on_the_validation_pictures_and_tells_what_each_kind_took(tmp_path, monkeypatch) -> None:
+def test_a_setting_is_judged_on_the_validation_images_and_tells_what_each_kind_took(tmp_path, monkeypatch) -> None:
     asked = []
 
     def carry_out(recipe, place, watch):

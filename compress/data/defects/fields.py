@@ -1,4 +1,4 @@
-"""Scalar fields over a picture: coordinates, filtered noise, soft shapes. Shapes are [S,S], lengths in units."""
+"""Scalar fields over an image: coordinates, filtered noise, soft shapes. Shapes are [S,S], lengths in units."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 Field = NDArray[np.float32]  # [S,S]
 Rgb = NDArray[np.float32]  # [S,S,3], values around 0..1
 
-SIDE = 96.0  # units along a picture's side
+SIDE = 96.0  # units along an image's side
 _SUPERSAMPLE = 4
 
 

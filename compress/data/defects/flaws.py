@@ -24,7 +24,7 @@ class Scene:
 
     @property
     def size_px(self) -> int:
-        """Return the picture's side in pixels."""
+        """Return the image's side in pixels."""
         return int(self.surface.image.shape[0])
 
     def contrast(self, low: float, high: float) -> float:
@@ -38,12 +38,12 @@ def _place(rng: np.random.Generator, margin: float) -> Point:
 
 
 def _shaded(image: Rgb, change: Field) -> Rgb:
-    """Return the picture with its brightness changed by a fraction."""
+    """Return the image with its brightness changed by a fraction."""
     return image * (np.float32(1) + change)[:, :, None]
 
 
 def _mixed(image: Rgb, cover: Field, colour: Rgb) -> Rgb:
-    """Return the picture covered by another colour, by a cover 0..1."""
+    """Return the image covered by another colour, by a cover 0..1."""
     return image + (colour - image) * cover[:, :, None]
 
 
@@ -184,7 +184,7 @@ def specks(rng: np.random.Generator, surface: Surface) -> Rgb:
 
 
 def shadow(rng: np.random.Generator, surface: Surface) -> Rgb:
-    """Let a soft shadow or reflection fall over a part of the picture; no flaw."""
+    """Let a soft shadow or reflection fall over a part of the image; no flaw."""
     along, _ = rotated(surface.image.shape[0], rng.uniform(0, 2 * math.pi), _place(rng, 20))
     edge = sigmoid(along / np.float32(rng.uniform(2, 12)))
     return _shaded(surface.image, edge * np.float32(rng.uniform(-0.28, 0.2)))

@@ -14,17 +14,17 @@ from compress.core.dataset import DefectsData
 from compress.core.digest import sha256_bytes
 from compress.core.stage import Advance, Reporter
 from compress.core.storage import write_json
-from compress.data.defects.picture import LABELS, make_picture
+from compress.data.defects.image import LABELS, make_image
 from compress.errors import DataError, StageError
 
 MANIFEST = "manifest.json"
-GENERATOR = "imgc-defects-1"  # raised when the same seed would give other pictures
+GENERATOR = "imgc-defects-1"  # raised when the same seed would give other images
 _THREADS = 2  # more gain nothing: half of the work holds the interpreter lock
 _BLOCK = 256
 
 
 def parameters(config: DefectsData) -> dict[str, Any]:
-    """Return everything that decides the pictures, as JSON."""
+    """Return everything that decides the images, as JSON."""
     sizes = {"train": config.train, "val": config.val, "test": config.test}
     return {"generator": GENERATOR, "seed": config.seed, "size_px": config.size_px, **sizes}
 
@@ -95,7 +95,7 @@ def _write_all(folder: Path, config: DefectsData, reporter: Reporter) -> None:
     counts = {"train": config.train, "val": config.val, "test": config.test}
     rows: list[dict[str, Any]] = []
     with (
-        reporter.progress(f"defects: writing {sum(counts.values())} pictures", sum(counts.values())) as advance,
+        reporter.progress(f"defects: writing {sum(counts.values())} images", sum(counts.values())) as advance,
         ThreadPoolExecutor(_THREADS) as pool,
     ):
         for split, count in counts.items():
@@ -109,13 +109,13 @@ def _write_split(
     folder: Path, split: str, count: int, config: DefectsData, pool: ThreadPoolExecutor, advance: Advance
 ) -> list[dict[str, Any]]:
     def write(index: int) -> dict[str, Any]:
-        picture = make_picture(config.seed, split, index, config.size_px)
-        name = f"{split}/{LABELS[picture.label]}/{index:06d}.jpg"
-        (folder / name).write_bytes(picture.jpeg)
-        strength = round(picture.strength, 3)
-        digest = sha256_bytes(picture.jpeg)
-        label = LABELS[picture.label]
-        return {"file": name, "sha256": digest, "label": label, "surface": picture.surface, "strength": strength}
+        image = make_image(config.seed, split, index, config.size_px)
+        name = f"{split}/{LABELS[image.label]}/{index:06d}.jpg"
+        (folder / name).write_bytes(image.jpeg)
+        strength = round(image.strength, 3)
+        digest = sha256_bytes(image.jpeg)
+        label = LABELS[image.label]
+        return {"file": name, "sha256": digest, "label": label, "surface": image.surface, "strength": strength}
 
     rows: list[dict[str, Any]] = []
     for start in range(0, count, _BLOCK):  # in blocks, so that the bar moves and Ctrl-C is heard

@@ -68,7 +68,7 @@ export function cameraTrouble(error) {
     NotAllowedError: "The camera was not allowed. The browser's settings of this site can change that.",
     NotFoundError: "No camera was found.",
     NotReadableError: "The camera is in use by another program.",
-    OverconstrainedError: "The camera cannot give such a picture.",
+    OverconstrainedError: "The camera cannot give such an image.",
   };
   return known[error.name] ?? `The camera did not start: ${error.message}`;
 }

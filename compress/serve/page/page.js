@@ -1,4 +1,4 @@
-// The page: takes pictures from the hand, the clipboard and the camera, and shows what the server says of them.
+// The page: takes images from the hand, the clipboard and the camera, and shows what the server says of them.
 import { classify, health, Refusal, useKey } from "./api.js";
 import { Camera, cameraTrouble, whyNot } from "./camera.js";
 import { Stats } from "./stats.js";
@@ -8,22 +8,22 @@ const HEALTH_EVERY_MS = 10_000;
 const SPEAK_EVERY_MS = 3_000; // a camera's answers change faster than anyone can listen
 const stats = new Stats();
 const camera = new Camera($("video"));
-const waiting = []; // pictures not yet asked about, in order
+const waiting = []; // images not yet asked about, in order
 let server = null; // the last good answer of /healthz
-let current = null; // the picture on show: {blob, name}
+let current = null; // the image on show: {blob, name}
 let busy = false;
 let done = 0; // how many were shown since nothing waited
 let spoken = { label: "", at: 0 };
 
-// --- pictures, one after another ---
+// --- images, one after another ---
 
-function take(files) { enqueue([...files].map((blob) => ({ blob, name: blob.name || "pasted picture" }))); }
+function take(files) { enqueue([...files].map((blob) => ({ blob, name: blob.name || "pasted image" }))); }
 
-function enqueue(pictures) {
-  if (!pictures.length) return;
+function enqueue(images) {
+  if (!images.length) return;
   stopCamera();
   if (!waiting.length) done = 0;
-  waiting.push(...pictures);
+  waiting.push(...images);
   if (!busy) work();
 }
 
@@ -32,28 +32,28 @@ async function work() {
   while (waiting.length) {
     const all = done + waiting.length;
     $("progress").textContent = all > 1 ? `${done + 1} of ${all}` : "";
-    const picture = waiting[0];
-    const outcome = await show(picture);
+    const image = waiting[0];
+    const outcome = await show(image);
     if (outcome.error?.status === 401) break; // it stays the first of those waiting until there is a key
-    if (waiting[0] === picture) waiting.shift(); // else the camera has begun and they were dropped
+    if (waiting[0] === image) waiting.shift(); // else the camera has begun and they were dropped
     done += 1;
   }
   busy = false;
 }
 
-// Asks about a picture and shows the answer or the error, here and in the strip.
-async function show(picture) {
-  current = picture;
-  preview(picture.blob, picture.name);
+// Asks about an image and shows the answer or the error, here and in the strip.
+async function show(image) {
+  current = image;
+  preview(image.blob, image.name);
   $("answer").classList.add("asking");
-  const outcome = await askAbout(picture.blob);
+  const outcome = await askAbout(image.blob);
   $("answer").classList.remove("asking");
   if (camera.running) return outcome;
   present(outcome);
   if (outcome.error?.status === 401) return outcome;
   const first = outcome.answer && best(outcome.answer);
   const text = first?.label ?? outcome.error?.code ?? "no answer";
-  remember({ ...picture, text: text || "no answer", bad: outcome.error }, () => again(picture, outcome));
+  remember({ ...image, text: text || "no answer", bad: outcome.error }, () => again(image, outcome));
   announce(first ? `${first.label}, ${percent(first.score)}` : ""); // an error is an alert by itself
   return outcome;
 }
@@ -80,10 +80,10 @@ function present(outcome) {
   else showAnswer(outcome, server);
 }
 
-function again(picture, outcome) {
+function again(image, outcome) {
   stopCamera();
-  current = picture;
-  preview(picture.blob, picture.name);
+  current = image;
+  preview(image.blob, image.name);
   present(outcome);
 }
 
@@ -118,7 +118,7 @@ function stopCamera() {
 function showCamera(on) {
   $("video").hidden = !on;
   $("preview").hidden = true;
-  $("invite").textContent = on ? "Every frame is asked about, one at a time" : "Drop pictures here or paste one";
+  $("invite").textContent = on ? "Every frame is asked about, one at a time" : "Drop images here or paste one";
   $("camera").textContent = on ? "Stop camera" : "Start camera";
   $("camera").setAttribute("aria-pressed", String(on));
   $("camera-reason").hidden = true;
@@ -140,8 +140,8 @@ function noteFrame(blob, outcome) {
   const now = performance.now();
   if (!first || first.label === spoken.label || now - spoken.at < SPEAK_EVERY_MS && spoken.at) return;
   spoken = { label: first.label, at: now };
-  const picture = { blob, name: "camera frame" };
-  remember({ ...picture, text: first.label }, () => again(picture, outcome));
+  const image = { blob, name: "camera frame" };
+  remember({ ...image, text: first.label }, () => again(image, outcome));
   announce(`${first.label}, ${percent(first.score)}`);
 }
 

@@ -1,4 +1,4 @@
-// What is shown: an answer, an error, the figures, the strip of the last pictures. Text is only ever set as text.
+// What is shown: an answer, an error, the figures, the strip of the last images. Text is only ever set as text.
 export const $ = (id) => document.getElementById(id);
 const STRIP = 12;
 const STAGES = ["queue", "decode", "infer", "other", "transport"];
@@ -137,7 +137,7 @@ export function preview(blob, name) {
   $("invite").textContent = name;
 }
 
-// Adds a picture to the strip; `onShow` is called when it is chosen there. The oldest goes, and its memory with it.
+// Adds an image to the strip; `onShow` is called when it is chosen there. The oldest goes, and its memory with it.
 export function remember({ blob, name, text, bad }, onShow) {
   const url = URL.createObjectURL(blob);
   const image = make("img", { src: url, alt: "" });

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from compress.core.digest import sha256_file
 from compress.data.defects.calibration import write_calibration_data
-from compress.data.defects.picture import LABELS
+from compress.data.defects.image import LABELS
 
 SHIPPED = Path(__file__).parents[3] / "calibration_data"
 
 
-def test_shipped_pictures_are_those_of_the_manifest() -> None:
+def test_shipped_images_are_those_of_the_manifest() -> None:
     rows = json.loads((SHIPPED / "manifest.json").read_text())
     assert {row["file"] for row in rows} | {"manifest.json"} == {path.name for path in SHIPPED.iterdir()}
     assert len(rows) <= 200

@@ -9,7 +9,7 @@ import compress.data.defects.write as module
 from compress.core.dataset import DefectsData
 from compress.core.digest import sha256_file
 from compress.core.stage import SilentReporter
-from compress.data.defects.picture import LABELS, make_picture
+from compress.data.defects.image import LABELS, make_image
 from compress.data.defects.write import write_defects
 from compress.errors import DataError, StageError
 
@@ -30,12 +30,12 @@ def test_writes_class_folders_and_a_true_manifest(tmp_path: Path) -> None:
     assert [path.name for path in out.parent.iterdir()] == ["defects"]
 
 
-def test_pictures_do_not_depend_on_threads_or_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_do_not_depend_on_threads_or_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_THREADS", 5)
     write_defects(tmp_path / "a", CONFIG.model_copy(update={"train": 7}), SilentReporter())
     for index in range(7):
         written = (tmp_path / f"a/train/{LABELS[index]}/{index:06d}.jpg").read_bytes()
-        assert written == make_picture(5, "train", index, 64).jpeg
+        assert written == make_image(5, "train", index, 64).jpeg
 
 
 def test_same_set_is_left_alone_and_anything_else_refused(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monke
     def full(seed: int, split: str, index: int, size_px: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "make_picture", full)
+    monkeypatch.setattr(module, "make_image", full)
     with pytest.raises(StageError, match="cannot write the data set: No space left"):
         write_defects(tmp_path / "out", CONFIG, SilentReporter())
     assert list(tmp_path.iterdir()) == []

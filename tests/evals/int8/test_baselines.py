@@ -93,17 +93,17 @@ def _scales_of_stem(model):
     return max(int(np.prod(constants[weight.input[1]].dims)), 1)
 
 
-def test_calibration_feeds_every_picture_once(floats, images, tmp_path, monkeypatch):
+def test_calibration_feeds_every_image_once(floats, images, tmp_path, monkeypatch):
     seen = Counter()
 
     def batches(given):
         for start in range(0, len(given), 16):
-            seen["pictures"] += len(given[start : start + 16])
+            seen["images"] += len(given[start : start + 16])
             yield given[start : start + 16]
 
     monkeypatch.setattr(baselines, "_batches", batches)
     _make("ort", floats, images, tmp_path)
-    assert seen["pictures"] == len(images)
+    assert seen["images"] == len(images)
 
 
 @pytest.mark.slow

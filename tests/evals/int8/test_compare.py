@@ -58,7 +58,7 @@ def _model(path: Path, weight: np.ndarray, *, extra: np.ndarray | None = None) -
 
 @pytest.fixture
 def pixels() -> np.ndarray:
-    """Return four pictures [4,16,16,3] of the colours 0, 1, 2, 0."""
+    """Return four images [4,16,16,3] of the colours 0, 1, 2, 0."""
     return np.ascontiguousarray(np.broadcast_to(COLOURS[[0, 1, 2, 0], None, None], (4, SIDE, SIDE, 3)))
 
 

@@ -29,7 +29,7 @@ def _absent(source: Path, images: object, out: Path) -> None:
 
 
 def _copies(source: Path, images_NCHW: object, out: Path) -> None:
-    assert len(images_NCHW) == 12, "the pictures that our own int8 was calibrated on"
+    assert len(images_NCHW) == 12, "the images that our own int8 was calibrated on"
     out.write_bytes(source.read_bytes())
 
 

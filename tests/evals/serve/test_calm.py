@@ -28,7 +28,7 @@ def test_the_steady_rate_finds_cpu_latency_and_size(setting):
     assert said[1].startswith("steady: broken: ended with exit code 1")
 
 
-def test_the_large_picture_is_compared_with_the_work_alone(setting, monkeypatch):
+def test_the_large_image_is_compared_with_the_work_alone(setting, monkeypatch):
     class Alone:
         def __init__(self, model):
             assert model == setting.onnx
@@ -39,7 +39,7 @@ def test_the_large_picture_is_compared_with_the_work_alone(setting, monkeypatch)
 
     monkeypatch.setattr(calm, "Alone", Alone)
     (row,) = measure_large(setting, lambda line: None)
-    assert (row.alone_ms, row.picture_bytes, row.errors) == (20.0, 3, 0)
+    assert (row.alone_ms, row.image_bytes, row.errors) == (20.0, 3, 0)
     assert row.p50_ms > 0
 
 

@@ -9,7 +9,7 @@ from tests.evals.serve.tiny import SOURCE, tiny_setting, tiny_target
 
 
 class HalfRight:
-    """Stands for the model alone: every picture is a hat."""
+    """Stands for the model alone: every image is a hat."""
 
     def __init__(self, model):
         pass
@@ -48,13 +48,13 @@ def test_without_wrk_the_own_client_asks(tmp_path, monkeypatch):
     assert set(load.statuses) == {200}
 
 
-def test_warming_up_asks_about_each_picture(tmp_path):
+def test_warming_up_asks_about_each_image(tmp_path):
     setting, target = tiny_setting(tmp_path), tiny_target()
     with target.start() as server:
         assert warm_up(setting, target, server) == ["hat", "shoe"]
 
 
-def test_a_server_that_refuses_the_pictures_is_an_error(tmp_path):
+def test_a_server_that_refuses_the_images_is_an_error(tmp_path):
     setting, target = tiny_setting(tmp_path), tiny_target(SOURCE.replace("self.answer(200, b", "self.answer(422, b"))
     with target.start() as server, pytest.raises(StageError, match="answered 422"):
         warm_up(setting, target, server)

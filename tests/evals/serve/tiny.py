@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from evals.serve.images import Pictures
+from evals.serve.images import Images
 from evals.serve.rounds import Setting
 from evals.serve.targets import Target
 from tests.benchmark.tiny_server import SOURCE
@@ -16,11 +16,11 @@ def tiny_target(source: str = SOURCE, *, name: str = "tiny", model: Path = Path(
 
 
 def tiny_setting(folder: Path, **numbers: float) -> Setting:
-    """Return a setting of two "pictures", of which the tiny server tells one right."""
+    """Return a setting of two "images", of which the tiny server tells one right."""
     small = [folder / "hat.jpg", folder / "other.jpg"]
     for path in small:
         path.write_bytes(path.stem.encode())
     files = folder / "model.onnx", folder / "model.tflite"
     for path in files:
         path.write_bytes(b"model")
-    return Setting(*files, Pictures(small, small[0]), folder / "no-baselines", **numbers)
+    return Setting(*files, Images(small, small[0]), folder / "no-baselines", **numbers)

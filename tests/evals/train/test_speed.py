@@ -12,14 +12,14 @@ def test_only_right_counts_what_only_one_of_two_gets_right():
     assert only_right(first, first) == (0, 0)
 
 
-def test_the_table_compares_within_a_round_and_says_how_many_pictures():
+def test_the_table_compares_within_a_round_and_says_how_many_images():
     speeds = Speeds(plain=[10.0, 40.0, 20.0], ours=[60.0, 160.0, 100.0], bare=[80.0, 200.0, 125.0])
     speeds.plain_cpu, speeds.ours_cpu, speeds.bare_cpu = [5.0] * 3, [40.0] * 3, [50.0] * 3
     right = np.array([True] * 9 + [False])
     text = as_markdown(Found(speeds, 12.3, (0.9, 0.8), right, right), FitOptions(epochs=3))
     assert text.startswith(BEGIN)
     assert text.endswith(END)
-    assert "n = 10 test photographs" in text
+    assert "n = 10 test images" in text
     assert "decoding in 12.3 s" in text
     (ours,) = [line for line in text.splitlines() if line.startswith("| imgc")]
     of_clock = ["100", "5.00 (4.00-6.00)", "0.80 (0.75-0.80)"]

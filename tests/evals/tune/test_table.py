@@ -46,7 +46,7 @@ def test_what_is_too_large_does_not_count():
         best_within(POINTS[2:])
 
 
-def test_the_table_compares_on_the_test_pictures_with_both():
+def test_the_table_compares_on_the_test_images_with_both():
     block = as_markdown(POINTS, report())
     assert block.startswith(BEGIN)
     assert "+1.00 pp from the grid's that validation chooses (a), -0.50 pp from the one of the greatest test" in block

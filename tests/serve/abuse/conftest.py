@@ -1,4 +1,4 @@
-"""One server for the abuse that must leave no trace in it, and pictures of known colours."""
+"""One server for the abuse that must leave no trace in it, and images of known colours."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def shared(onnx_file, tmp_path_factory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def server(shared, picture) -> Iterator[Server]:
+def server(shared, image) -> Iterator[Server]:
     yield shared
     assert shared.process.poll() is None, shared.said()
-    reply = shared.post(picture())
+    reply = shared.post(image())
     assert (reply.status, reply.label) == (200, "red"), "others are served after the abuse"
     until(shared.is_idle)

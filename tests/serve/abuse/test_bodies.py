@@ -29,8 +29,8 @@ def test_an_empty_body(server):
 
 
 @pytest.mark.parametrize("kept", [4, 100, 0.5, 0.99])
-def test_a_truncated_jpeg(server, picture, kept):
-    body = picture(size=(400, 300))
+def test_a_truncated_jpeg(server, image, kept):
+    body = image(size=(400, 300))
     reply = server.post(body[: kept if isinstance(kept, int) else int(len(body) * kept)])
     assert (reply.status, reply.code) == (422, "bad_image")
 
@@ -75,16 +75,16 @@ def test_a_hundred_mib_to_a_path_that_takes_none(server):
     assert server.peak_mib() - before < 20
 
 
-def test_a_length_that_is_too_short_cuts_the_picture_and_the_rest_is_no_request(server, picture):
-    body = picture(size=(400, 300))
+def test_a_length_that_is_too_short_cuts_the_image_and_the_rest_is_no_request(server, image):
+    body = image(size=(400, 300))
     with server.connect() as wire:
         wire.send(request(body, length=len(body) // 2))
         assert wire.reply().status == 422, "the reply to the request comes, whatever follows it"
         assert wire.ended()
 
 
-def test_a_length_that_is_too_long_and_a_client_that_leaves(server, picture):
-    body = picture()
+def test_a_length_that_is_too_long_and_a_client_that_leaves(server, image):
+    body = image()
     wire = server.connect()
     wire.send(request(body, length=len(body) + 1))
     until(lambda: server.health()["in_flight"] == 1)
@@ -156,14 +156,14 @@ def test_broken_forms(server, body):
 @pytest.mark.parametrize(
     "kind", ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=\xe9"]
 )
-def test_forms_without_a_usable_edge(server, picture, kind):
-    assert server.post(form([picture()])[1], f"Content-Type: {kind}").status == 400
+def test_forms_without_a_usable_edge(server, image, kind):
+    assert server.post(form([image()])[1], f"Content-Type: {kind}").status == 400
 
 
-def test_a_form_of_too_many_pictures_and_one_of_bad_and_good_ones(server, picture):
+def test_a_form_of_too_many_images_and_one_of_bad_and_good_ones(server, image):
     line, body = form([b"x"] * 5000)
     assert server.post(body, line).status == 400
-    line, body = form([picture(), b"", b"rubbish", picture()[:200], picture((10, 20, 230))])
+    line, body = form([image(), b"", b"rubbish", image()[:200], image((10, 20, 230))])
     reply = server.post(body, line)
     assert reply.status == 200
     results = reply.json["results"]

@@ -55,11 +55,11 @@ def test_a_head_that_comes_byte_by_byte(server):
         assert time.monotonic() - begun < HEADER_S + 3
 
 
-def test_a_body_that_comes_byte_by_byte_is_told_504_and_ends(server, picture):
+def test_a_body_that_comes_byte_by_byte_is_told_504_and_ends(server, image):
     begun = time.monotonic()
     with server.connect() as wire:
         wire.send(request(b"", length=100_000))
-        body = picture()
+        body = image()
         wire.socket.settimeout(0.05)
         while b"\r\n\r\n" not in wire.left and time.monotonic() - begun < 10:
             wire.send(body[:1])
@@ -119,16 +119,16 @@ def test_rubbish_instead_of_a_request(server, rubbish):
             assert wire.reply().status < 500
 
 
-def test_rubbish_behind_a_request_does_not_take_its_reply(server, picture):
+def test_rubbish_behind_a_request_does_not_take_its_reply(server, image):
     with server.connect() as wire:
-        wire.send(request(picture()) + b"\0rubbish\r\n\r\n" * 10)
+        wire.send(request(image()) + b"\0rubbish\r\n\r\n" * 10)
         reply = wire.reply()
         assert (reply.status, reply.label) == (200, "red")
         assert wire.ended()
 
 
-def test_pipelined_requests_are_answered_in_order(server, picture):
-    bodies = {"red": picture(), "blue": picture((10, 30, 240))}
+def test_pipelined_requests_are_answered_in_order(server, image):
+    bodies = {"red": image(), "blue": image((10, 30, 240))}
     labels = ["red", "blue", "blue", "red"] * 5
     with server.connect() as wire:
         wire.send(b"".join(request(bodies[label], f"X-Request-Id: r{i}") for i, label in enumerate(labels)))
@@ -138,7 +138,7 @@ def test_pipelined_requests_are_answered_in_order(server, picture):
     ]
 
 
-def test_thousands_that_say_nothing_are_bounded_and_others_are_served(server, picture):
+def test_thousands_that_say_nothing_are_bounded_and_others_are_served(server, image):
     most = min(5000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500)
     before = server.files()
     with ExitStack() as wires:
@@ -147,14 +147,14 @@ def test_thousands_that_say_nothing_are_bounded_and_others_are_served(server, pi
         most_files = server.files()
         assert most_files - before <= 310
     until(lambda: server.files() <= before + 5)
-    assert server.post(picture()).status == 200
+    assert server.post(image()).status == 200
 
 
-def test_silence_makes_room_again_by_itself(server, picture):
+def test_silence_makes_room_again_by_itself(server, image):
     with ExitStack() as wires:
         for _ in range(400):
             wires.enter_context(server.connect())
-        until(lambda: _served(server, picture()), within_s=HEADER_S + 8)
+        until(lambda: _served(server, image()), within_s=HEADER_S + 8)
 
 
 def _served(server, body) -> bool:
@@ -181,8 +181,8 @@ def test_who_asks_and_never_reads_does_not_stay(server):
 
 
 @pytest.mark.parametrize("reset", [False, True])
-def test_a_thousand_that_cancel(server, picture, reset):
-    body = picture(size=(300, 200))
+def test_a_thousand_that_cancel(server, image, reset):
+    body = image(size=(300, 200))
     before = server.files()
     for i in range(500):
         wire = server.connect()

@@ -15,11 +15,11 @@ import pytest
 from tests.serve.abuse.real_server import form, request, running, until
 
 
-def test_the_model_file_may_be_replaced_overwritten_and_deleted(onnx_file, picture, tmp_path):
+def test_the_model_file_may_be_replaced_overwritten_and_deleted(onnx_file, image, tmp_path):
     model = tmp_path / "model.onnx"
     shutil.copy(onnx_file, model)
     with running(model, tmp_path, "--cache-mib", "0") as server:
-        body = picture((200, 90, 20), size=(90, 70))
+        body = image((200, 90, 20), size=(90, 70))
         first = server.post(body).json
 
         def same() -> bool:
@@ -66,8 +66,8 @@ class Caller(threading.Thread):
                     return
 
 
-def test_sigterm_under_load_answers_every_request_it_had(onnx_file, picture, tmp_path):
-    body = picture(size=(200, 150))
+def test_sigterm_under_load_answers_every_request_it_had(onnx_file, image, tmp_path):
+    body = image(size=(200, 150))
     with running(onnx_file, tmp_path, "--cache-mib", "0") as server:
         callers = [Caller(server, body, f"c{i}") for i in range(8)]
         halves = [server.connect() for _ in range(4)]
@@ -101,13 +101,13 @@ def refuses(server) -> bool:
     return False
 
 
-def test_a_request_that_crosses_the_end_on_a_kept_connection_is_answered(onnx_file, picture, tmp_path):
+def test_a_request_that_crosses_the_end_on_a_kept_connection_is_answered(onnx_file, image, tmp_path):
     with running(onnx_file, tmp_path) as server, server.connect() as wire:
-        wire.send(request(picture()))
+        wire.send(request(image()))
         assert wire.reply().status == 200
         server.process.send_signal(signal.SIGTERM)
         until(lambda: refuses(server))
-        wire.send(request(picture()))
+        wire.send(request(image()))
         reply = wire.reply()
         assert (reply.status, reply.headers["connection"]) == (200, "close")
         assert wire.ended()
@@ -120,13 +120,13 @@ def no_file_may_grow() -> None:
 
 
 @pytest.mark.parametrize("kind", ["no file may grow", "no folder for temporary files"])
-def test_a_full_disk_does_not_matter(onnx_file, picture, tmp_path, kind):
+def test_a_full_disk_does_not_matter(onnx_file, image, tmp_path, kind):
     nowhere = {"TMPDIR": str(tmp_path / "none"), "TEMP": str(tmp_path / "none"), "TMP": str(tmp_path / "none")}
     more = {"preexec_fn": no_file_may_grow} if kind == "no file may grow" else {"env": {**os.environ, **nowhere}}
-    big = picture(kind="PNG", size=(1000, 800))
+    big = image(kind="PNG", size=(1000, 800))
     assert len(big) > 1 << 20, "Starlette would put it on the disk"
     with running(onnx_file, tmp_path, "--log-requests", "1", quiet=True, **more) as server:
-        for body in (picture(), big):
+        for body in (image(), big):
             line, parts = form([body, body])
             assert server.post(body).label == "red"
             reply = server.post(parts, line)
@@ -135,40 +135,40 @@ def test_a_full_disk_does_not_matter(onnx_file, picture, tmp_path, kind):
 
 
 @pytest.mark.parametrize("stream", [1, 2])
-def test_a_closed_stream_is_not_some_clients_socket(onnx_file, picture, tmp_path, stream):
+def test_a_closed_stream_is_not_some_clients_socket(onnx_file, image, tmp_path, stream):
     with running(onnx_file, tmp_path, "--log-requests", "1", quiet=True, preexec_fn=lambda: os.close(stream)) as server:
-        assert [server.post(picture()).status for _ in range(5)] == [200] * 5
-        assert server.post(picture()[:100]).status == 422
+        assert [server.post(image()).status for _ in range(5)] == [200] * 5
+        assert server.post(image()[:100]).status == 422
         assert Path(f"/proc/{server.process.pid}/fd/{stream}").readlink() == Path(os.devnull)
         assert server.stop() == 0
 
 
-def test_a_log_that_nobody_reads_any_more(onnx_file, picture, tmp_path):
+def test_a_log_that_nobody_reads_any_more(onnx_file, image, tmp_path):
     """The reader is gone: every line fails with EPIPE."""
     reader, writer = os.pipe()
     with running(onnx_file, tmp_path, "--log-requests", "1", stderr=writer) as server:
         os.close(writer)
         os.close(reader)
-        assert [server.post(picture()).status for _ in range(5)] == [200] * 5
+        assert [server.post(image()).status for _ in range(5)] == [200] * 5
         assert server.stop() == 0
 
 
-def test_a_log_whose_reader_stands_still(onnx_file, picture, tmp_path):
+def test_a_log_whose_reader_stands_still(onnx_file, image, tmp_path):
     """The pipe is full: a line written by the event loop would wait for ever, and everybody with it."""
     reader, writer = os.pipe()
     with running(onnx_file, tmp_path, "--log-requests", "1", stderr=writer) as server:
         os.close(writer)
         name = "n" * 60
         for i in range(700):  # about 150 bytes each, into 65,536
-            assert server.post(picture(), f"X-Request-Id: {name}{i:04}").status == 200
+            assert server.post(image(), f"X-Request-Id: {name}{i:04}").status == 200
         assert server.stop() == 0
     os.close(reader)
 
 
 @pytest.mark.slow
-def test_memory_and_files_stay_flat(onnx_file, picture, tmp_path):
-    bodies = [picture(), picture((10, 30, 240), kind="PNG"), picture()[:300], b"rubbish", b"", picture(size=(900, 700))]
-    line, parts = form([picture(), b"x"])
+def test_memory_and_files_stay_flat(onnx_file, image, tmp_path):
+    bodies = [image(), image((10, 30, 240), kind="PNG"), image()[:300], b"rubbish", b"", image(size=(900, 700))]
+    line, parts = form([image(), b"x"])
     with running(onnx_file, tmp_path, "--cache-mib", "0") as server:
 
         def some(count: int) -> None:

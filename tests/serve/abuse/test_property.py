@@ -1,4 +1,4 @@
-"""Whatever clients do in whatever order, each accepted request gets one reply, its own; no picture breaks the door."""
+"""Whatever clients do in whatever order, each accepted request gets one reply, its own; no image breaks the door."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ ACTIONS = st.tuples(
 class Client:
     """Does actions one by one, over a kept connection and new ones, and checks each reply."""
 
-    def __init__(self, server, picture, name):
+    def __init__(self, server, image, name):
         self.server, self.name, self.count = server, name, 0
-        self.pictures = {label: picture(colour) for label, colour in COLOURS.items()}
+        self.images = {label: image(colour) for label, colour in COLOURS.items()}
         self.kept = None
         self.faults: list[str] = []
 
@@ -53,11 +53,11 @@ class Client:
         self.talk(self.kept, kind, label)
 
     def talk(self, wire, kind: str, label: str) -> None:
-        picture = self.pictures[label]
-        line, body = ("X-Nothing: x", picture)
+        image = self.images[label]
+        line, body = ("X-Nothing: x", image)
         if kind == "form":
-            line, body = form([picture])
-        body = {"bad": picture[:300], "rubbish": b"rubbish", "empty": b""}.get(kind, body)
+            line, body = form([image])
+        body = {"bad": image[:300], "rubbish": b"rubbish", "empty": b""}.get(kind, body)
         names = [self.next_name() for _ in range(2 if kind == "twice" else 1)]
         data = b"".join(request(body, line, f"X-Request-Id: {name}") for name in names)
         if kind in ("cancel", "half"):
@@ -87,8 +87,8 @@ class Client:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(ACTIONS, min_size=1, max_size=8), min_size=1, max_size=5))
-def test_every_accepted_request_gets_exactly_one_reply_and_it_is_its_own(shared, picture, plans):
-    clients = [Client(shared, picture, f"c{i}") for i in range(len(plans))]
+def test_every_accepted_request_gets_exactly_one_reply_and_it_is_its_own(shared, image, plans):
+    clients = [Client(shared, image, f"c{i}") for i in range(len(plans))]
     threads = [
         threading.Thread(target=client.run, args=(plan,), daemon=True)
         for client, plan in zip(clients, plans, strict=True)
@@ -108,7 +108,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def seeds() -> list[bytes]:
-    """Return a small picture in every format and most of their variants."""
+    """Return a small image in every format and most of their variants."""
     rng = np.random.default_rng(0)
     rgb, other = (Image.fromarray(rng.integers(0, 255, (40, 48, 3), dtype=np.uint8)) for _ in range(2))
     exif = Image.Exif()
@@ -141,7 +141,7 @@ _ODD = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF)
 
 
 def mutated(rng: random.Random) -> bytes:
-    """Return a picture with one to four wounds, most of them in its headers."""
+    """Return an image with one to four wounds, most of them in its headers."""
     data = bytearray(rng.choice(SEEDS))
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(min(len(data), 200) if rng.random() < 0.6 else len(data))
@@ -166,7 +166,7 @@ def mutated(rng: random.Random) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_wounded_pictures_are_decoded_or_refused_in_time():
+def test_wounded_images_are_decoded_or_refused_in_time():
     rng = random.Random(7)
     slowest, outcomes = 0.0, {"ok": 0, "refused": 0}
     for case in range(3000):
@@ -185,7 +185,7 @@ def test_wounded_pictures_are_decoded_or_refused_in_time():
     assert min(outcomes.values()) > 300, "both ways are walked"
 
 
-def test_wounded_pictures_over_http_are_never_a_fault_of_the_server(server):
+def test_wounded_images_over_http_are_never_a_fault_of_the_server(server):
     rng = random.Random(8)
     with server.connect() as wire:
         for _ in range(400):

@@ -1,4 +1,4 @@
-"""One picture of the bundled data set: surface, distractors, flaw, light, camera."""
+"""One image of the bundled data set: surface, distractors, flaw, light, camera."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from compress.data.defects.surfaces import SURFACES, Surface
 
 LABELS = ("ok", "scratch", "crack", "dent", "hole", "stain", "rust")
 SPLIT_NUMBER = {"train": 0, "val": 1, "test": 2}
-_DISTRACTOR_SHARE = 0.45  # of pictures, per kind; the same for every class, so that it tells nothing
+_DISTRACTOR_SHARE = 0.45  # of images, per kind; the same for every class, so that it tells nothing
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture as it is written to disk.
+class DefectImage:
+    """An image as it is written to disk.
 
     Attributes:
         jpeg: the file's bytes.
         label: index into `LABELS`.
         surface: "metal", "wood" or "fabric".
-        strength: how plain the flaw is, 0..1; 0 for an ok picture.
+        strength: how plain the flaw is, 0..1; 0 for an ok image.
     """
 
     jpeg: bytes
@@ -36,13 +36,13 @@ class Picture:
     strength: float
 
 
-def make_picture(seed: int, split: str, index: int, size_px: int) -> Picture:
-    """Return picture `index` of a split; its class is `index % 7`.
+def make_image(seed: int, split: str, index: int, size_px: int) -> DefectImage:
+    """Return image `index` of a split; its class is `index % 7`.
 
     Args:
         seed: seed of the whole set.
         split: "train", "val" or "test".
-        index: number of the picture in its split, from 0.
+        index: number of the image in its split, from 0.
         size_px: side in pixels.
     """
     rng = np.random.default_rng((seed, SPLIT_NUMBER[split], index))
@@ -58,7 +58,7 @@ def make_picture(seed: int, split: str, index: int, size_px: int) -> Picture:
         image = FLAWS[LABELS[label]](rng, Scene(surface, light_angle, strength))
         surface = replace(surface, image=image)
     lit = _lit(rng, surface, light_angle)
-    return Picture(_photographed(rng, lit), label, name, strength if label else 0.0)
+    return DefectImage(_imageed(rng, lit), label, name, strength if label else 0.0)
 
 
 def _lit(rng: np.random.Generator, surface: Surface, light_angle: float) -> Rgb:
@@ -75,7 +75,7 @@ def _lit(rng: np.random.Generator, surface: Surface, light_angle: float) -> Rgb:
     return lit + (spot * (0.22 * surface.shine * rng.uniform())).astype(np.float32)[:, :, None]
 
 
-def _photographed(rng: np.random.Generator, scene: Rgb) -> bytes:
+def _imageed(rng: np.random.Generator, scene: Rgb) -> bytes:
     """Return the JPEG a small camera would make: blur, sensor noise, compression."""
     sharp = Image.fromarray(_to_bytes(scene))
     radius = rng.uniform(0.05, 0.75) * scene.shape[0] / SIDE

@@ -8,25 +8,25 @@ import pytest
 from PIL import Image
 
 from compress.core.stage import SilentReporter
-from compress.data.pictures import groups_of, list_pictures, pictures_fingerprint
+from compress.data.images import groups_of, images_fingerprint, list_images
 from compress.errors import DataError
 
 
-def picture(path: Path, seed: int) -> Path:
+def image(path: Path, seed: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(path)
     return path
 
 
 def fingerprint(path: Path) -> str:
-    return pictures_fingerprint(path, SilentReporter())
+    return images_fingerprint(path, SilentReporter())
 
 
-def test_flat_and_nested_pictures_are_found_with_their_folder_as_group(tmp_path: Path):
+def test_flat_and_nested_images_are_found_with_their_folder_as_group(tmp_path: Path):
     for index, name in enumerate(("b.png", "a/x.png", "a/deep/y.PNG")):
-        picture(tmp_path / name, index)
+        image(tmp_path / name, index)
     (tmp_path / "a/notes.txt").touch()
-    entries = list_pictures(tmp_path)
+    entries = list_images(tmp_path)
     assert [(entry.name, entry.label) for entry in entries] == [
         ("a/deep/y.PNG", "a/deep"),
         ("a/x.png", "a"),
@@ -36,49 +36,49 @@ def test_flat_and_nested_pictures_are_found_with_their_folder_as_group(tmp_path:
 
 
 @pytest.mark.parametrize("other", ["val", "Test", "validation"])
-def test_of_a_data_set_with_splits_only_the_training_pictures_are_meant(tmp_path: Path, other: str):
-    picture(tmp_path / "train/cat/1.png", 1)
-    picture(tmp_path / other / "cat/2.png", 2)
-    assert [entry.name for entry in list_pictures(tmp_path)] == ["train/cat/1.png"]
+def test_of_a_data_set_with_splits_only_the_training_images_are_meant(tmp_path: Path, other: str):
+    image(tmp_path / "train/cat/1.png", 1)
+    image(tmp_path / other / "cat/2.png", 2)
+    assert [entry.name for entry in list_images(tmp_path)] == ["train/cat/1.png"]
     shutil.rmtree(tmp_path / "train")
-    assert [entry.name for entry in list_pictures(tmp_path)] == [f"{other}/cat/2.png"]
+    assert [entry.name for entry in list_images(tmp_path)] == [f"{other}/cat/2.png"]
 
 
 def test_a_manifest_needs_no_labels(tmp_path: Path):
-    picture(tmp_path / "1.png", 1)
-    picture(tmp_path / "2.png", 2)
+    image(tmp_path / "1.png", 1)
+    image(tmp_path / "2.png", 2)
     manifest = tmp_path / "m.csv"
     manifest.write_text("path\n1.png\n2.png\n")
-    assert [(entry.name, entry.label) for entry in list_pictures(manifest)] == [("1.png", ""), ("2.png", "")]
+    assert [(entry.name, entry.label) for entry in list_images(manifest)] == [("1.png", ""), ("2.png", "")]
     manifest.write_text("path,label,split\n1.png,cat,train\n2.png,,test\n")
-    assert [(entry.name, entry.label) for entry in list_pictures(manifest)] == [("1.png", "cat")]
+    assert [(entry.name, entry.label) for entry in list_images(manifest)] == [("1.png", "cat")]
     manifest.write_text("path,split\n2.png,test\n")
-    with pytest.raises(DataError, match=r"no training pictures \(found test\)"):
-        list_pictures(manifest)
+    with pytest.raises(DataError, match=r"no training images \(found test\)"):
+        list_images(manifest)
 
 
-def test_what_is_no_folder_of_pictures_says_what_it_is(tmp_path: Path):
+def test_what_is_no_folder_of_images_says_what_it_is(tmp_path: Path):
     with pytest.raises(DataError, match=r"found nothing, allowed .*\.jpg"):
-        list_pictures(tmp_path)
+        list_images(tmp_path)
     (tmp_path / "a.txt").touch()
     with pytest.raises(DataError, match="found 1 files of other kinds"):
-        list_pictures(tmp_path)
+        list_images(tmp_path)
     with pytest.raises(DataError, match="a file, not a folder"):
-        list_pictures(tmp_path / "a.txt")
+        list_images(tmp_path / "a.txt")
     with pytest.raises(DataError, match="no such folder") as caught:
-        list_pictures(tmp_path / "absent")
+        list_images(tmp_path / "absent")
     assert "nested or flat" in caught.value.hint
 
 
 def test_the_fingerprint_follows_the_content_not_the_place(tmp_path: Path):
     one = tmp_path / "one"
-    picture(one / "a/1.png", 1)
-    picture(one / "a/2.png", 2)
+    image(one / "a/1.png", 1)
+    image(one / "a/2.png", 2)
     before = fingerprint(one)
     assert len(before) == 64
     shutil.copytree(one, tmp_path / "two")
     assert fingerprint(tmp_path / "two") == before
-    picture(one / "a/2.png", 3)
+    image(one / "a/2.png", 3)
     assert fingerprint(one) != before
     (tmp_path / "two/b").mkdir()
     (tmp_path / "two/a/2.png").rename(tmp_path / "two/b/2.png")

@@ -1,6 +1,6 @@
-"""The pictures that ranges are found on, and those the file is judged on where nobody labelled any.
+"""The images that ranges are found on, and those the file is judged on where nobody labelled any.
 
-Chosen by a seed, balanced over classes or folders, each content once, none of them among the pictures that accuracy is
+Chosen by a seed, balanced over classes or folders, each content once, none of them among the images that accuracy is
 measured on. What was chosen is in `calibration.json` beside the model, and its hashes are in the model.
 """
 
@@ -23,17 +23,17 @@ from compress.core.storage import write_json
 from compress.data.calibration import calibration_split, held_out_split, manifest
 from compress.data.dataset import Dataset, Split
 from compress.data.examine import content_sha256, examine
+from compress.data.images import groups_of, list_images
 from compress.data.listing import Entry, shown
-from compress.data.pictures import groups_of, list_pictures
 from compress.data.pixel_cache import evaluation_pixels
 from compress.errors import DataError
 
-_HASH_DIGITS = 16  # of a picture inside the model; the manifest beside it has them whole
+_HASH_DIGITS = 16  # of an image inside the model; the manifest beside it has them whole
 FILE_NAME = "calibration.json"
-MIN_PICTURES = 8
+MIN_IMAGES = 8
 MIN_TO_HOLD_OUT = 16  # below, keeping some back would leave too few to calibrate on
 Drawn = tuple[Split, Split | None]  # to calibrate on, held out
-_MORE = "add pictures like those the model will see; a few hundred are usual"
+_MORE = "add images like those the model will see; a few hundred are usual"
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class CalibrationSet:
 
     Attributes:
         source: folder, manifest or split it was drawn from, for messages.
-        pictures: to find ranges on; labels are class indices, or numbers of `groups`.
-        held_out: not calibrated on, to judge with; None where labelled photographs do that, or there are too few.
+        images: to find ranges on; labels are class indices, or numbers of `groups`.
+        held_out: not calibrated on, to judge with; None where labelled images do that, or there are too few.
         groups: folder names of the groups, None where the labels are classes.
     """
 
     source: str
-    pictures: Split
+    images: Split
     held_out: Split | None
     groups: tuple[str, ...] | None
 
@@ -56,18 +56,18 @@ class CalibrationSet:
 def from_training(
     dataset: Dataset, count: int, seed: int, preprocess: Preprocess, reporter: Reporter
 ) -> CalibrationSet:
-    """Return `count` training pictures, class balanced.
+    """Return `count` training images, class balanced.
 
     Raises:
-        DataError: too few pictures that differ, or too many of one colour.
+        DataError: too few images that differ, or too many of one colour.
     """
-    train = _each_once(dataset.splits["train"], "the training pictures", reporter)
+    train = _each_once(dataset.splits["train"], "the training images", reporter)
 
     def draw(pool: Split) -> Drawn:
         return calibration_split(pool, count, seed, len(dataset.labels)), None
 
-    chosen, _ = _draw_with_range(train, draw, "the training pictures", preprocess, reporter)
-    return CalibrationSet("the training pictures", chosen, None, None)
+    chosen, _ = _draw_with_range(train, draw, "the training images", preprocess, reporter)
+    return CalibrationSet("the training images", chosen, None, None)
 
 
 def from_folder(
@@ -80,24 +80,24 @@ def from_folder(
     preprocess: Preprocess,
     reporter: Reporter,
 ) -> CalibrationSet:
-    """Return up to `count` pictures of a folder or CSV, balanced over its folders, and every fifth to judge with.
+    """Return up to `count` images of a folder or CSV, balanced over its folders, and every fifth to judge with.
 
     Args:
         path: the folder or CSV.
-        dataset: labelled photographs, which then judge instead; their val and test pictures may not be in the folder.
-        count: number of pictures to calibrate on.
+        dataset: labelled images, which then judge instead; their val and test images may not be in the folder.
+        count: number of images to calibrate on.
         seed: another seed, another choice.
-        on_bad: whether a damaged picture is an error or left out.
+        on_bad: whether a damaged image is an error or left out.
         preprocess: of the model.
         reporter: hears what is left out.
 
     Raises:
-        DataError: no pictures, damaged ones, too few that differ, pictures of one colour, or pictures that accuracy is
+        DataError: no images, damaged ones, too few that differ, images of one colour, or images that accuracy is
             measured on; lists them.
     """
-    entries = _usable(list_pictures(path), path, on_bad, reporter)
+    entries = _usable(list_images(path), path, on_bad, reporter)
     if dataset is not None:
-        _refuse_evaluation_pictures(entries, path, dataset)
+        _refuse_evaluation_images(entries, path, dataset)
     groups = groups_of(entries)
     numbers = tuple(groups.index(entry.label) for entry in entries)
     split = _each_once(Split("calibration", tuple(entry.path for entry in entries), numbers), str(path), reporter)
@@ -112,14 +112,14 @@ def from_folder(
 
 
 def write_manifest(chosen: CalibrationSet, folder: Path) -> Path:
-    """Write `calibration.json`, one row per picture, and return it."""
+    """Write `calibration.json`, one row per image, and return it."""
     path = folder / FILE_NAME
-    write_json(path, manifest(chosen.pictures, chosen.groups))
+    write_json(path, manifest(chosen.images, chosen.groups))
     return path
 
 
 def embed_calibration(model: onnx.ModelProto, manifest_file: Path) -> None:
-    """Put the number of pictures, the manifest's hash and the start of each picture's into the model's metadata."""
+    """Put the number of images, the manifest's hash and the start of each image's into the model's metadata."""
     rows = json.loads(manifest_file.read_text())
     digest = {
         "count": len(rows),
@@ -136,21 +136,21 @@ def _usable(entries: Sequence[Entry], root: Path, on_bad: str, reporter: Reporte
     exams = examine([entry.path for entry in entries], root, reporter)
     bad = [f"{entry.path}: {exam.reason}" for entry, exam in zip(entries, exams, strict=True) if exam.reason]
     if bad:
-        text = f"{root}: {len(bad)} of {len(entries)} calibration pictures cannot be used:{shown(bad)}"
+        text = f"{root}: {len(bad)} of {len(entries)} calibration images cannot be used:{shown(bad)}"
         if on_bad == "error":
             raise DataError(text, hint="remove or replace them, or leave them out with `--set on_bad_image=skip`")
         reporter.warn(f"{text}\n  left out (on_bad_image: skip)")
     return [entry for entry, exam in zip(entries, exams, strict=True) if not exam.reason]
 
 
-def _refuse_evaluation_pictures(entries: Sequence[Entry], root: Path, dataset: Dataset) -> None:
+def _refuse_evaluation_images(entries: Sequence[Entry], root: Path, dataset: Dataset) -> None:
     held = _by_content([path for name in ("val", "test") for path in dataset.splits[name].paths])
     twins = [f"{entry.path} = {held[digest]}" for entry in entries if (digest := content_sha256(entry.path)) in held]
     if twins:
         raise DataError(
-            f"{root}: {len(twins)} calibration pictures are also validation or test pictures (equal content), so that "
+            f"{root}: {len(twins)} calibration images are also validation or test images (equal content), so that "
             f"the accuracy would be measured on what it was tuned on; 0 are allowed:{shown(twins)}",
-            hint="remove them from the folder, or leave `calibration` out to calibrate on the training pictures",
+            hint="remove them from the folder, or leave `calibration` out to calibrate on the training images",
         )
 
 
@@ -159,15 +159,15 @@ def _by_content(paths: Sequence[Path]) -> Mapping[str, Path]:
 
 
 def _each_once(split: Split, source: str, reporter: Reporter) -> Split:
-    """Return the split with the first picture of each content; refuse too few."""
+    """Return the split with the first image of each content; refuse too few."""
     first: dict[str, int] = {}
     for index, path in enumerate(split.paths):
         first.setdefault(content_sha256(path), index)
     if copies := len(split) - len(first):
-        reporter.info(f"{source}: {copies} pictures are copies of others; each content counts once in calibration")
-    if len(first) < MIN_PICTURES:
+        reporter.info(f"{source}: {copies} images are copies of others; each content counts once in calibration")
+    if len(first) < MIN_IMAGES:
         raise DataError(
-            f"{source}: {len(first)} different usable pictures to calibrate on, at least {MIN_PICTURES} are needed:"
+            f"{source}: {len(first)} different usable images to calibrate on, at least {MIN_IMAGES} are needed:"
             f"{shown(split.paths[index] for index in first.values())}",
             hint=_MORE,
         )
@@ -177,10 +177,10 @@ def _each_once(split: Split, source: str, reporter: Reporter) -> Split:
 def _draw_with_range(
     pool: Split, draw: Callable[[Split], Drawn], source: str, preprocess: Preprocess, reporter: Reporter
 ) -> Drawn:
-    """Draw from the pool until no picture is one colour as the model sees it: such a picture has no range to find.
+    """Draw from the pool until no image is one colour as the model sees it: such an image has no range to find.
 
     Raises:
-        DataError: pictures of one colour are more than half of those wanted, or too few others are left.
+        DataError: images of one colour are more than half of those wanted, or too few others are left.
     """
     constant: list[Path] = []
     while True:
@@ -188,13 +188,13 @@ def _draw_with_range(
         found = [*_of_one_colour(chosen, preprocess, reporter)]
         found += _of_one_colour(held_out, preprocess, reporter) if held_out else []
         constant += found
-        text = f"{source}: {len(constant)} calibration pictures are of one colour:{shown(constant)}"
+        text = f"{source}: {len(constant)} calibration images are of one colour:{shown(constant)}"
         if not found:
             break
         pool = _part(pool, [index for index, path in enumerate(pool.paths) if path not in found])
-        if len(pool) < MIN_PICTURES or 2 * len(constant) > len(chosen):
+        if len(pool) < MIN_IMAGES or 2 * len(constant) > len(chosen):
             raise DataError(
-                f"{text}\n  {len(pool)} others are left, at least {MIN_PICTURES} are needed, and at most half of the "
+                f"{text}\n  {len(pool)} others are left, at least {MIN_IMAGES} are needed, and at most half of the "
                 f"{len(chosen)} drawn may be of one colour",
                 hint=f"remove them; {_MORE}",
             )

@@ -1,4 +1,4 @@
-"""Pictures made to hurt, and rare ones that are fine, through the door of a running server."""
+"""Images made to hurt, and rare ones that are fine, through the door of a running server."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_header_of_huge_sides(server, kind, side):
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])
 @pytest.mark.parametrize("times", [1, 300])
-def test_a_png_with_a_bomb_beside_the_picture(server, kind, times):
+def test_a_png_with_a_bomb_beside_the_image(server, kind, times):
     middle = b"a\0\1\0\0\0" if kind == b"iTXt" else b"a\0\0"
     bomb = chunk(kind, middle + zlib.compress(bytes(200 << 20 if times == 1 else 1_000_000), 9))
     data = encoded(plain(), "PNG")
@@ -93,7 +93,7 @@ def test_a_png_whose_rows_go_on_for_ever(server):
     assert server.peak_mib() - before < 60
 
 
-def test_the_largest_picture_allowed_has_a_bounded_price(server):
+def test_the_largest_image_allowed_has_a_bounded_price(server):
     before = server.peak_mib()
     reply = server.post(encoded(Image.new("RGB", (8000, 8000), BLUE), "PNG"))
     assert (reply.status, reply.label) == (200, "blue")
@@ -110,7 +110,7 @@ def test_a_jpeg_of_ten_thousand_scans(server):
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_several_pictures_in_one_file_are_refused(server, kind):
+def test_several_images_in_one_file_are_refused(server, kind):
     data = encoded(plain(), kind, save_all=True, append_images=[plain(BLUE)])
     reply = server.post(data)
     assert (reply.status, reply.code) == (422, "bad_image")
@@ -143,7 +143,7 @@ def rotated(orientation: int) -> bytes:
     return encoded(upright if side is None else upright.transpose(side), "JPEG", exif=exif, quality=95)
 
 
-def test_a_turned_photograph_gets_the_answer_of_the_upright_one(server):
+def test_a_turned_image_gets_the_answer_of_the_upright_one(server):
     replies = [server.post(rotated(orientation)).json["predictions"] for orientation in (1, 3, 6, 8)]
     for predictions in replies[1:]:
         assert predictions[0]["label"] == replies[0][0]["label"]
@@ -179,7 +179,7 @@ def red_files() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", red_files())
-def test_rare_pictures_that_are_fine(server, name):
+def test_rare_images_that_are_fine(server, name):
     reply = server.post(red_files()[name], "Content-Type: image/png")  # the type need not be the true one
     assert reply.status == 200, reply.body
     assert reply.label == ("red" if name != "grey 16 bits" else reply.label)
@@ -213,12 +213,12 @@ def tiled_tiff(side: int) -> bytes:
 @pytest.mark.parametrize(
     "kind", ["image/svg+xml", "image/heic", "image/jpeg; charset=x", "IMAGE/PNG", "", "application/octet-stream"]
 )
-def test_the_bytes_say_what_a_picture_is(server, kind):
+def test_the_bytes_say_what_a_image_is(server, kind):
     assert server.post(encoded(plain(), "JPEG"), f"Content-Type: {kind}").label == "red"
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/json", "video/mp4", "x" * 5000])
-def test_a_type_that_is_no_picture(server, kind):
+def test_a_type_that_is_no_image(server, kind):
     assert server.post(encoded(plain(), "JPEG"), f"Content-Type: {kind}").status == 415
 
 
@@ -247,8 +247,8 @@ def test_no_path_leads_out(server, path):
         "colours%0d%0aX-A:%20b",
     ],
 )
-def test_no_model_name_leads_out(server, picture, name):
-    reply = server.post(picture(), path=f"/v1/classify?model={name}")
+def test_no_model_name_leads_out(server, image, name):
+    reply = server.post(image(), path=f"/v1/classify?model={name}")
     assert (reply.status, reply.code) == (404, "unknown_model")
     assert "x-a" not in reply.headers
     assert len(reply.body) < 1000

@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 from compress.data.defects.flaws import FLAWS
-from compress.data.defects.picture import LABELS, make_picture
+from compress.data.defects.image import LABELS, make_image
 
 
 def test_same_numbers_same_bytes_and_every_number_counts() -> None:
-    first = make_picture(3, "train", 8, 64)
+    first = make_image(3, "train", 8, 64)
     np.random.seed(5)  # the global state must not matter
-    assert make_picture(3, "train", 8, 64) == first
-    others = [make_picture(4, "train", 8, 64), make_picture(3, "val", 8, 64), make_picture(3, "train", 15, 64)]
+    assert make_image(3, "train", 8, 64) == first
+    others = [make_image(4, "train", 8, 64), make_image(3, "val", 8, 64), make_image(3, "train", 15, 64)]
     assert all(other.jpeg != first.jpeg and other.label == first.label for other in others)
 
 
@@ -22,13 +22,13 @@ def test_same_numbers_same_bytes_and_every_number_counts() -> None:
 def test_every_class_at_every_size(size_px: int) -> None:
     assert ("ok", *FLAWS) == LABELS
     for index in range(len(LABELS)):
-        picture = make_picture(0, "test", index, size_px)
-        with Image.open(io.BytesIO(picture.jpeg)) as image:
+        made = make_image(0, "test", index, size_px)
+        with Image.open(io.BytesIO(made.jpeg)) as image:
             assert (image.mode, image.size) == ("RGB", (size_px, size_px))
             assert np.asarray(image).std() > 2
-        assert picture.label == index
-        assert (picture.strength > 0) == (index > 0)
+        assert made.label == index
+        assert (made.strength > 0) == (index > 0)
 
 
 def test_three_surfaces_come_up() -> None:
-    assert {make_picture(0, "train", index, 64).surface for index in range(20)} == {"metal", "wood", "fabric"}
+    assert {make_image(0, "train", index, 64).surface for index in range(20)} == {"metal", "wood", "fabric"}

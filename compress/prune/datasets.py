@@ -1,4 +1,4 @@
-"""The pictures that pruning looks at: to score channels, to measure what groups can spare, to judge and to train."""
+"""The images that pruning looks at: to score channels, to measure what groups can spare, to judge and to train."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ SCORING_IMAGES, SCORING_BATCH = 256, 32
 SENSITIVITY_IMAGES, SENSITIVITY_BATCH = 512, 64
 
 
-class Photographs:
-    """The pictures of one data set as one network sees them."""
+class PruneDatasets:
+    """The images of one data set as one network sees them."""
 
     def __init__(self, dataset: Dataset, spec: ModelSpec, ctx: RunContext) -> None:
         """Take the data set; nothing is read before it is asked for."""
         self._dataset, self._spec, self._ctx = dataset, spec, ctx
 
     def scoring(self) -> list[tuple[Tensor, Tensor]]:
-        """Return batches of training pictures without augmentation, balanced over the classes, for importance."""
+        """Return batches of training images without augmentation, balanced over the classes, for importance."""
         return self._batches(SCORING_IMAGES, SCORING_BATCH)
 
     def sensitivity(self) -> list[tuple[Tensor, Tensor]]:
-        """Return a fixed subset of the training pictures; the validation pictures stay for judging."""
+        """Return a fixed subset of the training images; the validation images stay for judging."""
         return self._batches(SENSITIVITY_IMAGES, SENSITIVITY_BATCH)
 
     def top1_pct(self, model: nn.Module) -> float:

@@ -1,4 +1,4 @@
-"""The pictures that scenarios ask about: JPEG files as bytes, of the user's photographs or generated."""
+"""The images that scenarios ask about: JPEG files as bytes, of the user's images or generated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from compress.data.decode import decode
-from compress.data.pictures import list_pictures
+from compress.data.images import list_images
 
 MOST = 256
 _SIZE_PX, _DETAIL_PX = (500, 400), (40, 32)  # (width, height)
@@ -19,19 +19,19 @@ _GENERATED, _QUALITY = 64, 85
 _START, _COMMENT = b"\xff\xd8", b"\xff\xfe"  # JPEG markers: start of image, comment
 
 
-def photographs(data: Path) -> list[bytes]:
-    """Return at most `MOST` photographs, evenly spread, as JPEG files; those of other kinds are stored as JPEG.
+def images(data: Path) -> list[bytes]:
+    """Return at most `MOST` images, evenly spread, as JPEG files; those of other kinds are stored as JPEG.
 
     Raises:
-        DataError: no pictures there, or one of them is damaged.
+        DataError: no images there, or one of them is damaged.
     """
-    entries = list_pictures(data)
+    entries = list_images(data)
     chosen = [entries[index * len(entries) // MOST] for index in range(MOST)] if len(entries) > MOST else entries
     return [_as_jpeg(entry.path) for entry in chosen]
 
 
 def generated(seed: int = 0) -> list[bytes]:
-    """Return pictures of smooth noise of 500 x 400 pixels: about as dear to decode as a photograph of that size."""
+    """Return images of smooth noise of 500 x 400 pixels: about as dear to decode as an image of that size."""
     random = np.random.default_rng(seed)
     width, height = _DETAIL_PX
     noises = (random.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(_GENERATED))
