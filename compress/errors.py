@@ -31,7 +31,7 @@ class RecipeError(ImgcError):
 
 
 class DataError(ImgcError):
-    """PruneDatasets, labels or manifests that cannot be used; the message lists the files."""
+    """Images, labels or manifests that cannot be used; the message lists the files."""
 
     exit_code = 2
 

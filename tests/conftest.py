@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compress.runtime.pace import Pace
+from compress.measure.machine_speed import MachineSpeed
 
-pytest_plugins = ("tests.graphs", "tests.run_folders")
+pytest_plugins = ("tests.graphs", "tests.run_folders", "tests.tiny_files")
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 50)}
 COUNTS = {"train": 24, "val": 9, "test": 12}
@@ -34,12 +34,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _even_pace() -> Iterator[None]:
+def _even_speed() -> Iterator[None]:
     """Let the machine seem to be at full speed always: tests beside each other slow each other down."""
-    from compress.runtime import latency
+    from compress.measure import latency
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latency, "pace_of_this_machine", lambda: Pace(read=lambda: 1.0))
+        patch.setattr(latency, "speed_of_this_machine", lambda: MachineSpeed(read=lambda: 1.0))
         yield
 
 

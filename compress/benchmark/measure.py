@@ -20,9 +20,9 @@ from compress.data.dataset import Split
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
 from compress.errors import StageError
-from compress.runtime.disturbance import counters, disturbances, load_doubt
+from compress.measure.interference import counters, interference, load_doubt
+from compress.measure.latency import Latency, Timing, measure_latency, unstable_text
 from compress.runtime.host import host
-from compress.runtime.latency import Latency, Timing, measure_latency, unstable_text
 from compress.runtime.predictor import Floats, Predictor
 
 _DRIFT_RATIO = 1.05  # between the medians of two moments
@@ -121,7 +121,7 @@ def measure(
     running = {name: one for name, one in predictors.items() if _answers_at_all(name, one, images[name], errors)}
     before = counters()
     latency = measure_latency(running, images, replace(setting.timing, retakes=_RETAKES), reporter)
-    warnings += disturbances(before, counters())
+    warnings += interference(before, counters())
     warnings += [f"{name}: {unstable_text(times)}" for name, times in latency.items() if not times.stable]
     fresh = _fresh(candidates, setting, errors, reporter)
     warnings += _drifts(latency, measure_latency(running, images, _later(setting.timing), reporter))

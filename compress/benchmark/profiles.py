@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from compress.benchmark.measure import Candidate
 from compress.benchmark.schema import Bench, OpTime
 from compress.core.stage import Reporter
-from compress.runtime.profile import OpCost, profile
+from compress.measure.profile import OpCost, profile
 
 
 def with_profiles(bench: Bench, candidates: Sequence[Candidate], reporter: Reporter) -> Bench:

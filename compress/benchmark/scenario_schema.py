@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from pydantic import AliasChoices, Field
 
-from compress.benchmark.fact import Fact
+from compress.core.fact import Fact
 
 SINGLE_STREAM: Final = "single-stream"
 OFFLINE: Final = "offline"

@@ -30,7 +30,7 @@ _LOAD_SHARE = 4  # one core in so many makes the load
 
 
 @dataclass(frozen=True)
-class Asked:
+class ScenarioRequest:
     """What is to be measured.
 
     Attributes:
@@ -67,7 +67,7 @@ def check(kinds: Sequence[str], model: Path | None, address: Address | None) -> 
 
 
 def measure_scenarios(
-    model: Path | None, address: Address | None, asked: Asked, reporter: Reporter
+    model: Path | None, address: Address | None, asked: ScenarioRequest, reporter: Reporter
 ) -> tuple[Scenario, ...]:
     """Return the scenarios in the order of `KINDS`, server once for each state of the cache.
 
@@ -110,7 +110,7 @@ def shared_cores() -> tuple[set[int], set[int]]:
     return set(cores[:-count]) or set(cores), set(cores[-count:])
 
 
-def _own_server(model: Path, asked: Asked, cache: Cache, reporter: Reporter) -> Scenario:
+def _own_server(model: Path, asked: ScenarioRequest, cache: Cache, reporter: Reporter) -> Scenario:
     timeout_ms = max(_SHORTEST_TIMEOUT_MS, ceil(asked.p99_ms))
     command = [sys.executable, "-m", "compress", "serve", str(model.absolute()), "--host", LOCAL, "--port", "0"]
     command += ["--timeout-ms", str(timeout_ms), *(["--cache-mib", "0"] if cache == "off" else [])]
@@ -118,7 +118,7 @@ def _own_server(model: Path, asked: Asked, cache: Cache, reporter: Reporter) -> 
         return _search(Address(LOCAL, server.port), asked, cache, str(model), reporter)
 
 
-def _search(address: Address, asked: Asked, cache: Cache, model: str, reporter: Reporter) -> Scenario:
+def _search(address: Address, asked: ScenarioRequest, cache: Cache, model: str, reporter: Reporter) -> Scenario:
     cores = shared_cores()[1]
     with closing(Generators(address, asked.bodies, count=len(cores), cores=cores)) as generators:
         search = Search(asked.p99_ms, asked.seconds, cache)

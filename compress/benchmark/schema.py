@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from compress.benchmark.fact import Fact as _Fact
 from compress.benchmark.scenario_schema import Scenario
+from compress.core.fact import Fact as _Fact
 from compress.core.formats import Format, Precision
 
 

@@ -14,7 +14,7 @@ from compress.benchmark.measure import Candidate
 from compress.benchmark.schema import Bench, ConcurrentPoint, Row, SweepPoint
 from compress.core.formats import Format
 from compress.core.stage import Reporter
-from compress.runtime.latency import Timing, measure_latency
+from compress.measure.latency import Timing, measure_latency
 from compress.runtime.predictor import Call, Floats, Predictor, open_predictor
 
 _CALLERS_S = 1.0  # each number of callers calls for so long

@@ -24,7 +24,7 @@ from compress.cli.scenarios import P99, Out, ScenarioName, ScenarioOptions, Seco
 from compress.errors import UsageError
 
 if TYPE_CHECKING:
-    from compress.runtime.latency import Timing
+    from compress.measure.latency import Timing
 
 # What is measured decides which options mean something; any other one is refused, never silently ignored.
 _OPTIONS = {
@@ -183,7 +183,7 @@ def _refuse_others(ctx: typer.Context, mode: str) -> None:
 def _timing(repeats: int | None, budget_s: float | None) -> Timing:
     """Return how the calls are timed: what the command line says, else as the stage does by default."""
     from compress.benchmark.config import BenchmarkConfig
-    from compress.runtime.latency import Timing
+    from compress.measure.latency import Timing
 
     usual = BenchmarkConfig()
     return Timing(usual.warmup, repeats or usual.repeats, budget_s or usual.budget_s)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from compress.benchmark.schema import Bench
     from compress.core.preprocess import Preprocess
     from compress.core.stage import Reporter
-    from compress.runtime.latency import Timing
+    from compress.measure.latency import Timing
 
 _SLOWEST = 10  # operators in the table of a profile
 
@@ -118,7 +118,7 @@ def _askable(opened: Opened) -> list[Candidate]:
     found = [one for one in opened.candidates if one.unasked is None]
     if not found:
         reasons = "".join(f"\n  {one.unasked}" for one in opened.candidates)
-        raise StageError(f"none of the models can be shown the images:{reasons}", hint="leave --data out")
+        raise StageError(f"none of the models can be short_path the images:{reasons}", hint="leave --data out")
     return found
 
 
@@ -140,7 +140,7 @@ def _baseline(opened: Opened, options: FilesOptions) -> str:
 
 def _print(bench: Bench, out: Path | None) -> None:
     from compress.cli.output import print_table
-    from compress.cli.run_files import shown
+    from compress.cli.run_files import short_path
     from compress.report.ops_table import NODE_COLUMNS, TYPE_COLUMNS, node_cells, sum_text, type_cells
     from compress.report.sweep_table import CALLERS_COLUMNS, SWEEP_COLUMNS, callers_cells, sweep_cells
     from compress.report.table import (
@@ -168,7 +168,7 @@ def _print(bench: Bench, out: Path | None) -> None:
             typer.echo(sum_text(row))
             print_table(f"{row.stage}: the slowest operators", NODE_COLUMNS, node_cells(row.ops, _SLOWEST), left=2)
     if out:
-        typer.echo(f"wrote {shown(out)}")
+        typer.echo(f"wrote {short_path(out)}")
 
 
 def _complain(bench: Bench, untrained: set[str]) -> None:

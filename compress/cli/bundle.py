@@ -11,7 +11,7 @@ from compress.cli.options import RUNS, AsJson, RunsDir, reporter_of
 
 if TYPE_CHECKING:
     from compress.core.stage import Reporter
-    from compress.runtime.latency import Timing
+    from compress.measure.latency import Timing
 
 
 def bundle(
@@ -24,7 +24,7 @@ def bundle(
 ) -> None:
     """Pack a run's ONNX and TFLite files with some test images, to measure them on another machine without torch."""
     from compress.cli.output import print_json, size_text
-    from compress.cli.run_files import shown
+    from compress.cli.run_files import short_path
     from compress.pipeline.current import current_run
     from compress.report.bundle import write_bundle
 
@@ -36,8 +36,8 @@ def bundle(
         return
     names = ", ".join(model.name for model in manifest.models)
     size = size_text(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
-    typer.echo(f"wrote {shown(folder)}: {names} and {len(manifest.images)} images, {size}")
-    typer.echo(f"copy it to the other machine; {shown(folder / 'README.md')} says what to do there")
+    typer.echo(f"wrote {short_path(folder)}: {names} and {len(manifest.images)} images, {size}")
+    typer.echo(f"copy it to the other machine; {short_path(folder / 'README.md')} says what to do there")
 
 
 def benchmark_bundle(

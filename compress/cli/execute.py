@@ -8,13 +8,13 @@ from typing import Any
 
 import typer
 
-from compress.cli.one_stage import Draft, StageRequest, check_out, draft_run, draft_stage, given_options
+from compress.cli.one_stage import StageDraft, StageRequest, check_out, draft_run, draft_stage, given_options
 from compress.cli.options import reporter_of
 from compress.cli.output import print_json, size_text
 from compress.cli.pruned import show_pruned
 from compress.cli.quantized import show_plan, show_sensitivity
 from compress.cli.report import show_report
-from compress.cli.run_files import shown
+from compress.cli.run_files import short_path
 from compress.core.artifact import Artifact
 from compress.core.formats import Format
 from compress.core.stage import StageConfig
@@ -50,7 +50,7 @@ def add_stage(ctx: typer.Context, request: StageRequest, *, as_json: bool, out: 
 
 
 def _carry_out(
-    ctx: typer.Context, draft: Draft, request: StageRequest, *, as_json: bool, out: Path | None = None
+    ctx: typer.Context, draft: StageDraft, request: StageRequest, *, as_json: bool, out: Path | None = None
 ) -> None:
     reporter = reporter_of(ctx)
     with undone_on_failure(run_path(draft.runs_dir, draft.name)):
@@ -84,7 +84,7 @@ def _carry_out(
     require_gates(result.gates)
 
 
-def _say_made(draft: Draft, request: StageRequest, result: RunResult, made: list[Artifact]) -> None:
+def _say_made(draft: StageDraft, request: StageRequest, result: RunResult, made: list[Artifact]) -> None:
     """Print for each new stage what it read and made, and what it found out beside."""
     for stage, artifact in zip(draft.new, made, strict=True):
         reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
@@ -99,7 +99,11 @@ def _say_made(draft: Draft, request: StageRequest, result: RunResult, made: list
 
 def artifact_line(artifact: Artifact) -> str:
     """Return one line on a sealed file: path, size, hash, and accuracy where it is known."""
-    parts = [f"wrote {shown(artifact.path)}", size_text(artifact.size_bytes), f"sha256 {artifact.sha256[:12]}"]
+    parts = [
+        f"wrote {short_path(artifact.path)}",
+        size_text(artifact.size_bytes),
+        f"sha256 {artifact.sha256[:12]}",
+    ]
     top1 = artifact.metrics.get("top1_pct")
     if isinstance(top1, int | float):
         parts.append(f"top-1 {top1:.2f} %")
@@ -114,16 +118,20 @@ def _made(result: RunResult, stage_id: str) -> Artifact:
 
 def _read_text(result: RunResult, role: str, source: str | Path) -> str:
     """Return what was read, and where it lies; the role is told where it says more than that it was read."""
-    text = str(shown(source)) if isinstance(source, Path) else f"{source} ({shown(_made(result, source).path)})"
+    text = (
+        str(short_path(source)) if isinstance(source, Path) else f"{source} ({short_path(_made(result, source).path)})"
+    )
     return text if role == "from" or role.endswith(f":{source}") else f"{role} {text}"
 
 
 def _images_text(config: StageConfig) -> str:
-    folders = [str(shown(path)) for path in config.folders().values()]
+    folders = [str(short_path(path)) for path in config.folders().values()]
     return f"the images of {', '.join(folders)}" if folders else "the images"
 
 
-def _as_json(draft: Draft, result: RunResult, made: list[Artifact], out: Path | None, report: Report) -> dict[str, Any]:
+def _as_json(
+    draft: StageDraft, result: RunResult, made: list[Artifact], out: Path | None, report: Report
+) -> dict[str, Any]:
     stages = [
         {
             "stage": artifact.stage_id,
@@ -146,7 +154,7 @@ def _as_json(draft: Draft, result: RunResult, made: list[Artifact], out: Path | 
     }
 
 
-def _new_siblings(draft: Draft, report: Report) -> list[SiblingRow]:
+def _new_siblings(draft: StageDraft, report: Report) -> list[SiblingRow]:
     """Return what was compared of the stages that were just made."""
     new = {stage.id for stage in draft.new}
     return [row for row in report.siblings if row.stage in new]

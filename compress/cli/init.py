@@ -61,7 +61,7 @@ def init(
     data |= strictness
     config = _data_config(photos).model_copy(update=strictness)
     dataset = load_dataset(config, seed=seed, reporter=reporter_of(ctx))
-    draft = Draft(
+    draft = RecipeDraft(
         name=name or slug(photos.resolve().stem),
         seed=seed,
         data=data,
@@ -83,7 +83,7 @@ def init(
 
 
 @dataclass(frozen=True)
-class Draft:
+class RecipeDraft:
     """What the recipe is made from; `data` is the block of the recipe, `n_train` the number of training images."""
 
     name: str
@@ -95,7 +95,7 @@ class Draft:
     n_train: int
 
 
-def recipe_text(draft: Draft, weights: str) -> str:
+def recipe_text(draft: RecipeDraft, weights: str) -> str:
     """Return the recipe's YAML: the whole chain, with a comment for each choice."""
     from compress.recipe.epochs import epochs_for
 

@@ -106,7 +106,7 @@ def predict(
 def _predict_images(images: list[Path], predictor: Predictor, top_k: int, as_json: bool) -> None:
     from compress.cli.output import print_json
     from compress.data.transforms import preprocess_files
-    from compress.serve.logic import predictions
+    from compress.serve.core.work import predictions
 
     answers: list[dict[str, Any]] = []
     for image in images:

@@ -56,7 +56,7 @@ class StageRequest:
 
 
 @dataclass(frozen=True)
-class Draft:
+class StageDraft:
     """A recipe that ends in the new stage, and where it is to run.
 
     Attributes:
@@ -74,7 +74,7 @@ class Draft:
     name: str
 
 
-def draft_run(request: StageRequest, name: str | None, seed: int | None) -> Draft:
+def draft_run(request: StageRequest, name: str | None, seed: int | None) -> StageDraft:
     """Return a recipe that starts a run with one stage.
 
     Raises:
@@ -126,7 +126,7 @@ def _sealed_stages(runs_dir: Path, name: str) -> tuple[LockedStage, ...]:
     return tuple(lock.stages) if lock else ()
 
 
-def draft_stage(request: StageRequest) -> Draft:
+def draft_stage(request: StageRequest) -> StageDraft:
     """Return the recipe of a run with one more stage.
 
     Raises:
@@ -157,7 +157,7 @@ def _arch_of(request: StageRequest, local: Tree) -> str | None:
     return str(arch) if arch else None
 
 
-def _draft_from_arch(request: StageRequest, local: Tree, arch: str) -> Draft:
+def _draft_from_arch(request: StageRequest, local: Tree, arch: str) -> StageDraft:
     """Return a recipe that starts a run with a stage that reads no model; `--run` names it.
 
     The images of ./imgc.yaml are for its own classes: with --arch and --calibration they are not asked for.
@@ -169,7 +169,7 @@ def _draft_from_arch(request: StageRequest, local: Tree, arch: str) -> Draft:
     return _drafted(tree, [], request, local, request.runs_dir)
 
 
-def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree, runs_dir: Path) -> Draft:
+def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree, runs_dir: Path) -> StageDraft:
     """Put the new stage below the sealed ones and plan it."""
     ids = {stage["id"] for stage in sealed}
     stage = {
@@ -195,7 +195,7 @@ def _drafted(tree: Tree, sealed: list[Tree], request: StageRequest, local: Tree,
         planned = plan(loaded)
     except RecipeError as error:
         raise for_verb(error, request.kind) from error
-    return Draft(loaded, frozenset(ids), _asked_for(planned.stages, ids), runs_dir, planned.name)
+    return StageDraft(loaded, frozenset(ids), _asked_for(planned.stages, ids), runs_dir, planned.name)
 
 
 def given_options(request: StageRequest) -> set[str]:

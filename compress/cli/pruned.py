@@ -9,7 +9,7 @@ import typer
 
 from compress.cli.local_recipe import LOCAL_RECIPE
 from compress.cli.quantized import SENSITIVITY_FILES
-from compress.cli.run_files import shown
+from compress.cli.run_files import short_path
 from compress.prune.config import BUDGETS, DEFAULT_KEEP, PruneConfig
 
 
@@ -35,4 +35,4 @@ def show_pruned(config: PruneConfig, given: Collection[str], folder: Path) -> No
     typer.echo(f"{config.id}: budget {budget_text(config, given)}")
     written = [folder / name for name in SENSITIVITY_FILES if (folder / name).is_file()]
     if written:
-        typer.echo(f"{config.id}: sensitivity in {' and '.join(str(shown(path)) for path in written)}")
+        typer.echo(f"{config.id}: sensitivity in {' and '.join(str(short_path(path)) for path in written)}")

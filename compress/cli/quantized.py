@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from compress.cli.output import print_table, size_text
-from compress.cli.run_files import shown
+from compress.cli.run_files import short_path
 
 PLAN_FILE = "plan.json"
 SENSITIVITY_FILES = ("sensitivity.json", "sensitivity.svg")
@@ -30,7 +30,7 @@ def show_sensitivity(folder: Path) -> None:
     if labelled:
         title += f" (float top-1 {found['float_top1_pct']:.2f} %)"
     print_table(title, columns, rows, left=3)
-    typer.echo(" ".join(str(shown(folder / name)) for name in SENSITIVITY_FILES))
+    typer.echo(" ".join(str(short_path(folder / name)) for name in SENSITIVITY_FILES))
 
 
 def show_plan(folder: Path) -> None:
@@ -62,7 +62,7 @@ def show_plan(folder: Path) -> None:
     ]
     print_table(f"candidates for {found['target']}, on {found['judged_on']}, batch 1, 1 thread", columns, rows)
     typer.echo(f"chosen: {found['why']}")
-    typer.echo(str(shown(folder / PLAN_FILE)))
+    typer.echo(str(short_path(folder / PLAN_FILE)))
 
 
 def _shares(layer: dict[str, Any], labelled: bool) -> list[str]:

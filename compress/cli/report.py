@@ -48,7 +48,7 @@ def report(
 
 def add_elsewhere(run_dir: Path, path: Path) -> None:
     """Keep a measurement of another machine in the run's folder and say so."""
-    from compress.report.elsewhere import add_bench
+    from compress.report.remote_benchmarks import add_bench
     from compress.report.table import host_text
 
     bench = add_bench(run_dir, path)
@@ -77,7 +77,7 @@ def show_report(run_dir: Path, *, as_json: bool, as_markdown: bool = False, juni
 
 def _print_report(run_dir: Path, found: Report) -> None:
     from compress.cli.output import print_table
-    from compress.cli.run_files import shown
+    from compress.cli.run_files import short_path
     from compress.report.html import NO_CHARTS, has_charts
     from compress.report.siblings import sibling_line
     from compress.report.table import (
@@ -109,7 +109,7 @@ def _print_report(run_dir: Path, found: Report) -> None:
         value = "not measured" if gate.value is None else f"{gate.value:.10g}"
         verdict = "holds" if gate.passed else "BROKEN"
         typer.echo(f"gate {gate.metric} at {gate.at}: {value}, limit {gate.limit:.10g}: {verdict}")
-    typer.echo(f"report: {shown(run_dir / MARKDOWN_NAME)}")
-    typer.echo(f"page: {shown(run_dir / HTML_NAME)}")
+    typer.echo(f"report: {short_path(run_dir / MARKDOWN_NAME)}")
+    typer.echo(f"page: {short_path(run_dir / HTML_NAME)}")
     if not has_charts():
         typer.echo(NO_CHARTS)

@@ -31,7 +31,7 @@ def newest_model(run: str | None, runs_dir: Path) -> Path:
     Raises:
         UsageError: there is no run, or no model in it.
     """
-    return shown(find_artifact(current_run(runs_dir, run), formats=MODEL_FORMATS).path)
+    return short_path(find_artifact(current_run(runs_dir, run), formats=MODEL_FORMATS).path)
 
 
 def servable_model(run: str | None, runs_dir: Path) -> Path:
@@ -45,11 +45,13 @@ def servable_model(run: str | None, runs_dir: Path) -> Path:
     newest_first = [artifact_at(run_dir, stage) for stage in reversed(lock.stages if lock else ())]
     models = [model for model in newest_first if model.format in (Format.TFLITE, Format.ONNX)]
     if not models:
-        raise UsageError(f"{shown(run_dir)} has no .tflite or .onnx file", hint="make one: imgc export --format tflite")
-    return shown(max(models, key=_rank).path)  # max keeps the first of equals
+        raise UsageError(
+            f"{short_path(run_dir)} has no .tflite or .onnx file", hint="make one: imgc export --format tflite"
+        )
+    return short_path(max(models, key=_rank).path)  # max keeps the first of equals
 
 
-def shown(path: Path) -> Path:
+def short_path(path: Path) -> Path:
     """Return a path relative to the working folder where it lies below it: what a person wants to read and paste."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -67,7 +67,7 @@ def run_scenarios(ctx: typer.Context, options: ScenarioOptions, *, as_json: bool
         StageError: the server does not start, or does not answer.
     """
     from compress.benchmark.http_client import parse_address
-    from compress.benchmark.scenarios import KINDS, Asked, check, measure_scenarios
+    from compress.benchmark.scenarios import KINDS, ScenarioRequest, check, measure_scenarios
     from compress.benchmark.schema import Bench
     from compress.cli.output import print_json
     from compress.core.storage import write_json
@@ -78,7 +78,7 @@ def run_scenarios(ctx: typer.Context, options: ScenarioOptions, *, as_json: bool
     address = parse_address(options.url) if options.url else None
     kinds = KINDS if options.name == ALL else (options.name,)
     check(kinds, model, address)
-    asked = Asked(kinds, _images(options.data, reporter), options.seconds, options.p99_ms, options.threads)
+    asked = ScenarioRequest(kinds, _images(options.data, reporter), options.seconds, options.p99_ms, options.threads)
     machine = host()  # before our own work loads it
     found = measure_scenarios(model, address, asked, reporter)
     bench = Bench(host=machine, baseline=found[0].model, rows=(), scenarios=found).model_dump(mode="json")
@@ -122,8 +122,8 @@ def _print(found: tuple[Scenario, ...], reporter: Reporter) -> None:
 
 def _row(one: Scenario) -> tuple[object, ...]:
     times = (one.latency_p50_ms, one.latency_p90_ms, one.latency_p99_ms)
-    shown = ["-" if time is None else f"{time:.2f}" for time in times]
-    return one.scenario, one.cache, _figure(one), *shown, one.threads, one.batch, one.n
+    short_path = ["-" if time is None else f"{time:.2f}" for time in times]
+    return one.scenario, one.cache, _figure(one), *short_path, one.threads, one.batch, one.n
 
 
 def _figure(one: Scenario) -> str:

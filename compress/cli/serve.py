@@ -111,9 +111,9 @@ def _source(text: str) -> dict[str, Any]:
 
 def _print_settings(settings: Any, as_json: bool) -> None:  # noqa: ANN401 - Settings, imported late
     from compress.cli.output import print_json, print_table
-    from compress.serve.settings import shown
+    from compress.serve.settings import settings_rows
 
-    rows = shown(settings)
+    rows = settings_rows(settings)
     if as_json:
         print_json({name: {"value": value, "from": origin} for name, value, origin in rows})
     else:

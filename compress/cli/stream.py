@@ -94,7 +94,7 @@ def predict_stream(source: Source, predictor: Predictor, view: View, top_k: int)
 def _rows(answer: Answer, labels: tuple[str, ...], top_k: int) -> list[dict[str, Any]]:
     """Return {"index", "label", "score"} of the best classes, best first; none for a bad frame."""
     from compress.data.decode import BadImageError
-    from compress.serve.logic import predictions
+    from compress.serve.core.work import predictions
 
     if isinstance(answer.logits_K, BadImageError):
         return []
@@ -120,7 +120,7 @@ def _ctrl_c(stop: Callable[[], None]) -> Iterator[list[bool]]:
 
 
 class View(Protocol):
-    """How a stream is shown."""
+    """How a stream is short_path."""
 
     def __enter__(self) -> Self:
         """Begin to show."""

@@ -166,7 +166,7 @@ def _hint(report: TuneReport) -> str:
 
 def _print(report: TuneReport, folder: Path) -> None:
     from compress.cli.output import print_table
-    from compress.cli.run_files import shown
+    from compress.cli.run_files import short_path
     from compress.report.table import host_text
 
     unit = "estimated" if report.estimated else "measured here"
@@ -188,8 +188,8 @@ def _print(report: TuneReport, folder: Path) -> None:
         if limit is not None and test.drop_pp > limit:
             typer.echo(f"on the test images it drops by more than the {limit:.10g} pp that hold on the validation ones")
     if report.file is not None:
-        typer.echo(f"model: {shown(Path(report.file))}")
-    typer.echo(f"recipe: {shown(folder / 'recipe.yaml')}")
+        typer.echo(f"model: {short_path(Path(report.file))}")
+    typer.echo(f"recipe: {short_path(folder / 'recipe.yaml')}")
     typer.echo(f"next: imgc report {report.run}, or imgc serve")
 
 

@@ -18,14 +18,14 @@ from compress.models.arch_names import ARCH_NAMES, PUBLISHED_OR_FRESH
 from compress.models.arch_tensors import fitting_archs
 from compress.pipeline.run_dir import run_path, writing
 from compress.recipe.epochs import epochs_for
-from compress.tune.book import open_book
 from compress.tune.goal import Goal
-from compress.tune.outcome import Asked, conclude
-from compress.tune.pace import BATCH
+from compress.tune.outcome import SearchRequest, conclude
 from compress.tune.schema import TuneReport
 from compress.tune.search import Budget, Search
 from compress.tune.space import Base, Runtime
-from compress.tune.trial import Place
+from compress.tune.stage_time import BATCH
+from compress.tune.study import open_study
+from compress.tune.trial import TrialContext
 
 if TYPE_CHECKING:
     from compress.tune.devices import Device
@@ -69,14 +69,14 @@ def search(session: Session, reporter: Reporter) -> tuple[TuneReport, Path]:
     folder = run_path(session.runs_dir, f"{name}-tune")
     base = _base(session, weights, reporter)
     profile = session.profile
-    place = Place(session.runs_dir, name, session.device, profile.ms_per_mmac if profile else None, reporter)
+    context = TrialContext(session.runs_dir, name, session.device, profile.ms_per_mmac if profile else None, reporter)
     with writing(folder):
         storage = session.storage or f"sqlite:///{folder / 'study.db'}"
         owner = f"{platform.node()}:{folder}"
-        book = open_book(storage, name, owner, tuple(weights), session.seed, _settings(session, base))
-        Search(book, base, session.goal, Budget(session.budget_s, session.trials), tuple(weights), place).run()
-        asked = Asked(session.goal, base, place, profile.name if profile else None)
-        return conclude(book, asked, folder), folder
+        study = open_study(storage, name, owner, tuple(weights), session.seed, _settings(session, base))
+        Search(study, base, session.goal, Budget(session.budget_s, session.trials), tuple(weights), context).run()
+        asked = SearchRequest(session.goal, base, context, profile.name if profile else None)
+        return conclude(study, asked, folder), folder
 
 
 def _weights(archs: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from compress.core.stage import Reporter
 from compress.data.examine import Exam, examine
-from compress.data.listing import SPLITS, Entry, Listing, labels_of, shown
+from compress.data.listing import SPLITS, Entry, Listing, labels_of, listed
 from compress.errors import DataError
 
 Splits = dict[str, tuple[Entry, ...]]
@@ -24,7 +24,7 @@ def check_structure(listing: Listing, reporter: Reporter) -> None:
     """
     if empty := listing.empty_classes.get("train"):
         raise DataError(
-            f"{listing.root}: {len(empty)} class folders hold no image:{shown(empty)}",
+            f"{listing.root}: {len(empty)} class folders hold no image:{listed(empty)}",
             hint="add images, or remove the folders",
         )
     check_labels(listing.root, dict(listing.splits), reporter)
@@ -48,7 +48,7 @@ def check_labels(root: Path, splits: Splits, reporter: Reporter) -> None:
         labels = labels_of(splits[name])
         if strange := sorted(set(labels) - set(known)):
             raise DataError(
-                f"{root}: {len(strange)} classes of {name} are not in train:{shown(strange)}",
+                f"{root}: {len(strange)} classes of {name} are not in train:{listed(strange)}",
                 hint=f"the classes of train are {', '.join(known[:20])}",
             )
         if absent := sorted(set(known) - set(labels)):
@@ -67,7 +67,7 @@ def drop_bad(
     exams = dict(zip(paths, examine(paths, listing.root, reporter), strict=True))
     bad = tuple((path, exam.reason) for path, exam in exams.items() if exam.reason)
     if bad:
-        text = f"{listing.root}: {len(bad)} of {len(paths)} images cannot be used:" + shown(
+        text = f"{listing.root}: {len(bad)} of {len(paths)} images cannot be used:" + listed(
             f"{path}: {reason}" for path, reason in bad
         )
         if on_bad == "error":
@@ -80,7 +80,7 @@ def drop_bad(
 
 def _refuse_emptied(listing: Listing, kept: Mapping[str, tuple[Entry, ...]]) -> None:
     if gone := sorted(set(labels_of(listing.splits["train"])) - set(labels_of(kept["train"]))):
-        raise DataError(f"{listing.root}: no usable image is left of {len(gone)} classes:{shown(gone)}")
+        raise DataError(f"{listing.root}: no usable image is left of {len(gone)} classes:{listed(gone)}")
 
 
 def drop_leaks(
@@ -106,14 +106,14 @@ def drop_leaks(
             result[side] = tuple(entry for entry in splits[side] if entry.path not in dropped)
     if not pairs:
         return result
-    text = f"{root}: {len(pairs)} images are in two splits (equal content):{shown(pairs)}"
+    text = f"{root}: {len(pairs)} images are in two splits (equal content):{listed(pairs)}"
     if on_leak == "error":
         raise DataError(
             text, hint="remove one of each, or drop them from the training side with `--set data.on_leak=drop`"
         )
     reporter.warn(f"{text}\n  dropped from the first of the two splits (data.on_leak: drop)")
     if gone := sorted(set(labels_of(splits["train"])) - set(labels_of(result["train"]))):
-        raise DataError(f"{root}: dropping them leaves no training image of {len(gone)} classes:{shown(gone)}")
+        raise DataError(f"{root}: dropping them leaves no training image of {len(gone)} classes:{listed(gone)}")
     return result
 
 
@@ -131,4 +131,4 @@ def warn_of_duplicates(root: Path, splits: Splits, exams: Mapping[Path, Exam], r
     if copies:
         reporter.warn(f"{root}: {copies} images are copies of another in the same split; kept")
     if conflicts:
-        reporter.warn(f"{root}: {len(conflicts)} images carry two different labels:{shown(conflicts)}")
+        reporter.warn(f"{root}: {len(conflicts)} images carry two different labels:{listed(conflicts)}")

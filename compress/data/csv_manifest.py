@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from compress.data.listing import Entry, Listing, shown
+from compress.data.listing import Entry, Listing, listed
 from compress.errors import DataError
 
 _SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -39,7 +39,7 @@ def list_csv(manifest: Path, *, labelled: bool = True, need_train: bool = True) 
         splits.setdefault(_split(where, row), []).append(entry)
     if missing:
         raise DataError(
-            f"{manifest}: {len(missing)} listed files do not exist:{shown(missing)}",
+            f"{manifest}: {len(missing)} listed files do not exist:{listed(missing)}",
             hint=f"paths are relative to {manifest.parent}",
         )
     if not splits or (need_train and "train" not in splits):

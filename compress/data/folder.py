@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compress.data.listing import IMAGE_SUFFIXES, SPLITS, Entry, Listing, images_below, shown, subfolders
+from compress.data.listing import IMAGE_SUFFIXES, SPLITS, Entry, Listing, images_below, listed, subfolders
 from compress.errors import DataError
 
 _SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -70,5 +70,5 @@ def _classes(folder: Path, root: Path) -> tuple[tuple[Entry, ...], tuple[str, ..
         if not images:
             empty.append(klass.name)
     if not entries:
-        raise DataError(f"{folder}: no images in its {len(classes)} folders:{shown(path.name for path in classes)}")
+        raise DataError(f"{folder}: no images in its {len(classes)} folders:{listed(path.name for path in classes)}")
     return tuple(sorted(entries, key=lambda entry: entry.name)), tuple(empty), others

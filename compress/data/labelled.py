@@ -11,7 +11,7 @@ from compress.data.checks import drop_bad
 from compress.data.csv_manifest import list_csv
 from compress.data.dataset import Split, indexed
 from compress.data.folder import list_folder
-from compress.data.listing import Entry, Listing, labels_of, shown
+from compress.data.listing import Entry, Listing, labels_of, listed
 from compress.errors import DataError
 
 
@@ -59,7 +59,7 @@ def _known(entries: Sequence[Entry], labels: tuple[str, ...], path: Path) -> lis
     if strange:
         rows = [f"{label} ({name})" for label, name in sorted(strange.items())]
         raise DataError(
-            f"{path}: {len(strange)} classes of the images are not classes of the model:{shown(rows)}",
+            f"{path}: {len(strange)} classes of the images are not classes of the model:{listed(rows)}",
             hint=f"a label is a class name or an index 0..{len(labels) - 1}{_nearest(strange, labels)}",
         )
     return known

@@ -40,7 +40,7 @@ class Listing:
     ignored: tuple[Path, ...] = ()
 
 
-def shown(items: Iterable[object]) -> str:
+def listed(items: Iterable[object]) -> str:
     """Return up to ten items, one a line, and how many more there are."""
     every = [str(item) for item in items]
     lines = [f"\n  {item}" for item in every[:_SHOWN]]

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from compress.core.preprocess import Preprocess
-from compress.engine.augment import augment, mix
-from compress.engine.distributed import share_of, world_size
-from compress.engine.draws import draw
+from compress.distributed.collectives import share_of, world_size
+from compress.engine.augmentation.augment import augment, mix
+from compress.engine.augmentation.sampling import draw
 from compress.engine.options import FitOptions
 from compress.engine.randomness import Purpose, generator
 from compress.engine.schedule import training_side

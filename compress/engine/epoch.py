@@ -14,17 +14,17 @@ from torch import nn
 
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Advance
-from compress.engine.ahead import ahead
+from compress.distributed.collectives import add_gradients, world_size
+from compress.distributed.sync_batch_norm import WholeBatch
 from compress.engine.batches import Batch, TrainSet, ValSet, batch_images, steps_per_epoch, train_batches
-from compress.engine.distributed import add_gradients, world_size
 from compress.engine.ema import Ema
 from compress.engine.evaluate import shared_top1_pct
 from compress.engine.optim import set_learning_rate
 from compress.engine.options import FitOptions
+from compress.engine.prefetch import ahead
 from compress.engine.randomness import Purpose, seeded_torch
 from compress.engine.schedule import learning_rate
 from compress.engine.state import EpochRow, Parts
-from compress.engine.whole_batch import WholeBatch
 from compress.errors import StageError
 
 Loss = Callable[[Any, Batch], torch.Tensor]

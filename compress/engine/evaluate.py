@@ -10,7 +10,7 @@ from torch import nn
 
 from compress.core.preprocess import Preprocess
 from compress.data.transforms import normalize
-from compress.engine import distributed
+from compress.distributed import collectives
 from compress.models.build import evaluating
 
 EVAL_BATCH = 64
@@ -44,13 +44,13 @@ def shared_top1_pct(
 
     Counts are added up as integers, so the result does not depend on how many processes there are.
     """
-    own = slice(distributed.rank(), None, distributed.world_size())
+    own = slice(collectives.rank(), None, collectives.world_size())
     right = bad = 0
     if len(labels_N[own]):
         logits_NK = torch_logits(model, pixels_NHWC[own], preprocess)
         right = int((logits_NK.argmax(axis=1) == labels_N[own]).sum())
         bad = int((~np.isfinite(logits_NK)).sum())
-    right, bad = distributed.add_up([right, bad])
+    right, bad = collectives.add_up([right, bad])
     return None if bad else 100.0 * (right / len(labels_N))
 
 

@@ -20,16 +20,16 @@ from torch import nn
 from compress.core.digest import sha256_bytes, sha256_json
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter, SilentReporter
+from compress.distributed.collectives import rank, require_equal, world_size
+from compress.distributed.fit_orders import taking_part
 from compress.engine.allocator import keep_freed_memory
 from compress.engine.batches import TrainSet, ValSet, steps_per_epoch
-from compress.engine.distributed import rank, require_equal, world_size
 from compress.engine.ema import Ema
 from compress.engine.epoch import Loop, Loss, run_epoch
 from compress.engine.evaluate import shared_top1_pct
 from compress.engine.freeze import freeze_all_but, trainable_names, unfreeze
 from compress.engine.optim import build_optimizer
 from compress.engine.options import FitOptions
-from compress.engine.orders import taking_part
 from compress.engine.scalars import append_scalars, start_scalars
 from compress.engine.state import EpochRow, FitState, resume, save
 from compress.errors import StageError

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from compress.core.stage import Reporter
+from compress.distributed.collectives import from_first, rank, world_size
 from compress.engine.checkpoint import (
     CHECKPOINT_FILE,
     Tensors,
@@ -21,7 +22,6 @@ from compress.engine.checkpoint import (
     save_checkpoint,
     to_bytes,
 )
-from compress.engine.distributed import from_first, rank, world_size
 
 EpochRow = dict[str, float]
 

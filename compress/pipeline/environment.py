@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from compress.core.place import place
+from compress.distributed.process_rank import process_rank
 
 
 def environment(device: str) -> dict[str, Any]:
     """Return JSON-able facts: host (see `compress.runtime.host`), device asked for, processes that train together."""
     from compress.runtime.host import host
 
-    return {"schema_version": 1, "device": device, "processes": place().world_size, **host()}
+    return {"schema_version": 1, "device": device, "processes": process_rank().world_size, **host()}

@@ -12,9 +12,9 @@ from typing import Any
 from compress.core.artifact import Artifact, StageOutput
 from compress.core.stage import Reporter, RunContext, SilentReporter
 from compress.core.storage import write_json, write_text
+from compress.distributed.distributed_run import leading, shared
 from compress.errors import ImgcError, StageError
 from compress.pipeline.call import call_stage
-from compress.pipeline.crew import leading, shared
 from compress.pipeline.environment import environment
 from compress.pipeline.failure import expected_failure, named
 from compress.pipeline.gates import GATES_NAME, GateResult, check_gates

@@ -14,9 +14,9 @@ from compress.core.spec import ModelSpec
 from compress.core.stage import SilentReporter
 from compress.core.storage import write_bytes
 from compress.lower.walk import lower
+from compress.measure.latency import Timing, measure_latency
 from compress.models.build import describe
 from compress.models.to_onnx import to_onnx
-from compress.runtime.latency import Timing, measure_latency
 from compress.runtime.predictor import open_predictor
 
 Runtime = Literal["onnx", "tflite"]

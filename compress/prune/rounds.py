@@ -15,12 +15,12 @@ from compress.models.build import arch_info, describe
 from compress.models.fold import fold_batch_norm
 from compress.models.weights import load_model, save_model
 from compress.prune.allocate import Ranking, Widths, allocate
-from compress.prune.channels import MEASURED, Anatomy, GroupRow
 from compress.prune.config import PruneConfig
 from compress.prune.datasets import PruneDatasets
 from compress.prune.heat_map import heat_map_svg
 from compress.prune.latency import exported_latency_ms
 from compress.prune.plan import Budget, Curve, Measure, choose, cost_of, path_curve, require_reachable
+from compress.prune.prunable_network import MEASURED, GroupRow, PrunableNetwork
 from compress.prune.recover import recover
 from compress.prune.sensitivity import Sensitivity, cheapest_cuts, measure_sensitivity
 
@@ -60,36 +60,38 @@ class Rounds:
         narrow = load_model(_round_file(self._ctx.stage_dir, done))[0] if done else model
         share, left = 1.0, dict(widths.full)
         for number in range(done + 1, self._config.rounds + 1):
-            anatomy = self._anatomy(narrow)
-            curve = self._curve(anatomy, widths, path)
-            cost = cost_of(budget.unit, curve, anatomy.costs, self._measure(anatomy))
+            network = self._anatomy(narrow)
+            curve = self._curve(network, widths, path)
+            cost = cost_of(budget.unit, curve, network.costs, self._measure(network))
             require_reachable(budget, cost)  # the last round's, before the first one trains
             share = choose(budget.after(full, number / self._config.rounds), cost)
             kept = curve(share)
-            narrow, left = anatomy.cut(kept), {root: len(channels) for root, channels in kept.items()}
+            narrow, left = network.cut(kept), {root: len(channels) for root, channels in kept.items()}
             self._recover(narrow, teacher, number)
         return narrow, whole.rows(left), share
 
-    def _anatomy(self, model: nn.Module) -> Anatomy:
+    def _anatomy(self, model: nn.Module) -> PrunableNetwork:
         head = arch_info(self._spec.arch).head
-        return Anatomy(model, self._spec.input_chw, head=head, protected=self._protected)
+        return PrunableNetwork(model, self._spec.input_chw, head=head, protected=self._protected)
 
-    def _curve(self, anatomy: Anatomy, widths: Widths, path: Sequence[Mapping[str, int]]) -> Curve:
-        scores = self._scores(anatomy)
+    def _curve(self, network: PrunableNetwork, widths: Widths, path: Sequence[Mapping[str, int]]) -> Curve:
+        scores = self._scores(network)
         if path:
             return path_curve(path, scores)
-        ranking = Ranking(self._config.scope, anatomy.structures())
+        ranking = Ranking(self._config.scope, network.structures())
 
         def curve(share: float) -> dict[str, Tensor]:
             return allocate(scores, share, ranking, widths)
 
         return curve
 
-    def _scores(self, anatomy: Anatomy) -> dict[str, Tensor]:
+    def _scores(self, network: PrunableNetwork) -> dict[str, Tensor]:
         batches = self._photos.scoring() if self._config.importance in MEASURED else ()
-        return anatomy.scores(self._config.importance, batches)
+        return network.scores(self._config.importance, batches)
 
-    def _path(self, model: nn.Module, whole: Anatomy, widths: Widths, budget: Budget) -> Sequence[Mapping[str, int]]:
+    def _path(
+        self, model: nn.Module, whole: PrunableNetwork, widths: Widths, budget: Budget
+    ) -> Sequence[Mapping[str, int]]:
         """Measure what each group can spare, where it is asked for; return the widths that follow from it, or none."""
         if not (self._config.sensitivity or self._config.allocation == "sensitivity"):
             return ()
@@ -110,15 +112,15 @@ class Rounds:
         for line in sensitivity_table(found):
             self._ctx.reporter.info(line)
 
-    def _full_cost(self, whole: Anatomy, budget: Budget) -> float:
+    def _full_cost(self, whole: PrunableNetwork, budget: Budget) -> float:
         if budget.unit == "keep":
             return 1.0
         return self._measure(whole)({}) if budget.unit == "latency_ms" else whole.costs.count(budget.unit, {})
 
-    def _measure(self, anatomy: Anatomy) -> Measure:
+    def _measure(self, network: PrunableNetwork) -> Measure:
         def measure(kept: Mapping[str, Tensor]) -> float:
-            latency_ms = exported_latency_ms({"cut": anatomy.cut(kept)}, self._spec, self._config.runtime)["cut"]
-            macs = anatomy.costs.count("macs", kept)
+            latency_ms = exported_latency_ms({"cut": network.cut(kept)}, self._spec, self._config.runtime)["cut"]
+            macs = network.costs.count("macs", kept)
             self._ctx.reporter.info(f"{macs:,} MACs take {latency_ms:.3f} ms in {self._config.runtime}")
             return latency_ms
 

@@ -8,16 +8,16 @@ from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, StageInputs
 from compress.data.dataset import load_dataset
 from compress.engine.checkpoint import remove_checkpoint
+from compress.engine.initial_weights import start_model
 from compress.engine.sets import require_same_labels
-from compress.engine.start import start_model
 from compress.errors import UsageError
 from compress.models.build import arch_info, describe
 from compress.models.weights import load_model, save_model
-from compress.prune.channels import GroupRow
 from compress.prune.config import DEFAULT_KEEP, PruneConfig
 from compress.prune.datasets import PruneDatasets
 from compress.prune.latency import exported_latency_ms
 from compress.prune.plan import Budget
+from compress.prune.prunable_network import GroupRow
 from compress.prune.rounds import Rounds, remove_rounds
 
 FILE_NAME = "model.safetensors"

@@ -30,7 +30,7 @@ class QatOptions(FitOptions):
 
 
 class ReconstructOptions(BaseModel):
-    """Block reconstruction, see `compress.quantize.reconstruct`.
+    """Block reconstruction, see `compress.quantize.ptq.reconstruct`.
 
     Attributes:
         steps: optimizer steps, at most so many that each image is seen 40 times; 0 is off.
@@ -70,8 +70,8 @@ class QuantizeConfig(StageConfig):
     Attributes:
         scheme: int8_static calibrates ranges and reconstructs (no labels), int8_qat trains from there, dynamic stores
             int8 weights only; auto makes fp32, int8 with each way to compute stem and hard-swish, and where none of
-            those keeps the bound int8 with the worst layers float, measures each in the target's runtime on this host,
-            and keeps the fastest that keeps the bound; the table is written as `plan.json`.
+            those keeps the constraint int8 with the worst layers float, measures each in the target's runtime here, and
+            takes the fastest that keeps the constraint; the table is written as `plan.json`.
         arch: one of `compress.models.arch_names.ARCH_NAMES`; the stage then reads no model.
         weights: of `arch`: `imagenet` (downloaded; the default), `none` (random), or a .safetensors or .pth file, whose
             head says how many classes there are. 1000 classes are ImageNet's.

@@ -1,4 +1,4 @@
-"""Which of several measured models to ship: the fastest that keeps the bound."""
+"""Which of several measured models to ship: the fastest that keeps the constraint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from compress.core.artifact import Metrics
 from compress.errors import StageError
-from compress.quantize.bound import Bound
+from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
 
 SAME_SPEED = 1.03  # times closer than this are equal: noise between two measurements of one file
 
@@ -19,7 +19,7 @@ class Candidate:
 
     Attributes:
         name: such as "int8, hard-swish gate".
-        metrics: as `Yardstick.measure` has them; empty where there is no file.
+        metrics: as `FloatReference.measure` has them; empty where there is no file.
         p50_ms: median latency of one image in the target's runtime; None where there is no file.
         size_bytes: of the file.
         partitions: XNNPACK delegate partitions; None outside LiteRT.
@@ -38,7 +38,7 @@ class Candidate:
         return asdict(self)
 
 
-def choose(candidates: Sequence[Candidate], bound: Bound) -> tuple[Candidate, str]:
+def choose(candidates: Sequence[Candidate], constraint: AccuracyConstraint) -> tuple[Candidate, str]:
     """Return the fastest candidate that nothing speaks against, among equally fast ones the smallest; and why.
 
     Raises:
@@ -48,11 +48,11 @@ def choose(candidates: Sequence[Candidate], bound: Bound) -> tuple[Candidate, st
     if not left:
         reasons = "\n  ".join(f"{candidate.name}: {candidate.refused}" for candidate in candidates)
         hint = "allow more, give more calibration images, or train: `scheme: int8_qat`"
-        raise StageError(f"no candidate keeps the bound ({bound}):\n  {reasons}", hint=hint)
+        raise StageError(f"no candidate keeps the constraint ({constraint}):\n  {reasons}", hint=hint)
     fastest = min(_ms(candidate) for candidate in left)
     equal = [candidate for candidate in left if _ms(candidate) <= fastest * SAME_SPEED]
     best = min(equal, key=lambda candidate: (candidate.size_bytes or 0, _ms(candidate)))
-    return best, _why(best, candidates, equal, bound)
+    return best, _why(best, candidates, equal, constraint)
 
 
 def _ms(candidate: Candidate) -> float:
@@ -60,8 +60,10 @@ def _ms(candidate: Candidate) -> float:
     return candidate.p50_ms
 
 
-def _why(best: Candidate, candidates: Sequence[Candidate], equal: Sequence[Candidate], bound: Bound) -> str:
-    texts = [f"{best.name} keeps the bound ({bound})"]
+def _why(
+    best: Candidate, candidates: Sequence[Candidate], equal: Sequence[Candidate], constraint: AccuracyConstraint
+) -> str:
+    texts = [f"{best.name} keeps the constraint ({constraint})"]
     if len(equal) > 1:
         others = ", ".join(candidate.name for candidate in equal if candidate is not best)
         texts.append(f"is as fast as {others} to within {100 * (SAME_SPEED - 1):.0f} %, and smaller")

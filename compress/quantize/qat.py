@@ -13,8 +13,8 @@ from compress.engine.batches import Batch, TrainSet, ValSet
 from compress.engine.fit import FitResult, fit
 from compress.engine.losses import kd_loss
 from compress.engine.options import FitOptions
-from compress.quantize.quant_graph import QuantGraph
-from compress.quantize.torch_graph import TorchGraph
+from compress.quantize.qdq.quant_graph import QuantGraph
+from compress.quantize.qdq.torch_graph import TorchGraph
 
 
 def train_quantized(

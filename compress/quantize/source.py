@@ -28,7 +28,7 @@ from compress.models.weights import (
     load_pretrained,
     require_finite,
 )
-from compress.quantize.torch_graph import TorchGraph
+from compress.quantize.qdq.torch_graph import TorchGraph
 from compress.runtime.predictor import damaged, foreign_spec, open_predictor
 
 _INTEGER_OPS = (

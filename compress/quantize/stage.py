@@ -16,11 +16,12 @@ from compress.core.targets import TARGETS
 from compress.engine.checkpoint import remove_checkpoint
 from compress.errors import UsageError
 from compress.models.onnx_target import check_target
-from compress.quantize.bound import Bound
+from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
+from compress.quantize.accuracy.float_reference import FloatReference, judge
 from compress.quantize.config import QuantizeConfig
-from compress.quantize.dynamic import quantize_dynamically
-from compress.quantize.judge import Yardstick, judge
-from compress.quantize.stage_inputs import Job, read_float_model, read_job
+from compress.quantize.ptq.dynamic import quantize_dynamically
+from compress.quantize.ptq.static import sketched
+from compress.quantize.stage_inputs import QuantizeJob, read_float_model, read_quantize_job
 from compress.quantize.stage_make import (
     FIT_DIR,
     Made,
@@ -30,10 +31,9 @@ from compress.quantize.stage_make import (
     make_static,
     save,
     sensitivity_of,
-    within_bound,
+    within_constraint,
 )
 from compress.quantize.stage_plan import make_planned
-from compress.quantize.static import sketched
 
 FILE_NAME = "model.onnx"
 
@@ -42,42 +42,44 @@ def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOu
     """Quantize the input model by the scheme and judge the written file on images it was not calibrated on."""
     model, spec = read_float_model(config, inputs, ctx)
     _check_target(config, model)
-    job = read_job(config, model, spec, ctx)
+    job = read_quantize_job(config, model, spec, ctx)
     if config.max_drop_pp is not None and job.dataset is None:
         hint = "give --data DIR, or bound the agreement with the float model: min_agreement_pct"
         raise UsageError("max_drop_pp is about top-1, which needs images with labels", hint=hint)
-    yardstick = job.yardstick()
-    made, found = _make(job, yardstick)
+    float_reference = job.float_reference()
+    made, found = _make(job, float_reference)
     spec = save(job, made, ctx.stage_dir / FILE_NAME)
     metrics = (
-        judge(ctx.stage_dir / FILE_NAME, yardstick, _remedies(job), ctx.reporter) | {"scheme": config.scheme} | found
+        judge(ctx.stage_dir / FILE_NAME, float_reference, _remedies(job), ctx.reporter)
+        | {"scheme": config.scheme}
+        | found
     )
     remove_checkpoint(ctx.stage_dir / FIT_DIR)  # last, so that a kill until here loses no epoch
     return StageOutput(file_name=FILE_NAME, format=Format.ONNX, spec=spec, metrics=metrics)
 
 
-def _make(job: Job, yardstick: Yardstick) -> tuple[Made, Metrics]:
+def _make(job: QuantizeJob, float_reference: FloatReference) -> tuple[Made, Metrics]:
     """Return the model by the scheme, and what was found on the way."""
-    config, bound = job.config, Bound(job.config.max_drop_pp, job.config.min_agreement_pct)
+    config, constraint = job.config, AccuracyConstraint(job.config.max_drop_pp, job.config.min_agreement_pct)
     if config.scheme == "auto":
-        return make_planned(job, yardstick, bound)
+        return make_planned(job, float_reference, constraint)
     if config.scheme == "dynamic":
         return Made(quantize_dynamically(job.model), Precision.DYNAMIC), {}
     graph = make_qat(job) if config.scheme == "int8_qat" else make_static(job)
     metrics: Metrics = {}
     if config.sensitivity:
-        worst = sensitivity_of(job, graph, yardstick).ranked[0]
+        worst = sensitivity_of(job, graph, float_reference).ranked[0]
         metrics |= {"worst_layer": worst.layer.name, "worst_layer_kl": worst.kl}
-    if bound:
-        graph, found = within_bound(job, graph, yardstick, bound)
+    if constraint:
+        graph, found = within_constraint(job, graph, float_reference, constraint)
         metrics |= found
     return finished(job, graph), metrics
 
 
-def _remedies(job: Job) -> list[str]:
+def _remedies(job: QuantizeJob) -> list[str]:
     """Return what the user may do where the file is bad; what a bound already does is not told again."""
     config = job.config
-    if config.scheme != "int8_static" or Bound(config.max_drop_pp, config.min_agreement_pct):
+    if config.scheme != "int8_static" or AccuracyConstraint(config.max_drop_pp, config.min_agreement_pct):
         return []
     floats = config.target is None or TARGETS[config.target].float_ops != frozenset()
     found = ["`--min-agreement-pct 95` leaves the layers float that cost most"] if floats else []

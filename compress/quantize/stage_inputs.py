@@ -13,16 +13,16 @@ from compress.data.pixel_cache import evaluation_pixels
 from compress.engine.sets import require_same_labels
 from compress.errors import UsageError
 from compress.models.weights import IMAGENET
-from compress.quantize.calibration_images import CalibrationSet, from_folder, from_training
+from compress.quantize.accuracy.float_reference import FloatReference, reference_of
 from compress.quantize.config import QuantizeConfig
-from compress.quantize.judge import Yardstick, yardstick_of
+from compress.quantize.ptq.calibration_images import CalibrationSet, from_folder, from_training
+from compress.quantize.ptq.static import CalibrationImages
+from compress.quantize.qdq.torch_graph import TorchGraph
 from compress.quantize.source import float_graph, graph_of_arch
-from compress.quantize.static import CalibrationImages
-from compress.quantize.torch_graph import TorchGraph
 
 
 @dataclass(frozen=True)
-class Job:
+class QuantizeJob:
     """Everything a scheme works with.
 
     Attributes:
@@ -48,7 +48,7 @@ class Job:
             evaluation_pixels(self.chosen.images, self.spec.preprocess, self.ctx.reporter), self.spec.preprocess
         )
 
-    def yardstick(self) -> Yardstick:
+    def float_reference(self) -> FloatReference:
         """Return what files are judged by: labelled images where there are any, else some held out of calibration."""
         if self.dataset is not None:
             split, what = self.dataset.splits["val"], "validation images"
@@ -58,7 +58,7 @@ class Job:
             if self.chosen.held_out is None:
                 what = "calibration images (too few to hold any out)"
         graph, labelled = TorchGraph(self.model), self.dataset is not None
-        return yardstick_of(graph, split, self.spec.preprocess, what, self.ctx.reporter, labelled=labelled)
+        return reference_of(graph, split, self.spec.preprocess, what, self.ctx.reporter, labelled=labelled)
 
 
 def read_float_model(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> tuple[onnx.ModelProto, ModelSpec]:
@@ -68,10 +68,10 @@ def read_float_model(config: QuantizeConfig, inputs: StageInputs, ctx: RunContex
     return graph_of_arch(config.arch, config.weights or IMAGENET, config.input_px, config.preprocess, ctx.reporter)
 
 
-def read_job(config: QuantizeConfig, model: onnx.ModelProto, spec: ModelSpec, ctx: RunContext) -> Job:
+def read_quantize_job(config: QuantizeConfig, model: onnx.ModelProto, spec: ModelSpec, ctx: RunContext) -> QuantizeJob:
     """Return the job of quantizing a float model, its images chosen."""
     dataset, spec = _images(spec, ctx)
-    return Job(config, model, spec, dataset, _calibration(config, dataset, spec, ctx), ctx)
+    return QuantizeJob(config, model, spec, dataset, _calibration(config, dataset, spec, ctx), ctx)
 
 
 def _images(spec: ModelSpec, ctx: RunContext) -> tuple[Dataset | None, ModelSpec]:

@@ -19,21 +19,21 @@ from compress.core.targets import TARGETS
 from compress.data.transforms import normalize
 from compress.engine.sets import training_sets
 from compress.errors import StageError, UsageError
+from compress.measure.latency import Timing, measure_latency
 from compress.models.onnx_meta import embed_spec
-from compress.quantize.bound import Bound
-from compress.quantize.calibration_images import embed_calibration, write_manifest
-from compress.quantize.chart import bars_svg
+from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
+from compress.quantize.accuracy.chart import bars_svg
+from compress.quantize.accuracy.float_reference import FloatReference, told
+from compress.quantize.accuracy.mixed_precision import float_worst
+from compress.quantize.accuracy.sensitivity import MAX_IMAGES, Sensitivity, measure_sensitivity
 from compress.quantize.config import QuantizeConfig
-from compress.quantize.judge import Yardstick, told
-from compress.quantize.layers import layers_of, light_enough
-from compress.quantize.mixed import float_worst
-from compress.quantize.points import matching_nodes, swish_stem
+from compress.quantize.ptq.calibration_images import embed_calibration, write_manifest
+from compress.quantize.ptq.reconstruct import Reconstruction
+from compress.quantize.ptq.static import CalibrationImages, StaticGraph, StaticOptions, quantize_statically, spread
 from compress.quantize.qat import train_quantized
-from compress.quantize.reconstruct import Reconstruction
-from compress.quantize.sensitivity import MAX_IMAGES, Sensitivity, measure_sensitivity
-from compress.quantize.stage_inputs import Job
-from compress.quantize.static import CalibrationImages, StaticGraph, StaticOptions, quantize_statically, spread
-from compress.runtime.latency import Timing, measure_latency
+from compress.quantize.qdq.layers import layers_of, light_enough
+from compress.quantize.qdq.quantizer_setup import matching_nodes, swish_stem
+from compress.quantize.stage_inputs import QuantizeJob
 from compress.runtime.predictor import open_predictor
 
 FIT_DIR = "fit"
@@ -65,7 +65,7 @@ def float_names(model: onnx.ModelProto, config: QuantizeConfig) -> tuple[str, ..
     return (*excluded, *(swish_stem(model) if config.stem == "float" else ()))
 
 
-def make_static(job: Job, *, floats: tuple[str, ...] = (), steps: int | None = None) -> StaticGraph:
+def make_static(job: QuantizeJob, *, floats: tuple[str, ...] = (), steps: int | None = None) -> StaticGraph:
     """Return the model with calibrated ranges; `floats` adds to the config's, `steps` takes the place of its."""
     config = job.config
     options = StaticOptions(
@@ -84,7 +84,7 @@ def make_static(job: Job, *, floats: tuple[str, ...] = (), steps: int | None = N
     return quantize_statically(job.model, job.calibration(), options, seed=job.ctx.seed, reporter=job.ctx.reporter)
 
 
-def make_qat(job: Job) -> StaticGraph:
+def make_qat(job: QuantizeJob) -> StaticGraph:
     """Return the model with learned ranges and weights; training starts where reconstruction ends."""
     if job.dataset is None:
         raise UsageError("int8_qat trains, which needs images", hint="give --data DIR, or use int8_static")
@@ -110,12 +110,12 @@ def make_qat(job: Job) -> StaticGraph:
     return made
 
 
-def finished(job: Job, graph: StaticGraph) -> Made:
+def finished(job: QuantizeJob, graph: StaticGraph) -> Made:
     """Return a rounded graph as the QDQ model."""
     return Made(graph.to_qdq(job.config.activation), Precision.INT8, graph.rewrites, graph)
 
 
-def save(job: Job, made: Made, path: Path) -> ModelSpec:
+def save(job: QuantizeJob, made: Made, path: Path) -> ModelSpec:
     """Write a model with its spec and, where it is calibrated, its images' hashes; return the spec."""
     rewrites = tuple(dict.fromkeys((*job.spec.rewrites, *made.rewrites)))
     spec = job.spec.model_copy(update={"precision": made.precision, "rewrites": rewrites})
@@ -127,26 +127,28 @@ def save(job: Job, made: Made, path: Path) -> ModelSpec:
     return spec
 
 
-def sensitivity_of(job: Job, graph: StaticGraph, yardstick: Yardstick) -> Sensitivity:
+def sensitivity_of(job: QuantizeJob, graph: StaticGraph, float_reference: FloatReference) -> Sensitivity:
     """Return what each layer costs, and write it as `sensitivity.json` and `sensitivity.svg`."""
     floats = set(float_names(job.model, job.config))
     layers = [layer for layer in layers_of(job.model) if not floats.intersection(layer.nodes)]
-    chosen = spread(len(yardstick.float_NK), MAX_IMAGES)
-    images = CalibrationImages(yardstick.pixels_NHWC[chosen], job.spec.preprocess)
-    labels_N = None if yardstick.labels_N is None else [yardstick.labels_N[index] for index in chosen]
+    chosen = spread(len(float_reference.float_NK), MAX_IMAGES)
+    images = CalibrationImages(float_reference.pixels_NHWC[chosen], job.spec.preprocess)
+    labels_N = None if float_reference.labels_N is None else [float_reference.labels_N[index] for index in chosen]
     found = measure_sensitivity(
         graph.model, graph.calibrated, layers, list(images.batches()), labels_N, job.ctx.reporter
     )
     folder = job.ctx.stage_dir
-    write_json(folder / f"{SENSITIVITY_NAME}.json", found.as_json(yardstick.what))
+    write_json(folder / f"{SENSITIVITY_NAME}.json", found.as_json(float_reference.what))
     bars = [(f"{loss.layer.name} ({loss.layer.ops})", loss.kl, f"{loss.kl:.2g}") for loss in found.ranked]
-    title = f"KL of the answers with one layer int8, in nats (n = {found.images} {yardstick.what})"
+    title = f"KL of the answers with one layer int8, in nats (n = {found.images} {float_reference.what})"
     write_text(folder / f"{SENSITIVITY_NAME}.svg", bars_svg(title, bars))
     return found
 
 
-def within_bound(job: Job, graph: StaticGraph, yardstick: Yardstick, bound: Bound) -> tuple[StaticGraph, Metrics]:
-    """Return the graph if it keeps the bound, else one with the worst layers float, and what that costs.
+def within_constraint(
+    job: QuantizeJob, graph: StaticGraph, float_reference: FloatReference, constraint: AccuracyConstraint
+) -> tuple[StaticGraph, Metrics]:
+    """Return the graph if it keeps the constraint, else one with the worst layers float, and what that costs.
 
     Raises:
         StageError: it cannot be kept.
@@ -154,28 +156,30 @@ def within_bound(job: Job, graph: StaticGraph, yardstick: Yardstick, bound: Boun
     reporter = job.ctx.reporter
     with scratch(job, "tries") as folder:
         save(job, finished(job, graph), folder / "full.onnx")
-        full = yardstick.measure(open_predictor(folder / "full.onnx"), reporter)
+        full = float_reference.measure(open_predictor(folder / "full.onnx"), reporter)
         reporter.info(f"all int8: {told(full)}")
-        if not bound.broken_by(full):
+        if not constraint.broken_by(full):
             return graph, {"float_layers": 0}
-        _refuse_where_floats_are(job, bound, full)
-        reporter.info(f"all int8 breaks the bound: {bound.broken_by(full)}; looking for the layers that cost most")
-        ranked = light_enough([loss.layer for loss in sensitivity_of(job, graph, yardstick).ranked], job.model)
+        _refuse_where_floats_are(job, constraint, full)
+        reporter.info(
+            f"all int8 breaks the constraint: {constraint.broken_by(full)}; looking for the layers that cost most"
+        )
+        ranked = light_enough([loss.layer for loss in sensitivity_of(job, graph, float_reference).ranked], job.model)
         mixed = graph
 
         def attempt(floats: tuple[str, ...], share: int = _SHARE_OF_STEPS) -> Metrics:
             nonlocal mixed
             mixed = make_static(job, floats=floats, steps=math.ceil(job.config.reconstruct.steps / share))
             save(job, finished(job, mixed), folder / "mixed.onnx")
-            return yardstick.measure(open_predictor(folder / "mixed.onnx"), reporter)
+            return float_reference.measure(open_predictor(folder / "mixed.onnx"), reporter)
 
-        chosen, _ = float_worst(ranked, attempt, bound, full, reporter)
+        chosen, _ = float_worst(ranked, attempt, constraint, full, reporter)
         if job.config.reconstruct.steps > 1:
             tried = mixed
-            if bound.broken_by(attempt(tuple(name for layer in chosen for name in layer.nodes), share=1)):
+            if constraint.broken_by(attempt(tuple(name for layer in chosen for name in layer.nodes), share=1)):
                 mixed = tried
                 save(job, finished(job, mixed), folder / "mixed.onnx")
-        costs = _cost(job, folder, yardstick)
+        costs = _cost(job, folder, float_reference)
     names = ", ".join(layer.name for layer in chosen)
     reporter.info(
         f"{len(chosen)} of {len(ranked)} layers stay float: {names}\n  ONNX Runtime p50 on this host: all int8 "
@@ -184,17 +188,18 @@ def within_bound(job: Job, graph: StaticGraph, yardstick: Yardstick, bound: Boun
     return mixed, {"float_layers": len(chosen), "float_layer_names": names, **costs}
 
 
-def _refuse_where_floats_are(job: Job, bound: Bound, full: Metrics) -> None:
+def _refuse_where_floats_are(job: QuantizeJob, constraint: AccuracyConstraint, full: Metrics) -> None:
     target = job.config.target
     if target is not None and TARGETS[target].float_ops == frozenset():
         raise StageError(
-            f"the bound ({bound}) does not hold: {bound.broken_by(full)}; target {target} allows no float layer",
+            f"the constraint ({constraint}) does not hold: {constraint.broken_by(full)}; target {target} allows no "
+            "float layer",
             hint="allow more, give more calibration images, or train: `scheme: int8_qat`",
         )
 
 
 @contextmanager
-def scratch(job: Job, name: str) -> Iterator[Path]:
+def scratch(job: QuantizeJob, name: str) -> Iterator[Path]:
     """Give an empty folder for models to compare, and remove it; one that a kill left behind is emptied."""
     folder = job.ctx.stage_dir / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -205,9 +210,9 @@ def scratch(job: Job, name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _cost(job: Job, folder: Path, yardstick: Yardstick) -> Metrics:
+def _cost(job: QuantizeJob, folder: Path, float_reference: FloatReference) -> Metrics:
     """Return the milliseconds of both files, measured in turns."""
     files = {name: open_predictor(folder / f"{name}.onnx") for name in ("full", "mixed")}
-    image = normalize(yardstick.pixels_NHWC[:1], job.spec.preprocess)
+    image = normalize(float_reference.pixels_NHWC[:1], job.spec.preprocess)
     found = measure_latency(files, dict.fromkeys(files, image), TIMING, job.ctx.reporter)
     return {"full_int8_p50_ms": found["full"].p50_ms, "mixed_p50_ms": found["mixed"].p50_ms}

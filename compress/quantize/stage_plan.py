@@ -17,22 +17,25 @@ from compress.core.targets import TARGETS, HardSwish, Stem, Target
 from compress.data.transforms import normalize
 from compress.errors import CheckError, StageError
 from compress.lower.walk import lower
+from compress.measure.latency import measure_latency
 from compress.models.onnx_target import check_target
-from compress.quantize.bound import Bound
-from compress.quantize.dynamic import quantize_dynamically
-from compress.quantize.judge import Yardstick
+from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
+from compress.quantize.accuracy.float_reference import FloatReference
 from compress.quantize.plan import Candidate, choose
-from compress.quantize.points import swish_stem
-from compress.quantize.rewrites import early_hard_swishes, hard_swishes
-from compress.quantize.stage_inputs import Job
-from compress.quantize.stage_make import TIMING, Made, finished, make_static, save, scratch, within_bound
+from compress.quantize.ptq.dynamic import quantize_dynamically
+from compress.quantize.ptq.rewrites import early_hard_swishes, hard_swishes
+from compress.quantize.qdq.quantizer_setup import swish_stem
+from compress.quantize.stage_inputs import QuantizeJob
+from compress.quantize.stage_make import TIMING, Made, finished, make_static, save, scratch, within_constraint
 from compress.runtime.host import host
-from compress.runtime.latency import measure_latency
 from compress.runtime.predictor import Predictor, open_predictor
 from compress.runtime.tflite_meta import embed_spec
 
 PLAN_NAME = "plan.json"
-DEFAULT_BOUND = {True: Bound(1.0, None), False: Bound(None, 95.0)}  # by whether there are labels
+DEFAULT_BOUND = {
+    True: AccuracyConstraint(1.0, None),
+    False: AccuracyConstraint(None, 95.0),
+}  # by whether there are labels
 _FP32 = "fp32"
 
 
@@ -55,23 +58,27 @@ class _Tried:
     refused: str
 
 
-def make_planned(job: Job, yardstick: Yardstick, bound: Bound) -> tuple[Made, Metrics]:
+def make_planned(
+    job: QuantizeJob, float_reference: FloatReference, constraint: AccuracyConstraint
+) -> tuple[Made, Metrics]:
     """Return the best candidate and what was measured; the whole table is written as `plan.json`.
 
     Raises:
-        StageError: no candidate keeps the bound.
+        StageError: no candidate keeps the constraint.
     """
     assert job.config.target is not None, "the config gives scheme auto a target"
-    target, bound = TARGETS[job.config.target], bound or DEFAULT_BOUND[yardstick.labels_N is not None]
+    target, constraint = TARGETS[job.config.target], constraint or DEFAULT_BOUND[float_reference.labels_N is not None]
     if platform.machine().lower() not in target.machines:
         job.ctx.reporter.warn(f"this host ({platform.machine()}) is not a {target.name}: its milliseconds may mislead")
     with scratch(job, "candidates") as folder:
-        found = [_tried(job, name, made, yardstick, bound, target, folder) for name, made in _makers(job, target)]
+        found = [
+            _tried(job, name, made, float_reference, constraint, target, folder) for name, made in _makers(job, target)
+        ]
         if all(one.refused or one.made.precision is Precision.FP32 for one in found):
-            found += _mixed(job, found, yardstick, bound, target, folder)
-        candidates = _timed(job, found, yardstick)
-        best, why = choose(candidates, bound)
-    report = {"target": target.name, "bound": str(bound), "judged_on": yardstick.what, "host": host()}
+            found += _mixed(job, found, float_reference, constraint, target, folder)
+        candidates = _timed(job, found, float_reference)
+        best, why = choose(candidates, constraint)
+    report = {"target": target.name, "bound": str(constraint), "judged_on": float_reference.what, "host": host()}
     rows = [candidate.as_json() for candidate in candidates]
     write_json(job.ctx.stage_dir / PLAN_NAME, {**report, "candidates": rows, "chosen": best.name, "why": why})
     job.ctx.reporter.info(f"chosen: {why}")
@@ -83,7 +90,7 @@ def _fp32_ms(candidates: list[Candidate]) -> float | None:
     return next((candidate.p50_ms for candidate in candidates if candidate.name == _FP32), None)
 
 
-def _makers(job: Job, target: Target) -> Iterator[tuple[str, Callable[[], Made]]]:
+def _makers(job: QuantizeJob, target: Target) -> Iterator[tuple[str, Callable[[], Made]]]:
     """Yield names and makers of the candidates that the target can run."""
     if not target.integer_ends:
         yield _FP32, lambda: Made(job.model, Precision.FP32)
@@ -93,7 +100,7 @@ def _makers(job: Job, target: Target) -> Iterator[tuple[str, Callable[[], Made]]
         yield "dynamic (int8 weights)", lambda: Made(quantize_dynamically(job.model), Precision.DYNAMIC)
 
 
-def _made_in(job: Job, mode: Mode) -> Made:
+def _made_in(job: QuantizeJob, mode: Mode) -> Made:
     return finished(job, make_static(replace(job, config=job.config.model_copy(update=asdict(mode)))))
 
 
@@ -117,7 +124,13 @@ def modes_of(model: onnx.ModelProto, target: Target) -> list[tuple[str, Mode]]:
 
 
 def _tried(
-    job: Job, name: str, make: Callable[[], Made], yardstick: Yardstick, bound: Bound, target: Target, folder: Path
+    job: QuantizeJob,
+    name: str,
+    make: Callable[[], Made],
+    float_reference: FloatReference,
+    constraint: AccuracyConstraint,
+    target: Target,
+    folder: Path,
 ) -> _Tried:
     """Make a candidate, write its file for the target and judge that."""
     job.ctx.reporter.info(f"candidate: {name}")
@@ -132,8 +145,8 @@ def _tried(
         described = spec.model_copy(update={"layout": "NHWC", "layers": ()})
         path.write_bytes(embed_spec(lower(made.model).data, described))
     predictor = open_predictor(path)
-    metrics = yardstick.measure(predictor, job.ctx.reporter)
-    return _Tried(name, made, predictor, metrics, refused or bound.broken_by(metrics))
+    metrics = float_reference.measure(predictor, job.ctx.reporter)
+    return _Tried(name, made, predictor, metrics, refused or constraint.broken_by(metrics))
 
 
 def _outside(model: onnx.ModelProto, target: Target) -> str:
@@ -145,9 +158,14 @@ def _outside(model: onnx.ModelProto, target: Target) -> str:
 
 
 def _mixed(
-    job: Job, found: list[_Tried], yardstick: Yardstick, bound: Bound, target: Target, folder: Path
+    job: QuantizeJob,
+    found: list[_Tried],
+    float_reference: FloatReference,
+    constraint: AccuracyConstraint,
+    target: Target,
+    folder: Path,
 ) -> list[_Tried]:
-    """Return the candidate whose worst layers are float, or none where even that breaks the bound.
+    """Return the candidate whose worst layers are float, or none where even that breaks the constraint.
 
     It starts from the candidate that is the config's, which the modes have been through unless the user asked for
     another.
@@ -156,16 +174,20 @@ def _mixed(
     names = [name for name, mode in modes_of(job.model, target) if mode == wanted]
     graph = next((one.made.graph for one in found if one.name in names), None) or make_static(job)
     try:
-        graph, _ = within_bound(job, graph, yardstick, bound)
+        graph, _ = within_constraint(job, graph, float_reference, constraint)
     except StageError as error:
         job.ctx.reporter.info(error.message)
         return []
-    return [_tried(job, "int8, worst layers float", lambda: finished(job, graph), yardstick, bound, target, folder)]
+    return [
+        _tried(
+            job, "int8, worst layers float", lambda: finished(job, graph), float_reference, constraint, target, folder
+        )
+    ]
 
 
-def _timed(job: Job, found: list[_Tried], yardstick: Yardstick) -> list[Candidate]:
+def _timed(job: QuantizeJob, found: list[_Tried], float_reference: FloatReference) -> list[Candidate]:
     """Return the candidates with their times, measured in turns."""
-    image = normalize(yardstick.pixels_NHWC[:1], job.spec.preprocess)
+    image = normalize(float_reference.pixels_NHWC[:1], job.spec.preprocess)
     predictors = {one.name: one.predictor for one in found}
     times = measure_latency(predictors, dict.fromkeys(predictors, image), TIMING, job.ctx.reporter)
     return [

@@ -13,8 +13,8 @@ from compress.pipeline.gates import GateResult
 from compress.report.changes import Changes
 from compress.report.curves import Curve
 from compress.report.details import StageRow, read_details
-from compress.report.elsewhere import read_elsewhere
 from compress.report.layers import LayerCosts
+from compress.report.remote_benchmarks import read_elsewhere
 from compress.report.rows import read_run
 from compress.report.siblings import SiblingRow
 

@@ -1,4 +1,4 @@
-"""PruneDatasets small enough to stand in a page: data URIs."""
+"""Images small enough to stand in a page: data URIs."""
 
 from __future__ import annotations
 

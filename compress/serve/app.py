@@ -15,23 +15,23 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from compress.serve.classify import Classify
 from compress.serve.config import ServeConfig
-from compress.serve.crew import Crew
-from compress.serve.docs_page import docs_html
+from compress.serve.core.metrics import CONTENT_TYPE, merged, prometheus_text
+from compress.serve.core.service import Service
+from compress.serve.core.shared_metrics import SharedMetrics
 from compress.serve.errors import RequestError, bad_request, internal
-from compress.serve.gateway import Gateway, error_response
-from compress.serve.limits import ApiKey, RateLimit
-from compress.serve.metrics import CONTENT_TYPE, merged, prometheus_text
-from compress.serve.oip import oip_routes
-from compress.serve.oip_backend import ServiceBackend
+from compress.serve.http.classify import Classify
+from compress.serve.http.docs_page import docs_html
+from compress.serve.http.gateway import Gateway, error_response
+from compress.serve.http.limits import ApiKey, RateLimit
+from compress.serve.http.protocol import HEADER_TIMEOUT_S, MAX_CONNECTIONS
+from compress.serve.http.status import gauges, health, model_facts
+from compress.serve.oip.backend import ServiceBackend
+from compress.serve.oip.routes import oip_routes
 from compress.serve.openapi import complete
-from compress.serve.page import PAGE_HEADERS, page_routes
-from compress.serve.protocol import HEADER_TIMEOUT_S, MAX_CONNECTIONS
-from compress.serve.service import Service
-from compress.serve.status import gauges, health, model_facts
+from compress.serve.page.routes import PAGE_HEADERS, page_routes
 
-CREW_VARIABLE = "IMGC_SERVE_CREW"  # the folder in which the processes of one port find each other
+SHARED_METRICS_VARIABLE = "IMGC_SERVE_CREW"  # the folder in which the processes of one port find each other
 CLASSIFY = "/v1/classify"
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -50,15 +50,15 @@ def create_app(config: ServeConfig) -> ASGIApp:
 def app_of(service: Service) -> ASGIApp:
     """Return the application over a service."""
     config = service.config
-    crew = Crew(_crew_folder(), lambda: service.metrics.snapshot(gauges(service)))
+    shared_metrics = SharedMetrics(_crew_folder(), lambda: service.metrics.snapshot(gauges(service)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await service.start()
-        await crew.join()
+        await shared_metrics.join()
         yield {HEADER_TIMEOUT_S: config.header_timeout_ms / 1000, MAX_CONNECTIONS: config.max_connections}
         await service.stop()
-        await crew.leave()
+        await shared_metrics.leave()
 
     classify = Classify(service)
     oip = ServiceBackend(service)
@@ -72,7 +72,7 @@ def app_of(service: Service) -> ASGIApp:
         title="imgc serve", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False, routes=routes
     )
     _add_error_handlers(app, service)
-    _add_routes(app, service, crew)
+    _add_routes(app, service, shared_metrics)
     complete(app, config)
     key, rate = config.api_key, config.rate_limit
     return Gateway(
@@ -86,7 +86,7 @@ def app_of(service: Service) -> ASGIApp:
     )
 
 
-def _add_routes(app: FastAPI, service: Service, crew: Crew) -> None:
+def _add_routes(app: FastAPI, service: Service, shared_metrics: SharedMetrics) -> None:
     @app.get("/healthz", summary="Which models answer, and how they are doing")
     @app.get("/readyz", summary="The same, for a balancer: 503 while requests should go elsewhere")
     async def ready() -> Response:
@@ -102,7 +102,7 @@ def _add_routes(app: FastAPI, service: Service, crew: Crew) -> None:
 
     @app.get("/metrics", summary="Counts in Prometheus's text format, of all processes of this port")
     async def metrics() -> Response:
-        total = merged(await crew.snapshots())
+        total = merged(await shared_metrics.snapshots())
         return Response(prometheus_text(total, model_facts(service)), media_type=CONTENT_TYPE)
 
 
@@ -137,5 +137,5 @@ def _complaint(item: dict[str, Any]) -> str:
 
 
 def _crew_folder() -> Path | None:
-    folder = os.environ.get(CREW_VARIABLE)
+    folder = os.environ.get(SHARED_METRICS_VARIABLE)
     return Path(folder) if folder else None

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from compress.serve.config import ServeConfig
-from compress.serve.gateway import KEYED
-from compress.serve.oip_openapi import ERROR, oip_openapi
+from compress.serve.http.gateway import KEYED
+from compress.serve.oip.openapi import ERROR, oip_openapi
 
 _ANSWER = "#/components/schemas/Answer"
 _ANSWERS = "#/components/schemas/Answers"

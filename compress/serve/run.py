@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from compress.core.stage import Reporter, SilentReporter
 from compress.errors import UsageError, missing_backend
 from compress.serve.config import ServeConfig
-from compress.serve.json_log import log_as_json
+from compress.serve.http.json_log import log_as_json
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from compress.serve.service import Service
+    from compress.serve.core.service import Service
 
 _CONFIG_VARIABLE = "IMGC_SERVE_CONFIG"  # how a server process is told its config by its parent
 _GRACE_S = 5
@@ -43,7 +43,7 @@ def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
         import uvicorn
 
         from compress.serve.app import app_of
-        from compress.serve.service import Service
+        from compress.serve.core.service import Service
     except ModuleNotFoundError as error:
         raise missing_backend(error.name or "uvicorn", "serve") from error
     log_as_json()
@@ -70,7 +70,7 @@ def app_from_environment() -> ASGIApp:
 
 def _options(config: ServeConfig) -> dict[str, Any]:
     return {
-        "http": "compress.serve.protocol:GuardedProtocol",
+        "http": "compress.serve.http.protocol:GuardedProtocol",
         "loop": "uvloop" if find_spec("uvloop") else "asyncio",
         "ws": "none",
         "lifespan": "on",
@@ -118,13 +118,13 @@ def _run_processes(config: ServeConfig, listener: socket.socket) -> None:
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
-    from compress.serve.app import CREW_VARIABLE
+    from compress.serve.app import SHARED_METRICS_VARIABLE
 
     os.environ[_CONFIG_VARIABLE] = _text_of(config)
     entry = f"{__name__}:{app_from_environment.__name__}"
     options = uvicorn.Config(entry, factory=True, workers=config.workers, **_options(config))
     with tempfile.TemporaryDirectory(prefix="imgc-serve-") as folder, _signal_handler(signal.SIG_DFL):
-        os.environ[CREW_VARIABLE] = folder
+        os.environ[SHARED_METRICS_VARIABLE] = folder
         Multiprocess(options, sockets=[listener]).run()
 
 

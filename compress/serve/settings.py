@@ -62,8 +62,8 @@ def gather(
         raise _bad_value(error, origins) from error
 
 
-def shown(settings: Settings) -> list[tuple[str, str, str]]:
-    """Return (name, value, origin) of every setting; the key is not shown."""
+def settings_rows(settings: Settings) -> list[tuple[str, str, str]]:
+    """Return (name, value, origin) of every setting; the key is not settings_rows."""
     values = settings.config.model_dump(mode="json")
     values["models"] = ", ".join(
         f"{one['name']}={one['path']}" if one["name"] else one["path"] for one in values["models"]
@@ -176,7 +176,7 @@ def _check_known(name: str, origin: str) -> None:
 
 
 def _bad_value(error: ValidationError, origins: Mapping[str, str]) -> UsageError:
-    """Return one line for each fault; what only the whole can say has no origin, and the key's value is not shown."""
+    """Return one line for each fault; what only the whole can say has no origin; a key is never shown."""
     lines = []
     for item in error.errors():
         name = str(item["loc"][0]) if item["loc"] else ""

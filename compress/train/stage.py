@@ -11,9 +11,9 @@ from compress.data.dataset import load_dataset
 from compress.engine.batches import Batch
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.fit import fit
+from compress.engine.initial_weights import start_model
 from compress.engine.losses import cross_entropy
 from compress.engine.sets import training_sets
-from compress.engine.start import start_model
 from compress.errors import UsageError
 from compress.models.build import arch_info, new_spec
 from compress.models.weights import save_model

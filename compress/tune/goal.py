@@ -18,7 +18,7 @@ class Goal(BaseModel):
         max_size_bytes: of the file.
         max_latency_ms: median of one image on one thread.
         max_drop_pp: of top-1 against the same network in float before it was pruned, in percentage points.
-        max_memory_bytes: for all tensors that live at once, see `compress.runtime.arena`.
+        max_memory_bytes: for all tensors that live at once, see `compress.measure.arena`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -13,62 +13,62 @@ from compress.pipeline.lock import artifact_at
 from compress.pipeline.runner import RunResult
 from compress.recipe.dump import dump_yaml
 from compress.runtime.host import host
-from compress.tune.book import Book, Tried
 from compress.tune.goal import Goal, Point, choose, close, leader, misses, nearest, pareto, standard_error_pp, ways_out
-from compress.tune.schema import Found, GivenUp, Tested, TuneReport, WayOut
+from compress.tune.schema import GivenUp, Tested, TriedSetting, TuneReport, WayOut
 from compress.tune.space import FINAL, FLOAT, Base, recipe_of
-from compress.tune.trial import Place, carry_out, final_file, latency_ms_of, row_of
+from compress.tune.study import CompletedTrial, Study
+from compress.tune.trial import TrialContext, carry_out, final_file, latency_ms_of, row_of
 
 JSON_NAME, RECIPE_NAME = "tune.json", "recipe.yaml"
 
 
 @dataclass(frozen=True)
-class Asked:
+class SearchRequest:
     """What was searched for."""
 
     goal: Goal
     base: Base
-    place: Place
+    context: TrialContext
     device: str | None
 
 
-def conclude(book: Book, asked: Asked, folder: Path) -> TuneReport:
+def conclude(study: Study, asked: SearchRequest, folder: Path) -> TuneReport:
     """Choose, test the chosen model once, write `tune.json` and `recipe.yaml`, and return what was found.
 
     The test is a stage of the run that has the search's name: sealed, so that the same model is never tested again.
 
     Args:
-        book: what was tried.
+        study: what was tried.
         asked: what was searched for.
         folder: receives the files.
 
     Raises:
         ImgcError: the test failed.
     """
-    tried = book.tried()
+    tried = study.tried()
     points = [one.point for one in tried]
     chosen = choose(points, asked.goal)
     test = file = None
     if chosen is not None:
         one = next(one for one in tried if one.point == chosen)
-        recipe = recipe_of(one.knobs, asked.base, asked.place.name, one.share, "test")
+        recipe = recipe_of(one.knobs, asked.base, asked.context.name, one.share, "test")
         write_text(folder / RECIPE_NAME, _head(asked, chosen) + dump_yaml(recipe))
-        result = carry_out(recipe, asked.place, None)
-        test, file = _tested(result, asked.place), final_file(result)
+        result = carry_out(recipe, asked.context, None)
+        test, file = _tested(result, asked.context), final_file(result)
     report = TuneReport(
-        name=asked.place.name,
+        name=asked.context.name,
         goal=asked.goal,
         runtime=asked.base.runtime,
         device=asked.device,
-        estimated=asked.place.ms_per_mmac is not None,
+        estimated=asked.context.ms_per_mmac is not None,
         host=host(),
-        spent_s=round(book.spent_s(), 1),
+        spent_s=round(study.spent_s(), 1),
         tried=tuple(_found(one, asked.goal, pareto(points)) for one in tried),
-        given_up=tuple(GivenUp(knobs=one.knobs, reason=one.reason) for one in book.dropped()),
+        given_up=tuple(GivenUp(knobs=one.knobs, reason=one.reason) for one in study.dropped()),
         chosen=chosen.name if chosen else None,
         reason=_reason(points, chosen, asked.goal),
         ways_out=() if chosen else tuple(_ways_out(points, asked.goal)),
-        run=asked.place.name if chosen else None,
+        run=asked.context.name if chosen else None,
         file=str(file) if file else None,
         test=test,
     )
@@ -76,9 +76,9 @@ def conclude(book: Book, asked: Asked, folder: Path) -> TuneReport:
     return report
 
 
-def _found(one: Tried, goal: Goal, front: Sequence[Point]) -> Found:
+def _found(one: CompletedTrial, goal: Goal, front: Sequence[Point]) -> TriedSetting:
     broken = {miss.limit: miss.found for miss in misses(one.point, goal)}
-    return Found(knobs=one.knobs, share=one.share, point=one.point, misses=broken, pareto=one.point in front)
+    return TriedSetting(knobs=one.knobs, share=one.share, point=one.point, misses=broken, pareto=one.point in front)
 
 
 def _ways_out(points: Sequence[Point], goal: Goal) -> list[WayOut]:
@@ -109,7 +109,7 @@ def _reason(points: Sequence[Point], chosen: Point | None, goal: Goal) -> str:
     )
 
 
-def _tested(result: RunResult, place: Place) -> Tested:
+def _tested(result: RunResult, context: TrialContext) -> Tested:
     stage = result.lock.find("benchmark")
     assert stage is not None
     bench = read_bench(artifact_at(result.run_dir, stage).path)
@@ -121,12 +121,12 @@ def _tested(result: RunResult, place: Place) -> Tested:
         "float_top1_pct": reference.top1_pct,
         "drop_pp": row.top1_drop_pp,
         "size_bytes": row.size_bytes,
-        "latency_ms": latency_ms_of(row, place),
+        "latency_ms": latency_ms_of(row, context),
     }
     return Tested.model_validate(values)
 
 
-def _head(asked: Asked, chosen: Point) -> str:
+def _head(asked: SearchRequest, chosen: Point) -> str:
     bounds = ", ".join(f"{key} {value}" for key, value in asked.goal.model_dump().items() if value is not None)
     return (
         f"# Chosen by `imgc tune` for: {bounds or 'the greatest top-1'}.\n"

@@ -10,7 +10,7 @@ from compress.tune.goal import Goal, Point
 from compress.tune.space import Knobs, Runtime
 
 
-class Found(BaseModel):
+class TriedSetting(BaseModel):
     """A setting that was tried to the end.
 
     Attributes:
@@ -105,7 +105,7 @@ class TuneReport(BaseModel):
     estimated: bool
     host: dict[str, Any]
     spent_s: float
-    tried: tuple[Found, ...]
+    tried: tuple[TriedSetting, ...]
     given_up: tuple[GivenUp, ...]
     chosen: str | None
     reason: str

@@ -10,12 +10,12 @@ from typing import Any
 from compress.core.stage import Reporter
 from compress.errors import ImgcError
 from compress.pipeline.lock import RunLock
-from compress.tune.book import Asked, Book, Tried
 from compress.tune.footprint import LEAST_SHARE, Footprint, largest_px, largest_share
 from compress.tune.goal import Goal, choose, leader, nearest
-from compress.tune.pace import predicted_s, rest_s
 from compress.tune.space import FLOAT, PX, Base, Knobs, neighbours, start
-from compress.tune.trial import Place, measure_footprint, try_out
+from compress.tune.stage_time import predicted_s, rest_s
+from compress.tune.study import CompletedTrial, RunningTrial, Study
+from compress.tune.trial import TrialContext, measure_footprint, try_out
 
 # Points that the rest of a chain may still win. Of seven pruned chains (clothing, n = 372) the luckiest ended 3.5 above
 # its float network, and int8 0.3 above the distilled one.
@@ -54,14 +54,14 @@ class Budget:
 
 @dataclass
 class Search:
-    """One session of a search; the book outlives it."""
+    """One session of a search; the study outlives it."""
 
-    book: Book
+    study: Study
     base: Base
     goal: Goal
     budget: Budget
     archs: Sequence[str]
-    place: Place
+    context: TrialContext
     clock: Clock = time.monotonic
     _began: float = field(init=False, default=0.0)
     _footprints: dict[str, Footprint] = field(init=False, default_factory=dict)
@@ -70,17 +70,17 @@ class Search:
     @property
     def reporter(self) -> Reporter:
         """Return where progress is told."""
-        return self.place.reporter
+        return self.context.reporter
 
     def run(self) -> None:
-        """Search until the budget is spent or nothing is left to try. What was found is in the book.
+        """Search until the budget is spent or nothing is left to try. What was found is in the study.
 
         A setting that was interrupted is gone on with first; its sealed stages are not made again.
         """
         self._began = self.clock()
         try:
             self._weigh()
-            for one in self.book.resume():
+            for one in self.study.resume():
                 self._try(one)
             while not self._enough_trials() and (asked := self._next()) is not None:
                 self._try(asked)
@@ -92,15 +92,15 @@ class Search:
     def _weigh(self) -> None:
         """Measure each architecture untrained, once for all sessions."""
         for arch in self.archs:
-            known = self.book.note(f"footprint:{arch}")
+            known = self.study.note(f"footprint:{arch}")
             if known is None:
                 self._in_time()
                 try:
-                    found = measure_footprint(arch, _FOOTPRINT_PX, self.base, self.place)
+                    found = measure_footprint(arch, _FOOTPRINT_PX, self.base, self.context)
                 except ImgcError as error:
                     self.reporter.warn(f"{arch}: left out: {error.message}")
                     continue
-                known = self.book.note(f"footprint:{arch}", found.model_dump())
+                known = self.study.note(f"footprint:{arch}", found.model_dump())
             self._footprints[arch] = Footprint.model_validate(known)
             self.reporter.info(f"{arch}: {self._prospects(arch)}")
 
@@ -117,20 +117,20 @@ class Search:
     def _is_possible(self, arch: str) -> bool:
         return self._share(arch) >= LEAST_SHARE and largest_px(self._footprints[arch], self.goal) >= min(PX)
 
-    def _next(self) -> Asked | None:
+    def _next(self) -> RunningTrial | None:
         """Return what to try next: each architecture once, then the neighbours of the best, then what Optuna says."""
-        taken = self.book.taken()
+        taken = self.study.taken()
         starts = self._starts()
         dear = [one for one in starts if self._predicted_s(one) > _DEAR * self.budget.seconds]
         cheap = [one for one in starts if one not in dear]
         for knobs in (*cheap, *self._around_the_best(), *dear):
             if knobs not in taken and self._is_worth(knobs):
-                return self.book.ask(knobs)
+                return self.study.ask(knobs)
         for _ in range(_SUGGESTIONS):
-            asked = self.book.ask()
+            asked = self.study.ask()
             if asked.knobs not in taken and self._is_worth(asked.knobs):
                 return asked
-            self.book.pass_over(asked)
+            self.study.pass_over(asked)
         self.reporter.info("nothing is left to try that fits into the time")
         return None
 
@@ -146,8 +146,8 @@ class Search:
         best = self._best()
         return neighbours(best.knobs, best.share) if best else []
 
-    def _best(self) -> Tried | None:
-        tried = self.book.tried()
+    def _best(self) -> CompletedTrial | None:
+        tried = self.study.tried()
         points = [one.point for one in tried]
         best = choose(points, self.goal) or nearest(points, self.goal)
         return next((one for one in tried if one.point == best), None)
@@ -166,7 +166,7 @@ class Search:
         return footprint.step_s * (knobs.input_px / footprint.input_px) ** 2
 
     def _predicted_s(self, knobs: Knobs) -> float:
-        tried = [one for one in self.book.tried() if one.knobs.arch in self._footprints]
+        tried = [one for one in self.study.tried() if one.knobs.arch in self._footprints]
         alike = [(one, self._step_s(one.knobs)) for one in tried if one.knobs.arch == knobs.arch]
         others = [(one, self._step_s(one.knobs)) for one in tried if one.knobs.arch != knobs.arch]
         share = self._kept(knobs)
@@ -175,7 +175,7 @@ class Search:
     def _sealed(self, knobs: Knobs) -> set[str]:
         """Return the kinds of stages that another chain has made and this one will reuse."""
         trained = [
-            one for one in self.book.tried() if (one.knobs.arch, one.knobs.input_px) == (knobs.arch, knobs.input_px)
+            one for one in self.study.tried() if (one.knobs.arch, one.knobs.input_px) == (knobs.arch, knobs.input_px)
         ]
         pruned = [one for one in trained if one.knobs.fill == knobs.fill]
         distilled = [one for one in pruned if one.knobs.patience == knobs.patience]
@@ -186,24 +186,24 @@ class Search:
         """Return the share of the parameters that a setting keeps."""
         return min(1.0, max(LEAST_SHARE, self._share(knobs.arch) * knobs.fill))
 
-    def _try(self, asked: Asked) -> None:
+    def _try(self, asked: RunningTrial) -> None:
         knobs = asked.knobs
         share = self._kept(knobs)
         self.reporter.info(f"trying {_said(knobs)}, {100 * share:.0f} % of the parameters")
         try:
-            point, seconds = try_out(knobs, share, self.base, self.place, self._watch)
+            point, seconds = try_out(knobs, share, self.base, self.context, self._watch)
         except TooSlow as error:
-            self.book.pass_over(asked)
+            self.study.pass_over(asked)
             self._too_slow.append(knobs)
             self.reporter.info(f"put aside: {error}")
         except Hopeless as error:
-            self.book.drop(asked, str(error))
+            self.study.drop(asked, str(error))
             self.reporter.info(f"given up: {error}")
         except ImgcError as error:
-            self.book.drop(asked, error.message, failed=True)
+            self.study.drop(asked, error.message, failed=True)
             self.reporter.warn(f"failed: {error.message}")
         else:
-            self.book.finish(asked, share, point, seconds)
+            self.study.finish(asked, share, point, seconds)
             self.reporter.info(
                 f"validation top-1 {point.top1_pct:.2f} %, {point.size_bytes} bytes, {point.latency_ms:.2f} ms"
             )
@@ -211,10 +211,10 @@ class Search:
     def _watch(self, lock: RunLock) -> None:
         """Raise before a stage for which there is no time, or whose chain cannot win or end in time any more."""
         self._in_time()
-        rest = rest_s({stage.kind: stage.seconds for stage in lock.stages}, self.book.tried())
+        rest = rest_s({stage.kind: stage.seconds for stage in lock.stages}, self.study.tried())
         if rest > self._left_s():
             raise TooSlow(f"the rest of its chain will take about {rest:.0f} s, {self._left_s():.0f} s are left")
-        best = leader([one.point for one in self.book.tried()], self.goal)
+        best = leader([one.point for one in self.study.tried()], self.goal)
         if best is None:
             return
         for stage in lock.stages:
@@ -230,16 +230,16 @@ class Search:
             raise OutOfTime
 
     def _left_s(self) -> float:
-        return self.budget.seconds - self.book.spent_s() - (self.clock() - self._began)
+        return self.budget.seconds - self.study.spent_s() - (self.clock() - self._began)
 
     def _account(self) -> None:
-        """Bring the time that passed into the book, so that a killed session counts too."""
+        """Bring the time that passed into the study, so that a killed session counts too."""
         now = self.clock()
-        self.book.spent_s(now - self._began)
+        self.study.spent_s(now - self._began)
         self._began = now
 
     def _enough_trials(self) -> bool:
-        done = len(self.book.tried()) + len(self.book.dropped())
+        done = len(self.study.tried()) + len(self.study.dropped())
         return self.budget.trials is not None and done >= self.budget.trials
 
 

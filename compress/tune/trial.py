@@ -14,18 +14,18 @@ from compress.core.digest import sha256_json
 from compress.core.formats import Format
 from compress.core.stage import Reporter
 from compress.errors import StageError
+from compress.measure.arena import arena_bytes
 from compress.pipeline.lock import RunLock, artifact_at
 from compress.pipeline.runner import RunResult, run_recipe
 from compress.recipe.load import recipe_from_dict
-from compress.runtime.arena import arena_bytes
 from compress.tune.footprint import SHARE, Footprint
 from compress.tune.goal import Point
-from compress.tune.pace import step_seconds
 from compress.tune.space import FINAL, FLOAT, Base, Knobs, footprint_recipe, recipe_of
+from compress.tune.stage_time import step_seconds
 
 
 @dataclass(frozen=True)
-class Place:
+class TrialContext:
     """Where and how the chains run.
 
     Attributes:
@@ -50,20 +50,20 @@ def run_name(name: str, knobs: Knobs, share: float) -> str:
 
 
 def try_out(
-    knobs: Knobs, share: float, base: Base, place: Place, watch: Callable[[RunLock], None]
+    knobs: Knobs, share: float, base: Base, context: TrialContext, watch: Callable[[RunLock], None]
 ) -> tuple[Point, dict[str, float]]:
     """Return what came of a setting on the validation images, and kind of stage -> seconds, wherever it was made.
 
     Raises:
         ImgcError: a stage failed; and whatever `watch` raises.
     """
-    name = run_name(place.name, knobs, share)
-    result = carry_out(recipe_of(knobs, base, name, share, "val"), place, watch)
+    name = run_name(context.name, knobs, share)
+    result = carry_out(recipe_of(knobs, base, name, share, "val"), context, watch)
     seconds = {stage.kind: stage.seconds for stage in result.lock.stages}
-    return point_of(result, name, place), seconds
+    return point_of(result, name, context), seconds
 
 
-def point_of(result: RunResult, name: str, place: Place) -> Point:
+def point_of(result: RunResult, name: str, context: TrialContext) -> Point:
     """Return a finished chain as a point.
 
     Raises:
@@ -78,19 +78,19 @@ def point_of(result: RunResult, name: str, place: Place) -> Point:
         top1_pct=row.top1_pct,
         drop_pp=row.top1_drop_pp,
         size_bytes=row.size_bytes,
-        latency_ms=latency_ms_of(row, place),
+        latency_ms=latency_ms_of(row, context),
         memory_bytes=_memory(result),
     )
 
 
-def measure_footprint(arch: str, input_px: int, base: Base, place: Place) -> Footprint:
+def measure_footprint(arch: str, input_px: int, base: Base, context: TrialContext) -> Footprint:
     """Return what an architecture weighs untrained.
 
     Raises:
         ImgcError: it cannot be built, pruned or exported.
     """
-    name = f"{place.name}-{arch}-size"
-    result = carry_out(footprint_recipe(arch, input_px, base, name, SHARE), place, None)
+    name = f"{context.name}-{arch}-size"
+    result = carry_out(footprint_recipe(arch, input_px, base, name, SHARE), context, None)
     whole = _artifact(result, FLOAT).spec
     assert whole is not None
     row = row_of(_bench(result), FINAL)
@@ -99,16 +99,16 @@ def measure_footprint(arch: str, input_px: int, base: Base, place: Place) -> Foo
         params=whole.params,
         left_params=row.params or 0,
         size_bytes=row.size_bytes,
-        latency_ms=latency_ms_of(row, place),
+        latency_ms=latency_ms_of(row, context),
         memory_bytes=_memory(result),
         step_s=step_seconds(arch, input_px),
     )
 
 
-def carry_out(recipe: Mapping[str, Any], place: Place, watch: Callable[[RunLock], None] | None) -> RunResult:
+def carry_out(recipe: Mapping[str, Any], context: TrialContext, watch: Callable[[RunLock], None] | None) -> RunResult:
     """Run a recipe made here."""
     loaded = recipe_from_dict(recipe, Path.cwd(), source="imgc tune")
-    return run_recipe(loaded, runs_dir=place.runs_dir, reporter=place.reporter, device=place.device, watch=watch)
+    return run_recipe(loaded, runs_dir=context.runs_dir, reporter=context.reporter, device=context.device, watch=watch)
 
 
 def row_of(bench: Bench, stage_id: str) -> Row:
@@ -131,12 +131,12 @@ def _artifact(result: RunResult, stage_id: str) -> Artifact:
     return artifact_at(result.run_dir, stage)
 
 
-def latency_ms_of(row: Row, place: Place) -> float:
+def latency_ms_of(row: Row, context: TrialContext) -> float:
     """Return a row's median as the goal means it: measured here, or estimated for the device."""
     assert row.latency_p50_ms is not None
-    if place.ms_per_mmac is None or row.macs is None:
+    if context.ms_per_mmac is None or row.macs is None:
         return row.latency_p50_ms
-    return row.macs / 1e6 * place.ms_per_mmac
+    return row.macs / 1e6 * context.ms_per_mmac
 
 
 def _memory(result: RunResult) -> int | None:

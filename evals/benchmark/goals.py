@@ -26,11 +26,11 @@ from compress.core.formats import Format
 from compress.core.stage import SilentReporter
 from compress.core.storage import write_text
 from compress.errors import ImgcError, StageError
+from compress.measure.latency import Latency, Timing, measure_latency
+from compress.measure.machine_speed import MachineSpeed
 from compress.pipeline.lock import artifact_at, read_lock
 from compress.report.table import host_text, markdown_table
 from compress.runtime.host import host
-from compress.runtime.latency import Latency, Timing, measure_latency
-from compress.runtime.pace import Pace
 from compress.runtime.predictor import Call, Floats
 from evals.results_table import replace_block
 
@@ -132,8 +132,8 @@ def beside_own_tools(candidates: list[Candidate]) -> list[Beside]:
         images = {one.name: np.random.default_rng(0).standard_normal((1, *one.predictor.spec.input_chw), np.float32)}
         ours, theirs = [], []
         for _ in range(_ROUNDS):
-            always = Pace(read=lambda: 1.0)
-            latency = measure_latency({one.name: one.predictor}, images, timing, SilentReporter(), pace=always)
+            always = MachineSpeed(read=lambda: 1.0)
+            latency = measure_latency({one.name: one.predictor}, images, timing, SilentReporter(), speed=always)
             ours.append(1000.0 / latency[one.name].throughput_ips)
             theirs.append(own_tool_ms(Path(one.predictor.path), one.predictor.format))
         found.append(Beside(one.name, tuple(ours), tuple(theirs)))
@@ -187,7 +187,7 @@ def as_markdown(repeated: list[Repeated], overhead: float, tools: list[Beside], 
     rows: list[tuple[str, ...]] = [
         (
             f"{name}, benchmarked {len(repeated)} times, every other time beside a busy program on every core",
-            f"quiet: {_range(repeated, is_noisy=False)}; disturbed: {_range(repeated, is_noisy=True)}",
+            f"quiet: {_range(repeated, is_noisy=False)}; interfered: {_range(repeated, is_noisy=True)}",
             "all said so" if spread is None else f"spread of those that said nothing: {spread:.1f} %",
         ),
         ("a call of exactly 1 ms", f"median {1 + overhead / 100:.5f} ms", f"{overhead:.2f} % longer"),

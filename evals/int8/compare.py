@@ -19,8 +19,8 @@ from compress.core.formats import Format, Precision, format_of
 from compress.core.spec import ModelSpec
 from compress.core.stage import SilentReporter
 from compress.errors import UsageError
+from compress.measure.latency import Timing, measure_latency
 from compress.runtime.evaluate import agreement_pct, evaluate
-from compress.runtime.latency import Timing, measure_latency
 from compress.runtime.predictor import Floats, Predictor, damaged, open_predictor
 from compress.runtime.tflite_meta import schema, unpack
 

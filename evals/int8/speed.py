@@ -20,10 +20,10 @@ from compress.lower.walk import lower
 from compress.models.build import build_model, new_spec
 from compress.models.onnx_meta import embed_spec as embed_in_onnx
 from compress.models.to_onnx import to_onnx
-from compress.quantize.points import swish_stem
-from compress.quantize.reconstruct import Reconstruction
-from compress.quantize.rewrites import hard_swishes
-from compress.quantize.static import CalibrationImages, StaticOptions, quantize_statically
+from compress.quantize.ptq.reconstruct import Reconstruction
+from compress.quantize.ptq.rewrites import hard_swishes
+from compress.quantize.ptq.static import CalibrationImages, StaticOptions, quantize_statically
+from compress.quantize.qdq.quantizer_setup import swish_stem
 from compress.report.table import host_text, markdown_table
 from compress.runtime.host import host
 from compress.runtime.predictor import Floats, open_predictor

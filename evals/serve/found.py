@@ -1,4 +1,4 @@
-"""`Found`: all that the measurement of the server has found so far, as JSON; parts may be measured one by one."""
+"""`ServeResults`: what the measurement of the server has found so far, as JSON; parts may be measured one by one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evals.serve.rounds import LoadFound
 PARTS = ("load", "overload", "steady", "large", "start", "soak", "restarts")
 
 
-class Found(BaseModel):
+class ServeResults(BaseModel):
     """One field a part, None where it was not measured yet.
 
     Attributes:
@@ -37,15 +37,15 @@ class Found(BaseModel):
     restarts: Restarts | None = None
 
 
-def read_found(path: Path) -> Found:
+def read_found(path: Path) -> ServeResults:
     """Return what the file holds; nothing measured when there is none.
 
     Raises:
         ValidationError: the file is not one of these.
     """
-    return Found.model_validate_json(path.read_bytes()) if path.exists() else Found()
+    return ServeResults.model_validate_json(path.read_bytes()) if path.exists() else ServeResults()
 
 
-def write_found(path: Path, found: Found) -> None:
+def write_found(path: Path, found: ServeResults) -> None:
     """Write it, atomically."""
     write_text(path, found.model_dump_json(indent=2) + "\n")

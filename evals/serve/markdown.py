@@ -7,7 +7,7 @@ from statistics import median
 from compress.report.table import NOT_MEASURED, host_text, markdown_table, size_text
 from evals.serve.calm import RSS_REQUESTS, Large, Start, Steady
 from evals.serve.endure import WORKERS, Restarts, Soak
-from evals.serve.found import Found
+from evals.serve.found import ServeResults
 from evals.serve.images import COUNT, LARGE_PX, SIZE_PX
 from evals.serve.overload import Offered, OverloadFound
 from evals.serve.rounds import LoadFound, Served
@@ -53,7 +53,7 @@ _CALM = (
 )
 
 
-def serve_markdown(found: Found) -> str:
+def serve_markdown(found: ServeResults) -> str:
     """Return the generated block, markers included, of the parts that were measured."""
     parts = ["_Written by `make results-serve`; no number is typed by hand._", _setting(found)]
     if found.load:
@@ -82,7 +82,7 @@ def overload_rows(found: OverloadFound) -> list[tuple[str, ...]]:
     return [*(_offered_row(offered) for offered in found.offered), *failed]
 
 
-def calm_rows(found: Found) -> list[tuple[str, ...]]:
+def calm_rows(found: ServeResults) -> list[tuple[str, ...]]:
     """Return one row a server, from whichever of the parts `steady`, `large` and `start` were measured."""
     steady = {row.name: row for row in found.steady or ()}
     large = {row.name: row for row in found.large or ()}
@@ -159,7 +159,7 @@ def _start_cells(row: Start | None) -> tuple[str, ...]:
     return f"{row.median_s:.2f}", f"{row.rss_bytes / _MIB:.0f}", f"{row.idle_cpu_pct:.1f}"
 
 
-def _setting(found: Found) -> str:
+def _setting(found: ServeResults) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found.baselines.items()) or "not installed"
     return (
         f"{COUNT} images as JPEG of {SIZE_PX[0]} x {SIZE_PX[1]}, by turns, as the raw body. Every server is one "
@@ -185,7 +185,7 @@ def _overload_text(found: OverloadFound) -> str:
     )
 
 
-def _calm_text(found: Found) -> str:
+def _calm_text(found: ServeResults) -> str:
     rate = f"{found.steady[0].per_s:.0f} requests/s for {found.steady[0].seconds:.0f} s" if found.steady else ""
     width, height = LARGE_PX
     return (

@@ -73,7 +73,7 @@ class Speeds:
 
 
 @dataclass(frozen=True)
-class Found:
+class TrainingResults:
     """What a comparison found: speeds, last training losses, and right answers on the test images."""
 
     speeds: Speeds
@@ -118,7 +118,7 @@ class PlainLoop:
         return json.loads(line)
 
 
-def compare(photos: Path, weights: Path, options: FitOptions) -> Found:
+def compare(photos: Path, weights: Path, options: FitOptions) -> TrainingResults:
     """Train with both loops, by turns."""
     dataset = load_dataset(FolderData(path=photos.absolute()), seed=0)
     spec = new_spec(ARCH, dataset.labels, INPUT_PX)
@@ -164,7 +164,9 @@ def compare(photos: Path, weights: Path, options: FitOptions) -> Found:
     pixels = evaluation_pixels(dataset.splits["test"], spec.preprocess, SilentReporter())
     right_ours_N = torch_logits(model, pixels, spec.preprocess).argmax(axis=1) == labels_N
     right_plain_N = plain.predicted() == _in_folder_order(dataset)
-    return Found(speeds, decoding_s, (losses[0], result.history[-1]["train_loss"]), right_plain_N, right_ours_N)
+    return TrainingResults(
+        speeds, decoding_s, (losses[0], result.history[-1]["train_loss"]), right_plain_N, right_ours_N
+    )
 
 
 def _in_folder_order(dataset: Dataset) -> np.ndarray:
@@ -224,7 +226,7 @@ def only_right(right_a_N: np.ndarray, right_b_N: np.ndarray) -> tuple[int, int]:
     return int((right_a_N & ~right_b_N).sum()), int((~right_a_N & right_b_N).sum())
 
 
-def as_markdown(found: Found, options: FitOptions) -> str:
+def as_markdown(found: TrainingResults, options: FitOptions) -> str:
     """Return what README shows."""
     speeds, n = found.speeds, len(found.right_ours_N)
     losses = [f"{loss:.3f}" for loss in found.losses]

@@ -25,7 +25,7 @@ from compress.runtime.predictor import open_predictor
 from compress.tune.outcome import JSON_NAME
 from compress.tune.schema import TuneReport
 from compress.tune.space import Base, Knobs, recipe_of
-from compress.tune.trial import Place, carry_out, final_file
+from compress.tune.trial import TrialContext, carry_out, final_file
 from evals.results_table import replace_block
 
 BEGIN, END = "<!-- tune:begin -->", "<!-- tune:end -->"
@@ -104,11 +104,11 @@ def run_grid(photos: Path, weights: Path, runs_dir: Path, reporter: Reporter) ->
     paths = {arch: str((weights / name).resolve()) for arch, name in _WEIGHTS.items()}
     data = {"kind": "folder", "path": str(photos.resolve())}
     base = Base(data=data, weights=paths, runtime="tflite", target=None, seed=0, epochs=_EPOCHS, steps=0)
-    place = Place(runs_dir, "grid", "cpu", None, reporter)
+    context = TrialContext(runs_dir, "grid", "cpu", None, reporter)
     found = []
     for arch, input_px, share in _GRID:
         name = f"grid-{arch}-{input_px}-{100 * share:.0f}"
-        result = carry_out(recipe_of(Knobs(arch=arch, input_px=input_px), base, name, share, "test"), place, None)
+        result = carry_out(recipe_of(Knobs(arch=arch, input_px=input_px), base, name, share, "test"), context, None)
         found.append(_judged(name.removeprefix("grid-"), result, photos))
     return found
 

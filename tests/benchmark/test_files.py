@@ -59,7 +59,7 @@ def test_a_file_of_another_tool_is_asked_only_with_its_preprocessing(make_artifa
     assert told.unasked is None
 
 
-def test_a_image_that_is_not_square_is_told(make_artifact, tmp_path):
+def test_an_image_that_is_not_square_is_told(make_artifact, tmp_path):
     path = undescribed(make_artifact("x"), tmp_path / "wide.onnx", side=(32, 48))
     (failed,) = opened([path], tmp_path).failed
     assert "32 x 48, only square" in failed.error

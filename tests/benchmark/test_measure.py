@@ -12,7 +12,7 @@ from compress.benchmark import measure as module
 from compress.benchmark.measure import Candidate, Setting, measure
 from compress.core.artifact import Artifact
 from compress.core.stage import SilentReporter
-from compress.runtime.latency import RANKS, Latency, Timing
+from compress.measure.latency import RANKS, Latency, Timing
 from compress.runtime.predictor import open_predictor
 
 QUICK = Setting(batch=2, timing=Timing(warmup=1, repeats=5, budget_s=0.5))
@@ -109,7 +109,7 @@ def test_a_disturbance_is_said_to_the_user_and_kept(make_artifact, monkeypatch) 
         def warn(self, text: str) -> None:
             self.said.append(text)
 
-    monkeypatch.setattr(module, "disturbances", lambda before, after: ["busy: somebody else"])
+    monkeypatch.setattr(module, "interference", lambda before, after: ["busy: somebody else"])
     bench = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, Collects()).bench
     assert "busy: somebody else" in bench.warnings
     assert "busy: somebody else" in Collects.said

@@ -8,8 +8,8 @@ from compress.benchmark import profiles as module
 from compress.benchmark.files import open_models
 from compress.benchmark.measure import Setting, measure
 from compress.core.stage import SilentReporter
-from compress.runtime.latency import Timing
-from compress.runtime.profile import OpCost
+from compress.measure.latency import Timing
+from compress.measure.profile import OpCost
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from compress.benchmark import scenarios
 from compress.benchmark.http_client import LOCAL, Address
-from compress.benchmark.scenarios import Asked, check, measure_scenarios, shared_cores
+from compress.benchmark.scenarios import ScenarioRequest, check, measure_scenarios, shared_cores
 from compress.core.stage import SilentReporter
 from compress.errors import StageError, UsageError
 
@@ -51,7 +51,7 @@ def test_a_running_server_is_asked_cold_and_hot_and_our_own_without_cache_too(mo
 
     monkeypatch.setattr(scenarios, "ServerProcess", Server)
     monkeypatch.setattr(scenarios, "_search", lambda address, asked, cache, model, reporter: (cache, model))
-    asked = Asked(("server",), [b""], 1, 2000, 1)
+    asked = ScenarioRequest(("server",), [b""], 1, 2000, 1)
     assert measure_scenarios(None, HERE, asked, SilentReporter()) == (("cold", str(HERE)), ("hot", str(HERE)))
     assert not commands
     found = measure_scenarios(Path("m.onnx"), None, asked, SilentReporter())
@@ -64,12 +64,12 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
     broken = tmp_path / "m.onnx"
     broken.write_bytes(b"no model")
     with pytest.raises(StageError, match=r"exit code 4.*not a readable ONNX model"):
-        measure_scenarios(broken, None, Asked(("server",), [b""], 1, 100, 1), SilentReporter())
+        measure_scenarios(broken, None, ScenarioRequest(("server",), [b""], 1, 100, 1), SilentReporter())
 
 
 def test_sigterm_ends_a_measurement_as_ctrl_c_does(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(scenarios, "_search", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(KeyboardInterrupt):
-        measure_scenarios(None, HERE, Asked(("server",), [b""], 1, 100, 1), SilentReporter())
+        measure_scenarios(None, HERE, ScenarioRequest(("server",), [b""], 1, 100, 1), SilentReporter())
     assert signal.getsignal(signal.SIGTERM) == before

@@ -11,7 +11,7 @@ from compress.benchmark.measure import Setting, measure
 from compress.benchmark.sweep import Sweep, with_sweeps
 from compress.core.formats import Format
 from compress.core.stage import SilentReporter
-from compress.runtime.latency import Timing
+from compress.measure.latency import Timing
 
 TIMING = Timing(warmup=1, repeats=5, budget_s=0.1)
 

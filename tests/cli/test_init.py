@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import Result
 
-from compress.cli.init import Draft, data_block, recipe_text, slug
+from compress.cli.init import RecipeDraft, data_block, recipe_text, slug
 from compress.models.build import build_model, new_spec
 from compress.recipe.load import load_recipe
 from compress.recipe.plan import plan
@@ -89,7 +89,7 @@ def test_what_cannot_be_trained_is_refused_at_once(
 def test_names_with_odd_characters_survive_yaml(folder: Path):
     (folder / "p: #1 'x' \"y\"").mkdir()
     block = data_block(Path("p: #1 'x' \"y\""), Path())
-    draft = Draft("1e3", 0, block, "tiny", "none", 64, 100)
+    draft = RecipeDraft("1e3", 0, block, "tiny", "none", 64, 100)
     (folder / "r.yaml").write_text(recipe_text(draft, "none"))
     recipe = load_recipe(folder / "r.yaml").recipe
     assert (recipe.name, recipe.data.path) == ("1e3", folder / "p: #1 'x' \"y\"")

@@ -290,7 +290,7 @@ def square_photos(photos, tmp_path):
     return tmp_path / "square"
 
 
-def test_without_random_augmentation_the_teacher_answers_once_a_image(photos, square_photos, tmp_path, monkeypatch):
+def test_without_random_augmentation_the_teacher_answers_once_an_image(photos, square_photos, tmp_path, monkeypatch):
     shown = 0
     logits = stage.Teacher.logits
 

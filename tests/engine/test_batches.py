@@ -80,7 +80,7 @@ def test_plain_images_are_what_every_epoch_shows_when_nothing_is_drawn():
         assert torch.equal(_by_place(train, options, seed, epoch), plain)
 
 
-def test_a_image_that_is_not_square_is_cut_elsewhere_every_epoch():
+def test_an_image_that_is_not_square_is_cut_elsewhere_every_epoch():
     train, options = _plain_set(20, aspect=1.25)
     assert not shows_the_same_every_epoch(train, options)
     assert not torch.equal(_by_place(train, options, 0, 0), _by_place(train, options, 0, 1))

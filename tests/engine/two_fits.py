@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from compress.core.place import place
 from compress.core.preprocess import Preprocess
-from compress.engine import distributed, orders
+from compress.distributed import collectives, fit_orders
+from compress.distributed.process_rank import process_rank
 from compress.engine.batches import Batch, TrainSet, ValSet
 from compress.engine.fit import FitResult, fit
 from compress.engine.losses import cross_entropy
@@ -80,19 +80,19 @@ def run(case: str, work_dir: Path) -> tuple[FitResult, nn.Module]:
 
 
 def main(folder: Path) -> None:
-    distributed.join(place())
+    collectives.join(process_rank())
     for number, case in enumerate(CASES):
-        work_dir = folder / f"{number}-{distributed.rank()}"
-        if distributed.rank() > 0:
-            orders.receive()
+        work_dir = folder / f"{number}-{collectives.rank()}"
+        if collectives.rank() > 0:
+            fit_orders.receive()
         try:
             result, model = run(case, work_dir)
-        except orders.StageOver:
+        except fit_orders.StageOver:
             continue
-        orders.send(orders.Order.OVER)
+        fit_orders.send(fit_orders.Order.OVER)
         weights = {name: tensor.tolist() for name, tensor in model.state_dict().items()}
         (work_dir / "result.json").write_text(json.dumps({"history": result.history, "weights": weights}))
-    distributed.leave()
+    collectives.leave()
 
 
 if __name__ == "__main__":

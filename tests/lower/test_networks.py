@@ -113,7 +113,7 @@ def test_quantized_by_us(network, pixels, check_int8, tmp_path, photos, activati
     from compress.models.onnx_clean import clean
     from compress.models.onnx_meta import embed_spec
     from compress.quantize.config import QuantizeConfig
-    from compress.quantize.points import swish_stem
+    from compress.quantize.qdq.quantizer_setup import swish_stem
     from compress.quantize.stage import run
 
     name, path = network

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compress.errors import ModelFileError
 from compress.models.onnx_foreign import interface_of, plain
-from compress.quantize.torch_graph import TorchGraph
+from compress.quantize.qdq.torch_graph import TorchGraph
 
 FILE = Path("foreign.onnx")
 node = helper.make_node

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from compress.models.build import arch_info, count_macs, count_params
-from compress.prune.channels import Anatomy
 from compress.prune.cost import Costs
+from compress.prune.prunable_network import PrunableNetwork
 
 ARCHS = ("tiny", "squeezenet1_1", "mobilenet_v3_small", "tf_mobilenetv3_small_100", "tf_efficientnet_lite0")
 
 
 def _anatomy(model, spec):
-    return Anatomy(model, spec.input_chw, head=arch_info(spec.arch).head)
+    return PrunableNetwork(model, spec.input_chw, head=arch_info(spec.arch).head)
 
 
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -22,17 +22,17 @@ def _anatomy(model, spec):
 def test_what_is_counted_is_what_a_cut_leaves(lively, arch, seed, some):
     """Any channels of any groups: concatenations, depthwise filters and squeeze blocks included."""
     model, spec = lively(arch, 64)
-    anatomy = _anatomy(model, spec)
+    network = _anatomy(model, spec)
     generator = torch.Generator().manual_seed(seed)
     kept = {}
-    for root, width in anatomy.widths().items():
+    for root, width in network.widths().items():
         if some and torch.rand((), generator=generator) < 0.5:
             continue  # a group that is not named stays whole
         count = int(torch.randint(1, width + 1, (), generator=generator))
         kept[root] = torch.randperm(width, generator=generator)[:count].sort().values
-    narrow = anatomy.cut(kept)
-    assert anatomy.costs.count("macs", kept) == count_macs(narrow, spec.input_chw)
-    assert anatomy.costs.count("params", kept) == count_params(narrow)
+    narrow = network.cut(kept)
+    assert network.costs.count("macs", kept) == count_macs(narrow, spec.input_chw)
+    assert network.costs.count("params", kept) == count_params(narrow)
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -45,12 +45,12 @@ def test_the_whole_network_costs_what_it_has(lively, arch):
 
 def test_a_channel_that_is_many_inputs_of_a_flattened_layer_takes_them_all():
     model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 4, 5)).eval()
-    anatomy = Anatomy(model, (3, 4, 4), head="3")
+    network = PrunableNetwork(model, (3, 4, 4), head="3")
     kept = {"0": torch.tensor([0, 2, 3])}
-    narrow = anatomy.cut(kept)
+    narrow = network.cut(kept)
     assert narrow[3].in_features == 3 * 4
-    assert anatomy.costs.count("macs", kept) == count_macs(narrow, (3, 4, 4)) == 3 * 27 * 4 + 12 * 5
-    assert anatomy.costs.count("params", kept) == count_params(narrow) == 3 * 28 + 13 * 5
+    assert network.costs.count("macs", kept) == count_macs(narrow, (3, 4, 4)) == 3 * 27 * 4 + 12 * 5
+    assert network.costs.count("params", kept) == count_params(narrow) == 3 * 28 + 13 * 5
 
 
 def test_a_layer_that_runs_twice_counts_twice_and_the_mode_stays():

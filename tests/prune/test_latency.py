@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from compress.measure.latency import Latency
 from compress.models.build import arch_info
 from compress.prune import latency
-from compress.prune.channels import Anatomy
 from compress.prune.latency import exported_latency_ms
-from compress.runtime.latency import Latency
+from compress.prune.prunable_network import PrunableNetwork
 
 
 @pytest.fixture(autouse=True)
@@ -21,9 +21,9 @@ def _short(monkeypatch):
 
 def _pair(lively):
     model, spec = lively("tiny", 48)
-    anatomy = Anatomy(model, spec.input_chw, head=arch_info("tiny").head)
-    halves = {root: torch.arange(width // 2) for root, width in anatomy.widths().items()}
-    return {"before": model, "after": anatomy.cut(halves)}, spec
+    network = PrunableNetwork(model, spec.input_chw, head=arch_info("tiny").head)
+    halves = {root: torch.arange(width // 2) for root, width in network.widths().items()}
+    return {"before": model, "after": network.cut(halves)}, spec
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "tflite"])

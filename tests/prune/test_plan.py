@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from compress.errors import StageError
 from compress.models.build import arch_info
 from compress.prune.allocate import Ranking, Widths, allocate
-from compress.prune.channels import Anatomy
 from compress.prune.plan import Budget, choose, cost_of, path_curve, require_reachable
+from compress.prune.prunable_network import PrunableNetwork
 
 
 @pytest.fixture(scope="module")
 def planned(lively):
-    """Return the anatomy of a tiny network, and its widths as a function of the share."""
+    """Return a tiny prunable network, and its widths as a function of the share."""
     model, spec = lively("tiny", 48)
     info = arch_info("tiny")
-    anatomy = Anatomy(model, spec.input_chw, head=info.head, protected=(info.stem,))
-    scores, widths = anatomy.scores("l2"), Widths(anatomy.widths())
-    return anatomy, lambda share: allocate(scores, share, Ranking(), widths)
+    network = PrunableNetwork(model, spec.input_chw, head=info.head, protected=(info.stem,))
+    scores, widths = network.scores("l2"), Widths(network.widths())
+    return network, lambda share: allocate(scores, share, Ranking(), widths)
 
 
 def _no_measure(kept):
@@ -29,8 +29,8 @@ def _no_measure(kept):
 
 
 def test_a_share_of_the_channels_is_itself(planned):
-    anatomy, curve = planned
-    cost = cost_of("keep", curve, anatomy.costs, _no_measure)
+    network, curve = planned
+    cost = cost_of("keep", curve, network.costs, _no_measure)
     budget = Budget("keep", 0.35)
     require_reachable(budget, cost)
     assert choose(budget, cost) == 0.35
@@ -39,17 +39,17 @@ def test_a_share_of_the_channels_is_itself(planned):
 @pytest.mark.parametrize("unit", ["macs", "params"])
 @pytest.mark.parametrize("part", [0.25, 0.5, 0.9, 1.0])
 def test_counted_budgets_are_kept_and_used_up(planned, unit, part):
-    anatomy, curve = planned
-    cost = cost_of(unit, curve, anatomy.costs, _no_measure)
-    limit = part * anatomy.costs.count(unit, {})
+    network, curve = planned
+    cost = cost_of(unit, curve, network.costs, _no_measure)
+    limit = part * network.costs.count(unit, {})
     share = choose(Budget(unit, limit), cost)
-    assert anatomy.costs.count(unit, curve(share)) <= limit
-    assert share == 1.0 or anatomy.costs.count(unit, curve(share + 2**-24)) > limit
+    assert network.costs.count(unit, curve(share)) <= limit
+    assert share == 1.0 or network.costs.count(unit, curve(share + 2**-24)) > limit
 
 
 def test_a_sibling_comes_as_near_as_it_can(planned):
-    anatomy, curve = planned
-    cost = cost_of("macs", curve, anatomy.costs, _no_measure)
+    network, curve = planned
+    cost = cost_of("macs", curve, network.costs, _no_measure)
     every = {cost(share / 1000) for share in range(1001)}
     wanted = 0.47 * cost(1.0)
     found = cost(choose(Budget("macs", wanted, nearest=True), cost))
@@ -57,29 +57,29 @@ def test_a_sibling_comes_as_near_as_it_can(planned):
 
 
 def test_latency_is_measured_once_for_equal_widths_and_never_above_the_limit(planned):
-    anatomy, curve = planned
+    network, curve = planned
     measured = Counter()
 
     def measure(kept):
         measured[tuple(len(channels) for channels in kept.values())] += 1
-        return anatomy.costs.count("macs", kept) / 1e6
+        return network.costs.count("macs", kept) / 1e6
 
-    cost = cost_of("latency_ms", curve, anatomy.costs, measure)
+    cost = cost_of("latency_ms", curve, network.costs, measure)
     budget = Budget("latency_ms", 0.5 * cost(1.0), "target_latency_ms", 0.5 * cost(1.0))
     require_reachable(budget, cost)
     share = choose(budget, cost)
     assert cost(share) <= budget.limit
     assert set(measured.values()) == {1}
     assert 3 <= len(measured) <= 2 + 8
-    assert anatomy.costs.count("macs", curve(share)) / 1e6 == cost(share)
+    assert network.costs.count("macs", curve(share)) / 1e6 == cost(share)
 
 
 @pytest.mark.parametrize(
     ("unit", "option", "name"), [("macs", "target_macs", "MACs"), ("params", "target_params", "parameters")]
 )
 def test_a_budget_that_cannot_be_met_says_what_can(planned, unit, option, name):
-    anatomy, curve = planned
-    cost = cost_of(unit, curve, anatomy.costs, _no_measure)
+    network, curve = planned
+    cost = cost_of(unit, curve, network.costs, _no_measure)
     full, smallest = cost(1.0), cost(0.0)
     with pytest.raises(StageError) as caught:
         require_reachable(Budget(unit, 0.01 * full, option, 0.01), cost)
@@ -92,8 +92,8 @@ def test_a_budget_that_cannot_be_met_says_what_can(planned, unit, option, name):
 
 
 def test_a_latency_that_cannot_be_had_is_told_in_milliseconds(planned):
-    anatomy, curve = planned
-    cost = cost_of("latency_ms", curve, anatomy.costs, lambda kept: 1.2345)
+    network, curve = planned
+    cost = cost_of("latency_ms", curve, network.costs, lambda kept: 1.2345)
     with pytest.raises(
         StageError, match=r"target_latency_ms: 0\.5 cannot be met: that is 0\.500 ms.* has 1\.2"
     ) as caught:

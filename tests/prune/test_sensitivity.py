@@ -9,8 +9,8 @@ from compress.core.stage import SilentReporter
 from compress.models.build import arch_info
 from compress.models.fold import fold_batch_norm
 from compress.prune.allocate import Widths, best_channels
-from compress.prune.channels import Anatomy
 from compress.prune.groups import ChannelGroup, Member
+from compress.prune.prunable_network import PrunableNetwork
 from compress.prune.sensitivity import LEVELS, Point, Sensitivity, _switched_off, cheapest_cuts, measure_sensitivity
 
 ARCHS = ("tiny", "mobilenet_v3_small", "tf_mobilenetv3_small_100", "squeezenet1_1", "mobilenetv2_100")
@@ -18,7 +18,7 @@ ARCHS = ("tiny", "mobilenet_v3_small", "tf_mobilenetv3_small_100", "squeezenet1_
 
 def _anatomy(model, spec, protected=()):
     info = arch_info(spec.arch)
-    return Anatomy(model, spec.input_chw, head=info.head, protected=(info.stem, *protected))
+    return PrunableNetwork(model, spec.input_chw, head=info.head, protected=(info.stem, *protected))
 
 
 def _images(spec, count=4):
@@ -38,16 +38,16 @@ def _weights(model):
 def test_switching_off_is_cutting(lively, arch):
     """For groups all over the network: expanded, added, gated, squeeze and concatenated channels."""
     model, spec = lively(arch, 64)
-    anatomy = _anatomy(model, spec)
+    network = _anatomy(model, spec)
     folded = fold_batch_norm(model, spec.input_chw)
     before, images_NCHW = _weights(folded), _images(spec)
     whole_NK = _logits(folded, images_NCHW)
     moved = 0
-    for group in anatomy.free[:: max(1, len(anatomy.free) // 7)]:
+    for group in network.free[:: max(1, len(network.free) // 7)]:
         kept = torch.randperm(group.width, generator=torch.Generator().manual_seed(1))[: group.width // 2].sort().values
         with _switched_off(folded, group, kept):
             off_NK = _logits(folded, images_NCHW)
-        cut_NK = _logits(anatomy.cut({group.root: kept}), images_NCHW)
+        cut_NK = _logits(network.cut({group.root: kept}), images_NCHW)
         scale = max(1.0, float(whole_NK.abs().max()))  # folding rounds relative to the largest logit
         torch.testing.assert_close(off_NK / scale, cut_NK / scale, atol=1e-4, rtol=0, msg=group.root)
         moved += not torch.allclose(off_NK, whole_NK, atol=1e-3)
@@ -69,12 +69,12 @@ def test_the_layers_own_channel_numbers_are_switched_off():
 
 def test_weights_come_back_when_the_judging_fails(lively):
     model, spec = lively("tiny", 48)
-    anatomy = _anatomy(model, spec)
+    network = _anatomy(model, spec)
     folded = fold_batch_norm(model, spec.input_chw)
     before = _weights(folded)
 
     def judge():
-        with _switched_off(folded, anatomy.free[0], torch.tensor([0])):
+        with _switched_off(folded, network.free[0], torch.tensor([0])):
             assert not all(torch.equal(folded.state_dict()[name], tensor) for name, tensor in before.items())
             raise ZeroDivisionError
 
@@ -85,16 +85,16 @@ def test_weights_come_back_when_the_judging_fails(lively):
 
 def test_every_point_is_the_accuracy_and_loss_of_the_cut_network(lively):
     model, spec = lively("tiny", 48)
-    anatomy = _anatomy(model, spec, protected=("blocks.[1-4]*", "conv_head"))
+    network = _anatomy(model, spec, protected=("blocks.[1-4]*", "conv_head"))
     folded = fold_batch_norm(model, spec.input_chw)
     images_NCHW, labels_N = _images(spec, 7), torch.arange(7) % 3
     batches = [(images_NCHW[:4], labels_N[:4]), (images_NCHW[4:], labels_N[4:])]  # unequal: means must be weighted
-    scores, widths = anatomy.scores("l2"), Widths(anatomy.widths())
+    scores, widths = network.scores("l2"), Widths(network.widths())
     before = _weights(folded)
-    found = measure_sensitivity(folded, anatomy.free, scores, widths, batches, SilentReporter())
+    found = measure_sensitivity(folded, network.free, scores, widths, batches, SilentReporter())
     assert all(torch.equal(folded.state_dict()[name], tensor) for name, tensor in before.items())
     assert found.images == 7
-    assert set(found.curves) == {group.root for group in anatomy.free} == set(found.layers)
+    assert set(found.curves) == {group.root for group in network.free} == set(found.layers)
 
     def judged(network):
         logits_NK = _logits(network, images_NCHW)
@@ -105,17 +105,17 @@ def test_every_point_is_the_accuracy_and_loss_of_the_cut_network(lively):
     for root, points in found.curves.items():
         for point in points:
             assert point.keep == point.width / widths.full[root]
-            cut = anatomy.cut(best_channels({root: scores[root]}, {root: point.width}))
+            cut = network.cut(best_channels({root: scores[root]}, {root: point.width}))
             assert (point.top1_pct, point.loss) == judged(cut), (root, point)
 
 
 def test_levels_that_round_to_one_width_are_measured_once(lively):
     model, spec = lively("tiny", 48)
-    anatomy = _anatomy(model, spec)
+    network = _anatomy(model, spec)
     folded = fold_batch_norm(model, spec.input_chw)
     batches = [(_images(spec, 3), torch.arange(3))]
-    widths = Widths(anatomy.widths(), round_to=16, least=32)
-    found = measure_sensitivity(folded, anatomy.free, anatomy.scores("l2"), widths, batches, SilentReporter())
+    widths = Widths(network.widths(), round_to=16, least=32)
+    found = measure_sensitivity(folded, network.free, network.scores("l2"), widths, batches, SilentReporter())
     for root, points in found.curves.items():
         full = widths.full[root]
         expected = {widths.allowed(level * full, full) for level in LEVELS} - {full}
@@ -176,18 +176,18 @@ def test_a_group_that_cannot_be_cut_stays_whole():
 
 def test_on_a_real_network_each_step_saves(lively):
     model, spec = lively("tiny", 48)
-    anatomy = _anatomy(model, spec)
-    widths = Widths(anatomy.widths())
+    network = _anatomy(model, spec)
+    widths = Widths(network.widths())
     batches = [(_images(spec, 3), torch.arange(3))]
     found = measure_sensitivity(
-        fold_batch_norm(model, spec.input_chw), anatomy.free, anatomy.scores("l2"), widths, batches, SilentReporter()
+        fold_batch_norm(model, spec.input_chw), network.free, network.scores("l2"), widths, batches, SilentReporter()
     )
-    path = cheapest_cuts(found, anatomy.costs, "params", widths.full)
+    path = cheapest_cuts(found, network.costs, "params", widths.full)
     assert path[0] == widths.full
     assert path[-1] == {
         root: points[-1].width if points else widths.full[root] for root, points in found.curves.items()
     }
-    sizes = [anatomy.costs.count("params", best_channels(anatomy.scores("l2"), state)) for state in path]
+    sizes = [network.costs.count("params", best_channels(network.scores("l2"), state)) for state in path]
     assert sizes == sorted(set(sizes), reverse=True)
 
 

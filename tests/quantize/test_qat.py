@@ -5,12 +5,12 @@ from compress.core.preprocess import Preprocess
 from compress.core.stage import SilentReporter
 from compress.engine.batches import TrainSet, ValSet
 from compress.engine.options import FitOptions
-from compress.quantize.calibrate import calibrate
-from compress.quantize.fake_quant import Grid
-from compress.quantize.points import range_groups
+from compress.quantize.ptq.calibrate import calibrate
 from compress.quantize.qat import train_quantized
-from compress.quantize.quant_graph import QuantGraph
-from compress.quantize.torch_graph import TorchGraph
+from compress.quantize.qdq.fake_quant import Grid
+from compress.quantize.qdq.quant_graph import QuantGraph
+from compress.quantize.qdq.quantizer_setup import range_groups
+from compress.quantize.qdq.torch_graph import TorchGraph
 
 PREPROCESS = Preprocess(resize_px=32, crop_px=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 

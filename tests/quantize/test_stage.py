@@ -303,7 +303,7 @@ def test_auto_for_integers_only_never_falls_back_to_floats(images, tmp_path):
     given = {"arch": "tiny", "weights": "none", "input_px": 32, "calibration": images, "target": "mcu"}
     options = {"range_rule": "percentile", "percentile": 50.0, "reconstruct": {"steps": 0}, "calibration_count": 12}
     config = QuantizeConfig(scheme="auto", **given, **options, min_agreement_pct=100.0)
-    with pytest.raises(StageError, match=r"no candidate keeps the bound \(agreement >= 100 %\)"):
+    with pytest.raises(StageError, match=r"no candidate keeps the constraint \(agreement >= 100 %\)"):
         run(config, {}, _without_data(tmp_path / "out"))
     assert not (tmp_path / "out/model.onnx").exists()
 

@@ -8,7 +8,7 @@ from PIL import Image
 from compress.report.thumbnails import thumbnail
 
 
-def test_a_image_becomes_a_small_jpeg_of_its_shape(tmp_path) -> None:
+def test_an_image_becomes_a_small_jpeg_of_its_shape(tmp_path) -> None:
     Image.new("RGB", (800, 400), (200, 30, 30)).save(tmp_path / "a.png")
     uri = thumbnail(tmp_path / "a.png")
     assert uri is not None

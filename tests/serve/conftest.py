@@ -149,7 +149,7 @@ class HeldPredictor:
 def held(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldPredictor]:
     """Return the predictor that applications made in this test will use."""
     predictor = HeldPredictor(runtime.open_predictor(onnx_file))
-    monkeypatch.setattr("compress.serve.inference.open_predictor", lambda *_, **__: predictor)
+    monkeypatch.setattr("compress.serve.core.inference.open_predictor", lambda *_, **__: predictor)
     yield predictor
     predictor.go_on.set()
 

@@ -197,7 +197,7 @@ def test_late_work_is_told_504_and_keeps_its_place_until_it_ends(held, onnx_file
 
 def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(held, onnx_file, image, monkeypatch):
     decoded = []
-    monkeypatch.setattr("compress.serve.logic.read_pixels", lambda *a: decoded.append(1) or read_pixels(*a))
+    monkeypatch.setattr("compress.serve.core.work.read_pixels", lambda *a: decoded.append(1) or read_pixels(*a))
     app = create_app(ServeConfig(models=[onnx_file], threads=1, max_queue=4, timeout_ms=300))
     with TestClient(app) as client:
         held.inputs.clear()

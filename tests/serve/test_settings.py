@@ -1,4 +1,4 @@
-"""Four layers, the last wins; each mistake names its origin; the key is never shown."""
+"""Four layers, the last wins; each mistake names its origin; the key is never settings_rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from compress.errors import UsageError
 from compress.serve.config import ServeConfig
-from compress.serve.settings import gather, shown
+from compress.serve.settings import gather, settings_rows
 
 MODELS = {"models": [{"path": "m.onnx"}]}
 
@@ -41,7 +41,7 @@ def test_the_last_layer_that_speaks_wins_and_is_named(write, in_file, in_environ
 
 def test_every_setting_has_an_origin_and_a_line():
     settings = gather(MODELS, None, {})
-    assert set(settings.origins) == set(ServeConfig.model_fields) == {name for name, _, _ in shown(settings)}
+    assert set(settings.origins) == set(ServeConfig.model_fields) == {name for name, _, _ in settings_rows(settings)}
 
 
 def test_a_setting_of_two_words_is_named_by_its_flag():
@@ -135,7 +135,7 @@ def test_what_only_the_whole_can_say_is_said():
 
 
 def test_without_a_model_the_settings_can_be_shown():
-    rows = {name: (value, origin) for name, value, origin in shown(gather({}, None, {}))}
+    rows = {name: (value, origin) for name, value, origin in settings_rows(gather({}, None, {}))}
     assert rows["models"] == ("none", "default")
 
 
@@ -225,8 +225,8 @@ def test_the_key_is_not_shown(write):
     file = write(f"api_key: {KEY}\n")
     for settings in (gather(MODELS, file, {}), gather(MODELS, None, {"IMGC_SERVE_API_KEY": KEY})):
         assert settings.config.api_key.get_secret_value() == KEY
-        assert KEY not in json.dumps(shown(settings)) + repr(settings) + settings.config.model_dump_json()
-        assert {name: value for name, value, _ in shown(settings)}["api_key"] not in ("none", "")
+        assert KEY not in json.dumps(settings_rows(settings)) + repr(settings) + settings.config.model_dump_json()
+        assert {name: value for name, value, _ in settings_rows(settings)}["api_key"] not in ("none", "")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,8 @@ def test_nor_is_it_in_an_error(write, text):
 
 def test_what_is_shown_is_what_is_used():
     rows = {
-        name: (value, origin) for name, value, origin in shown(gather({"models": ["a=x.onnx", "y.onnx"]}, None, {}))
+        name: (value, origin)
+        for name, value, origin in settings_rows(gather({"models": ["a=x.onnx", "y.onnx"]}, None, {}))
     }
     assert rows["models"] == ("a=x.onnx, y.onnx", "argument")
     assert rows["cors_origins"] == rows["api_key"] == rows["threads"] == ("none", "default")

@@ -11,12 +11,12 @@ import pytest
 
 from compress.core.stage import SilentReporter
 from compress.tune import search as search_module
-from compress.tune.book import Book, open_book
 from compress.tune.footprint import Footprint
 from compress.tune.goal import Goal, Point
 from compress.tune.search import Budget, Search
 from compress.tune.space import Base, Knobs
-from compress.tune.trial import Place
+from compress.tune.study import Study, open_study
+from compress.tune.trial import TrialContext
 
 ARCHS = ("tiny", "squeezenet1_1")
 STAGE_S = 10.0  # a chain is two stages
@@ -35,7 +35,7 @@ class World:
     kill_in: Knobs | None = None
     step_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(ARCHS, 1.0))
 
-    def footprint(self, arch: str, px: int, base: Base, place: Place) -> Footprint:
+    def footprint(self, arch: str, px: int, base: Base, context: TrialContext) -> Footprint:
         self.weighed.append(arch)
         return Footprint(
             input_px=px,
@@ -48,7 +48,7 @@ class World:
         )
 
     def try_out(
-        self, knobs: Knobs, share: float, base: Base, place: Place, watch: Callable[[Any], None]
+        self, knobs: Knobs, share: float, base: Base, context: TrialContext, watch: Callable[[Any], None]
     ) -> tuple[Point, dict[str, float]]:
         self.begun.append(knobs)
         for _ in range(2):
@@ -69,15 +69,15 @@ class World:
         )
         return point, {"train": STAGE_S, "quantize": STAGE_S}
 
-    def book(self) -> Book:
-        return open_book(f"sqlite:///{self.root / 'study.db'}", "s", "me", ARCHS, 0, {"seed": 0})
+    def study(self) -> Study:
+        return open_study(f"sqlite:///{self.root / 'study.db'}", "s", "me", ARCHS, 0, {"seed": 0})
 
-    def search(self, seconds: float, trials: int | None = None, goal: Goal | None = None) -> Book:
+    def search(self, seconds: float, trials: int | None = None, goal: Goal | None = None) -> Study:
         base = Base({}, dict.fromkeys(ARCHS, "none"), "tflite", None, 0, 2, 5)
-        place = Place(self.root, "s", "cpu", None, SilentReporter())
-        book = self.book()
-        Search(book, base, goal or Goal(), Budget(seconds, trials), ARCHS, place, lambda: self.now).run()
-        return book
+        context = TrialContext(self.root, "s", "cpu", None, SilentReporter())
+        study = self.study()
+        Search(study, base, goal or Goal(), Budget(seconds, trials), ARCHS, context, lambda: self.now).run()
+        return study
 
 
 class NoStages:

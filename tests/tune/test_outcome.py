@@ -10,11 +10,11 @@ import yaml
 
 from compress.core.stage import SilentReporter
 from compress.tune import outcome as module
-from compress.tune.book import Book, open_book
 from compress.tune.goal import Goal, Point
-from compress.tune.outcome import Asked, conclude
+from compress.tune.outcome import SearchRequest, conclude
 from compress.tune.space import Base, Knobs
-from compress.tune.trial import Place
+from compress.tune.study import Study, open_study
+from compress.tune.trial import TrialContext
 from tests.tune.finished_chain import finished, row
 
 BASE = Base({"kind": "folder", "path": "photos"}, {"tiny": "none"}, "onnx", None, 0, 6, 96)
@@ -25,7 +25,7 @@ def asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     """Return the recipes that are carried out; each ends with 88 % on the test images."""
     recipes: list[dict] = []
 
-    def carry_out(recipe, place, watch):
+    def carry_out(recipe, context, watch):
         recipes.append(recipe)
         return finished(tmp_path / recipe["name"], row("final", top1_pct=88.0, top1_drop_pp=3.0))
 
@@ -33,21 +33,21 @@ def asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     return recipes
 
 
-def book(tmp_path: Path, *points: tuple[int, float, int]) -> Book:
+def study_of(tmp_path: Path, *points: tuple[int, float, int]) -> Study:
     """Return a study with points: side of the image, top-1, size."""
-    found = open_book(f"sqlite:///{tmp_path / 'study.db'}", "s", "me", ("tiny",), 0, {})
+    found = open_study(f"sqlite:///{tmp_path / 'study.db'}", "s", "me", ("tiny",), 0, {})
     for px, top1, size in points:
         point = Point(name=f"s-{px}", n_images=100, top1_pct=top1, drop_pp=1.0, size_bytes=size, latency_ms=1.0)
         found.finish(found.ask(Knobs(arch="tiny", input_px=px)), 0.5, point, {})
     return found
 
 
-def asked(tmp_path: Path, goal: Goal) -> Asked:
-    return Asked(goal, BASE, Place(tmp_path, "s", "cpu", None, SilentReporter()), None)
+def asked(tmp_path: Path, goal: Goal) -> SearchRequest:
+    return SearchRequest(goal, BASE, TrialContext(tmp_path, "s", "cpu", None, SilentReporter()), None)
 
 
 def test_the_chosen_one_is_tested_once_and_written_with_its_recipe(tmp_path, asked_for) -> None:
-    study = book(tmp_path, (96, 80.0, 900), (128, 85.0, 1000), (160, 95.0, 2000))
+    study = study_of(tmp_path, (96, 80.0, 900), (128, 85.0, 1000), (160, 95.0, 2000))
     report = conclude(study, asked(tmp_path, Goal(max_size_bytes=1000)), tmp_path / "out")
     assert report.chosen == "s-128"
     (recipe,) = asked_for
@@ -67,7 +67,7 @@ def test_the_chosen_one_is_tested_once_and_written_with_its_recipe(tmp_path, ask
 
 
 def test_an_impossible_goal_tests_nothing_and_names_the_nearest(tmp_path, asked_for) -> None:
-    report = conclude(book(tmp_path, (96, 80.0, 900)), asked(tmp_path, Goal(max_size_bytes=500)), tmp_path / "out")
+    report = conclude(study_of(tmp_path, (96, 80.0, 900)), asked(tmp_path, Goal(max_size_bytes=500)), tmp_path / "out")
     assert asked_for == []
     assert (report.chosen, report.test, report.file, report.run) == (None, None, None, None)
     assert report.reason.startswith("none of 1 models is within the goal; the nearest is s-96: max_size_bytes 900")
@@ -77,6 +77,6 @@ def test_an_impossible_goal_tests_nothing_and_names_the_nearest(tmp_path, asked_
 
 
 def test_nothing_tried_says_to_give_more_time(tmp_path, asked_for) -> None:
-    report = conclude(book(tmp_path), asked(tmp_path, Goal()), tmp_path / "out")
+    report = conclude(study_of(tmp_path), asked(tmp_path, Goal()), tmp_path / "out")
     assert report.reason == "nothing was tried to the end: give more --budget"
     assert asked_for == []

@@ -41,7 +41,7 @@ def test_time_counts_over_sessions(world: World):
     assert len(again.tried()) == tried
     assert again.spent_s() == pytest.approx(world.now)
     world.search(500.0)
-    assert len(world.book().tried()) > tried
+    assert len(world.study().tried()) > tried
 
 
 def test_a_killed_search_goes_on_with_the_setting_that_was_under_way(world: World):
@@ -52,9 +52,9 @@ def test_a_killed_search_goes_on_with_the_setting_that_was_under_way(world: Worl
     killed, ended = world.begun[-1], list(world.ended)
     assert killed == world.kill_in
     world.kill_in = None
-    book = world.search(1e9, trials=5)
+    study = world.search(1e9, trials=5)
     assert world.begun[len(ended) + 1] == killed
-    assert len(book.tried()) == 5
+    assert len(study.tried()) == 5
     assert world.ended[: len(ended)] == ended
     assert world.weighed == list(ARCHS)  # once for all sessions
 
@@ -67,9 +67,9 @@ def test_out_of_time_leaves_the_setting_to_be_gone_on_with(world: World):
 
 
 def test_an_architecture_that_cannot_be_small_enough_is_tried_where_none_can(world: World):
-    book = world.search(1e9, trials=2, goal=Goal(max_size_bytes=1000))
-    assert len(book.tried()) == 2
-    assert {one.share for one in book.tried()} == {0.1}
+    study = world.search(1e9, trials=2, goal=Goal(max_size_bytes=1000))
+    assert len(study.tried()) == 2
+    assert {one.share for one in study.tried()} == {0.1}
 
 
 def test_images_that_are_too_slow_are_not_tried(world: World):

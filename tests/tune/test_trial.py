@@ -10,12 +10,12 @@ import pytest
 from compress.core.stage import SilentReporter
 from compress.tune import trial as module
 from compress.tune.space import Base, Knobs
-from compress.tune.trial import Place, final_file, latency_ms_of, point_of, run_name, try_out
+from compress.tune.trial import TrialContext, final_file, latency_ms_of, point_of, run_name, try_out
 from tests.tune.finished_chain import finished, row
 
 KNOBS = Knobs(arch="tiny", input_px=96)
 BASE = Base({"kind": "folder", "path": "photos"}, {"tiny": "none"}, "onnx", None, 0, 6, 96)
-PLACE = Place(Path("runs"), "s", "cpu", None, SilentReporter())
+PLACE = TrialContext(Path("runs"), "s", "cpu", None, SilentReporter())
 
 
 def test_the_same_setting_has_the_same_run_and_another_one_another() -> None:
@@ -44,7 +44,7 @@ def test_latency_is_estimated_for_a_device_that_is_not_here() -> None:
 def test_a_setting_is_judged_on_the_validation_images_and_tells_what_each_kind_took(tmp_path, monkeypatch) -> None:
     asked = []
 
-    def carry_out(recipe, place, watch):
+    def carry_out(recipe, context, watch):
         asked.append((recipe, watch))
         return finished(tmp_path / "run", row("final"))
 

@@ -27,7 +27,7 @@ def test_the_table_says_all_three():
     block = as_markdown([*QUIET, Repeated(True, 1.5, ("busy",))], 0.05, tools, "m.tflite")
     assert block.startswith(module.BEGIN)
     assert "quiet: p50 1.000 to 1.020 ms, 0 of 2 said unstable or busy" in block
-    assert "disturbed: p50 1.500 to 1.500 ms, 1 of 1 said unstable or busy" in block
+    assert "interfered: p50 1.500 to 1.500 ms, 1 of 1 said unstable or busy" in block
     assert "spread of those that said nothing: 2.0 %" in block
     assert "0.05 % longer" in block
     assert "ratio 1.200" in block

@@ -5,7 +5,7 @@ import pytest
 from compress.benchmark.server_load import GAVE_UP, OK, SHED, Load
 from evals.serve.calm import Large, Start, Steady
 from evals.serve.endure import Restarts, Soak
-from evals.serve.found import Found, read_found, write_found
+from evals.serve.found import ServeResults, read_found, write_found
 from evals.serve.markdown import BEGIN, END, calm_rows, load_rows, overload_rows, serve_markdown
 from evals.serve.overload import Offered, OverloadFound
 from evals.serve.rounds import LoadFound, Served, Turn
@@ -18,7 +18,7 @@ def turns(*rates: float, cpu_ms: float = 4.0) -> list[Turn]:
 
 
 @pytest.fixture
-def found() -> Found:
+def found() -> ServeResults:
     served = [
         Served("imgc, onnx", True, turns=turns(200, 300, 260), alone_ms=[2.5, 2.5, 2.0], same_label_pct=100.0),
         Served("slow", False, turns=turns(50, 50, 50, cpu_ms=9), alone_ms=[2.5] * 3, same_label_pct=99.0),
@@ -26,7 +26,7 @@ def found() -> Found:
         Served("broken", False, failed="No module named 'broken'"),
     ]
     load = Load(1000, 10, {GAVE_UP: 10, OK: 490, SHED: 500}, 50, 45, 1.0, 2.0, 300.0, 4.2)
-    return Found(
+    return ServeResults(
         host=HOST,
         baselines={"litserve": "0.2"},
         load=LoadFound("wrk", 16, 6, served),
@@ -88,7 +88,7 @@ def test_the_block_has_every_part(found):
 
 
 def test_parts_that_were_not_measured_are_left_out(found):
-    text = serve_markdown(Found(host=HOST, soak=found.soak))
+    text = serve_markdown(ServeResults(host=HOST, soak=found.soak))
     assert "Soak" in text
     assert "Closed loop" not in text
     assert "Restarts" not in text
@@ -96,7 +96,7 @@ def test_parts_that_were_not_measured_are_left_out(found):
 
 def test_what_was_found_is_kept_as_json(found, tmp_path):
     path = tmp_path / "serve.json"
-    assert read_found(path) == Found()
+    assert read_found(path) == ServeResults()
     write_found(path, found)
     assert read_found(path) == found
     assert serve_markdown(read_found(path)) == serve_markdown(found)

@@ -6,7 +6,7 @@ from compress.errors import UsageError
 from evals.serve import table
 from evals.serve.endure import Soak
 from evals.serve.found import PARTS, read_found
-from evals.serve.images import Images
+from evals.serve.images import LoadImages
 from evals.serve.table import main, newest, parse
 
 
@@ -39,7 +39,7 @@ def test_parts_measured_one_by_one_make_one_table(tmp_path, monkeypatch):
         (tmp_path / "run" / "01-x" / f"model.{suffix}").touch()
     readme, kept = tmp_path / "README.md", tmp_path / "serve.json"
     readme.write_text("before\n<!-- serve:begin -->\nold\n<!-- serve:end -->\nafter\n")
-    monkeypatch.setattr(table, "make_images", lambda photos, folder: Images([], folder / "large.jpg"))
+    monkeypatch.setattr(table, "make_images", lambda photos, folder: LoadImages([], folder / "large.jpg"))
 
     def soak(setting, say):
         return Soak("imgc, tflite", setting.soak, 1 << 20, 2 << 20, 0, 0, 1.0)

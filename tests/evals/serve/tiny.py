@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from evals.serve.images import Images
+from evals.serve.images import LoadImages
 from evals.serve.rounds import Setting
 from evals.serve.targets import Target
 from tests.benchmark.tiny_server import SOURCE
@@ -23,4 +23,4 @@ def tiny_setting(folder: Path, **numbers: float) -> Setting:
     files = folder / "model.onnx", folder / "model.tflite"
     for path in files:
         path.write_bytes(b"model")
-    return Setting(*files, Images(small, small[0]), folder / "no-baselines", **numbers)
+    return Setting(*files, LoadImages(small, small[0]), folder / "no-baselines", **numbers)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from compress.engine.options import FitOptions
-from evals.train.speed import BEGIN, END, Found, Speeds, as_markdown, only_right
+from evals.train.speed import BEGIN, END, Speeds, TrainingResults, as_markdown, only_right
 
 
 def test_only_right_counts_what_only_one_of_two_gets_right():
@@ -16,7 +16,7 @@ def test_the_table_compares_within_a_round_and_says_how_many_images():
     speeds = Speeds(plain=[10.0, 40.0, 20.0], ours=[60.0, 160.0, 100.0], bare=[80.0, 200.0, 125.0])
     speeds.plain_cpu, speeds.ours_cpu, speeds.bare_cpu = [5.0] * 3, [40.0] * 3, [50.0] * 3
     right = np.array([True] * 9 + [False])
-    text = as_markdown(Found(speeds, 12.3, (0.9, 0.8), right, right), FitOptions(epochs=3))
+    text = as_markdown(TrainingResults(speeds, 12.3, (0.9, 0.8), right, right), FitOptions(epochs=3))
     assert text.startswith(BEGIN)
     assert text.endswith(END)
     assert "n = 10 test images" in text

@@ -19,7 +19,7 @@ POINTS = (
 
 def report() -> schema.TuneReport:
     point = Point(name="t-1", n_images=341, top1_pct=88.5, drop_pp=0.0, size_bytes=950_000, latency_ms=1.0)
-    found = schema.Found(knobs=Knobs(arch="tiny", input_px=96), share=0.5, point=point, misses={}, pareto=True)
+    found = schema.TriedSetting(knobs=Knobs(arch="tiny", input_px=96), share=0.5, point=point, misses={}, pareto=True)
     return schema.TuneReport(
         name="t",
         goal=Goal(max_size_bytes=1_000_000),

@@ -213,7 +213,7 @@ def tiled_tiff(side: int) -> bytes:
 @pytest.mark.parametrize(
     "kind", ["image/svg+xml", "image/heic", "image/jpeg; charset=x", "IMAGE/PNG", "", "application/octet-stream"]
 )
-def test_the_bytes_say_what_a_image_is(server, kind):
+def test_the_bytes_say_what_an_image_is(server, kind):
     assert server.post(encoded(plain(), "JPEG"), f"Content-Type: {kind}").label == "red"
 
 

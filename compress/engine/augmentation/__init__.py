@@ -1,0 +1,1 @@
+"""Augmentation of training images: what is drawn for each, and how it is applied to a whole batch."""

@@ -1,0 +1,1 @@
+"""Post-training quantization: ranges, equalisation, bias correction and reconstruction from unlabelled images."""

@@ -1,0 +1,135 @@
+"""Rules that pick the grid of a tensor from the histogram of its values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from compress.quantize.ptq.rewrites import GATE_SHIFT, GATE_TOP
+from compress.quantize.qdq.fake_quant import QMAX, Grid
+from compress.quantize.qdq.quantizer_setup import GATED
+
+BINS = 2048
+# Fractions of the seen extreme that are tried as the end of the range.
+FRACTIONS = np.linspace(0.10, 1.0, 91)
+ROUNDS = 3  # of the search over one end, then the other
+
+RangeRule = Literal["mse", "minmax", "percentile", "entropy"]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often values fell into equal bins between low and high, or how much those that did matter together."""
+
+    low: float
+    high: float
+    counts: np.ndarray  # [BINS]
+
+    def centres(self) -> np.ndarray:
+        """Return the middle of each bin [BINS]."""
+        width = (self.high - self.low) / BINS
+        return np.asarray(self.low + width * (np.arange(BINS) + 0.5))
+
+
+def grid_by_rule(rule: RangeRule, histogram: Histogram, curve: str | None, percentile: float) -> Grid:
+    """Return the grid that a rule other than `minmax` (which needs no histogram) picks.
+
+    Args:
+        rule: `mse`, `percentile` or `entropy`.
+        histogram: of the tensor's values.
+        curve: what follows the tensor; under hard-swish no rule spends a step on what becomes zero.
+        percentile: share of the values inside the range, in percent, for that rule.
+    """
+    if rule == "mse":
+        return best_grid(histogram, curve)
+    low, high = percentile_range(histogram, percentile) if rule == "percentile" else entropy_range(histogram)
+    return Grid.of_range(max(low, _DEAD[curve] if curve else low), high)
+
+
+def percentile_range(histogram: Histogram, percentile: float) -> tuple[float, float]:
+    """Return the ends between which the middle `percentile` percent of the values lie."""
+    share = np.cumsum(histogram.counts) / histogram.counts.sum()
+    outside = (100.0 - percentile) / 200.0
+    edges = np.linspace(histogram.low, histogram.high, BINS + 1)
+    first = int(np.searchsorted(share, outside, side="right"))
+    last = int(np.searchsorted(share, 1.0 - outside, side="left"))
+    return float(edges[first]), float(edges[min(last + 1, BINS)])
+
+
+def entropy_range(histogram: Histogram) -> tuple[float, float]:
+    """Return the ends whose 256 levels keep the distribution best.
+
+    Best is the least Kullback-Leibler divergence of the clipped histogram from the one its levels can express
+    (Migacz, 8-bit inference with TensorRT, 2017); one end is searched, then the other.
+    """
+    low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
+    lows, highs = low * FRACTIONS, high * FRACTIONS
+    for _ in range(ROUNDS):
+        high = float(min(highs, key=lambda end: _divergence(histogram, low, float(end))))
+        low = float(min(lows, key=lambda end: _divergence(histogram, float(end), high)))
+    return low, high
+
+
+def _divergence(histogram: Histogram, low: float, high: float) -> float:
+    centres, counts = histogram.centres(), histogram.counts
+    inside = (centres >= low) & (centres <= high)
+    if not counts[inside].any():
+        return float("inf")
+    clipped = counts[inside].copy()
+    clipped[0] += counts[centres < low].sum()
+    clipped[-1] += counts[centres > high].sum()
+    levels = np.clip(((centres[inside] - low) / max(high - low, 1e-12) * (QMAX + 1)).astype(int), 0, QMAX)
+    # each level spreads what it holds over the bins that held anything
+    held = np.bincount(levels, weights=counts[inside], minlength=QMAX + 1)
+    bins = np.bincount(levels, weights=counts[inside] > 0, minlength=QMAX + 1)
+    expressed = np.where(counts[inside] > 0, held[levels] / np.maximum(bins[levels], 1.0), 0.0)
+    p, q = clipped / clipped.sum(), expressed / max(expressed.sum(), 1e-12)
+    known = p > 0
+    return float(np.sum(p[known] * np.log(p[known] / np.maximum(q[known], 1e-12))))
+
+
+def best_grid(histogram: Histogram, curve: str | None) -> Grid:
+    """Return the grid with the least squared error, measured after the curve that follows.
+
+    Under hard-swish everything below -3 becomes zero, so that no step of the grid need be spent on it.
+    """
+    centres, weights = histogram.centres(), histogram.counts
+    apply = _CURVES[curve]
+    wanted = apply(centres)
+
+    def error(low: float, high: float) -> float:
+        grid = Grid.of_range(low, high)
+        steps = np.clip(np.round(centres / grid.scale) + grid.zero_point, 0, QMAX) - grid.zero_point
+        return float(np.sum(weights * (apply(steps * grid.scale) - wanted) ** 2))
+
+    low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
+    lows, highs = low * FRACTIONS, high * FRACTIONS
+    if curve is not None:
+        lows = np.append(np.maximum(lows, _DEAD[curve]), max(low, _DEAD[curve]))
+    for _ in range(ROUNDS):
+        high = float(min(highs, key=lambda end: error(low, end)))
+        low = float(min(lows, key=lambda end: error(end, high)))
+    return Grid.of_range(low, high)
+
+
+# Below these the curve is zero and flat.
+_DEAD = {"HardSwish": -3.0, "HardSigmoid": -3.0, GATED: -GATE_SHIFT}
+
+
+def _hard_sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.clip(x / 6.0 + 0.5, 0.0, 1.0)
+
+
+def _gated(u: np.ndarray) -> np.ndarray:
+    return u * np.clip(u + GATE_SHIFT, 0.0, GATE_TOP)
+
+
+_CURVES: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {
+    GATED: _gated,
+    None: lambda x: x,
+    "HardSwish": lambda x: x * _hard_sigmoid(x),
+    "HardSigmoid": _hard_sigmoid,
+}

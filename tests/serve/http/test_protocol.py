@@ -1,0 +1,257 @@
+"""The protocol under the real uvicorn: silent, long and many heads, and connections that live on."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPResponse
+
+import pytest
+import uvicorn
+
+from compress.serve.app import app_of
+from compress.serve.config import ServeConfig
+from compress.serve.core.service import Service
+from compress.serve.http import protocol as module
+from compress.serve.run import _options
+
+PATIENCE_S = 30
+HEADER_MS = 300
+
+
+class Server:
+    """uvicorn in a thread of this process, as `imgc serve` runs it."""
+
+    def __init__(self, model, **settings) -> None:
+        config = ServeConfig(**{"models": [model], "threads": 1, "timeout_ms": 20_000, **settings})
+        self.service = Service(config)
+        self.server = uvicorn.Server(uvicorn.Config(app_of(self.service), **_options(config)))
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
+
+    def __enter__(self) -> Server:
+        self.thread.start()
+        self.wait_until(lambda: self.server.started)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.server.should_exit = True
+        self.thread.join(PATIENCE_S)
+        assert not self.thread.is_alive(), "the server ends"
+
+    @contextmanager
+    def connected(self):
+        with socket.create_connection(self.listener.getsockname(), PATIENCE_S) as wire:
+            yield wire
+
+    def connections(self) -> int:
+        return len(self.server.server_state.connections)
+
+    @staticmethod
+    def wait_until(condition) -> None:
+        end_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end_s, "it never came true"
+            time.sleep(0.002)
+
+
+def request(body: bytes = b"", *, method: str = "POST", path: str = "/v1/classify", **headers: object) -> bytes:
+    lines = {"Host": "x", "Content-Length": len(body), **{name.replace("_", "-"): v for name, v in headers.items()}}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+def reply(wire: socket.socket) -> tuple[int, str, bytes]:
+    """Return status, request id and body of the next reply."""
+    answer = HTTPResponse(wire)
+    answer.begin()
+    return answer.status, answer.headers["x-request-id"], answer.read()
+
+
+def ended(wire: socket.socket) -> bool:
+    """Return whether the server closes the connection without another word."""
+    try:
+        return wire.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def drip(wire: socket.socket) -> None:
+    """Send a byte many times before a head's time is over, again and again; OSError once the server has had enough."""
+    end_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end_s:
+        wire.sendall(b"X")
+        time.sleep(HEADER_MS / 1000 / 10)
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /v1/cla", request(b"x")[:-3]])
+def test_a_head_that_does_not_come_in_time_ends_its_connection(onnx_file, said):
+    with Server(onnx_file, header_timeout_ms=HEADER_MS) as server, server.connected() as wire:
+        begun_s = time.monotonic()
+        wire.sendall(said)
+        assert ended(wire)
+        assert time.monotonic() - begun_s > HEADER_MS / 1000 * 0.9
+
+
+def test_bytes_that_drip_in_do_not_prolong_the_time_of_a_head(onnx_file):
+    with Server(onnx_file, header_timeout_ms=HEADER_MS) as server, server.connected() as wire:
+        wire.sendall(b"GET /livez HTTP/1.1\r\n")
+        with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe, as the timing has it
+            drip(wire)
+
+
+def test_the_time_of_a_head_does_not_run_while_a_request_is_served(held, onnx_file, image):
+    with Server(onnx_file, header_timeout_ms=HEADER_MS) as server, server.connected() as wire:
+        held.go_on.clear()
+        wire.sendall(request(image()))
+        time.sleep(1.5 * HEADER_MS / 1000)
+        held.go_on.set()
+        assert reply(wire)[0] == 200
+
+
+def test_a_kept_connection_has_the_time_of_a_head_again_for_the_next(onnx_file):
+    with Server(onnx_file, header_timeout_ms=HEADER_MS) as server, server.connected() as wire:
+        wire.sendall(request(method="GET", path="/livez"))
+        assert reply(wire)[0] == 200
+        wire.sendall(b"GET /livez HT")
+        assert ended(wire)
+
+
+@pytest.mark.parametrize("said", ["one line", "many lines", "target"])
+def test_a_head_that_is_too_long_is_refused_before_its_end(onnx_file, said):
+    many = "".join(f"X-{n}: {'y' * 100}\r\n" for n in range(1000))
+    rest = {
+        "one line": f"/ HTTP/1.1\r\nX: {'y' * 80_000}",
+        "many lines": f"/ HTTP/1.1\r\n{many}",
+        "target": "/" * 80_000,
+    }
+    with Server(onnx_file) as server, server.connected() as wire:
+        wire.sendall(f"GET {rest[said]}".encode())
+        answer = HTTPResponse(wire)
+        answer.begin()
+        assert (answer.status, answer.read()) == (400, b"The headers are too long.")
+        assert ended(wire)
+
+
+def test_a_long_body_and_many_heads_are_not_a_long_head(onnx_file, image):
+    with Server(onnx_file) as server, server.connected() as wire:
+        large = image(kind="BMP", size=(300, 200))
+        assert len(large) > module._MAX_HEAD_BYTES
+        for n in range(4):
+            whole = request(large, X_Request_Id=f"r{n}", X_Long="y" * 30_000)
+            wire.sendall(whole[:25_000])
+            time.sleep(0.05)  # so that the head mostly comes in two pieces
+            wire.sendall(whole[25_000:])
+            status, own, _ = reply(wire)
+            assert (status, own) == (200, f"r{n}")
+
+
+def test_connections_beyond_the_bound_are_closed_and_there_is_room_again(onnx_file):
+    with Server(onnx_file, max_connections=3) as server, ExitStack() as stack:
+        kept = [stack.enter_context(server.connected()) for _ in range(3)]
+        server.wait_until(lambda: server.connections() == 3)
+        for _ in range(5):
+            with server.connected() as more:
+                assert ended(more)
+        kept[0].sendall(request(method="GET", path="/livez"))
+        assert reply(kept[0])[0] == 200, "those inside are served"
+        kept[1].close()
+        server.wait_until(lambda: server.connections() == 2)
+        with server.connected() as wire:
+            wire.sendall(request(method="GET", path="/livez"))
+            assert reply(wire)[0] == 200
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_after_a_415_whose_body_was_not_read_the_next_request_gets_its_own_reply(onnx_file, image, late):
+    refused = request(image(), Content_Type="application/json", X_Request_Id="refused")
+    cut = len(refused) - len(image()) // 2 if late else len(refused)
+    with Server(onnx_file) as server, server.connected() as wire:
+        wire.sendall(refused[:cut])
+        assert reply(wire)[:2] == (415, "refused")
+        wire.sendall(refused[cut:] + request(image(), X_Request_Id="next"))
+        status, own, body = reply(wire)
+        assert (status, own) == (200, "next")
+        assert b'"label":"red"' in body
+
+
+def test_after_a_503_whose_body_was_not_read_the_next_request_gets_its_own_reply(held, onnx_file, image):
+    with Server(onnx_file, max_queue=0) as server, server.connected() as first, server.connected() as wire:
+        held.inputs.clear()
+        held.go_on.clear()
+        first.sendall(request(image(), X_Request_Id="first"))
+        server.wait_until(lambda: held.inputs)
+        refused = request(image(), X_Request_Id="refused")
+        cut = len(refused) - len(image()) // 2
+        wire.sendall(refused[:cut])
+        assert reply(wire)[:2] == (503, "refused")
+        held.go_on.set()
+        assert reply(first)[:2] == (200, "first")
+        server.wait_until(lambda: not server.service.admission.inside)
+        wire.sendall(refused[cut:] + request(image((20, 60, 230)), X_Request_Id="next"))
+        status, own, body = reply(wire)
+        assert (status, own) == (200, "next")
+        assert b'"label":"blue"' in body
+
+
+def test_the_rest_of_a_refused_body_has_the_time_of_a_head(onnx_file):
+    with Server(onnx_file, header_timeout_ms=HEADER_MS) as server, server.connected() as wire:
+        refused = request(bytes(1000), Content_Type="application/json")
+        wire.sendall(refused[:-500])
+        assert reply(wire)[0] == 415
+        wire.sendall(bytes(1))
+        assert ended(wire)
+
+
+def test_rubbish_behind_a_request_ends_the_connection_after_its_reply(held, onnx_file, image):
+    with Server(onnx_file) as server, server.connected() as wire:
+        held.inputs.clear()
+        held.go_on.clear()
+        wire.sendall(request(image(), X_Request_Id="whole"))
+        server.wait_until(lambda: held.inputs)
+        wire.sendall(b"\x00rubbish\r\n\r\n")
+        time.sleep(0.05)
+        held.go_on.set()
+        assert reply(wire)[:2] == (200, "whole")
+        assert ended(wire)
+
+
+def test_at_its_end_the_server_answers_what_it_has_and_closes_what_is_idle(held, onnx_file, image):
+    with Server(onnx_file) as server, server.connected() as busy, server.connected() as idle:
+        held.inputs.clear()
+        held.go_on.clear()
+        busy.sendall(request(image(), X_Request_Id="busy"))
+        server.wait_until(lambda: held.inputs and server.connections() == 2)
+        server.server.should_exit = True
+        assert ended(idle)
+        held.go_on.set()
+        assert reply(busy)[:2] == (200, "busy")
+        assert ended(busy)
+
+
+def head(wire: socket.socket, path: str) -> tuple[int, int, bytes]:
+    """Return status, declared length and body of the reply to HEAD."""
+    wire.sendall(request(method="HEAD", path=path))
+    answer = HTTPResponse(wire, method="HEAD")
+    answer.begin()
+    with answer:
+        return answer.status, int(answer.headers["content-length"]), answer.read()
+
+
+def test_head_is_answered_as_get_without_the_body(onnx_file):
+    with Server(onnx_file) as server, server.connected() as wire:
+        for path in ("/livez", "/readyz", "/healthz", "/metrics"):
+            status, length, body = head(wire, path)
+            assert (status, body) == (200, b"")
+            assert length > 0
+        wire.sendall(request(method="GET", path="/livez"))
+        assert reply(wire)[::2] == (200, b'{"status":"alive"}'), "no stray bytes are left in between"
+
+
+def test_head_is_refused_as_get_is(onnx_file):
+    with Server(onnx_file) as server, server.connected() as wire:
+        server.service.draining = True
+        for path, status in (("/readyz", 503), ("/livez", 200), ("/v1/classify", 405), ("/none", 404)):
+            assert head(wire, path)[::2] == (status, b"")
