@@ -84,9 +84,9 @@ def labels_of(candidates: Sequence[Candidate], baseline: str) -> tuple[tuple[str
 
 
 def _untrained(arch: str, path: Path, threads: int) -> Candidate:
+    from compress.graph.from_torch import to_onnx
     from compress.models.build import build_model, new_spec
     from compress.models.library_archs import untrained_library_model
-    from compress.models.to_onnx import to_onnx
 
     labels = labels_for(_CLASSES)
     if arch in ARCH_NAMES:

@@ -83,9 +83,10 @@ _NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8", 
 def _read_onnx(path: Path) -> _Facts:
     import onnx
 
-    from compress.models.onnx_meta import spec_of
+    from compress.graph.metadata import spec_of
+    from compress.graph.proto import load
 
-    model = onnx.load(path)
+    model = load(path)
     if not model.graph.node:  # protobuf reads no bytes at all as a message
         raise ModelFileError(f"{path}: damaged or not an onnx file: no operator in it")
     sizes: Counter[str] = Counter()

@@ -56,7 +56,7 @@ def open_member(artifact: Artifact, student: Preprocess, device: str, *, bf16: b
         raise UsageError(
             f"{artifact.path}: made by another tool; it does not say which classes it knows nor how images are to be "
             f"prepared for it (no '{SPEC_KEY}' in its metadata), so it cannot teach",
-            hint="export the teacher with `imgc export`, or write a spec into the file: compress.models.onnx_meta."
+            hint="export the teacher with `imgc export`, or write a spec into the file: compress.graph.metadata."
             "embed_spec(model, ModelSpec(arch='foreign', labels=..., input_chw=..., preprocess=...))",
         )
     predictor = open_predictor(artifact.path, threads=torch.get_num_threads())

@@ -15,21 +15,18 @@ from onnx import numpy_helper
 from compress.core.artifact import Metrics
 from compress.core.formats import Precision
 from compress.core.spec import ModelSpec
-from compress.errors import CheckError, ModelFileError
-from compress.models.onnx_target import PASSING_OPS, float_nodes
+from compress.errors import CheckError
+from compress.graph.importer import FOREIGN
+from compress.graph.operators import PASSING
+from compress.graph.proto import DEFAULT_DOMAINS, interface_of, makers_of
+from compress.graph.target_check import float_nodes
 from compress.runtime.evaluate import agreement_pct
 
 Floats = npt.NDArray[np.float32]
-ONNX_DOMAINS = frozenset({"", "ai.onnx"})
 MIN_INT8_WEIGHT_PCT = 50.0  # below it, a file called int8 is a float file
 _NAMES_SHOWN = 20
 _ROUNDED_APART = "quantize with `stem: int8` (fewer floats that runtimes round apart), or see parity.min_agreement_pct"
 _RELATIVE_BOUND = {Precision.FP32: 1e-3, Precision.FP16: 5e-2}  # of the largest logit
-_FLOAT_TYPES = (
-    onnx.TensorProto.FLOAT,
-    onnx.TensorProto.FLOAT16,
-    onnx.TensorProto.DOUBLE,
-)
 _INT8_TYPES = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
 
@@ -40,7 +37,7 @@ def check_onnx(model: onnx.ModelProto, path: Path, spec: ModelSpec | None) -> No
         CheckError: names the file and the node or tensor, what was found and what is allowed.
     """
     for node in model.graph.node:
-        if node.domain not in ONNX_DOMAINS:
+        if node.domain not in DEFAULT_DOMAINS:
             hint = "write it with operators of the default domain (QDQ format for int8)"
             raise CheckError(
                 f"{path}: node '{node.name}' is {node.domain}.{node.op_type}; only the default ONNX domain is allowed",
@@ -61,49 +58,25 @@ def check_interface(model: onnx.ModelProto, path: Path, spec: ModelSpec) -> None
     Raises:
         CheckError: names the tensor, what was found and what the spec says.
     """
-    constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
+    found = interface_of(model)
     wanted = {"images": spec.input_chw, "logits": (spec.num_classes,)}
-    for values, key in ((inputs, "images"), (list(model.graph.output), "logits")):
-        if len(values) != 1:
-            raise CheckError(f"{path}: has {len(values)} tensors where one '{key}' is allowed")
-        value = values[0]
-        if spec.arch != "foreign" and value.name != key:
-            raise CheckError(f"{path}: tensor '{value.name}' should be named '{key}'")
-        dims = [dim.dim_value or dim.dim_param for dim in value.type.tensor_type.shape.dim]
-        if tuple(dims[1:]) != wanted[key]:
-            raise CheckError(f"{path}: '{value.name}' has the shape {dims}, the spec says [N, {_csv(wanted[key])}]")
-        if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
-            kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
-            raise CheckError(f"{path}: '{value.name}' is {kind}, allowed FLOAT")
-
-
-def require_finite(model: onnx.ModelProto, path: Path) -> None:
-    """Refuse weights that no arithmetic can use. Infinite scalars pass: open bounds of Clip, fill of a padded MaxPool.
-
-    Raises:
-        ModelFileError: names the first tensor that holds NaN or infinity.
-    """
-    made = (entry.t for node in model.graph.node if node.op_type == "Constant" for entry in node.attribute)
-    for tensor in (*model.graph.initializer, *made):
-        if tensor.data_type not in _FLOAT_TYPES:
-            continue
-        array = numpy_helper.to_array(tensor)
-        bad = np.isnan(array) if array.size == 1 else ~np.isfinite(array)
-        if bad.any():
-            nans, count = int(np.isnan(array).sum()), int(bad.sum())
-            raise ModelFileError(
-                f"{path}: tensor '{tensor.name}' holds {nans} NaN and {count - nans} infinite of {array.size} numbers, "
-                "allowed finite numbers only",
-                hint="training has diverged, or the file is damaged: make the model again",
-            )
+    for ports, key in ((found.inputs, "images"), (found.outputs, "logits")):
+        if len(ports) != 1:
+            raise CheckError(f"{path}: has {len(ports)} tensors where one '{key}' is allowed")
+        (port,) = ports
+        if spec.arch != FOREIGN and port.name != key:
+            raise CheckError(f"{path}: tensor '{port.name}' should be named '{key}'")
+        if port.shape[1:] != wanted[key]:
+            raise CheckError(f"{path}: found {port}, the spec says [N, {_csv(wanted[key])}]")
+        if port.dtype != "float32":
+            raise CheckError(f"{path}: found {port}, allowed float32")
 
 
 def output_scale(model: onnx.ModelProto) -> float | None:
     """Return the scale of a QDQ model's output, looking through what moves elements; None for a float output."""
-    makers = {name: node for node in model.graph.node for name in node.output}
+    makers = makers_of(model.graph)
     name = model.graph.output[0].name
-    while name in makers and makers[name].op_type in PASSING_OPS:
+    while name in makers and makers[name].op_type in PASSING:
         name = makers[name].input[0]
     if name not in makers or makers[name].op_type != "DequantizeLinear":
         return None

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
 from compress.core.stage import StageConfig
-from compress.core.targets import TargetName
 from compress.errors import RecipeError
+from compress.graph.targets import TargetName
 
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 
@@ -42,7 +42,7 @@ class ExportConfig(StageConfig):
         dynamic_batch: whether the batch of an ONNX file is free; TFLite files always take one image.
         road: `lower` writes TFLite itself; `tensorflow` converts with onnx2tf, for graphs outside our op set.
         select_tf_ops: whether the tensorflow road may use operators that need the TensorFlow runtime.
-        target: profile that the int8 model has to keep to, see `compress.core.targets`; it fails by node name.
+        target: profile that the int8 model has to keep to, see `compress.graph.targets`; it fails by node name.
         parity: bounds against the source model.
         preprocess: how images are prepared, for an ONNX file of another tool that does not say so.
     """

@@ -9,15 +9,15 @@ from compress.core.formats import Format, Precision
 from compress.core.spec import CALIBRATION_KEY, ModelSpec
 from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import write_bytes
-from compress.core.targets import TARGETS
 from compress.errors import CheckError, ModelFileError
 from compress.export import checks, parity, tf_road, tflite_checks
 from compress.export.config import ExportConfig
-from compress.export.onnx_files import opset_of
 from compress.export.source import Source, in_precision, read_source
+from compress.graph.metadata import embed_spec as embed_in_onnx
+from compress.graph.proto import opset_of
+from compress.graph.target_check import check_target
+from compress.graph.targets import TARGETS
 from compress.lower.walk import ROAD_HINT, Lowered, lower
-from compress.models.onnx_meta import embed_spec as embed_in_onnx
-from compress.models.onnx_target import check_target
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 from compress.runtime.tflite_predictor import TflitePredictor
 

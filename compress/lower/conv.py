@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compress.lower.graph import Node
+from compress.graph.grids import Quant, QuantConst
+from compress.graph.proto import Array
+from compress.graph.static_graph import Node
 from compress.lower.lowering import FUSED, MIXED_HINT, NCHW_TO_NHWC, Lowering, Tail, Value
-from compress.lower.quant import Array, Quant, QuantConst
 from compress.lower.window import padded, read_window
 
 _OIHW_TO_IHWO = (1, 2, 3, 0)

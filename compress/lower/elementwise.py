@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from compress.graph.grids import QuantConst
+from compress.graph.proto import Array
+from compress.graph.static_graph import Node, clip_bounds
 from compress.lower.conv import float_input, within_reach
-from compress.lower.graph import Node, clip_bounds
 from compress.lower.lowering import CLAMPS, FUSED, NCHW_TO_NHWC, Lowering, Tail, Value
-from compress.lower.quant import Array, QuantConst
 
 _CODES = {"Add": "ADD", "Mul": "MUL", "Sub": "SUB", "Div": "DIV"}
 

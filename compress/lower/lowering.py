@@ -11,8 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from compress.lower.graph import Graph, Node, Shape, clip_bounds
-from compress.lower.quant import Array, Quant, QuantConst
+from compress.graph.constants import Shape
+from compress.graph.grids import Quant, QuantConst
+from compress.graph.operators import FUSED as FUSED_OPS
+from compress.graph.proto import Array
+from compress.graph.static_graph import Graph, Node, clip_bounds
 from compress.lower.writer import Writer
 
 NCHW_TO_NHWC = (0, 2, 3, 1)
@@ -155,7 +158,7 @@ class Lowering:
         """
         name, activation = node.outputs[0], ""
         follower = self.only_reader(name)
-        if follower is not None and follower.op in ("Relu", "Clip"):
+        if follower is not None and follower.op in FUSED_OPS:
             bounds = clip_bounds(self.graph, follower)
             grid = self.grid_behind(follower.outputs[0]) if int8 else None
             implied = grid is not None and grid.implies_clip(*bounds)
@@ -173,7 +176,7 @@ class Lowering:
     def grid_behind(self, name: str) -> Quant | None:
         """Return the per-tensor grid to which every reader quantizes a tensor; None where one does not."""
         readers = self.graph.consumers.get(name, ())
-        if not readers or name == self.graph.output_name or any(node.op != "QuantizeLinear" for node in readers):
+        if not readers or name in self.graph.outputs or any(node.op != "QuantizeLinear" for node in readers):
             return None
         first, *others = (self.graph.grids[reader.outputs[0]] for reader in readers)
         return None if first.per_channel or not all(grid.same(first) for grid in others) else first
@@ -181,7 +184,7 @@ class Lowering:
     def only_reader(self, name: str) -> Node | None:
         """Return the one node that reads a tensor; None where several do, or where it is the graph's output."""
         readers = self.graph.consumers.get(name, ())
-        return readers[0] if len(readers) == 1 and name != self.graph.output_name else None
+        return readers[0] if len(readers) == 1 and name not in self.graph.outputs else None
 
     # ---- writing
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from compress.graph.operators import CLIP, HARD_SIGMOID, HARD_SWISH, RELU
+from compress.graph.static_graph import Node
 from compress.lower import conv, elementwise, pool, shape
-from compress.lower.graph import Node
 from compress.lower.lowering import Lowering
 
 HANDLERS: dict[str, Callable[[Lowering, Node], None]] = {
     "Add": elementwise.arithmetic,
     "AveragePool": pool.average_pool,
     "Cast": elementwise.identity,
-    "Clip": elementwise.clip,
+    CLIP: elementwise.clip,
     "Concat": shape.concat,
     "Conv": conv.conv,
     "DequantizeLinear": elementwise.dequantize,
@@ -21,8 +22,8 @@ HANDLERS: dict[str, Callable[[Lowering, Node], None]] = {
     "Flatten": shape.reshape,
     "Gemm": conv.gemm,
     "GlobalAveragePool": pool.mean,
-    "HardSigmoid": elementwise.hard_sigmoid,
-    "HardSwish": elementwise.hard_swish,
+    HARD_SIGMOID: elementwise.hard_sigmoid,
+    HARD_SWISH: elementwise.hard_swish,
     "Identity": elementwise.identity,
     "MatMul": conv.matmul,
     "MaxPool": pool.max_pool,
@@ -30,7 +31,7 @@ HANDLERS: dict[str, Callable[[Lowering, Node], None]] = {
     "Pad": shape.pad,
     "QuantizeLinear": elementwise.quantize,
     "ReduceMean": pool.mean,
-    "Relu": elementwise.clip,
+    RELU: elementwise.clip,
     "Reshape": shape.reshape,
     "Sigmoid": elementwise.sigmoid,
     "Softmax": elementwise.softmax,

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from compress.graph.grids import Quant
+from compress.graph.static_graph import Node
 from compress.lower.conv import float_input, within_reach
-from compress.lower.graph import Node
 from compress.lower.lowering import Lowering, Tail, Value
-from compress.lower.quant import Quant
 from compress.lower.window import VALID, Window, pad_image, read_window
 
 _LEAST = float(np.finfo(np.float32).min)

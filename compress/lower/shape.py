@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from compress.graph.constants import Shape
+from compress.graph.static_graph import Node
 from compress.lower.conv import float_input
-from compress.lower.graph import Node, Shape
 from compress.lower.lowering import NCHW_TO_NHWC, NHWC_TO_NCHW, Lowering, Tail, Value
 from compress.lower.pool import finish
 

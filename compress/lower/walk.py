@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import onnx
 
 from compress.errors import CheckError
-from compress.lower.graph import Graph, Node, read_graph
+from compress.graph.operators import DYNAMIC, QOPERATOR
+from compress.graph.static_graph import Graph, Node, static_graph
 from compress.lower.lowering import NCHW_TO_NHWC, Lowering, Value
 from compress.lower.ops import HANDLERS
+from compress.lower.writer import INPUT_KEY, OUTPUT_KEY
 
 ROAD_HINT = "the other road knows more operators: `road: tensorflow` (needs imgc[tensorflow]; float32 and float16 only)"
 _QDQ_HINT = "quantize in QDQ format: QuantizeLinear and DequantizeLinear around float operators"
-_INTEGER_OPS = frozenset(
-    {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"}
-)  # other formats of quantization
 
 
 @dataclass(frozen=True)
@@ -42,35 +41,39 @@ class Lowered:
 
 
 def lower(model: onnx.ModelProto, *, half: bool = False) -> Lowered:
-    """Return a classifier as TFLite: QDQ graphs as int8 with exactly their scales and integers, others in float.
+    """Return a model as TFLite: QDQ graphs as int8 with exactly their scales and integers, others in float.
 
     Args:
-        model: one image input [N,C,H,W], one output; constants inside.
+        model: canonical; images are 4-D [N,C,H,W]; constants inside.
         half: store float weights as float16, widened by DEQUANTIZE when the model is loaded.
 
     Raises:
         CheckError: the graph leaves the op set, or asks for what TFLite cannot do; names the node.
     """
-    graph = read_graph(model)
+    graph = static_graph(model)
     _require_known(graph)
     lo = Lowering(graph, half=half)
-    input_index = _input(lo)
+    inputs = {name: _input(lo, name) for name in graph.inputs}
     for node in graph.nodes:
         if node.outputs[0] not in lo.done:
             HANDLERS[node.op](lo, node)
-    output = lo.value(graph.output_name, Node("(output)", "graph output", (graph.output_name,), (), {}))
-    if output.index == input_index:
+    outputs = {name: _output(lo, name) for name in graph.outputs}
+    if set(outputs.values()) & set(inputs.values()):
         raise CheckError("the graph computes nothing: its output is its input")
-    _name_output(lo, output)
-    data = lo.writer.finish(input_index, output.index, "imgc")
+    data = lo.writer.finish(_keyed(inputs, INPUT_KEY), _keyed(outputs, OUTPUT_KEY), "imgc")
     grids = {name: value.index for name, value in lo.values.items() if name in graph.grids}
     return Lowered(data, grids, lo.integers, tuple(lo.float_nodes), tuple(lo.notes), len(lo.writer.operators))
 
 
-def _input(lo: Lowering) -> int:
-    """Add the image input: int8 where every reader quantizes it to one grid, else float32."""
-    name = lo.graph.input_name
-    shape = tuple(lo.graph.shapes[name][axis] for axis in NCHW_TO_NHWC)
+def _keyed(indices: Mapping[str, int], key: str) -> dict[str, int]:
+    """Return tensor indices by the signature's names: that of all classifiers for a single one, else the graph's."""
+    return {key: next(iter(indices.values()))} if len(indices) == 1 else dict(indices)
+
+
+def _input(lo: Lowering, name: str) -> int:
+    """Add an input: int8 where every reader quantizes it to one grid, else float32."""
+    shape = lo.graph.shapes[name]
+    shape = tuple(shape[axis] for axis in NCHW_TO_NHWC) if len(shape) == 4 else shape
     source = Node("(input)", "graph input", (), (name,), {})
     tail = lo.tail(source, int8=True, fuse=False)
     index = lo.writer.activation(name, shape, tail.quant)
@@ -78,11 +81,12 @@ def _input(lo: Lowering) -> int:
     return index
 
 
-def _name_output(lo: Lowering, output: Value) -> None:
-    """Give the output tensor the name of the graph's output; int8 outputs were named after their QuantizeLinear."""
-    name = lo.graph.output_name
+def _output(lo: Lowering, name: str) -> int:
+    """Return an output's tensor, named as the graph's output; int8 ones were named after their QuantizeLinear."""
+    output = lo.value(name, Node("(output)", "graph output", (name,), (), {}))
     if all(tensor.name != name for tensor in lo.writer.tensors):
         lo.writer.tensors[output.index].name = name
+    return output.index
 
 
 def _require_known(graph: Graph) -> None:
@@ -90,5 +94,5 @@ def _require_known(graph: Graph) -> None:
     for node in graph.nodes:
         if node.op in HANDLERS:
             continue
-        hint = _QDQ_HINT if node.op in _INTEGER_OPS else ROAD_HINT
+        hint = _QDQ_HINT if node.op in QOPERATOR | DYNAMIC else ROAD_HINT
         raise node.fail(f"not in the op set; allowed: {', '.join(sorted(HANDLERS))}", hint=hint)

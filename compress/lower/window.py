@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compress.lower.graph import Node
+from compress.graph.static_graph import Node
 from compress.lower.lowering import Lowering, Value
 
 SAME, VALID = 0, 1  # schema.Padding

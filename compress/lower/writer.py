@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from compress.errors import CheckError
-from compress.lower.quant import Array, Quant
+from compress.graph.grids import Quant
+from compress.graph.proto import Array
 from compress.runtime.tflite_meta import pack, schema
 
 SIGNATURE_KEY = "serving_default"
@@ -86,13 +87,13 @@ class Writer:
                 setattr(op.builtinOptions, field, value)
         self.operators.append(op)
 
-    def finish(self, input_index: int, output_index: int, description: str) -> bytes:
-        """Return the file with its signature `serving_default`: images -> logits."""
+    def finish(self, inputs: Mapping[str, int], outputs: Mapping[str, int], description: str) -> bytes:
+        """Return the file with its signature `serving_default`; inputs and outputs are tensor indices by their name."""
         tfl = self._tfl
         graph = tfl.SubGraphT()
         graph.name = "main"
         graph.tensors, graph.operators = self.tensors, self.operators
-        graph.inputs, graph.outputs = [input_index], [output_index]
+        graph.inputs, graph.outputs = list(inputs.values()), list(outputs.values())
         model = tfl.ModelT()
         model.version = _SCHEMA_VERSION
         model.description = description
@@ -101,8 +102,8 @@ class Writer:
         model.operatorCodes = [self._code_table(code, version) for code, version in self._codes]
         signature = tfl.SignatureDefT()
         signature.signatureKey = SIGNATURE_KEY
-        signature.inputs = [self._signature_tensor(INPUT_KEY, input_index)]
-        signature.outputs = [self._signature_tensor(OUTPUT_KEY, output_index)]
+        signature.inputs = [self._signature_tensor(*entry) for entry in inputs.items()]
+        signature.outputs = [self._signature_tensor(*entry) for entry in outputs.items()]
         signature.subgraphIndex = 0
         model.signatureDefs = [signature]
         return pack(model)

@@ -48,7 +48,7 @@ def _spec(path: Path, fmt: Format) -> ModelSpec | None:
     if fmt is Format.ONNX:
         import onnx
 
-        from compress.models.onnx_meta import spec_of
+        from compress.graph.metadata import spec_of
         from compress.runtime.predictor import damaged
 
         try:

@@ -13,10 +13,10 @@ from torch import nn
 from compress.core.spec import ModelSpec
 from compress.core.stage import SilentReporter
 from compress.core.storage import write_bytes
+from compress.graph.from_torch import to_onnx
 from compress.lower.walk import lower
 from compress.measure.latency import Timing, measure_latency
 from compress.models.build import describe
-from compress.models.to_onnx import to_onnx
 from compress.runtime.predictor import open_predictor
 
 Runtime = Literal["onnx", "tflite"]

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
 from compress.core.stage import StageConfig
-from compress.core.targets import TARGETS, Activation, HardSwish, Stem, Target, TargetName
 from compress.engine.options import Epochs, FitOptions, Share
+from compress.graph.targets import TARGETS, Activation, HardSwishMode, Stem, Target, TargetName
 from compress.models.arch_names import known_arch, known_weights, weight_files
 
 Side = Annotated[int, Field(ge=16, le=2048)]
@@ -81,7 +81,7 @@ class QuantizeConfig(StageConfig):
             with a column `path`; no labels needed. Without a data block every fifth is kept to judge the file with.
         on_bad_image: whether a damaged image in `calibration` is an error or left out.
         calibration_count: number of images, balanced over classes (folders), that the ranges are found on.
-        target: what the model is to run on, see `compress.core.targets`; it sets `activation` and `hard_swish` where
+        target: what the model is to run on, see `compress.graph.targets`; it sets `activation` and `hard_swish` where
             they are not given, and the model has to keep to its profile.
         range_rule: how a range is picked from what was seen: `mse` clips where rounding gains more than clipping loses,
             each channel's error counted by what the layers behind make of it,
@@ -133,7 +133,7 @@ class QuantizeConfig(StageConfig):
     )
     range_rule: Literal["mse", "minmax", "percentile", "entropy"] = "mse"
     percentile: Annotated[float, Field(ge=50.0, le=100.0)] = 99.99
-    hard_swish: HardSwish = Field(default_factory=lambda given: _preset(given).hard_swish)
+    hard_swish: HardSwishMode = Field(default_factory=lambda given: _preset(given).hard_swish)
     stem: Stem = Field(default_factory=lambda given: _stem(given))
     exclude: tuple[str, ...] = ()
     sensitivity: bool = False

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 
 from compress.core.artifact import Artifact
 from compress.core.formats import Format, Precision
@@ -15,11 +14,13 @@ from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.core.stage import Reporter, SilentReporter
 from compress.errors import CheckError, ModelFileError, StageError, UsageError
+from compress.graph.from_torch import to_onnx
+from compress.graph.importer import ImportedClassifier, import_classifier
+from compress.graph.metadata import embed_spec, spec_of
+from compress.graph.operators import QUANTIZED
+from compress.graph.versions import with_free_batch
 from compress.models.build import build_model, new_spec
 from compress.models.imagenet_labels import labels_for
-from compress.models.onnx_foreign import interface_of, plain
-from compress.models.onnx_meta import embed_spec, spec_of
-from compress.models.to_onnx import to_onnx
 from compress.models.weights import (
     IMAGENET,
     NO_WEIGHTS,
@@ -29,12 +30,8 @@ from compress.models.weights import (
     require_finite,
 )
 from compress.quantize.qdq.torch_graph import TorchGraph
-from compress.runtime.predictor import damaged, foreign_spec, open_predictor
+from compress.runtime.predictor import foreign_spec, open_predictor
 
-_INTEGER_OPS = (
-    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"),
-    *("ConvInteger", "MatMulInteger"),
-)
 _REWRITES = ("clean",)  # what is done to a file of another tool
 _PARITY_IMAGES = 8
 _PARITY_BOUND = 1e-3  # of the largest logit; float rounding is a hundredth of it
@@ -92,22 +89,16 @@ def float_graph(
         module, spec = load_model(artifact.path)
         require_finite(module.state_dict(), str(artifact.path))
         return _described(to_onnx(module, spec), str(artifact.path))
-    try:
-        model = onnx.load(artifact.path)
-    except Exception as error:  # protobuf's and the file system's errors share no base class
-        raise damaged(artifact.path, "ONNX", error) from error
-    found = spec_of(model, artifact.path)
-    _refuse_quantized(model, found, artifact)
-    _refuse_not_finite(model, artifact)
-    if found is not None and preprocess is not None:
+    found = import_classifier(artifact.path)
+    _refuse_quantized(found)
+    if found.spec is not None and preprocess is not None:
         reporter.warn(f"{artifact.path}: says itself how images are prepared; `preprocess` is not used")
-    if found is not None and found.arch != "foreign":
-        interface_of(model, artifact.path)  # another tool may have freed the sizes since
-        return model, found
-    spec = found or _foreign_spec(model, artifact, preprocess)
-    if found is None:
+    if found.spec is not None and found.is_own:
+        return found.model, found.spec
+    spec = found.spec or _foreign_spec(found, preprocess)
+    if found.spec is None:
         reporter.info(f"{artifact.path}: {spec.num_classes} classes ({_labels_text(spec.labels)})")
-    return _cleaned(model, spec, artifact)
+    return _with_spec(found, spec)
 
 
 def _described(model: onnx.ModelProto, source: str) -> tuple[onnx.ModelProto, ModelSpec]:
@@ -121,64 +112,60 @@ def _labels_text(labels: tuple[str, ...]) -> str:
     return f"{labels[0]}, {labels[1]} ... {labels[-1]}" if len(labels) > 2 else ", ".join(labels)
 
 
-def _refuse_quantized(model: onnx.ModelProto, spec: ModelSpec | None, artifact: Artifact) -> None:
-    integer = sorted({node.op_type for node in model.graph.node} & set(_INTEGER_OPS))
-    if integer or (spec is not None and spec.precision in (Precision.INT8, Precision.DYNAMIC)):
+def _refuse_quantized(found: ImportedClassifier) -> None:
+    said = None if found.spec is None else found.spec.precision
+    if {found.precision, said} & {Precision.INT8, Precision.DYNAMIC}:
+        integer = sorted({node.op_type for node in found.model.graph.node} & QUANTIZED)
         raise UsageError(
-            f"{artifact.path}: is quantized already (ops {', '.join(integer) or 'none'})",
+            f"{found.path}: is quantized already (ops {', '.join(integer) or 'none'})",
             hint="quantize the float model it was made from: `imgc quantize --from STAGE|FILE`",
         )
-    half = [tensor.name for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16]
-    if half or (spec is not None and spec.precision is Precision.FP16):
+    if Precision.FP16 in (found.precision, said):
+        half = [t.name for t in found.model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16]
         raise UsageError(
-            f"{artifact.path}: holds float16 weights ('{(half or ['?'])[0]}'), only float32 is quantized",
+            f"{found.path}: holds float16 weights ('{(half or ['?'])[0]}'), only float32 is quantized",
             hint="quantize the float32 model it was made from: `imgc quantize --from STAGE|FILE`",
         )
 
 
-def _refuse_not_finite(model: onnx.ModelProto, artifact: Artifact) -> None:
-    tensors = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    floats = {name: torch.from_numpy(np.array(a)) for name, a in tensors.items() if a.dtype == np.float32}
-    require_finite(floats, str(artifact.path))
-
-
-def _foreign_spec(model: onnx.ModelProto, artifact: Artifact, preprocess: Preprocess | None) -> ModelSpec:
+def _foreign_spec(found: ImportedClassifier, preprocess: Preprocess | None) -> ModelSpec:
     if preprocess is None:
         raise UsageError(
-            f"{artifact.path}: carries no labels and no preprocessing, so that no image can be prepared for it",
+            f"{found.path}: carries no labels and no preprocessing, so that no image can be prepared for it",
             hint='say how it was trained: --preprocess \'{"resize_px": 256, "crop_px": 224}\' (mean and std too)',
         )
-    input_chw, classes = interface_of(model, artifact.path)
-    if input_chw != (3, preprocess.crop_px, preprocess.crop_px):
+    if found.input_chw != (3, preprocess.crop_px, preprocess.crop_px):
         raise UsageError(
-            f"{artifact.path}: takes images of [C, H, W] = {list(input_chw)}, but preprocess.crop_px is "
+            f"{found.path}: takes images of [C, H, W] = {list(found.input_chw)}, but preprocess.crop_px is "
             f"{preprocess.crop_px}",
-            hint=f"give the crop the model takes: crop_px {input_chw[-1]}",
+            hint=f"give the crop the model takes: crop_px {found.input_chw[-1]}",
         )
-    spec = foreign_spec(artifact.path, input_chw, classes, Precision.FP32, preprocess)
-    return spec.model_copy(update={"labels": labels_for(classes)})
+    spec = foreign_spec(found.path, found.input_chw, found.classes, Precision.FP32, preprocess)
+    return spec.model_copy(update={"labels": labels_for(found.classes)})
 
 
-def _cleaned(model: onnx.ModelProto, spec: ModelSpec, artifact: Artifact) -> tuple[onnx.ModelProto, ModelSpec]:
-    cleaned = plain(model, artifact.path)
-    _require_parity(cleaned, spec, artifact)
+def _with_spec(found: ImportedClassifier, spec: ModelSpec) -> tuple[onnx.ModelProto, ModelSpec]:
+    """Return another tool's graph for any batch, held against its file, and the spec that it then carries."""
+    model = with_free_batch(found.model)
+    _require_parity(model, spec, found.path)
     spec = spec.model_copy(update={"rewrites": tuple(dict.fromkeys((*spec.rewrites, *_REWRITES)))})
-    embed_spec(cleaned, spec)
-    return cleaned, spec
+    del model.metadata_props[:]
+    embed_spec(model, spec)
+    return model, spec
 
 
-def _require_parity(cleaned: onnx.ModelProto, spec: ModelSpec, artifact: Artifact) -> None:
+def _require_parity(cleaned: onnx.ModelProto, spec: ModelSpec, path: Path) -> None:
     """Run the cleaned graph as it will be calibrated, and the file as it is, on the same noise."""
     noise = np.random.default_rng(0).standard_normal((_PARITY_IMAGES, *spec.input_chw), dtype=np.float32)
-    wanted_NK = open_predictor(artifact.path, spec=spec).predict(noise)
+    wanted_NK = open_predictor(path, spec=spec).predict(noise)
     try:
         with torch.inference_mode():
             found_NK = TorchGraph(cleaned)(torch.from_numpy(noise)).numpy()
     except StageError as error:
-        raise ModelFileError(f"{artifact.path}: {error.message}", hint=error.hint) from error
+        raise ModelFileError(f"{path}: {error.message}", hint=error.hint) from error
     except Exception as error:  # an operator in a form that the graph runner does not know
         raise ModelFileError(
-            f"{artifact.path}: uses an operator in a form that is not supported: {type(error).__name__}: {error}",
+            f"{path}: uses an operator in a form that is not supported: {type(error).__name__}: {error}",
             hint="export it again with opset 18 and fixed height and width",
         ) from error
     allowed = _PARITY_BOUND * max(1.0, float(np.abs(wanted_NK).max()))
@@ -186,7 +173,7 @@ def _require_parity(cleaned: onnx.ModelProto, spec: ModelSpec, artifact: Artifac
     diff = float(np.abs(found_NK - wanted_NK).max()) if fits else float("inf")
     if not diff <= allowed:
         raise CheckError(
-            f"{artifact.path}: the graph as it would be quantized answers otherwise than the file: logits differ by "
+            f"{path}: the graph as it would be quantized answers otherwise than the file: logits differ by "
             f"{diff:.3g}, allowed {allowed:.3g} (n = {_PARITY_IMAGES} noise images)",
             hint="export it again as a plain inference graph (opset 18, explicit pads)",
         )

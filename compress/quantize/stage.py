@@ -12,10 +12,10 @@ import onnx
 from compress.core.artifact import Metrics, StageOutput
 from compress.core.formats import Format, Precision
 from compress.core.stage import RunContext, StageInputs
-from compress.core.targets import TARGETS
 from compress.engine.checkpoint import remove_checkpoint
 from compress.errors import UsageError
-from compress.models.onnx_target import check_target
+from compress.graph.target_check import check_target
+from compress.graph.targets import TARGETS
 from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
 from compress.quantize.accuracy.float_reference import FloatReference, judge
 from compress.quantize.config import QuantizeConfig

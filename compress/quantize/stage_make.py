@@ -15,12 +15,12 @@ from compress.core.artifact import Metrics
 from compress.core.formats import Precision
 from compress.core.spec import ModelSpec
 from compress.core.storage import atomic_path, write_json, write_text
-from compress.core.targets import TARGETS
 from compress.data.transforms import normalize
 from compress.engine.sets import training_sets
 from compress.errors import StageError, UsageError
+from compress.graph.metadata import embed_spec
+from compress.graph.targets import TARGETS
 from compress.measure.latency import Timing, measure_latency
-from compress.models.onnx_meta import embed_spec
 from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
 from compress.quantize.accuracy.chart import bars_svg
 from compress.quantize.accuracy.float_reference import FloatReference, told

@@ -13,12 +13,13 @@ import onnx
 from compress.core.artifact import Metrics
 from compress.core.formats import Format, Precision
 from compress.core.storage import write_json
-from compress.core.targets import TARGETS, HardSwish, Stem, Target
 from compress.data.transforms import normalize
 from compress.errors import CheckError, StageError
+from compress.graph.operators import HARD_SWISH
+from compress.graph.target_check import check_target
+from compress.graph.targets import TARGETS, HardSwishMode, Stem, Target
 from compress.lower.walk import lower
 from compress.measure.latency import measure_latency
-from compress.models.onnx_target import check_target
 from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
 from compress.quantize.accuracy.float_reference import FloatReference
 from compress.quantize.plan import Candidate, choose
@@ -43,7 +44,7 @@ _FP32 = "fp32"
 class Mode:
     """A way to make the network int8; the fields are options of the config."""
 
-    hard_swish: HardSwish
+    hard_swish: HardSwishMode
     stem: Stem
 
 
@@ -111,7 +112,7 @@ def modes_of(model: onnx.ModelProto, target: Target) -> list[tuple[str, Mode]]:
     if not hard_swishes(model):
         return [("int8", Mode(target.hard_swish, stem))]
     modes: list[tuple[str, Mode]] = []
-    if floats is None or "HardSwish" in floats:
+    if floats is None or HARD_SWISH in floats:
         modes.append(("int8, hard-swish float", Mode("float", stem)))
     if stem == "float":
         modes.append(("int8, hard-swish gate", Mode("gate", stem)))

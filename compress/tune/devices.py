@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from compress.benchmark.bench_file import read_bench
 from compress.core.faults import first_fault
 from compress.core.formats import Format, Precision
-from compress.core.targets import TargetName
 from compress.errors import UsageError
+from compress.graph.targets import TargetName
 
 _HINT = "imgc tune --device NAME|FILE.yaml|BENCH.json"
 
@@ -26,7 +26,7 @@ class Device(BaseModel):
         name: of the device.
         source: where the figures come from.
         runtime: what runs the file there.
-        target: operators that are allowed, see `compress.core.targets`; None for the usual ones.
+        target: operators that are allowed, see `compress.graph.targets`; None for the usual ones.
         max_size_bytes: of the file.
         max_memory_bytes: of the tensors that live at once.
         max_latency_ms: of one image.

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from compress.core.targets import TargetName
+from compress.graph.targets import TargetName
 
 Scheme = Literal["int8_static", "int8_qat"]
-HardSwish = Literal["float", "gate"]
+HardSwishMode = Literal["float", "gate"]
 Runtime = Literal["tflite", "onnx"]
 
 FLOAT, FINAL = "train", "final"  # ids of the stages that are compared
@@ -42,7 +42,7 @@ class Knobs(BaseModel):
     input_px: int
     fill: float = 1.0
     scheme: Scheme = "int8_static"
-    hard_swish: HardSwish = "float"
+    hard_swish: HardSwishMode = "float"
     patience: int = 1
 
 

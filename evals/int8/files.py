@@ -8,8 +8,8 @@ import onnx
 
 from compress.core.formats import Format
 from compress.core.spec import ModelSpec
+from compress.graph.metadata import embed_spec as embed_in_onnx
 from compress.lower.walk import lower
-from compress.models.onnx_meta import embed_spec as embed_in_onnx
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 from evals.int8.compare import LatencyRatio
 

@@ -15,11 +15,11 @@ from torch import nn
 from compress.core.formats import Format, Precision
 from compress.core.spec import ModelSpec
 from compress.core.stage import SilentReporter
-from compress.core.targets import HardSwish, Stem
+from compress.graph.from_torch import to_onnx
+from compress.graph.metadata import embed_spec as embed_in_onnx
+from compress.graph.targets import HardSwishMode, Stem
 from compress.lower.walk import lower
 from compress.models.build import build_model, new_spec
-from compress.models.onnx_meta import embed_spec as embed_in_onnx
-from compress.models.to_onnx import to_onnx
 from compress.quantize.ptq.reconstruct import Reconstruction
 from compress.quantize.ptq.rewrites import hard_swishes
 from compress.quantize.ptq.static import CalibrationImages, StaticOptions, quantize_statically
@@ -44,8 +44,13 @@ _COLUMNS = (
     "of float",
     "lowering s",
 )
-_WAYS: tuple[tuple[Stem, HardSwish], ...] = (("float", "float"), ("float", "gate"), ("int8", "float"), ("int8", "gate"))
-_ONE_WAY: tuple[tuple[Stem, HardSwish], ...] = (("int8", "float"),)
+_WAYS: tuple[tuple[Stem, HardSwishMode], ...] = (
+    ("float", "float"),
+    ("float", "gate"),
+    ("int8", "float"),
+    ("int8", "gate"),
+)
+_ONE_WAY: tuple[tuple[Stem, HardSwishMode], ...] = (("int8", "float"),)
 _NO_LEARNING = Reconstruction(steps=0, batch_size=1, lr=1e-4, lr_scale=1e-3)
 
 

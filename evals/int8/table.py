@@ -27,7 +27,7 @@ from compress.data.examine import content_sha256
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
 from compress.errors import BackendMissingError, ImgcError, StageError, UsageError
-from compress.models.to_onnx import to_onnx
+from compress.graph.from_torch import to_onnx
 from compress.models.weights import load_model
 from compress.pipeline.current import load_run
 from compress.pipeline.lock import artifact_at, read_lock

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from toy_runs import LINE, Talk, hashes, run
 from toy_stages import SPEC
 
-from compress.models.onnx_meta import embed_spec
+from compress.graph.metadata import embed_spec
 from compress.pipeline.lock import read_lock
 
 IDS = ["train", "prune", "distill", "quantize", "export-onnx", "export-tflite"]

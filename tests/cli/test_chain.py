@@ -115,8 +115,8 @@ def test_run_explain_resume_and_gates(imgc: Imgc, ok: Callable[..., str], folder
 def test_a_file_without_a_run_is_exported(ok: Callable[..., str], folder: Path):
     import onnx
 
+    from compress.graph.from_torch import to_onnx
     from compress.models.build import build_model, new_spec
-    from compress.models.to_onnx import to_onnx
 
     spec = new_spec("tiny", ("a", "b"), 32)
     onnx.save(to_onnx(build_model(spec).eval(), spec), "some.onnx")

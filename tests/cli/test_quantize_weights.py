@@ -13,10 +13,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import Result
 
+from compress.graph.from_torch import to_onnx
+from compress.graph.metadata import embed_spec
 from compress.models.build import build_model, new_spec
 from compress.models.imagenet_labels import imagenet_labels
-from compress.models.onnx_meta import embed_spec
-from compress.models.to_onnx import to_onnx
 
 Imgc = Callable[..., Result]
 PREPROCESS = '{"resize_px": 32, "crop_px": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from compress.core.artifact import Artifact
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
-from compress.models.onnx_meta import embed_spec
+from compress.graph.metadata import embed_spec
 from compress.pipeline.inputs import file_artifact
 
 LABELS = ("blue", "green", "red")

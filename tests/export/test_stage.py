@@ -18,7 +18,7 @@ from compress.core.stage import RunContext, SilentReporter
 from compress.errors import CheckError, ModelFileError, UsageError
 from compress.export.config import ExportConfig, ParityBounds
 from compress.export.stage import run
-from compress.models.onnx_meta import embed_spec, spec_of
+from compress.graph.metadata import embed_spec, spec_of
 from compress.runtime.predictor import open_predictor
 from compress.runtime.tflite_meta import read_spec, unpack
 

@@ -10,8 +10,8 @@ import pytest
 
 from compress.errors import CheckError, ImgcError
 from compress.export import tf_road, tflite_checks
+from compress.graph.cleanup import clean
 from compress.lower.walk import lower
-from compress.models.onnx_clean import clean
 
 NETWORKS = ("mobilenet_v3_small", "squeezenet1_1")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("torch_first")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.lower.quant import Quant
+from compress.graph.grids import Quant
 
 ROOT6 = 6**0.5
 ODD = [(0.0, 1.0), (0.0, ROOT6), (-0.75, 2.0)]  # bounds that no fused activation has

@@ -110,8 +110,8 @@ def test_quantized_by_onnxruntime(network, pixels, check_int8, tmp_path, activat
 
 @pytest.mark.parametrize("activation", ["uint8", pytest.param("int8", marks=pytest.mark.slow)])
 def test_quantized_by_us(network, pixels, check_int8, tmp_path, photos, activation):
-    from compress.models.onnx_clean import clean
-    from compress.models.onnx_meta import embed_spec
+    from compress.graph.cleanup import clean
+    from compress.graph.metadata import embed_spec
     from compress.quantize.config import QuantizeConfig
     from compress.quantize.qdq.quantizer_setup import swish_stem
     from compress.quantize.stage import run

@@ -7,7 +7,7 @@ from toy_stages import SPEC
 
 from compress.core.digest import sha256_file
 from compress.errors import ModelFileError
-from compress.models.onnx_meta import embed_spec
+from compress.graph.metadata import embed_spec
 from compress.pipeline.inputs import file_artifact
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from compress.errors import StageError, UsageError
+from compress.graph.from_torch import to_onnx
 from compress.models.arch_names import ARCH_NAMES
 from compress.models.build import arch_info, describe
 from compress.models.fold import fold_batch_norm
-from compress.models.to_onnx import to_onnx
 from compress.models.weights import load_model, save_model
 from compress.prune.allocate import Ranking, Widths, allocate
 from compress.prune.importance import bn_scale_scores, fisher_scores, group_scores, norm_scores, taylor_scores

@@ -19,9 +19,9 @@ from compress.core.preprocess import Preprocess
 from compress.core.stage import RunContext, SilentReporter
 from compress.engine.options import FitOptions
 from compress.errors import CheckError, StageError, UsageError
+from compress.graph.metadata import spec_of
+from compress.graph.target_check import float_nodes
 from compress.models.build import build_model, describe, new_spec
-from compress.models.onnx_meta import spec_of
-from compress.models.onnx_target import float_nodes
 from compress.models.weights import save_model
 from compress.quantize.config import QatOptions, QuantizeConfig
 from compress.quantize.stage import run

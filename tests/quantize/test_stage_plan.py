@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from compress.core.targets import TARGETS
+from compress.graph.targets import TARGETS
 from compress.quantize.ptq.rewrites import relu6_for_hard_swish
 from compress.quantize.stage_plan import Mode, modes_of
 

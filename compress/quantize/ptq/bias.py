@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from compress.graph.operators import WEIGHTED
 from compress.quantize.qdq.quant_graph import QuantGraph
-from compress.quantize.qdq.torch_graph import WEIGHTED_OPS, TorchGraph
+from compress.quantize.qdq.torch_graph import TorchGraph
 
 
 def correct_biases(quantized: QuantGraph, teacher: TorchGraph, images_NCHW: Tensor) -> None:
@@ -41,7 +42,7 @@ def correct_biases(quantized: QuantGraph, teacher: TorchGraph, images_NCHW: Tens
 
 
 def _has_bias(op_type: str, inputs: int) -> bool:
-    return op_type in WEIGHTED_OPS and inputs > 2
+    return op_type in WEIGHTED and inputs > 2
 
 
 def _channel_means(value: Tensor) -> Tensor:

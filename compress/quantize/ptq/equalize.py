@@ -10,9 +10,9 @@ from collections.abc import Collection
 import numpy as np
 import onnx
 
+from compress.graph.operators import RELU
+from compress.graph.proto import Consumers, attributes_of, consumers_of
 from compress.quantize.ptq.rewrites import Rewriting
-from compress.quantize.qdq.quantizer_setup import Consumers, consumers_of
-from compress.quantize.qdq.torch_graph import attributes_of
 
 _ROUNDS = 20  # a layer between two pairs is in both; the factors settle within a few rounds
 _DEAD = 1e-3  # of the median channel's largest weight
@@ -31,7 +31,7 @@ def equalize(model: onnx.ModelProto, keep: Collection[str] = ()) -> tuple[onnx.M
         keep: names of nodes that stay as they are.
     """
     graph = Rewriting.of(model)
-    pairs = _pairs(graph, consumers_of(model), keep)
+    pairs = _pairs(graph, consumers_of(model.graph), keep)
     for _ in range(_ROUNDS):
         if max((_balance(graph, first, seconds) for first, seconds in pairs), default=0.0) < _SETTLED:
             break
@@ -45,7 +45,7 @@ def _pairs(
     """Return first layers with all layers that read them through ReLU."""
     found = []
     for node in graph.model.graph.node:
-        first = graph.layer_before(node.input[0]) if node.op_type == "Relu" else None
+        first = graph.layer_before(node.input[0]) if node.op_type == RELU else None
         seconds = consumers[node.output[0]]
         if first is None or first.op_type != "Conv" or {first.name, node.name} & set(keep):
             continue

@@ -17,7 +17,8 @@ import onnx
 import torch
 from torch import Tensor
 
-from compress.quantize.qdq.torch_graph import attributes_of, initializers_of
+from compress.graph.operators import WEIGHTED
+from compress.graph.proto import attributes_of, constants_of
 
 _LEAST_SHARE = 1e-3  # of the mean variance: a channel that hardly varies counts no more than this one
 
@@ -41,7 +42,7 @@ def channel_importance(model: onnx.ModelProto, moments: Mapping[str, Moments]) -
     The noise that a Conv or Gemm makes of its input's is counted beside the variance of each of its output channels;
     through other nodes the weight of their output is passed back.
     """
-    constants = initializers_of(model)
+    constants = constants_of(model.graph)
     found: dict[str, Tensor] = {}
     for node in reversed(model.graph.node):
         name = node.output[0]
@@ -53,7 +54,7 @@ def channel_importance(model: onnx.ModelProto, moments: Mapping[str, Moments]) -
             if source not in moments:
                 continue
             channels = len(moments[source].variance_C)
-            if node.op_type in ("Conv", "Gemm"):
+            if node.op_type in WEIGHTED:
                 weight_C = _noise_gain(node, np.array(constants[node.input[1]]), moments[name].variance_C)
             elif node.op_type == "Concat":
                 weight_C = behind_C[start : start + channels]

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from compress.graph.operators import CURVES, HARD_SIGMOID, HARD_SWISH, OPERATORS
 from compress.quantize.ptq.rewrites import GATE_SHIFT, GATE_TOP
 from compress.quantize.qdq.fake_quant import QMAX, Grid
 from compress.quantize.qdq.quantizer_setup import GATED
@@ -116,7 +117,7 @@ def best_grid(histogram: Histogram, curve: str | None) -> Grid:
 
 
 # Below these the curve is zero and flat.
-_DEAD = {"HardSwish": -3.0, "HardSigmoid": -3.0, GATED: -GATE_SHIFT}
+_DEAD = {name: float(OPERATORS[name].zero_below or 0.0) for name in CURVES} | {GATED: -GATE_SHIFT}
 
 
 def _hard_sigmoid(x: np.ndarray) -> np.ndarray:
@@ -130,6 +131,6 @@ def _gated(u: np.ndarray) -> np.ndarray:
 _CURVES: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {
     GATED: _gated,
     None: lambda x: x,
-    "HardSwish": lambda x: x * _hard_sigmoid(x),
-    "HardSigmoid": _hard_sigmoid,
+    HARD_SWISH: lambda x: x * _hard_sigmoid(x),
+    HARD_SIGMOID: _hard_sigmoid,
 }

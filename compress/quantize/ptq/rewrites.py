@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from compress.quantize.qdq.torch_graph import WEIGHTED_OPS, attributes_of, initializers_of
+from compress.graph.operators import CLIP, HARD_SIGMOID, HARD_SWISH, WEIGHTED
+from compress.graph.proto import attributes_of, constants_of
 
 # hard-swish(x) = x * relu6(x + 3) / 6. With u = x / sqrt(6) it is u * clip(u + 3 / sqrt(6), 0, sqrt(6)): the layer that
 # makes x takes the factor into its weights, and an addition and a product are left, both of which integers can do.
@@ -50,12 +51,12 @@ class Rewriting:
         makers = {node.output[0]: node for node in copy.graph.node}
         reads = Counter(name for node in copy.graph.node for name in node.input)
         reads.update(output.name for output in copy.graph.output)
-        return Rewriting(copy, initializers_of(copy), makers, reads)
+        return Rewriting(copy, constants_of(copy.graph), makers, reads)
 
     def layer_before(self, name: str) -> onnx.NodeProto | None:
         """Return the Conv or Gemm that makes a tensor which nothing else reads, whose weights nothing else uses."""
         maker = self.makers.get(name)
-        if maker is None or maker.op_type not in WEIGHTED_OPS or self.reads[name] != 1 or len(maker.input) < 3:
+        if maker is None or maker.op_type not in WEIGHTED or self.reads[name] != 1 or len(maker.input) < 3:
             return None
         return maker if all(self.reads[weight] == 1 for weight in maker.input[1:]) else None
 
@@ -91,14 +92,14 @@ def fold_hard_sigmoid(model: onnx.ModelProto, keep: Collection[str] = ()) -> tup
     """
     graph = Rewriting.of(model)
     for node in graph.model.graph.node:
-        layer = graph.layer_before(node.input[0]) if node.op_type == "HardSigmoid" and node.name not in keep else None
+        layer = graph.layer_before(node.input[0]) if node.op_type == HARD_SIGMOID and node.name not in keep else None
         if layer is None:
             graph.nodes.append(node)
             continue
         attributes = attributes_of(node)
         graph.scale_layer(layer, attributes.get("alpha", 0.2), attributes.get("beta", 0.5))
         bounds = [graph.constant("unit_low", 0.0), graph.constant("unit_high", 1.0)]
-        graph.nodes.append(helper.make_node("Clip", [node.input[0], *bounds], [node.output[0]], node.name))
+        graph.nodes.append(helper.make_node(CLIP, [node.input[0], *bounds], [node.output[0]], node.name))
         graph.rewritten += 1
     return graph.finish(), graph.rewritten
 
@@ -110,7 +111,7 @@ def gate_hard_swish(model: onnx.ModelProto, keep: Collection[str] = ()) -> tuple
     """
     graph = Rewriting.of(model)
     for node in graph.model.graph.node:
-        layer = graph.layer_before(node.input[0]) if node.op_type == "HardSwish" and node.name not in keep else None
+        layer = graph.layer_before(node.input[0]) if node.op_type == HARD_SWISH and node.name not in keep else None
         if layer is None:
             graph.nodes.append(node)
             continue
@@ -120,7 +121,7 @@ def gate_hard_swish(model: onnx.ModelProto, keep: Collection[str] = ()) -> tuple
         shift = graph.constant(f"{y}_shift", GATE_SHIFT)
         graph.nodes += [
             helper.make_node("Add", [u, shift], [f"{y}_shifted"], f"{node.name}_shifted"),
-            helper.make_node("Clip", [f"{y}_shifted", *bounds], [f"{y}_gate"], f"{node.name}_gate"),
+            helper.make_node(CLIP, [f"{y}_shifted", *bounds], [f"{y}_gate"], f"{node.name}_gate"),
             helper.make_node("Mul", [u, f"{y}_gate"], [y], node.name),
         ]
         graph.rewritten += 1
@@ -129,7 +130,7 @@ def gate_hard_swish(model: onnx.ModelProto, keep: Collection[str] = ()) -> tuple
 
 def hard_swishes(model: onnx.ModelProto) -> tuple[str, ...]:
     """Return the names of the HardSwish nodes."""
-    return tuple(node.name for node in model.graph.node if node.op_type == "HardSwish")
+    return tuple(node.name for node in model.graph.node if node.op_type == HARD_SWISH)
 
 
 def early_hard_swishes(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -142,7 +143,7 @@ def early_hard_swishes(model: onnx.ModelProto) -> tuple[str, ...]:
     later = [index for index in convs[1:] if max(attributes_of(nodes[index]).get("strides", [1])) > 1]
     pools = [index for index, node in enumerate(nodes) if node.op_type in ("MaxPool", "AveragePool")]
     end = min([*later, *pools], default=len(nodes))
-    return tuple(node.name for node in nodes[:end] if node.op_type == "HardSwish")
+    return tuple(node.name for node in nodes[:end] if node.op_type == HARD_SWISH)
 
 
 def relu6_for_hard_swish(model: onnx.ModelProto, names: Collection[str]) -> tuple[onnx.ModelProto, int]:
@@ -152,9 +153,9 @@ def relu6_for_hard_swish(model: onnx.ModelProto, names: Collection[str]) -> tupl
     """
     graph = Rewriting.of(model)
     for node in graph.model.graph.node:
-        if node.op_type == "HardSwish" and node.name in names:
+        if node.op_type == HARD_SWISH and node.name in names:
             bounds = [graph.constant("relu6_low", 0.0), graph.constant("relu6_high", 6.0)]
-            graph.nodes.append(helper.make_node("Clip", [node.input[0], *bounds], [node.output[0]], node.name))
+            graph.nodes.append(helper.make_node(CLIP, [node.input[0], *bounds], [node.output[0]], node.name))
             graph.rewritten += 1
         else:
             graph.nodes.append(node)

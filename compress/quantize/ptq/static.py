@@ -13,8 +13,8 @@ from torch import Tensor
 
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
-from compress.core.targets import HardSwish
 from compress.data.transforms import normalize
+from compress.graph.targets import HardSwishMode
 from compress.quantize.ptq.bias import correct_biases
 from compress.quantize.ptq.calibrate import calibrate
 from compress.quantize.ptq.equalize import equalize
@@ -53,7 +53,7 @@ class StaticOptions:
 
     rule: RangeRule
     percentile: float
-    hard_swish: HardSwish
+    hard_swish: HardSwishMode
     floats: tuple[str, ...]
     correct_biases: bool
     reconstruction: Reconstruction
@@ -105,7 +105,7 @@ class StaticGraph:
 
 
 def rewritten(
-    model: onnx.ModelProto, hard_swish: HardSwish, floats: tuple[str, ...] = ()
+    model: onnx.ModelProto, hard_swish: HardSwishMode, floats: tuple[str, ...] = ()
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """Return the model as integers like it best, with equal outputs, and the names of the rewrites that found work.
 
@@ -127,7 +127,7 @@ def rewritten(
 
 
 def swapped(
-    model: onnx.ModelProto, hard_swish: HardSwish, floats: tuple[str, ...] = ()
+    model: onnx.ModelProto, hard_swish: HardSwishMode, floats: tuple[str, ...] = ()
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """Return a model that `rewritten` made with ReLU6 where it was asked for, and the name of the rewrite if so."""
     names = set(_to_swap(model, hard_swish)).difference(floats)
@@ -135,13 +135,13 @@ def swapped(
     return model, ("relu6_for_hard_swish",) if count else ()
 
 
-def _to_swap(model: onnx.ModelProto, hard_swish: HardSwish) -> tuple[str, ...]:
+def _to_swap(model: onnx.ModelProto, hard_swish: HardSwishMode) -> tuple[str, ...]:
     if hard_swish == "relu6":
         return hard_swishes(model)
     return early_hard_swishes(model) if hard_swish == "relu6_early" else ()
 
 
-def sketched(model: onnx.ModelProto, hard_swish: HardSwish, floats: tuple[str, ...]) -> onnx.ModelProto:
+def sketched(model: onnx.ModelProto, hard_swish: HardSwishMode, floats: tuple[str, ...]) -> onnx.ModelProto:
     """Return the QDQ model with grids that fit nothing: its nodes are those that quantizing will write."""
     model, _ = rewritten(model, hard_swish, floats)
     model, _ = swapped(model, hard_swish, floats)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import onnx
 
-from compress.quantize.qdq.quantizer_setup import CURVES, FUSED_ACTIVATIONS, MOVING_OPS, consumers_of
+from compress.graph.operators import CURVES, FUSED, FUSES, KEEPS_GRID, WEIGHTED
+from compress.graph.proto import consumers_of
 
-_ACTIVATIONS = (*FUSED_ACTIVATIONS, *CURVES, "Sigmoid")
-_TAKES_ACTIVATION = ("Conv", "Gemm", "Add")
+_ACTIVATIONS = (*FUSED, *CURVES, "Sigmoid")
 _FLOAT_SHARE = 5  # one of so many weights may be float
 _MADE_BY_REWRITES = ("_shifted", "_gate")  # of `rewrites.gate_hard_swish`
 
@@ -33,15 +33,15 @@ class Layer:
 
 def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
     """Return the layers of a float model in graph order; nodes that only move values belong to none."""
-    consumers = consumers_of(model)
+    consumers = consumers_of(model.graph)
     claimed: set[str] = set()
     found: list[Layer] = []
     for node in model.graph.node:
-        if node.op_type in ("Constant", *MOVING_OPS) or node.name in claimed:
+        if node.op_type in ("Constant", *KEEPS_GRID) or node.name in claimed:
             continue
         nodes = [node]
         readers = consumers[node.output[0]]
-        if node.op_type in _TAKES_ACTIVATION and len(readers) == 1 and readers[0].op_type in _ACTIVATIONS:
+        if node.op_type in FUSES and len(readers) == 1 and readers[0].op_type in _ACTIVATIONS:
             nodes.append(readers[0])
         names = tuple(one.name for one in nodes)
         claimed.update(names)
@@ -56,7 +56,7 @@ def light_enough(layers: Sequence[Layer], model: onnx.ModelProto) -> list[Layer]
     is left out, lighter ones behind it are not.
     """
     sizes = {tensor.name: math.prod(tensor.dims) for tensor in model.graph.initializer}
-    of_node = {node.name: sizes.get(node.input[1], 0) for node in model.graph.node if node.op_type in ("Conv", "Gemm")}
+    of_node = {node.name: sizes.get(node.input[1], 0) for node in model.graph.node if node.op_type in WEIGHTED}
     left = sum(of_node.values()) // _FLOAT_SHARE
     found = []
     for layer in layers:
@@ -84,7 +84,7 @@ def parts_of(layers: Sequence[Layer], rewritten: onnx.ModelProto) -> dict[Layer,
         tensors[layer].add(node.output[0])
         if image in node.input:
             tensors[layer].add(image)
-        if node.op_type in ("Conv", "Gemm"):
+        if node.op_type in WEIGHTED:
             weights[layer].add(node.input[1])
     return {layer: (frozenset(tensors[layer]), frozenset(weights[layer])) for layer in layers}
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 import onnx
 from torch import Tensor, nn
 
+from compress.graph.operators import WEIGHTED
 from compress.quantize.qdq.fake_quant import ActivationQuantizer, Grid, quantize_weight
 from compress.quantize.qdq.quantizer_setup import RangeGroup
-from compress.quantize.qdq.torch_graph import WEIGHTED_OPS, TorchGraph
+from compress.quantize.qdq.torch_graph import TorchGraph
 from compress.quantize.qdq.writer import write_qdq
 
 
@@ -62,7 +63,7 @@ class QuantGraph(TorchGraph):
         """Yield weight [O, ...] and bias [O] of every layer that is rounded; each weight once."""
         seen: set[str] = set()
         for node in self.nodes:
-            if node.op_type in WEIGHTED_OPS and node.name not in self._floats and node.input[1] not in seen:
+            if node.op_type in WEIGHTED and node.name not in self._floats and node.input[1] not in seen:
                 seen.add(node.input[1])
                 keys = [self._key[name] for name in node.input[1:3] if name]
                 weight, bias = (*(self.weights[key] for key in keys), None)[:2]

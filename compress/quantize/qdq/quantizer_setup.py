@@ -10,25 +10,17 @@ import difflib
 import fnmatch
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 
 from compress.errors import UsageError
-from compress.quantize.qdq.torch_graph import attributes_of, initializers_of
+from compress.graph.bounds import node_bounds
+from compress.graph.operators import CLIP, CURVES, FUSED, FUSES, HARD_SWISH, KEEPS_GRID, UNIT, WEIGHTED
+from compress.graph.proto import Consumers, attributes_of, constants_of, consumers_of
 
-FUSED_ACTIVATIONS = ("Relu", "Clip")
-FUSING_OPS = ("Conv", "Gemm", "Add")
-# These ops move values and compute none, so that their output keeps the input's grid (TFLite asks for it).
-MOVING_OPS = ("MaxPool", "Reshape", "Flatten", "Identity")
-# The range of these is known before any image is seen. In TFLite their output scale is 1/256.
-UNIT_OPS = ("HardSigmoid", "Sigmoid", "Softmax")
-CURVES = ("HardSwish", "HardSigmoid")  # what follows decides which errors matter
 GATED = "GatedHardSwish"  # the curve of `rewrites.gate_hard_swish`
-
-Consumers = Mapping[str, Sequence[onnx.NodeProto]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +30,7 @@ class RangeGroup:
     Attributes:
         tensors: their names, in graph order.
         unit: whether the range is fixed at 0..1.
-        curve: what all consumers apply: HardSwish, HardSigmoid, GatedHardSwish, or None.
+        curve: what all consumers apply: HardSwishMode, HardSigmoid, GatedHardSwish, or None.
         most: largest value that can occur, where a Clip says so.
     """
 
@@ -49,17 +41,17 @@ class RangeGroup:
 
 
 def range_groups(model: onnx.ModelProto, floats: Collection[str] = ()) -> tuple[RangeGroup, ...]:
-    """Return the groups of quantized tensors in graph order, the input's first.
+    """Return the groups of quantized tensors in graph order, the inputs' first.
 
     Args:
         model: the float model.
         floats: names of the nodes that stay float, see `with_activations`.
     """
     graph = model.graph
-    constants = initializers_of(model)
+    constants = constants_of(model.graph)
     nodes = [node for node in graph.node if node.op_type != "Constant"]
-    consumers = consumers_of(model)
-    tensors = [graph.input[0].name] if not _all_float(consumers[graph.input[0].name], floats) else []
+    consumers = consumers_of(model.graph)
+    tensors = [value.name for value in graph.input if not _all_float(consumers[value.name], floats)]
     for node in nodes:
         name = node.output[0]
         between_floats = node.name in floats and _all_float(consumers[name], floats)
@@ -67,13 +59,13 @@ def range_groups(model: onnx.ModelProto, floats: Collection[str] = ()) -> tuple[
             tensors.append(name)
     leader = {name: name for name in tensors}
     for node in nodes:
-        if node.op_type in MOVING_OPS:
+        if node.op_type in KEEPS_GRID:
             _join(leader, node.input[0], node.output[0])
         elif node.op_type == "Concat":
             for name in node.input:
                 _join(leader, name, node.output[0])
-    unit = {node.output[0] for node in nodes if node.op_type in UNIT_OPS}
-    most = {node.output[0]: clip_bounds(node, constants)[1] for node in nodes if node.op_type == "Clip"}
+    unit = {node.output[0] for node in nodes if node.op_type in UNIT}
+    most = {node.output[0]: node_bounds(node, constants)[1] for node in nodes if node.op_type == CLIP}
     members: dict[str, list[str]] = defaultdict(list)
     for name in tensors:
         if name not in constants:
@@ -92,29 +84,20 @@ def range_groups(model: onnx.ModelProto, floats: Collection[str] = ()) -> tuple[
 def block_ends(model: onnx.ModelProto) -> frozenset[str]:
     """Return the tensors at which a block of the network ends: after sums, joins, and layers without activation.
 
-    A tensor that an activation or a gate reads is inside a block. The graph's output is always among them.
+    A tensor that an activation or a gate reads is inside a block. The graph's outputs are always among them.
     """
-    constants, consumers = initializers_of(model), consumers_of(model)
-    ends = {model.graph.output[0].name}
+    constants, consumers = constants_of(model.graph), consumers_of(model.graph)
+    ends = {value.name for value in model.graph.output}
     for node in model.graph.node:
         name = node.output[0]
         readers = consumers[name]
         if _is_fused(node, readers):
             readers, name = consumers[readers[0].output[0]], readers[0].output[0]
-        linear = node.op_type in ("Conv", "Gemm") and name == node.output[0]
+        linear = node.op_type in WEIGHTED and name == node.output[0]
         joins = node.op_type == "Concat" or (node.op_type == "Add" and not any(n in constants for n in node.input))
-        if joins or (linear and not any(reader.op_type in (*CURVES, *UNIT_OPS, "Mul", "Clip") for reader in readers)):
+        if joins or (linear and not any(reader.op_type in {*CURVES, *UNIT, "Mul", CLIP} for reader in readers)):
             ends.add(name)
     return frozenset(ends)
-
-
-def consumers_of(model: onnx.ModelProto) -> Consumers:
-    """Return the nodes that read each tensor."""
-    found: dict[str, list[onnx.NodeProto]] = defaultdict(list)
-    for node in model.graph.node:
-        for name in node.input:
-            found[name].append(node)
-    return found
 
 
 def matching_nodes(model: onnx.ModelProto, patterns: Collection[str]) -> tuple[str, ...]:
@@ -134,7 +117,7 @@ def matching_nodes(model: onnx.ModelProto, patterns: Collection[str]) -> tuple[s
 
 def with_activations(model: onnx.ModelProto, names: Collection[str]) -> frozenset[str]:
     """Return node names together with the activation that is fused into each, since the two are one layer."""
-    consumers = consumers_of(model)
+    consumers = consumers_of(model.graph)
     chosen = set(names)
     for node in model.graph.node:
         if node.name in chosen and _is_fused(node, consumers[node.output[0]]):
@@ -148,23 +131,14 @@ def swish_stem(model: onnx.ModelProto) -> tuple[str, ...]:
     Few channels on large images: int8 gains little time there, and of what MobileNetV3 loses in int8 most is lost
     there. Empty where no HardSwish follows the first Conv.
     """
-    consumers = consumers_of(model)
+    consumers = consumers_of(model.graph)
     first = next((node for node in model.graph.node if node.op_type == "Conv"), None)
     behind = consumers[first.output[0]] if first is not None else []
-    if first is None or [node.op_type for node in behind] != ["HardSwish"]:
+    if first is None or [node.op_type for node in behind] != [HARD_SWISH]:
         return ()
     second = consumers[behind[0].output[0]]
     depthwise = [node.name for node in second if node.op_type == "Conv" and attributes_of(node).get("group", 1) > 1]
     return (first.name, behind[0].name, *(depthwise if len(second) == 1 else ()))
-
-
-def clip_bounds(node: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> tuple[float, float]:
-    """Return the (least, greatest) value of a Relu or Clip node."""
-    if node.op_type == "Relu":
-        return 0.0, math.inf
-    bounds = [float(constants[name]) if name else None for name in node.input[1:3]]
-    low, high = (*bounds, None, None)[:2]
-    return (-math.inf if low is None else low), (math.inf if high is None else high)
 
 
 def _all_float(nodes: Sequence[onnx.NodeProto], floats: Collection[str]) -> bool:
@@ -172,13 +146,13 @@ def _all_float(nodes: Sequence[onnx.NodeProto], floats: Collection[str]) -> bool
 
 
 def _is_fused(node: onnx.NodeProto, consumers: Sequence[onnx.NodeProto]) -> bool:
-    return node.op_type in FUSING_OPS and len(consumers) == 1 and consumers[0].op_type in FUSED_ACTIVATIONS
+    return node.op_type in FUSES and len(consumers) == 1 and consumers[0].op_type in FUSED
 
 
 def _curve(names: list[str], consumers: Consumers) -> str | None:
     readers = [node for name in names for node in consumers[name]]
     ops = {node.op_type for node in readers}
-    if len(ops) == 1 and ops <= set(CURVES):
+    if len(ops) == 1 and ops <= CURVES:
         return ops.pop()
     return GATED if _is_gated(readers, consumers) else None
 
@@ -189,7 +163,7 @@ def _is_gated(readers: list[onnx.NodeProto], consumers: Consumers) -> bool:
         return False
     add, mul = sorted(readers, key=lambda node: node.op_type)
     clips = consumers[add.output[0]]
-    return len(clips) == 1 and clips[0].op_type == "Clip" and clips[0].output[0] in mul.input
+    return len(clips) == 1 and clips[0].op_type == CLIP and clips[0].output[0] in mul.input
 
 
 def _leader(leader: dict[str, str], name: str) -> str:

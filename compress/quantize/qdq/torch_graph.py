@@ -5,35 +5,23 @@ Shapes: N batch, C channels, H height, W width, K classes, O output and I input 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from compress.errors import StageError
+from compress.graph.bounds import node_bounds
+from compress.graph.operators import CLIP, HARD_SIGMOID, HARD_SWISH, RELU, WEIGHTED
+from compress.graph.proto import attributes_of, constants_of
 
 Attributes = dict[str, Any]
+Inputs = Sequence[Tensor]
 Hook = Callable[[str, Tensor], Tensor]
-WEIGHTED_OPS = ("Conv", "Gemm")
-
-
-def attributes_of(node: onnx.NodeProto) -> Attributes:
-    """Return a node's attributes by name, as Python values."""
-    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-
-
-def initializers_of(model: onnx.ModelProto) -> dict[str, np.ndarray]:
-    """Return the graph's constants by name: initializers and Constant nodes."""
-    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            found[node.output[0]] = numpy_helper.to_array(attributes_of(node)["value"])
-    return found
 
 
 def _pad(x_NCHW: Tensor, pads: list[int], value: float = 0.0) -> Tensor:
@@ -41,7 +29,7 @@ def _pad(x_NCHW: Tensor, pads: list[int], value: float = 0.0) -> Tensor:
     return F.pad(x_NCHW, (left, right, top, bottom), value=value)
 
 
-def _conv(inputs: list[Tensor], a: Attributes) -> Tensor:
+def _conv(inputs: Inputs, a: Attributes) -> Tensor:
     x_NCHW, weight_OIHW = inputs[0], inputs[1]
     bias_O = inputs[2] if len(inputs) > 2 else None
     pads = a.get("pads", [0, 0, 0, 0])
@@ -53,19 +41,19 @@ def _conv(inputs: list[Tensor], a: Attributes) -> Tensor:
     return F.conv2d(x_NCHW, weight_OIHW, bias_O, strides, padding, dilations, a.get("group", 1))
 
 
-def _gemm(inputs: list[Tensor], a: Attributes) -> Tensor:
+def _gemm(inputs: Inputs, a: Attributes) -> Tensor:
     if a.get("transA", 0) or a.get("alpha", 1.0) != 1.0 or a.get("beta", 1.0) != 1.0 or not a.get("transB", 0):
         raise StageError(f"Gemm is supported as x @ W.T + b only, found attributes {a}")
     return F.linear(inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None)
 
 
-def _max_pool(inputs: list[Tensor], a: Attributes) -> Tensor:
+def _max_pool(inputs: Inputs, a: Attributes) -> Tensor:
     x_NCHW = _pad(inputs[0], a.get("pads", [0, 0, 0, 0]), float("-inf"))
     ceil = bool(a.get("ceil_mode", 0))
     return F.max_pool2d(x_NCHW, tuple(a["kernel_shape"]), tuple(a.get("strides", (1, 1))), ceil_mode=ceil)
 
 
-def _average_pool(inputs: list[Tensor], a: Attributes) -> Tensor:
+def _average_pool(inputs: Inputs, a: Attributes) -> Tensor:
     pads = a.get("pads", [0, 0, 0, 0])
     if pads[:2] != pads[2:]:
         return _average_pool_of_padded(inputs[0], a)
@@ -89,52 +77,100 @@ def _average_pool_of_padded(x_NCHW: Tensor, a: Attributes) -> Tensor:
     return mean_NCHW / _average_pool([_pad(torch.ones_like(x_NCHW[:1, :1]), pads)], unpadded)
 
 
-def _reshape(inputs: list[Tensor], a: Attributes) -> Tensor:
+def _reshape(inputs: Inputs, a: Attributes) -> Tensor:
     x = inputs[0]
     shape = [x.shape[i] if size == 0 else int(size) for i, size in enumerate(inputs[1].tolist())]
     return x.reshape(shape)
 
 
-def _reduce_mean(inputs: list[Tensor], a: Attributes) -> Tensor:
+def _reduce_mean(inputs: Inputs, a: Attributes) -> Tensor:
     axes = [int(axis) for axis in (inputs[1].tolist() if len(inputs) > 1 else a["axes"])]
     return inputs[0].mean(dim=axes, keepdim=bool(a.get("keepdims", 1)))
 
 
-def _clip(inputs: list[Tensor], a: Attributes) -> Tensor:
-    low, high = float(inputs[1]), float(inputs[2])
+def _clip(inputs: Inputs, a: Attributes) -> Tensor:
+    low, high = a["bounds"]
     return inputs[0].clamp(low, high)
 
 
-def _hard_sigmoid(inputs: list[Tensor], a: Attributes) -> Tensor:
+def _pad_of(inputs: Inputs, a: Attributes) -> Tensor:
+    """Return a padded tensor; constant mode alone, whose fill is 0 where none is given."""
+    x = inputs[0]
+    given = [int(size) for size in (inputs[1].tolist() if len(inputs) > 1 else a["pads"])]
+    axes = [int(axis) % x.ndim for axis in inputs[3].tolist()] if len(inputs) > 3 else list(range(x.ndim))
+    if a.get("mode", "constant") != "constant":
+        raise StageError(f"Pad is supported in mode 'constant' only, found '{a['mode']}'")
+    amounts = [(0, 0)] * x.ndim
+    for place, axis in enumerate(axes):
+        amounts[axis] = (given[place], given[place + len(axes)])
+    fill = float(inputs[2]) if len(inputs) > 2 else float(a.get("value", 0.0))
+    return F.pad(x, [size for pair in reversed(amounts) for size in pair], value=fill)
+
+
+def _squeeze(inputs: Inputs, a: Attributes) -> Tensor:
+    axes = inputs[1].tolist() if len(inputs) > 1 else a.get("axes")
+    return inputs[0].squeeze() if axes is None else inputs[0].squeeze(tuple(int(axis) for axis in axes))
+
+
+def _unsqueeze(inputs: Inputs, a: Attributes) -> Tensor:
+    axes = inputs[1].tolist() if len(inputs) > 1 else a["axes"]
+    rank = inputs[0].ndim + len(axes)
+    x = inputs[0]
+    for axis in sorted(int(axis) % rank for axis in axes):
+        x = x.unsqueeze(axis)
+    return x
+
+
+def _transpose(inputs: Inputs, a: Attributes) -> Tensor:
+    return inputs[0].permute(a.get("perm", tuple(range(inputs[0].ndim))[::-1]))
+
+
+def _cast(inputs: Inputs, a: Attributes) -> Tensor:
+    if a["to"] != onnx.TensorProto.FLOAT:
+        kind = onnx.TensorProto.DataType.Name(a["to"])
+        raise StageError(f"Cast is supported to FLOAT only, found {kind}")
+    return inputs[0].float()
+
+
+def _hard_sigmoid(inputs: Inputs, a: Attributes) -> Tensor:
     alpha: float = a.get("alpha", 0.2)
     beta: float = a.get("beta", 0.5)
     return (inputs[0] * alpha + beta).clamp(0.0, 1.0)
 
 
-def _flatten(inputs: list[Tensor], a: Attributes) -> Tensor:
+def _flatten(inputs: Inputs, a: Attributes) -> Tensor:
     axis: int = a.get("axis", 1)
     return inputs[0].flatten(axis)
 
 
-OPS: dict[str, Callable[[list[Tensor], Attributes], Tensor]] = {
+OPS: dict[str, Callable[[Inputs, Attributes], Tensor]] = {
     "Add": lambda x, a: x[0] + x[1],
     "AveragePool": _average_pool,
-    "Clip": _clip,
-    "Concat": lambda x, a: torch.cat(x, dim=a["axis"]),
+    "Cast": _cast,
+    CLIP: _clip,
+    "Concat": lambda x, a: torch.cat(list(x), dim=a["axis"]),
     "Conv": _conv,
+    "Div": lambda x, a: x[0] / x[1],
+    "Dropout": lambda x, a: x[0],
     "Flatten": _flatten,
     "Gemm": _gemm,
     "GlobalAveragePool": lambda x, a: x[0].mean(dim=(2, 3), keepdim=True),
-    "HardSigmoid": _hard_sigmoid,
-    "HardSwish": lambda x, a: F.hardswish(x[0]),
+    HARD_SIGMOID: _hard_sigmoid,
+    HARD_SWISH: lambda x, a: F.hardswish(x[0]),
     "Identity": lambda x, a: x[0],
+    "MatMul": lambda x, a: x[0] @ x[1],
     "MaxPool": _max_pool,
     "Mul": lambda x, a: x[0] * x[1],
+    "Pad": _pad_of,
     "ReduceMean": _reduce_mean,
-    "Relu": lambda x, a: F.relu(x[0]),
+    RELU: lambda x, a: F.relu(x[0]),
     "Reshape": _reshape,
     "Sigmoid": lambda x, a: torch.sigmoid(x[0]),
     "Softmax": lambda x, a: torch.softmax(x[0], dim=a.get("axis", -1)),
+    "Squeeze": _squeeze,
+    "Sub": lambda x, a: x[0] - x[1],
+    "Transpose": _transpose,
+    "Unsqueeze": _unsqueeze,
 }
 
 
@@ -145,23 +181,24 @@ class TorchGraph(nn.Module):
         """Take the graph over.
 
         Raises:
-            StageError: a node's op is not in `OPS`, or the graph has not exactly one input and one output.
+            StageError: a node's op is not in `OPS`.
         """
         super().__init__()
         graph = model.graph
-        if len(graph.input) != 1 or len(graph.output) != 1:
-            raise StageError(
-                f"a classifier has one input and one output, found {len(graph.input)}, {len(graph.output)}"
-            )
-        self.input_name, self.output_name = graph.input[0].name, graph.output[0].name
+        self.inputs = tuple(value.name for value in graph.input)
+        self.outputs = tuple(value.name for value in graph.output)
         self.nodes = [node for node in graph.node if node.op_type != "Constant"]
         self._check_ops()
-        self._attributes = [attributes_of(node) for node in self.nodes]
+        constants = constants_of(graph)
+        self._attributes = [
+            {"bounds": node_bounds(node, constants)} if node.op_type == CLIP else attributes_of(node)
+            for node in self.nodes
+        ]
         self._constants: dict[str, Tensor] = {}
         self._key: dict[str, str] = {}
         self.weights = nn.ParameterDict()
-        learned = {name for node in self.nodes if node.op_type in WEIGHTED_OPS for name in node.input[1:] if name}
-        for index, (name, array) in enumerate(initializers_of(model).items()):
+        learned = {name for node in self.nodes if node.op_type in WEIGHTED for name in node.input[1:] if name}
+        for index, (name, array) in enumerate(constants.items()):
             value = torch.from_numpy(np.array(array))
             if name in learned:
                 self._key[name] = f"p{index}"  # parameter names may not hold dots
@@ -188,18 +225,29 @@ class TorchGraph(nn.Module):
         return self.run(images_NCHW, _unchanged, _unchanged)
 
     def run(self, images_NCHW: Tensor, on_tensor: Hook, on_weight: Hook) -> Tensor:
-        """Return logits [N, K], passing every value through a hook that returns what the graph goes on with.
+        """Return logits [N, K] of a graph with one input and one output; see `run_all`."""
+        (logits_NK,) = self.run_all((images_NCHW,), on_tensor, on_weight)
+        return logits_NK
 
-        `on_tensor(name, value)` sees the input and every node's output, `on_weight(name, value)` every layer's weight.
+    def run_all(self, inputs: Inputs, on_tensor: Hook, on_weight: Hook) -> tuple[Tensor, ...]:
+        """Return all outputs, passing every value through a hook that returns what the graph goes on with.
+
+        `on_tensor(name, value)` sees each input and every node's output, `on_weight(name, value)` every layer's weight.
+
+        Args:
+            inputs: one tensor for each of the graph's inputs, in their order.
+            on_tensor: called with the name and value of each activation.
+            on_weight: called with the name and value of each layer's weight.
         """
-        values: dict[str, Tensor] = {self.input_name: on_tensor(self.input_name, images_NCHW)}
+        named = zip(self.inputs, inputs, strict=True)
+        values: dict[str, Tensor] = {name: on_tensor(name, value) for name, value in named}
         for node, attributes in zip(self.nodes, self._attributes, strict=True):
             inputs = [self._value(name, values) for name in node.input if name]
-            if node.op_type in WEIGHTED_OPS:
+            if node.op_type in WEIGHTED:
                 inputs[1] = on_weight(node.input[1], inputs[1])
             name = node.output[0]
             values[name] = on_tensor(name, OPS[node.op_type](inputs, attributes))
-        return values[self.output_name]
+        return tuple(values[name] for name in self.outputs)
 
     def _value(self, name: str, values: dict[str, Tensor]) -> Tensor:
         if name in values:

@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from compress.graph.bounds import node_bounds
+from compress.graph.operators import CLIP, WEIGHTED
+from compress.graph.proto import constants_of
 from compress.quantize.qdq.fake_quant import Grid
-from compress.quantize.qdq.quantizer_setup import clip_bounds
-from compress.quantize.qdq.torch_graph import WEIGHTED_OPS, initializers_of
 
 BIAS_LIMIT = 2**30  # half of int32, so that the accumulator cannot overflow when the bias is added
 _ARITHMETIC = ("Add", "Mul", "Sub")
@@ -103,7 +104,7 @@ def write_qdq(
     """
     writer = _Writer(activation)
     graph = model.graph
-    constants = initializers_of(model)
+    constants = constants_of(model.graph)
     renamed = {name: f"{name}_dequantized" for name in grids}
     original_output = graph.output[0].name
     # The graph's output keeps its name after the last DequantizeLinear; the node before it writes another.
@@ -114,9 +115,9 @@ def write_qdq(
     for node in graph.node:
         new, name = onnx.NodeProto(), node.output[0]
         new.CopyFrom(node)
-        if node.op_type in WEIGHTED_OPS and node.name in floats:
+        if node.op_type in WEIGHTED and node.name in floats:
             _place_floats(writer, node, weights, done)
-        elif node.op_type in WEIGHTED_OPS:
+        elif node.op_type in WEIGHTED:
             _quantize_layer(writer, new, weights, grids, done)
         elif node.op_type in _ARITHMETIC and node.name not in floats:
             _quantize_operands(writer, new, constants, grids)
@@ -125,7 +126,7 @@ def write_qdq(
             writer.nodes.append(new)
             continue
         source, output = (before_output, original_output) if name == original_output else (name, renamed[name])
-        if node.op_type == "Clip" and _saturates(grids[name], clip_bounds(node, constants)):
+        if node.op_type == CLIP and _saturates(grids[name], node_bounds(node, constants)):
             source = new.input[0]
         else:
             new.output[0] = source
@@ -211,6 +212,6 @@ def _constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
     made_by_nodes = {node.output[0] for node in model.graph.node if node.op_type == "Constant"}
     return {
         name: numpy_helper.from_array(array, name)
-        for name, array in initializers_of(model).items()
+        for name, array in constants_of(model.graph).items()
         if name not in made_by_nodes
     }

@@ -15,8 +15,8 @@ from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import BackendMissingError, ImgcError, StageError, UsageError
+from compress.graph.from_torch import to_onnx
 from compress.models.build import build_model
-from compress.models.to_onnx import to_onnx
 from compress.models.weights import save_model
 from compress.runtime.predictor import Floats, open_predictor
 from evals.int8 import baselines

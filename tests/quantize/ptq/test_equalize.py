@@ -5,9 +5,9 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
+from compress.graph.proto import constants_of, consumers_of
 from compress.quantize.ptq.equalize import equalize
-from compress.quantize.qdq.quantizer_setup import consumers_of
-from compress.quantize.qdq.torch_graph import TorchGraph, initializers_of
+from compress.quantize.qdq.torch_graph import TorchGraph
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_the_logits_stay_and_the_channels_come_closer(uneven, images_NCHW):
     assert count == 2
     wanted = _logits(uneven, images_NCHW)
     np.testing.assert_allclose(_logits(equal, images_NCHW), wanted, atol=1e-5 * np.abs(wanted).max())
-    before, after = initializers_of(uneven), initializers_of(equal)
+    before, after = constants_of(uneven.graph), constants_of(equal.graph)
     assert _spread(after["v1"]) < 0.1 * _spread(before["v1"])
     ranges = [np.abs(after[name]).max(axis=axes) for name, axes in (("v1", (1, 2, 3)), ("v2", (1, 2, 3)))]
     np.testing.assert_allclose(ranges[0], ranges[1], rtol=0.02)
@@ -59,14 +59,14 @@ def test_the_logits_stay_and_the_channels_come_closer(uneven, images_NCHW):
 def test_what_is_kept_stays(uneven):
     equal, count = equalize(uneven, keep=["spatial"])
     assert count == 0
-    before, after = initializers_of(uneven), initializers_of(equal)
+    before, after = constants_of(uneven.graph), constants_of(equal.graph)
     assert all(np.array_equal(before[name], after[name]) for name in ("v1", "v2", "v3"))
 
 
 def test_a_tensor_that_something_else_reads_lets_no_factor_through(uneven):
     uneven.graph.node[17].input[1] = "y1"  # the join reads the first ReLU
     uneven.graph.node[17].input[0] = "x3"
-    assert "Concat" in {node.op_type for node in consumers_of(uneven)["y1"]}
+    assert "Concat" in {node.op_type for node in consumers_of(uneven.graph)["y1"]}
     _, count = equalize(uneven)
     assert count == 1
 
@@ -78,7 +78,7 @@ def test_a_channel_of_almost_no_weights_does_not_blow_up_its_bias(uneven):
     arrays["v1"].CopyFrom(numpy_helper.from_array(faint, "v1"))
     arrays["u1"].CopyFrom(numpy_helper.from_array(biases, "u1"))
     equal, _ = equalize(uneven)
-    assert initializers_of(equal)["u1"][4] == 1.0
+    assert constants_of(equal.graph)["u1"][4] == 1.0
 
 
 def test_several_filters_a_channel_let_no_factor_through(uneven, images_NCHW):
@@ -99,4 +99,4 @@ def test_a_dead_channel_keeps_its_size(uneven, images_NCHW):
     arrays["v1"].CopyFrom(numpy_helper.from_array(dead, "v1"))
     equal, _ = equalize(uneven)
     assert np.isfinite(_logits(equal, images_NCHW)).all()
-    assert not initializers_of(equal)["v1"][4].any()
+    assert not constants_of(equal.graph)["v1"][4].any()

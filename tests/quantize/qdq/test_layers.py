@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from compress.graph.proto import constants_of
 from compress.quantize.ptq.static import rewritten
 from compress.quantize.qdq.layers import layers_of, light_enough, parts_of
-from compress.quantize.qdq.torch_graph import initializers_of
 
 
 def test_a_layer_is_a_node_and_its_activation(float_model):
@@ -33,7 +33,7 @@ def test_parts_are_found_in_the_rewritten_graph(float_model):
 def test_layers_stay_float_while_most_bytes_are_int8(float_model):
     layers = layers_of(float_model)
     _, weights = zip(*parts_of(layers, float_model).values(), strict=True)
-    arrays = initializers_of(float_model)
+    arrays = constants_of(float_model.graph)
     sizes = {layer.name: sum(arrays[name].size for name in names) for layer, names in zip(layers, weights, strict=True)}
     light = [layer.name for layer in light_enough(layers, float_model)]
     assert light == [layer.name for layer in layers if layer.name in light], "in order"

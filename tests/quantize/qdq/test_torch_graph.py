@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from compress.errors import StageError
-from compress.quantize.qdq.torch_graph import TorchGraph, initializers_of
+from compress.graph.proto import constants_of
+from compress.quantize.qdq.torch_graph import TorchGraph
 
 
 def test_torch_computes_what_onnx_runtime_computes(float_model, images_NCHW):
@@ -18,7 +19,7 @@ def test_torch_computes_what_onnx_runtime_computes(float_model, images_NCHW):
 
 def test_learned_weights_come_back_by_their_onnx_names(float_model):
     graph = TorchGraph(float_model)
-    constants = initializers_of(float_model)
+    constants = constants_of(float_model.graph)
     learned = graph.learned()
     assert set(learned) == set(constants) - {"shape", "zero", "six"}
     for name, value in learned.items():
@@ -32,10 +33,14 @@ def test_an_unknown_op_is_named_with_its_node(float_model):
     assert "HardSwish" in caught.value.hint
 
 
-def test_two_inputs_are_refused(float_model):
-    float_model.graph.input.append(onnx.helper.make_tensor_value_info("more", 1, [1]))
-    with pytest.raises(StageError, match="one input and one output"):
-        TorchGraph(float_model)
+def test_several_inputs_and_outputs():
+    make = onnx.helper.make_tensor_value_info
+    nodes = [onnx.helper.make_node("Mul", ["a", "b"], ["product"]), onnx.helper.make_node("Sub", ["a", "b"], ["rest"])]
+    ports = [make(name, 1, [1, 2]) for name in ("a", "b", "product", "rest")]
+    graph = TorchGraph(onnx.helper.make_model(onnx.helper.make_graph(nodes, "two", ports[:2], ports[2:])))
+    a, b = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 5.0]])
+    found = graph.run_all((a, b), lambda name, value: value, lambda name, value: value)
+    assert [value.tolist() for value in found] == [[[3.0, 10.0]], [[-2.0, -3.0]]]
 
 
 @pytest.mark.parametrize("include", [0, 1])

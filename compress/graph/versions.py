@@ -1,4 +1,4 @@
-"""ONNX models as they are to be shipped: opset, batch axis, float16, quantized or not."""
+"""ONNX models as they are to be shipped: opset, batch axis, float16."""
 
 from __future__ import annotations
 
@@ -7,27 +7,11 @@ import warnings
 import onnx
 from onnx import version_converter
 
-from compress.core.formats import Precision
 from compress.errors import CheckError, missing_backend
+from compress.graph.constants import batch_of, with_batch
+from compress.graph.proto import copy_of, opset_of
 
-_STATIC_OPS = frozenset({"QuantizeLinear", "QLinearConv"})
-_DYNAMIC_OPS = frozenset({"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
-
-
-def precision_of(model: onnx.ModelProto) -> Precision:
-    """Return how the numbers of an ONNX model are stored, by its operators and initializers."""
-    ops = {node.op_type for node in model.graph.node}
-    if ops & _DYNAMIC_OPS:
-        return Precision.DYNAMIC
-    if ops & _STATIC_OPS:
-        return Precision.INT8
-    half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
-    return Precision.FP16 if half else Precision.FP32
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """Return the version of the default operator set."""
-    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+_BATCH_NAME = "batch"
 
 
 def with_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
@@ -48,23 +32,29 @@ def with_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
 
 
 def with_fixed_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that takes exactly one image, shapes inferred anew.
+    """Return a copy that takes exactly one image where the batch is open, shapes inferred anew.
 
     Raises:
         CheckError: ONNX's shape inference refuses the graph.
     """
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    for value in [*fixed.graph.input, *fixed.graph.output]:
-        dims = value.type.tensor_type.shape.dim
-        if dims and not dims[0].dim_value:
-            dims[0].dim_value = 1
-    del fixed.graph.value_info[:]
+    return _inferred(with_batch(model, batch_of(model) or 1))
+
+
+def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy that takes any number of images, shapes inferred anew.
+
+    Raises:
+        CheckError: the graph holds another batch fast.
+    """
+    return _inferred(with_batch(model, _BATCH_NAME))
+
+
+def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
-        return onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True)
+        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         hint = "the model contradicts itself: make it again"
-        raise CheckError(f"ONNX refuses the graph with a batch of 1: {str(error).strip()}", hint=hint) from error
+        raise CheckError(f"ONNX refuses the graph with another batch: {str(error).strip()}", hint=hint) from error
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -78,8 +68,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
         from onnxruntime.transformers.onnx_model import OnnxModel
     except ImportError as error:
         raise missing_backend("onnxruntime", "train") from error
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says once a tensor that tiny weights become zero; parity judges that
         half: onnx.ModelProto = convert_float_to_float16(copy, keep_io_types=True)

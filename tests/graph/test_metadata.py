@@ -7,8 +7,8 @@ from onnx import helper
 
 from compress.core.spec import SPEC_KEY
 from compress.errors import ModelFileError
+from compress.graph.metadata import embed_spec, spec_of
 from compress.models.build import new_spec
-from compress.models.onnx_meta import embed_spec, spec_of
 
 
 def _empty():

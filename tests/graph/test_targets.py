@@ -1,5 +1,5 @@
 from compress.core.formats import Format
-from compress.core.targets import TARGET_NAMES, TARGETS
+from compress.graph.targets import TARGET_NAMES, TARGETS
 
 
 def test_every_name_has_a_profile():

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.models.onnx_clean import clean
+from compress.graph.cleanup import clean
 
 
 def _model(nodes, initializers, output=("N", 4)):

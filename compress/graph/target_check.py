@@ -6,47 +6,28 @@ from collections.abc import Mapping
 
 import onnx
 
-from compress.core.targets import Target
 from compress.errors import CheckError
+from compress.graph.operators import INT8, OPERATORS, PASSING, QDQ
+from compress.graph.proto import Consumers, consumers_of, makers_of, opset_of
+from compress.graph.targets import Target
 
-# int8 kernels fuse these, or they move elements and compute none
-PASSING_OPS = frozenset({"Relu", "Clip", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity"})
-_INT8_KERNEL = frozenset(  # of ONNX Runtime and TFLite, between DequantizeLinear and QuantizeLinear
-    {
-        *("Add", "AveragePool", "Concat", "Conv", "Gemm", "GlobalAveragePool", "LeakyRelu", "MatMul", "MaxPool", "Mul"),
-        *("Pad", "ReduceMean", "Resize", "Sigmoid", "Softmax", "Split", "Sub"),
-    }
-)
-_GRID_OPS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _FLOAT_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 _NAMES_SHOWN = 8
-_HELP = {
-    "HardSwish": "set `hard_swish: gate`: an addition and a product of integers",
-    "HardSigmoid": "let it follow a Conv or Gemm that nothing else reads: `imgc quantize` then folds it into a Clip",
-    "Conv": "take it out of `exclude`, or quantize with `stem: int8`",
-    "Gemm": "take it out of `exclude`, or quantize with `stem: int8`",
-    "MatMul": "export it as Gemm, whose weights are quantized",
-    "ReduceMean": "`imgc quantize` turns a mean over height and width into GlobalAveragePool, which has an int8 kernel",
-}
 _OTHER_HELP = "put what it reads and what it makes between QuantizeLinear and DequantizeLinear: `imgc quantize` does"
 _TYPE = {onnx.TensorProto.UINT8: "uint8", onnx.TensorProto.INT8: "int8"}
 
 
 def float_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     """Return the nodes that are not between DequantizeLinear and QuantizeLinear, or have no int8 kernel there."""
-    makers = {name: node for node in model.graph.node for name in node.output}
+    makers, readers = makers_of(model.graph), consumers_of(model.graph)
     floats = _float_constants(model)
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    skipped = _GRID_OPS | PASSING_OPS | {"Constant"}
+    skipped = QDQ | PASSING | {"Constant"}
     return [
         node
         for node in model.graph.node
         if node.op_type not in skipped
         and (
-            node.op_type not in _INT8_KERNEL
+            node.op_type not in INT8
             or _maker(node.input[0], makers) != "DequantizeLinear"
             or any(_maker(name, makers) not in ("DequantizeLinear", "Constant", "") for name in node.input[1:])
             or (node.op_type != "Pad" and not floats.isdisjoint(node.input[:2]))
@@ -74,7 +55,7 @@ def check_target(model: onnx.ModelProto, target: Target, where: str) -> None:
     Raises:
         CheckError: names the nodes, what was found, what is allowed, and the rewrite that would help.
     """
-    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    opset = opset_of(model)
     low, high = target.opsets
     if not low <= opset <= high:
         text = f"{where}: is written in opset {opset}, target {target.name} allows {low} to {high}"
@@ -97,7 +78,7 @@ def _check_floats(model: onnx.ModelProto, target: Target, where: str) -> None:
         return
     bad = [node for node in float_nodes(model) if node.op_type not in allowed]
     if bad:
-        helps = dict.fromkeys(f"{node.op_type}: {_HELP.get(node.op_type, _OTHER_HELP)}" for node in bad)
+        helps = dict.fromkeys(f"{node.op_type}: {_help(node.op_type)}" for node in bad)
         raise CheckError(
             f"{where}: {_named(bad)} compute{'s' if len(bad) == 1 else ''} in float; target {target.name} allows "
             + (f"that of {', '.join(sorted(allowed))}" if allowed else "no float op"),
@@ -105,9 +86,13 @@ def _check_floats(model: onnx.ModelProto, target: Target, where: str) -> None:
         )
 
 
+def _help(op_type: str) -> str:
+    return OPERATORS[op_type].to_integers or _OTHER_HELP if op_type in OPERATORS else _OTHER_HELP
+
+
 def _check_ends(model: onnx.ModelProto, target: Target, where: str) -> None:
     """Check that the image is quantized at once, and the logits come from integers."""
-    makers = {name: node for node in model.graph.node for name in node.output}
+    makers = makers_of(model.graph)
     source, logits = model.graph.input[0].name, model.graph.output[0].name
     readers = [node for node in model.graph.node if source in node.input]
     early = [node for node in readers if node.op_type != "QuantizeLinear"]
@@ -147,14 +132,14 @@ def _named(nodes: list[onnx.NodeProto]) -> str:
 
 def _maker(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
     """Return the operator that made a tensor, looking through those that int8 kernels fuse or that move elements."""
-    while name in makers and makers[name].op_type in PASSING_OPS:
+    while name in makers and makers[name].op_type in PASSING:
         name = makers[name].input[0]
     return makers[name].op_type if name in makers else ""
 
 
-def _readers(name: str, readers: Mapping[str, list[onnx.NodeProto]]) -> set[str]:
+def _readers(name: str, readers: Consumers) -> set[str]:
     """Return the operators that read a tensor, looking through as `_maker` does."""
     found: set[str] = set()
     for node in readers.get(name, ()):
-        found |= _readers(node.output[0], readers) if node.op_type in PASSING_OPS else {node.op_type}
+        found |= _readers(node.output[0], readers) if node.op_type in PASSING else {node.op_type}
     return found

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
-from compress.core.targets import TARGET_NAMES, TARGETS
 from compress.errors import CheckError
-from compress.models.onnx_target import check_target, float_nodes
+from compress.graph.target_check import check_target, float_nodes
+from compress.graph.targets import TARGET_NAMES, TARGETS
 
 MCU = TARGETS["mcu"]
 

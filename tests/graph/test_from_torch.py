@@ -14,8 +14,8 @@ import torch
 
 from compress.core.digest import sha256_bytes
 from compress.errors import UsageError
-from compress.models.onnx_meta import spec_of
-from compress.models.to_onnx import to_onnx
+from compress.graph.from_torch import to_onnx
+from compress.graph.metadata import spec_of
 from compress.models.weights import save_model
 
 PLAIN = {"Conv", "Clip", "Relu", "HardSwish", "HardSigmoid", "Mul", "Add", "Concat", "MaxPool", "Gemm"}
@@ -64,7 +64,7 @@ def _says_nothing_of_this_machine(proto):
 _SCRIPT = """
 import sys
 from compress.core.digest import sha256_bytes
-from compress.models.to_onnx import to_onnx
+from compress.graph.from_torch import to_onnx
 from compress.models.weights import load_model
 model, spec = load_model(__import__("pathlib").Path(sys.argv[1]))
 print(sha256_bytes(to_onnx(model, spec).SerializeToString()))

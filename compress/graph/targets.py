@@ -6,18 +6,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from compress.core.formats import Format
+from compress.graph.operators import ISLANDS
 
 TargetName = Literal["cpu-xnnpack", "ort-x86", "ort-arm", "mcu"]
 Activation = Literal["uint8", "int8"]
-HardSwish = Literal["float", "gate", "relu6_early", "relu6"]
+HardSwishMode = Literal["float", "gate", "relu6_early", "relu6"]
 Stem = Literal["float", "int8"]
-
-_XNNPACK_FLOATS = frozenset(
-    {
-        *("Add", "AveragePool", "Clip", "Concat", "Conv", "Div", "Gemm", "GlobalAveragePool", "HardSigmoid"),
-        *("HardSwish", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMean", "Relu", "Sigmoid", "Softmax", "Sub"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ class Target:
     float_ops: frozenset[str] | None
     activation: Activation
     activation_fixed: bool
-    hard_swish: HardSwish
+    hard_swish: HardSwishMode
     integer_ends: bool
     opsets: tuple[int, int]
     machines: frozenset[str]
@@ -53,7 +47,7 @@ _ARM = frozenset({"aarch64", "arm64"})
 TARGETS: dict[TargetName, Target] = {
     target.name: target
     for target in (
-        Target("cpu-xnnpack", Format.TFLITE, _XNNPACK_FLOATS, "int8", False, "float", False, (13, 21), _X86 | _ARM),
+        Target("cpu-xnnpack", Format.TFLITE, ISLANDS, "int8", False, "float", False, (13, 21), _X86 | _ARM),
         Target("ort-x86", Format.ONNX, None, "uint8", True, "gate", False, (13, 23), _X86),
         Target("ort-arm", Format.ONNX, None, "int8", True, "float", False, (13, 23), _ARM),
         Target("mcu", Format.TFLITE, frozenset(), "int8", False, "gate", True, (13, 21), frozenset()),

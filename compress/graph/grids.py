@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
 
 from compress.errors import CheckError
+from compress.graph.proto import Array, attributes_of
 
-Array = npt.NDArray[Any]
 _SHIFT = {np.dtype(np.uint8): 128, np.dtype(np.int8): 0, np.dtype(np.int32): 0}
 _ALLOWED = "allowed uint8, int8, and int32 for biases"
 _HINT = "quantize activations to uint8 or int8 and weights to int8, one scale a tensor or an output channel"
@@ -100,7 +98,7 @@ def read_quant(node: onnx.NodeProto, constants: Mapping[str, Array], rank: int, 
         CheckError: integers of another type (int4, int16, float8), blocked scales, scales found while running, or
             scales that are not finite and above 0.
     """
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    attributes = attributes_of(node)
     where = f"node '{node.name}' ({node.op_type})"
     if attributes.get("block_size"):
         raise CheckError(
@@ -149,9 +147,3 @@ def _implied_dtype(attributes: Mapping[str, Any], stored: np.dtype[Any] | None) 
     if output := attributes.get("output_dtype"):
         return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(output))
     return np.dtype(np.uint8)
-
-
-def constant_array(tensor: onnx.TensorProto) -> Array:
-    """Return an initializer as a numpy array; float16 as float32."""
-    array = numpy_helper.to_array(tensor)
-    return array.astype(np.float32) if array.dtype == np.float16 else array

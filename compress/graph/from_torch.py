@@ -15,10 +15,10 @@ from torch import nn
 
 from compress.core.spec import ModelSpec
 from compress.errors import UsageError
+from compress.graph.cleanup import clean, strip
+from compress.graph.metadata import embed_spec
 from compress.models.build import describe
 from compress.models.fold import fold_batch_norm
-from compress.models.onnx_clean import clean, strip
-from compress.models.onnx_meta import embed_spec
 
 INPUT_NAME, OUTPUT_NAME = "images", "logits"
 _EXPORT_OPSET = 18  # torch's exporter writes this one natively

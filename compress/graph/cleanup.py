@@ -6,36 +6,51 @@ W width, K classes.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
-_WEIGHTED = ("Conv", "Gemm")
+from compress.graph.bounds import node_bounds
+from compress.graph.constants import initializers_from_constants
+from compress.graph.operators import CLIP, RELU, WEIGHTED
+from compress.graph.pads import pads_into_convs
+from compress.graph.proto import attributes_of, constants_of
+
 _NO_OPS = ("Identity", "Dropout")
 _SPATIAL = {(2, 3), (-2, -1), (2, -1), (3, 2), (-1, -2)}
 
 
 def clean(model: ModelProto) -> ModelProto:
-    """Return the model after every clean-up of this module, with shapes inferred anew.
+    """Return a model of our own exporter in plain form: `simplify`, and all named after the network's modules.
 
-    Left are inference operators alone: pooling as GlobalAveragePool, padding inside Conv, Flatten before the head,
-    a bias on each Conv and Gemm, nodes and tensors named after the network's modules, no traces of the machine.
+    No trace of the machine is left, so that equal weights give equal bytes.
     """
     graph = model.graph
     del graph.value_info[:]
     initializers_from_constants(graph)
+    simplify(graph)
+    _name_after_modules(graph)
+    strip(model)
+    return checked(model)
+
+
+def simplify(graph: GraphProto) -> None:
+    """Leave inference operators alone: GlobalAveragePool, padding inside Conv, Flatten before the head, biases."""
     _drop_no_ops(graph)
     _pool_instead_of_mean(graph)
     _flatten_instead_of_reshape(graph)
-    _pads_into_convs(graph)
+    _relu_instead_of_clip(graph)
+    pads_into_convs(graph)
     _biases_everywhere(graph)
     _drop_unused_initializers(graph)
-    _name_after_modules(graph)
-    strip(model)
+
+
+def checked(model: ModelProto) -> ModelProto:
+    """Return the model with its shapes inferred, after ONNX's own checks, which raise what they find."""
     inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     onnx.checker.check_model(inferred, full_check=True)
     return inferred
@@ -53,25 +68,6 @@ def strip(model: ModelProto) -> None:
     standard = [entry for entry in model.opset_import if entry.domain == ""]
     del model.opset_import[:]
     model.opset_import.extend(standard)
-
-
-def constants(graph: GraphProto) -> dict[str, NDArray[np.generic]]:
-    """Return the initializers as arrays by name."""
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-
-
-def initializers_from_constants(graph: GraphProto) -> None:
-    """Make every Constant node an initializer of its output's name."""
-    for node in [node for node in graph.node if node.op_type == "Constant"]:
-        attribute = node.attribute[0]
-        if attribute.name == "value":
-            tensor = onnx.TensorProto()
-            tensor.CopyFrom(attribute.t)
-        else:
-            tensor = numpy_helper.from_array(np.asarray(helper.get_attribute_value(attribute)))
-        tensor.name = node.output[0]
-        graph.initializer.append(tensor)
-        graph.node.remove(node)
 
 
 def _drop_no_ops(graph: GraphProto) -> None:
@@ -99,11 +95,11 @@ def _rename(graph: GraphProto, old: str, new: str) -> None:
 
 def _pool_instead_of_mean(graph: GraphProto) -> None:
     """ReduceMean over H and W is GlobalAveragePool, which has an int8 kernel in ONNX Runtime."""
-    known = constants(graph)
+    known = constants_of(graph)
     for node in graph.node:
         if node.op_type != "ReduceMean":
             continue
-        attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+        attributes = attributes_of(node)
         axes = known[node.input[1]].tolist() if len(node.input) > 1 else attributes.get("axes", ())
         if tuple(axes) in _SPATIAL and attributes.get("keepdims", 1) == 1:
             _become(node, "GlobalAveragePool", inputs=1)
@@ -111,11 +107,20 @@ def _pool_instead_of_mean(graph: GraphProto) -> None:
 
 def _flatten_instead_of_reshape(graph: GraphProto) -> None:
     """Reshape of [N,C,1,1] to [N,C] is Flatten, which holds for every batch size and needs no shape tensor."""
-    known = constants(graph)
+    known = constants_of(graph)
     for node in graph.node:
         if node.op_type == "Reshape" and node.input[1] in known and known[node.input[1]].shape == (2,):
             _become(node, "Flatten", inputs=1)
             node.attribute.append(helper.make_attribute("axis", 1))
+
+
+def _relu_instead_of_clip(graph: GraphProto) -> None:
+    """Clip from 0 without an upper bound, or with an infinite one, is Relu."""
+    known = constants_of(graph)
+    for node in graph.node:
+        given = node.op_type == CLIP and all(not name or name in known for name in node.input[1:])
+        if given and node_bounds(node, known) == (0.0, math.inf):
+            _become(node, RELU, inputs=1)
 
 
 def _become(node: NodeProto, op_type: str, *, inputs: int) -> None:
@@ -124,45 +129,15 @@ def _become(node: NodeProto, op_type: str, *, inputs: int) -> None:
     del node.attribute[:]
 
 
-def _pads_into_convs(graph: GraphProto) -> None:
-    """Move constant zero padding (TF "SAME") into the `pads` of the one convolution that reads it."""
-    known = constants(graph)
-    for pad in [node for node in graph.node if node.op_type == "Pad"]:
-        readers = [node for node in graph.node if pad.output[0] in node.input]
-        spatial = _zero_spatial_pads(pad, known)
-        if spatial is None or len(readers) != 1 or readers[0].op_type != "Conv":
-            continue
-        conv = readers[0]
-        own = next((list(entry.ints) for entry in conv.attribute if entry.name == "pads"), [0, 0, 0, 0])
-        kept = [entry for entry in conv.attribute if entry.name not in ("pads", "auto_pad")]
-        del conv.attribute[:]
-        conv.attribute.extend(kept)
-        conv.attribute.append(helper.make_attribute("pads", [a + b for a, b in zip(own, spatial, strict=True)]))
-        conv.input[0] = pad.input[0]
-        graph.node.remove(pad)
-
-
-def _zero_spatial_pads(pad: NodeProto, known: dict[str, NDArray[np.generic]]) -> list[int] | None:
-    """Return [top, left, bottom, right] when a Pad node adds constant zeros to H and W alone, else None."""
-    mode = next((entry.s for entry in pad.attribute if entry.name == "mode"), b"constant")
-    if mode != b"constant" or pad.input[1] not in known or len(pad.input) > 3:
-        return None
-    value = pad.input[2] if len(pad.input) == 3 else ""
-    if value and (value not in known or known[value].item() != 0):
-        return None
-    pads = [int(size) for size in known[pad.input[1]].tolist()]
-    if len(pads) != 8 or any(pads[axis] for axis in (0, 1, 4, 5)) or min(pads) < 0:
-        return None
-    return [pads[2], pads[3], pads[6], pads[7]]
-
-
 def _biases_everywhere(graph: GraphProto) -> None:
     """Give each Conv and Gemm a bias: the exporter drops those that happen to be zero, so structure hung on values."""
-    known = constants(graph)
+    known = constants_of(graph)
     for node in graph.node:
-        if node.op_type not in _WEIGHTED or (len(node.input) > 2 and node.input[2]):
+        if node.op_type not in WEIGHTED or (len(node.input) > 2 and node.input[2]):
             continue
-        transposed = any(entry.name == "transB" and entry.i for entry in node.attribute)
+        if node.input[1] not in known:
+            continue
+        transposed = attributes_of(node).get("transB", 0)
         weight = known[node.input[1]]
         count = weight.shape[1] if node.op_type == "Gemm" and not transposed else weight.shape[0]
         name = node.input[1].removesuffix(".weight") + ".bias"
@@ -185,14 +160,16 @@ def _name_after_modules(graph: GraphProto) -> None:
     parameter are `const_0` and so on. The graph's own input and output names stay.
     """
     fixed = {value.name for value in (*graph.input, *graph.output)}
+    held = {tensor.name for tensor in graph.initializer}
     numbered = _numbering()
     renamed: dict[str, str] = {}
-    parameters = {name for node in graph.node if node.op_type in _WEIGHTED for name in node.input[1:]}
+    parameters = {name for node in graph.node if node.op_type in WEIGHTED for name in node.input[1:]}
     for node in graph.node:
-        weight = node.input[1].removesuffix(".weight") if node.op_type in _WEIGHTED else ""
+        own = node.op_type in WEIGHTED and node.input[1] in held
+        weight = node.input[1].removesuffix(".weight") if own else ""
         node.name = weight or numbered(node.op_type.lower())
         for name in node.input:
-            if any(tensor.name == name for tensor in graph.initializer) and name not in parameters | renamed.keys():
+            if name in held and name not in parameters | renamed.keys():
                 renamed[name] = numbered("const")
         if node.output[0] not in fixed:
             renamed[node.output[0]] = node.name
@@ -201,6 +178,15 @@ def _name_after_modules(graph: GraphProto) -> None:
                 names[index] = renamed.get(name, name)
     for tensor in graph.initializer:
         tensor.name = renamed.get(tensor.name, tensor.name)
+
+
+def name_nodes(graph: GraphProto) -> None:
+    """Give each node a name of its own, where it has none or shares it."""
+    taken: set[str] = set()
+    for index, node in enumerate(graph.node):
+        if not node.name or node.name in taken:
+            node.name = f"{node.op_type.lower()}_{index}"
+        taken.add(node.name)
 
 
 def _numbering() -> Callable[[str], str]:

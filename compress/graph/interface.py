@@ -1,0 +1,112 @@
+"""What a model takes and gives, whichever format it is in, and the one check that it is an image classifier.
+
+Light: no backend, since the server asks it too. Letters: N batch, C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compress.errors import ModelFileError
+
+_FLOATS = ("float32", "float16")
+Size = int | None
+Chw = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output.
+
+    Attributes:
+        name: of the tensor.
+        dtype: numpy's name of its numbers, such as "float32".
+        shape: its sizes; None where one is left open.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Size, ...]
+
+    def __str__(self) -> str:
+        """Return it in words: "images float32 [?, 3, 224, 224]"."""
+        return f"'{self.name}' {self.dtype} [{', '.join('?' if size is None else str(size) for size in self.shape)}]"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """All inputs and outputs, in the order of the file."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+    def __str__(self) -> str:
+        """Return both in words."""
+        return f"inputs {_listed(self.inputs)}; outputs {_listed(self.outputs)}"
+
+
+@dataclass(frozen=True)
+class ClassifierInterface:
+    """The interface of an image classifier: one float image [N,C,H,W] in, one float row [N,K] out."""
+
+    image: Port
+    logits: Port
+
+    @property
+    def batch(self) -> Size:
+        """Return N, None where it is open."""
+        return self.image.shape[0]
+
+    @property
+    def chw(self) -> tuple[Size, ...]:
+        """Return (C, H, W), None where a size is open."""
+        return self.image.shape[1:]
+
+    @property
+    def classes(self) -> Size:
+        """Return K, None where the graph does not say."""
+        return self.logits.shape[1]
+
+    def fixed(self, where: object) -> tuple[Chw, int]:
+        """Return (C, H, W) and K, of which none may be open.
+
+        Raises:
+            ModelFileError: one is.
+        """
+        chw, classes = self.chw, self.classes
+        if classes is None or None in chw:
+            raise ModelFileError(
+                f"{where}: takes {self.image} and gives {self.logits}; every size but the first must be fixed",
+                hint="export the model again with fixed height and width",
+            )
+        channels, height, width = (int(size or 0) for size in chw)
+        return (channels, height, width), classes
+
+
+def classifier_interface(interface: Interface, where: object) -> ClassifierInterface:
+    """Return the interface as an image classifier's.
+
+    Args:
+        interface: of the file.
+        where: the file or stage, for messages.
+
+    Raises:
+        ModelFileError: not one float image in and one float row of logits out.
+    """
+    fits = (
+        len(interface.inputs) == len(interface.outputs) == 1
+        and len(interface.inputs[0].shape) == 4
+        and len(interface.outputs[0].shape) == 2
+        and all(port.dtype in _FLOATS for port in (*interface.inputs, *interface.outputs))
+    )
+    if not fits:
+        raise ModelFileError(
+            f"{where}: not an image classifier: found {interface}; allowed are one float input [N, C, H, W] and one "
+            "float output [N, K]",
+            hint="export the classifier alone: one image in, one row of logits out",
+        )
+    return ClassifierInterface(interface.inputs[0], interface.outputs[0])
+
+
+def _listed(ports: tuple[Port, ...]) -> str:
+    return ", ".join(map(str, ports)) or "none"
