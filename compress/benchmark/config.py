@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,7 +36,7 @@ class BenchmarkConfig(StageConfig):
 
     Attributes:
         models: stages (or model files) to measure; default every model above. With the default, `references` names only
-            a given baseline, and the planner adds a role "model:<stage id>" for each model stage above.
+            a given baseline, and `references_among` a role "model:<stage id>" for each model stage above.
         baseline: the model that `top1_drop_pp` and `agreement_pct` compare with; default the first one measured.
         threads: threads one call may use.
         batch: images in one timed call.
@@ -73,7 +74,7 @@ class BenchmarkConfig(StageConfig):
 
     @property
     def takes_all(self) -> bool:
-        """Tell whether every model above is measured, so that the planner adds a role for each."""
+        """Return whether every model above is measured: none is named."""
         return self.models is None
 
     def references(self) -> dict[str, str | None]:
@@ -82,3 +83,8 @@ class BenchmarkConfig(StageConfig):
         if self.baseline is not None and self.baseline not in names:
             names.insert(0, self.baseline)
         return {ROLE_PREFIX + name: name for name in names}
+
+    def references_among(self, above: Sequence[str]) -> dict[str, str | None]:
+        """Return a role for each stage above too, where none is named."""
+        roles: dict[str, str | None] = {ROLE_PREFIX + name: name for name in above} if self.takes_all else {}
+        return roles | self.references()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from compress.core.formats import Format
-from compress.core.stage import StageConfig
+from compress.core.stage import StageConfig, Training
 from compress.engine.options import FitOptions
 from compress.models.arch_names import WEIGHT_SUFFIXES, known_or_library_arch
 
@@ -58,6 +59,10 @@ class DistillConfig(StageConfig):
     entry_point: ClassVar[str] = "compress.distill.stage:run"
     version: ClassVar[int] = 2
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnxruntime")
+    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("teacher",),
+        ("teacher_arch", "teacher_weights", "teacher_input_px"),
+    )
 
     kind: Literal["distill"] = "distill"
     teacher: Names | None = None
@@ -114,6 +119,19 @@ class DistillConfig(StageConfig):
     def wants(self, role: str) -> frozenset[Format]:
         """Return what the input in this role may be: only teachers may be ONNX, since they learn nothing."""
         return self.consumes if role == "from" else self.consumes | {Format.ONNX}
+
+    def newest_kind(self, role: str) -> str | None:
+        """Return `train` for the teacher: the newest distilled network is a student."""
+        return "train" if role == TEACHER else None
+
+    @property
+    def training(self) -> Training:
+        """Return the epochs and the share of the teacher's answers."""
+        return Training(self.fit.epochs, self.alpha)
+
+    def make_sibling(self, lineage: Sequence[StageConfig], beside: str | None) -> StageConfig | None:
+        """Return the same training of the input's sibling."""
+        return None if beside is None else self.changed(**{"from": beside})
 
     def files(self) -> dict[str, Path]:
         """Return the teacher's weights file, where one is given."""

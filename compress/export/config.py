@@ -55,6 +55,7 @@ class ExportConfig(StageConfig):
         *("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime", "ai-edge-litert"),
         *("tensorflow", "onnx2tf"),
     )
+    suffixes: ClassVar[tuple[str, ...]] = ("onnx", "tflite")
 
     kind: Literal["export"] = "export"
     format: Literal["onnx", "tflite", "all"] = "all"
@@ -74,6 +75,12 @@ class ExportConfig(StageConfig):
         if self.road == "tensorflow" and self.precision == "int8":
             raise ValueError("`road: tensorflow` would lose the model's int8 ranges; int8 goes by `road: lower`")
         return self
+
+    def expand(self) -> tuple[StageConfig, ...]:
+        """Return one stage for each format where the format is `all`."""
+        if self.format != "all":
+            return (self,)
+        return tuple(self.changed(id=f"{self.id}-{suffix}", format=suffix) for suffix in self.suffixes)
 
     @property
     def produces(self) -> Format:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from compress.core.formats import Format
-from compress.core.stage import StageConfig
+from compress.core.stage import StageConfig, Training
 from compress.engine.options import FitOptions
+from compress.errors import CodedValueError
 from compress.models.arch_names import known_weights, weight_files
 
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 DEFAULT_KEEP = 0.7
 BUDGETS = ("keep", "target_macs", "target_params", "target_latency_ms", "like")
+_HOW_TO_CUT = ("importance", "scope", "allocation", "sensitivity", "rounds")  # a width multiplier knows none of them
 
 
 class PruneConfig(StageConfig):
@@ -60,6 +63,9 @@ class PruneConfig(StageConfig):
     version: ClassVar[int] = 2
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "torch-pruning")
     unkeyed: ClassVar[frozenset[str]] = frozenset({"sibling"})
+    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
+        (budget, "weights") if budget == "like" else (budget,) for budget in BUDGETS
+    )
 
     kind: Literal["prune"] = "prune"
     keep: Share | None = None
@@ -91,7 +97,11 @@ class PruneConfig(StageConfig):
     def _fits_together(self) -> PruneConfig:
         given = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"give one budget, found {' and '.join(given)} (allowed: one of {', '.join(BUDGETS)})")
+            raise CodedValueError(
+                f"give one budget, found {' and '.join(given)} (allowed: one of {', '.join(BUDGETS)})",
+                code="two-budgets",
+                facts={"found": given, "allowed": BUDGETS},
+            )
         if (self.like is None) != (self.weights is None):
             raise ValueError("like and weights go together: the sibling of a stage starts from the stock weights")
         if self.rounds > 1 and self.recovery is None:
@@ -108,6 +118,47 @@ class PruneConfig(StageConfig):
     def references(self) -> dict[str, str | None]:
         """Return the model to prune and, for a sibling, the model whose MACs it shall have."""
         return {"from": self.from_} | ({} if self.like is None else {"like": self.like})
+
+    @property
+    def training(self) -> Training:
+        """Return the epochs of all recoveries, and the share of the unpruned network's answers in them."""
+        if self.recovery is None:
+            return Training()
+        return Training(self.rounds * self.recovery.epochs, self.alpha)
+
+    @property
+    def compared_with(self) -> str | None:
+        """Return the pruned stage that a sibling is like."""
+        return self.like
+
+    @property
+    def wants_sibling(self) -> bool:
+        """Return what the recipe says."""
+        return self.sibling
+
+    def make_sibling(self, lineage: Sequence[StageConfig], beside: str | None) -> StageConfig | None:
+        """Return the stock narrower network, None where it is not wanted or nobody knows how the network was trained.
+
+        It starts from the stock weights, cut by filter norm to equal shares of all widths, and trains for all the
+        epochs that the pruned network had by then, on one schedule, as the first stage did. Where some of those were
+        taught by a teacher, all of the sibling's are, by the network of the first stage: it is not to lose for want of
+        a teacher.
+        """
+        start = lineage[0].training
+        if not self.sibling or start.weights is None:
+            return None
+        unwanted = {*_HOW_TO_CUT, *BUDGETS}
+        rules = {key: value for key, value in self.model_dump(by_alias=True).items() if key not in unwanted}
+        own = {
+            "from": lineage[0].id,
+            "like": self.id,
+            "weights": start.weights,
+            "importance": "l2",
+            "recovery": {**start.fit, "epochs": sum(stage.training.epochs for stage in lineage)},
+            "alpha": max(stage.training.alpha for stage in lineage),
+            "sibling": False,
+        }
+        return PruneConfig.model_validate(rules | own)
 
     def files(self) -> dict[str, Path]:
         """Return the stock network's weights file, where one is given."""

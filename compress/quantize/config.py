@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
-from compress.core.stage import StageConfig
+from compress.core.stage import OwnImages, StageConfig
 from compress.core.targets import TARGETS, Activation, HardSwish, Stem, Target, TargetName
 from compress.engine.options import Epochs, FitOptions, Share
 from compress.models.arch_names import known_arch, known_weights, weight_files
@@ -118,6 +118,8 @@ class QuantizeConfig(StageConfig):
     entry_point: ClassVar[str] = "compress.quantize.stage:run"
     version: ClassVar[int] = 6
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime")
+    instead_of_input: ClassVar[tuple[str, str] | None] = ("arch", "weights")
+    instead_of_data: ClassVar[OwnImages | None] = OwnImages("scheme", "int8_static", "calibration")
 
     kind: Literal["quantize"] = "quantize"
     scheme: Scheme = "int8_static"

@@ -10,27 +10,44 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from compress.errors import RecipeError
+from compress.errors import CodedValueError, RecipeError
 from compress.recipe.node import Node, Position
 
 MAX_SHOWN = 10
-_CHECK = "`imgc plan RECIPE` checks it without running anything"
+HOW_TO_CHECK = "`imgc plan RECIPE` checks it without running anything"
 
 Loc = tuple[int | str, ...]
 _FOLLOWS = "default_factory_not_called"  # a default that hangs on a field which is wrong itself, and said to be
 
 
 def located(error: ValidationError, root: Node, schema: type[BaseModel]) -> RecipeError:
-    """Return the recipe error for a failed validation: one line for each fault, the hint for the first."""
+    """Return the recipe error for a failed validation: one line for each fault, the hint for the first.
+
+    Its code and facts are those of the fault, where there is one alone.
+    """
     details = [one for one in error.errors(include_url=False) if one["type"] != _FOLLOWS]
-    lines, hints = [], []
+    lines, hints, facts = [], [], {}
     for detail in details[:MAX_SHOWN]:
         at, message, nearest = _explain(detail, root, schema)
+        facts = {"at": str(at), "place": stage_label(root, _without_tags(detail["loc"], root)), **_own_facts(detail)}
         lines.append(f"{at}: {message}")
         hints.append(f"did you mean '{nearest}'? " if nearest else "")
     if len(details) > MAX_SHOWN:
         lines.append(f"... and {len(details) - MAX_SHOWN} more")
-    return RecipeError("\n".join(lines), hint=hints[0] + _CHECK)
+    if len(details) > 1:
+        return RecipeError("\n".join(lines), hint=hints[0] + HOW_TO_CHECK, code="several-faults")
+    return RecipeError("\n".join(lines), hint=hints[0] + HOW_TO_CHECK, code=_code(details[0]), facts=facts)
+
+
+def _code(detail: ErrorDetails) -> str:
+    """Return the code of a fault: the validator's own, else pydantic's name of it."""
+    own = detail.get("ctx", {}).get("error")
+    return own.code if isinstance(own, CodedValueError) else detail["type"].replace("_", "-")
+
+
+def _own_facts(detail: ErrorDetails) -> dict[str, object]:
+    own = detail.get("ctx", {}).get("error")
+    return own.facts if isinstance(own, CodedValueError) else {}
 
 
 def nearest_word(word: str, allowed: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from compress.core.formats import Format
 from compress.core.preprocess import Interpolation
-from compress.core.stage import StageConfig
+from compress.core.stage import StageConfig, Training
 from compress.engine.options import FitOptions
 from compress.models.arch_names import known_arch, known_weights, weight_files
 
@@ -61,6 +61,11 @@ class TrainConfig(StageConfig):
     def produces(self) -> Format:
         """Return TORCH."""
         return Format.TORCH
+
+    @property
+    def training(self) -> Training:
+        """Return the epochs, the options and the weights that the network starts from."""
+        return Training(self.fit.epochs, weights=self.weights, fit=self.fit.model_dump())
 
     def files(self) -> dict[str, Path]:
         """Return the weights file, where a file is given."""
