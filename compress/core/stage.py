@@ -75,9 +75,17 @@ class StageConfig(BaseModel):
     instead_of_input: ClassVar[tuple[str, str] | None] = None
     instead_of_data: ClassVar[OwnImages | None] = None
 
-    kind: str
-    id: str = ""
-    from_: str | None = Field(default=None, alias="from")
+    kind: str = Field(description="Kind of the stage.")
+    id: str = Field(
+        default="",
+        description="Name of the stage in its run, unique there: 1 to 48 of a-z 0-9 _ and -. Default: the kind, then "
+        "kind-2, kind-3 and so on.",
+    )
+    from_: str | None = Field(
+        default=None,
+        alias="from",
+        description="Input model: the id of a stage above, or a model file. Default: the newest model above that fits.",
+    )
 
     @field_validator("id")
     @classmethod

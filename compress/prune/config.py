@@ -21,42 +21,7 @@ _HOW_TO_CUT = ("importance", "scope", "allocation", "sensitivity", "rounds")  # 
 
 
 class PruneConfig(StageConfig):
-    """Take channels out of a trained network, until it fits one budget.
-
-    Attributes:
-        keep: share of the channels kept in each group of coupled layers (scope local) or over all, before rounding.
-            Keeping 0.7 of the channels leaves about half of the multiply-accumulates. Without any budget, 0.7.
-        target_macs: largest share of the multiply-accumulates left; the keep that fits is found by bisection.
-        target_params: largest share of the parameters left, likewise.
-        target_latency_ms: largest median latency of one image on one thread, of the exported model in `runtime`,
-            likewise; measured on this machine.
-        like: id of a pruned stage or model file. This stage is then its sibling, the baseline a sceptic would ask for:
-            the stock network of the input's architecture, from `weights` instead of the input's, cut to the same share
-            of every width (the width multiplier of Howard 2017, section 3.3) so that its MACs are nearest to the
-            other's, and trained by `recovery`.
-        weights: what that stock network starts from: `imagenet` (downloaded), `none`, or a .safetensors or .pth file.
-        runtime: where latency is measured.
-        importance: what makes a channel worth keeping: `l1` or `l2` norm of its weights with batch norm folded in,
-            `bn_scale` (its batch-norm gamma), `taylor` (estimated change of the loss, on training images) or `fisher`
-            (its second-order term). At keep 0.9 and without recovery, MobileNets agreed with themselves on 25-31 % of
-            held-out images after `taylor` and on 0-1 % after `l2`, at equal MACs (n = 80): hence the default.
-        scope: `local` keeps the same share in each group; `global` compares all channels of the network,
-            `isomorphic` those of groups that are built alike.
-        allocation: `uniform` leaves the widths to `keep` and `scope`; `sensitivity` measures what each group can spare
-            and takes the cheapest cuts first.
-        sensitivity: measure it anyway, and write `sensitivity.json` and `sensitivity.svg`.
-        rounds: cut in so many steps, each followed by `recovery`; the budget is approached geometrically.
-        round_to: widths are rounded to a multiple of this, as MobileNet's widths are.
-        min_width: no group is cut below this width.
-        protect: patterns (as in file names) of layers that keep all their output channels; the first convolution and
-            the classifier always do.
-        recovery: trains the pruned network after each round; None leaves that to a later stage.
-        alpha: share of the unpruned network's answers in the recovery's loss, 0..1; the labels have the rest.
-            MobileNetV3-Small cut to 33 % of its MACs, 12 epochs on clothing: 86.5 % with the defaults, 85.6 at alpha 0,
-            83.9 at alpha 0.9 and temperature 4 (n = 713, fp32 88.1, one run each).
-        temperature: softens both distributions of answers.
-        sibling: let the recipe train the sibling of this stage too, and of what is distilled from it.
-    """
+    """Take channels out of a trained network, until it fits one budget."""
 
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH})
     entry_point: ClassVar[str] = "compress.prune.stage:run"
@@ -67,26 +32,108 @@ class PruneConfig(StageConfig):
         (budget, "weights") if budget == "like" else (budget,) for budget in BUDGETS
     )
 
-    kind: Literal["prune"] = "prune"
-    keep: Share | None = None
-    target_macs: Share | None = None
-    target_params: Share | None = None
-    target_latency_ms: Annotated[float, Field(gt=0.0)] | None = None
-    like: str | None = None
-    weights: str | None = None
-    runtime: Literal["onnx", "tflite"] = "onnx"
-    importance: Literal["l1", "l2", "bn_scale", "taylor", "fisher"] = "taylor"
-    scope: Literal["local", "global", "isomorphic"] = "local"
-    allocation: Literal["uniform", "sensitivity"] = "uniform"
-    sensitivity: bool = False
-    rounds: Annotated[int, Field(ge=1, le=20)] = 1
-    round_to: Annotated[int, Field(ge=1, le=64)] = 8
-    min_width: Annotated[int, Field(ge=1, le=1024)] = 8
-    protect: tuple[str, ...] = ()
-    recovery: FitOptions | None = None
-    alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
-    temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 1.0
-    sibling: bool = True
+    kind: Literal["prune"] = Field(default="prune", description="Kind of the stage: `prune`.")
+    keep: Share | None = Field(
+        default=None,
+        description="Share of the channels kept in each group of coupled layers (scope local) or over all, before "
+        "rounding; above 0 and at most 1. Keeping 0.7 of the channels leaves about half of the "
+        "multiply-accumulates. Default without another budget: 0.7.",
+    )
+    target_macs: Share | None = Field(
+        default=None,
+        description="Largest share of the multiply-accumulates (MACs) left, above 0 and at most 1; the keep that fits"
+        " is found by bisection.",
+    )
+    target_params: Share | None = Field(
+        default=None,
+        description="Largest share of the parameters left, above 0 and at most 1; the keep that fits is found by "
+        "bisection.",
+    )
+    target_latency_ms: Annotated[float, Field(gt=0.0)] | None = Field(
+        default=None,
+        description="Largest median latency in milliseconds of one image on one thread, of the exported model in "
+        "`runtime`, measured on this machine; the keep that fits is found by bisection.",
+    )
+    like: str | None = Field(
+        default=None,
+        description="Id of a pruned stage, or a model file, that this stage is the sibling of, the baseline a sceptic"
+        " would ask for: the stock network of the input's architecture, from `weights` instead of the "
+        "input's, cut to the same share of every width (the width multiplier of Howard 2017, section 3.3)"
+        " so that its MACs are nearest to the other's, and trained by `recovery`.",
+    )
+    weights: str | None = Field(
+        default=None,
+        description="Weights that the stock network of `like` starts from: `imagenet` (downloaded), `none`, or a "
+        ".safetensors or .pth file.",
+    )
+    runtime: Literal["onnx", "tflite"] = Field(
+        default="onnx", description="Runtime in which latency before and after is measured."
+    )
+    importance: Literal["l1", "l2", "bn_scale", "taylor", "fisher"] = Field(
+        default="taylor",
+        description="What makes a channel worth keeping: `l1` or `l2` norm of its weights with batch norm folded in, "
+        "`bn_scale` (its batch-norm gamma), `taylor` (estimated change of the loss, on training images) "
+        "or `fisher` (its second-order term). At keep 0.9 and without recovery, MobileNets agreed with "
+        "themselves on 25-31 % of held-out images after `taylor` and on 0-1 % after `l2`, at equal MACs "
+        "(n = 80): hence the default.",
+    )
+    scope: Literal["local", "global", "isomorphic"] = Field(
+        default="local",
+        description="Channels that are ranked together: `local` keeps the same share in each group; `global` compares"
+        " all channels of the network, `isomorphic` those of groups that are built alike.",
+    )
+    allocation: Literal["uniform", "sensitivity"] = Field(
+        default="uniform",
+        description="Who decides the widths: `uniform` leaves them to `keep` and `scope`; `sensitivity` measures what"
+        " each group can spare and takes the cheapest cuts first.",
+    )
+    sensitivity: bool = Field(
+        default=False,
+        description="Measure what each group can spare whatever the allocation, and write `sensitivity.json` and "
+        "`sensitivity.svg`.",
+    )
+    rounds: int = Field(
+        default=1,
+        ge=1,
+        le=20,
+        description="Cut in so many steps, each followed by `recovery`; the budget is approached geometrically.",
+    )
+    round_to: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        description="Widths are rounded to a multiple of this many channels, as MobileNet's widths are.",
+    )
+    min_width: int = Field(default=8, ge=1, le=1024, description="No group is cut below this many channels.")
+    protect: tuple[str, ...] = Field(
+        default=(),
+        description="Layers that keep all their output channels, by name or pattern (`*` and `?` as in file names); "
+        "the first convolution and the classifier always do.",
+    )
+    recovery: FitOptions | None = Field(
+        default=None,
+        description="Training loop of the pruned network after each round. Default: none; that is left to a later "
+        "stage.",
+    )
+    alpha: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="Share of the unpruned network's answers in the recovery's loss, 0..1; the labels have the rest. "
+        "MobileNetV3-Small cut to 33 % of its MACs, 12 epochs on clothing: 86.5 % with the defaults, 85.6"
+        " at alpha 0, 83.9 at alpha 0.9 and temperature 4 (n = 713, fp32 88.1, one run each).",
+    )
+    temperature: float = Field(
+        default=1.0,
+        ge=0.5,
+        le=20.0,
+        description="Temperature that softens both distributions of answers in the recovery's loss.",
+    )
+    sibling: bool = Field(
+        default=True,
+        description="Also train the sibling of this stage, the stock narrower network to compare with, and of what is"
+        " distilled from it.",
+    )
 
     @field_validator("weights")
     @classmethod
