@@ -34,6 +34,7 @@ class BenchmarkConfig(StageConfig):
     entry_point: ClassVar[str] = "compress.benchmark.stage:run"
     version: ClassVar[int] = 4
     backends: ClassVar[tuple[str, ...]] = ("torch", "onnxruntime", "ai-edge-litert")
+    knobs: ClassVar[tuple[str, ...]] = ("baseline", "threads", "repeats", "budget_s")
 
     kind: Literal["benchmark"] = Field(default="benchmark", description="Kind of the stage: `benchmark`.")
     models: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(

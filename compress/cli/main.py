@@ -17,12 +17,12 @@ from compress.cli import (
     recipes,
     report,
     serve,
-    shrink_stages,
     stages,
     tune,
 )
 from compress.cli.errors import ImgcGroup
 from compress.cli.follow import leave_to_first
+from compress.cli.knobs import command_of
 from compress.cli.options import Settings
 from compress.cli.standard_streams import hold_standard_streams
 
@@ -70,13 +70,13 @@ app.command("init")(init.init)
 app.command("run")(recipes.run)
 app.command("plan")(recipes.plan)
 
-app.command("train")(stages.train)
-app.command("prune")(shrink_stages.prune)
-app.command("distill")(shrink_stages.distill)
-app.command("quantize")(stages.quantize)
-app.command("export")(stages.export)
-app.command("benchmark")(benchmark.benchmark)
-app.command("bench", hidden=True)(benchmark.benchmark)
+app.command("train", cls=command_of("train"))(stages.train)
+app.command("prune", cls=command_of("prune"))(stages.prune)
+app.command("distill", cls=command_of("distill"))(stages.distill)
+app.command("quantize", cls=command_of("quantize"))(stages.quantize)
+app.command("export", cls=command_of("export"))(stages.export)
+app.add_typer(benchmark.app, name="benchmark")
+app.add_typer(benchmark.app, name="bench", hidden=True)
 
 app.command("evaluate")(models.evaluate)
 app.command("predict")(models.predict)

@@ -57,6 +57,7 @@ class StageConfig(BaseModel):
         unkeyed: options that change nothing of what the stage makes, and are not part of its key.
         suffixes: last words of the ids that `expand` gives; empty where the stage stands for itself alone.
         alternatives: ways to say the same thing, each with its options; a stage takes one of them.
+        knobs: keys that the stage's verb has an option for, such as `keep` or `fit.epochs`; `--set` reaches the others.
         instead_of_input: the two options that together stand in for an input model; None where nothing does.
         instead_of_data: how the stage does without the recipe's images; None where it cannot, or needs none anyway.
     """
@@ -71,6 +72,7 @@ class StageConfig(BaseModel):
     backends: ClassVar[tuple[str, ...]] = ()
     unkeyed: ClassVar[frozenset[str]] = frozenset()
     suffixes: ClassVar[tuple[str, ...]] = ()
+    knobs: ClassVar[tuple[str, ...]] = ()
     alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()
     instead_of_input: ClassVar[tuple[str, str] | None] = None
     instead_of_data: ClassVar[OwnImages | None] = None

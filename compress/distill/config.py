@@ -44,6 +44,7 @@ class DistillConfig(StageConfig):
         ("teacher",),
         ("teacher_arch", "teacher_weights", "teacher_input_px"),
     )
+    knobs: ClassVar[tuple[str, ...]] = ("teacher", "loss", "hints", "temperature", "alpha", "fit.epochs")
 
     kind: Literal["distill"] = Field(default="distill", description="Kind of the stage: `distill`.")
     teacher: Names | None = Field(

@@ -49,6 +49,7 @@ class ExportConfig(StageConfig):
         *("tensorflow", "onnx2tf"),
     )
     suffixes: ClassVar[tuple[str, ...]] = ("onnx", "tflite")
+    knobs: ClassVar[tuple[str, ...]] = ("format", "precision", "opset", "target", "road")
 
     kind: Literal["export"] = Field(default="export", description="Kind of the stage: `export`.")
     format: Literal["onnx", "tflite", "all"] = Field(

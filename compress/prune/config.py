@@ -31,6 +31,10 @@ class PruneConfig(StageConfig):
     alternatives: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
         (budget, "weights") if budget == "like" else (budget,) for budget in BUDGETS
     )
+    knobs: ClassVar[tuple[str, ...]] = (
+        *("keep", "target_macs", "target_params", "target_latency_ms", "runtime", "importance"),
+        *("scope", "allocation", "sensitivity", "rounds", "recovery.epochs", "protect", "sibling"),
+    )
 
     kind: Literal["prune"] = Field(default="prune", description="Kind of the stage: `prune`.")
     keep: Share | None = Field(

@@ -85,6 +85,10 @@ class QuantizeConfig(StageConfig):
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime")
     instead_of_input: ClassVar[tuple[str, str] | None] = ("arch", "weights")
     instead_of_data: ClassVar[OwnImages | None] = OwnImages("scheme", "int8_static", "calibration")
+    knobs: ClassVar[tuple[str, ...]] = (
+        *("scheme", "arch", "weights", "input_px", "calibration", "calibration_count"),
+        *("target", "exclude", "sensitivity", "max_drop_pp", "min_agreement_pct", "preprocess", "fit.epochs"),
+    )
 
     kind: Literal["quantize"] = Field(default="quantize", description="Kind of the stage: `quantize`.")
     scheme: Scheme = Field(

@@ -25,6 +25,7 @@ class TrainConfig(StageConfig):
     entry_point: ClassVar[str] = "compress.train.stage:run"
     version: ClassVar[int] = 1
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm")
+    knobs: ClassVar[tuple[str, ...]] = ("arch", "weights", "fit.epochs", "input_px", "fit.lr")
 
     kind: Literal["train"] = Field(default="train", description="Kind of the stage: `train`.")
     arch: str = Field(default="mobilenet_v3_small", description="Name of an architecture, such as mobilenet_v3_small.")
