@@ -6,6 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from compress.recipe.load import is_model_file, load_recipe
 from compress.recipe.schema import stage_kinds
 from compress.recipe.siblings import is_sibling
@@ -16,7 +18,12 @@ Tree = dict[str, Any]
 
 def local_recipe() -> Tree:
     """Return ./imgc.yaml as plain data with absolute paths, {} where there is none."""
-    return load_recipe(LOCAL_RECIPE).resolved if LOCAL_RECIPE.is_file() else {}
+    if not LOCAL_RECIPE.is_file():
+        return {}
+    loaded = load_recipe(LOCAL_RECIPE)
+    for text in loaded.warnings:
+        typer.echo(f"warning: {text}", err=True)
+    return loaded.resolved
 
 
 def block_of(local: Tree, sealed: list[Tree], kind: str, given: Collection[str] = ()) -> Tree:

@@ -55,6 +55,7 @@ class StageConfig(BaseModel):
         needs_data: whether it cannot do without them, whatever its options (see `must_have_data`).
         backends: distributions whose versions are part of the stage key.
         unkeyed: options that change nothing of what the stage makes, and are not part of its key.
+        renamed: keys of earlier versions to the names that they have now; the old ones are still read.
         suffixes: last words of the ids that `expand` gives; empty where the stage stands for itself alone.
         alternatives: ways to say the same thing, each with its options; a stage takes one of them.
         knobs: keys that the stage's verb has an option for, such as `keep` or `fit.epochs`; `--set` reaches the others.
@@ -71,6 +72,7 @@ class StageConfig(BaseModel):
     needs_data: ClassVar[bool] = True
     backends: ClassVar[tuple[str, ...]] = ()
     unkeyed: ClassVar[frozenset[str]] = frozenset()
+    renamed: ClassVar[Mapping[str, str]] = {}
     suffixes: ClassVar[tuple[str, ...]] = ()
     knobs: ClassVar[tuple[str, ...]] = ()
     alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()

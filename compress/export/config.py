@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -48,8 +49,9 @@ class ExportConfig(StageConfig):
         *("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime", "ai-edge-litert"),
         *("tensorflow", "onnx2tf"),
     )
+    renamed: ClassVar[Mapping[str, str]] = {"road": "converter"}
     suffixes: ClassVar[tuple[str, ...]] = ("onnx", "tflite")
-    knobs: ClassVar[tuple[str, ...]] = ("format", "precision", "opset", "target", "road")
+    knobs: ClassVar[tuple[str, ...]] = ("format", "precision", "opset", "target", "converter")
 
     kind: Literal["export"] = Field(default="export", description="Kind of the stage: `export`.")
     format: Literal["onnx", "tflite", "all"] = Field(
@@ -68,13 +70,14 @@ class ExportConfig(StageConfig):
     dynamic_batch: bool = Field(
         default=True, description="Whether the batch of an ONNX file is free; TFLite files always take one image."
     )
-    road: Literal["lower", "tensorflow"] = Field(
+    converter: Literal["lower", "tensorflow"] = Field(
         default="lower",
         description="What writes TFLite: `lower` is our own; `tensorflow` converts with onnx2tf, for graphs outside "
         "our op set.",
     )
     select_tf_ops: bool = Field(
-        default=False, description="Whether the tensorflow road may use operators that need the TensorFlow runtime."
+        default=False,
+        description="Whether the tensorflow converter may use operators that need the TensorFlow runtime.",
     )
     target: TargetName | None = Field(
         default=None, description="What the int8 model is to run on; checked by node name."
@@ -87,11 +90,13 @@ class ExportConfig(StageConfig):
     )
 
     @model_validator(mode="after")
-    def _check_road(self) -> ExportConfig:
-        if self.select_tf_ops and self.road != "tensorflow":
-            raise ValueError("select_tf_ops needs `road: tensorflow`: our own road writes TFLite builtins only")
-        if self.road == "tensorflow" and self.precision == "int8":
-            raise ValueError("`road: tensorflow` would lose the model's int8 ranges; int8 goes by `road: lower`")
+    def _check_converter(self) -> ExportConfig:
+        if self.select_tf_ops and self.converter != "tensorflow":
+            raise ValueError("select_tf_ops needs `converter: tensorflow`: our own writes TFLite builtins only")
+        if self.converter == "tensorflow" and self.precision == "int8":
+            raise ValueError(
+                "`converter: tensorflow` would lose the model's int8 ranges; int8 needs `converter: lower`"
+            )
         return self
 
     def expand(self) -> tuple[StageConfig, ...]:

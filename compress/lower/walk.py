@@ -12,7 +12,10 @@ from compress.lower.graph import Graph, Node, read_graph
 from compress.lower.lowering import NCHW_TO_NHWC, Lowering, Value
 from compress.lower.ops import HANDLERS
 
-ROAD_HINT = "the other road knows more operators: `road: tensorflow` (needs imgc[tensorflow]; float32 and float16 only)"
+CONVERTER_HINT = (
+    "the other converter knows more operators: `converter: tensorflow` "
+    "(needs imgc[tensorflow]; float32 and float16 only)"
+)
 _QDQ_HINT = "quantize in QDQ format: QuantizeLinear and DequantizeLinear around float operators"
 _INTEGER_OPS = frozenset(
     {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"}
@@ -90,5 +93,5 @@ def _require_known(graph: Graph) -> None:
     for node in graph.nodes:
         if node.op in HANDLERS:
             continue
-        hint = _QDQ_HINT if node.op in _INTEGER_OPS else ROAD_HINT
+        hint = _QDQ_HINT if node.op in _INTEGER_OPS else CONVERTER_HINT
         raise node.fail(f"not in the op set; allowed: {', '.join(sorted(HANDLERS))}", hint=hint)

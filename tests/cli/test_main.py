@@ -165,6 +165,15 @@ def test_plan_shows_every_stage_and_gate(imgc: Imgc, folder: Path):
     assert not (folder / "runs").exists()
 
 
+def test_plan_says_which_key_is_old(imgc: Imgc, folder: Path):
+    (folder / "r.yaml").write_text(
+        "imgc: 1\nname: r\ndata: {kind: defects}\nstages: [{kind: train}, {kind: export, road: lower}]\n"
+    )
+    result = imgc("plan", "r.yaml", "--json")
+    assert "warning: r.yaml:4:40: 'road' is the old name of 'converter'" in result.stderr
+    assert [stage.get("converter") for stage in json.loads(result.stdout)["stages"]] == [None, "lower", "lower"]
+
+
 def test_doctor_knows_this_environment(imgc: Imgc):
     found = json.loads(imgc("doctor", "--json").stdout)
     by_name: dict[str, Any] = {package["name"]: package for package in found["packages"]}
