@@ -22,7 +22,7 @@ from compress.cli import (
 )
 from compress.cli.errors import ImgcGroup
 from compress.cli.follow import leave_to_first
-from compress.cli.knobs import command_of
+from compress.cli.knobs import command_of, command_with
 from compress.cli.options import Settings
 from compress.cli.standard_streams import hold_standard_streams
 
@@ -66,7 +66,7 @@ def root(
     leave_to_first(ctx.invoked_subcommand)
 
 
-app.command("init")(init.init)
+app.command("init", cls=command_with("compress.core.dataset:FolderData", "on_bad_image", "on_leak"))(init.init)
 app.command("run")(recipes.run)
 app.command("plan")(recipes.plan)
 

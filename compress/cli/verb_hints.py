@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from compress.errors import RecipeError
-from compress.recipe.locate import HOW_TO_CHECK
 
 
 def for_verb(error: RecipeError, kind: str) -> RecipeError:
@@ -15,8 +14,11 @@ def for_verb(error: RecipeError, kind: str) -> RecipeError:
         error: what the loader or the planner raised.
         kind: of the verb's stage.
     """
-    words = _WORDS.get(error.code)
-    message, hint = words(error.message, error.facts) if words else (error.message, _without_check(error.hint))
+    message, hint = error.message, error.hint
+    if words := _WORDS.get(error.code):
+        message, hint = words(message, error.facts)
+    elif "nearest" in error.facts:  # its hint is about a recipe's file, which a verb has not
+        hint = f"did you mean '{error.facts['nearest']}'?" if error.facts["nearest"] else ""
     return RecipeError(message, hint=hint or f"see: imgc {kind} --help", code=error.code, facts=error.facts)
 
 
@@ -47,8 +49,3 @@ _WORDS = {"no-data": _no_data, "no-input": _no_input, "no-teacher": _no_teacher,
 
 def _option(key: str) -> str:
     return f"--{key.replace('_', '-')}"
-
-
-def _without_check(hint: str) -> str:
-    """Return a hint without the advice to check the recipe, which a verb has no file of."""
-    return hint.removesuffix(HOW_TO_CHECK).strip()

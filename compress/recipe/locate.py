@@ -14,7 +14,7 @@ from compress.errors import CodedValueError, RecipeError
 from compress.recipe.node import Node, Position
 
 MAX_SHOWN = 10
-HOW_TO_CHECK = "`imgc plan RECIPE` checks it without running anything"
+_CHECK = "`imgc plan RECIPE` checks it without running anything"
 
 Loc = tuple[int | str, ...]
 _FOLLOWS = "default_factory_not_called"  # a default that hangs on a field which is wrong itself, and said to be
@@ -23,20 +23,20 @@ _FOLLOWS = "default_factory_not_called"  # a default that hangs on a field which
 def located(error: ValidationError, root: Node, schema: type[BaseModel]) -> RecipeError:
     """Return the recipe error for a failed validation: one line for each fault, the hint for the first.
 
-    Its code and facts are those of the fault, where there is one alone.
+    Its code and facts are those of the fault where there is one alone; of several, the nearest word is the first's.
     """
     details = [one for one in error.errors(include_url=False) if one["type"] != _FOLLOWS]
-    lines, hints, facts = [], [], {}
-    for detail in details[:MAX_SHOWN]:
-        at, message, nearest = _explain(detail, root, schema)
-        facts = {"at": str(at), "place": stage_label(root, _without_tags(detail["loc"], root)), **_own_facts(detail)}
-        lines.append(f"{at}: {message}")
-        hints.append(f"did you mean '{nearest}'? " if nearest else "")
+    explained = [_explain(detail, root, schema) for detail in details[:MAX_SHOWN]]
+    lines = [f"{at}: {message}" for at, message, _ in explained]
     if len(details) > MAX_SHOWN:
         lines.append(f"... and {len(details) - MAX_SHOWN} more")
+    at, _, nearest = explained[0]
+    hint = (f"did you mean '{nearest}'? " if nearest else "") + _CHECK
     if len(details) > 1:
-        return RecipeError("\n".join(lines), hint=hints[0] + HOW_TO_CHECK, code="several-faults")
-    return RecipeError("\n".join(lines), hint=hints[0] + HOW_TO_CHECK, code=_code(details[0]), facts=facts)
+        return RecipeError("\n".join(lines), hint=hint, code="several-faults", facts={"nearest": nearest})
+    place = stage_label(root, _without_tags(details[0]["loc"], root))
+    facts = {"at": str(at), "place": place, "nearest": nearest, **_own_facts(details[0])}
+    return RecipeError(lines[0], hint=hint, code=_code(details[0]), facts=facts)
 
 
 def _code(detail: ErrorDetails) -> str:

@@ -8,7 +8,6 @@ import pytest
 from compress.cli.one_stage import StageRequest, draft_stage
 from compress.cli.verb_hints import for_verb
 from compress.errors import RecipeError
-from compress.recipe.locate import HOW_TO_CHECK
 
 TRAIN = {"kind": "train", "arch": "tiny", "weights": "none"}
 
@@ -53,6 +52,9 @@ def test_without_a_model_it_names_the_option():
 
 
 def test_other_hints_stay_and_none_is_the_help():
-    checked = RecipeError("x", hint=f"did you mean 'y'? {HOW_TO_CHECK}")
-    assert for_verb(checked, "prune").hint == "did you mean 'y'?"
+    assert for_verb(RecipeError("x", hint="move it"), "prune").hint == "move it"
+    near = RecipeError("x", hint="did you mean 'y'? `imgc plan` checks", code="extra-forbidden", facts={"nearest": "y"})
+    assert for_verb(near, "prune").hint == "did you mean 'y'?"
+    near.facts["nearest"] = ""
+    assert for_verb(near, "prune").hint == "see: imgc prune --help"
     assert for_verb(RecipeError("x"), "prune").hint == "see: imgc prune --help"
