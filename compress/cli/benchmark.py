@@ -14,11 +14,11 @@ from compress.cli.knobs import command_with, config_of, given_knobs, group_with
 from compress.cli.options import RUNS, AsJson, Data, Device, Run, RunsDir, Set
 
 _CONFIG = config_of("benchmark")
-_FLAGS = ("--json", "--profile")  # of the old spellings; every other option takes a value
+_FLAGS = ("--json", "--profile")  # of the old spellings; every other option of theirs takes a value
 
 
 class _OldWords(TyperGroup):
-    """Takes the spellings of releases before 0.2 for one more release, and names the new one on stderr."""
+    """Takes the spellings of version 0.1 for one more release, and names the new one on stderr."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own types are private
         """Put the command's name first where the old spelling left it out."""

@@ -178,7 +178,8 @@ def test_data_is_looked_for_before_anything_runs(write):
 
 
 def test_the_kinds_come_in_the_order_of_a_chain():
-    assert list(stage_kinds()) == ["train", "prune", "distill", "quantize", "export", "benchmark"]
+    chain = ["train", "prune", "distill", "quantize", "export", "benchmark"]
+    assert [kind for kind in stage_kinds() if kind in chain] == chain
 
 
 @pytest.mark.parametrize(
