@@ -5,17 +5,40 @@ Exit codes: 0 done, 2 recipe, usage or data, 3 backend missing, 4 stage failed, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class ImgcError(Exception):
-    """Base of all expected failures. The command line prints `message` and `hint`, never a traceback."""
+    """Base of all expected failures. The command line prints `message` and `hint`, never a traceback.
+
+    Attributes:
+        message: what was found and what is allowed, for a person.
+        hint: the next thing to try, "" when there is nothing useful to say.
+        code: what kind of failure it is, for a program: short, in kebab case, such as `no-data`; "" where nobody asks.
+        facts: what the message is made of, for a program: names to plain values.
+    """
 
     exit_code = 4
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        """Store the message; `hint` is the next thing to try, empty when there is nothing useful to say."""
+    def __init__(
+        self, message: str, *, hint: str = "", code: str = "", facts: Mapping[str, object] | None = None
+    ) -> None:
+        """Store what a person and what a program is told."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.code = code
+        self.facts = dict(facts or {})
+
+
+class CodedValueError(ValueError):
+    """What a validator of a config raises where a program may want to know which fault it is; see `ImgcError`."""
+
+    def __init__(self, message: str, *, code: str, facts: Mapping[str, object]) -> None:
+        """Store what a person and what a program is told."""
+        super().__init__(message)
+        self.code = code
+        self.facts = dict(facts)
 
 
 class UsageError(ImgcError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,56 +16,61 @@ _Count = Annotated[int, Field(ge=1, le=256)]
 
 
 class SweepOptions(BaseModel):
-    """Other settings to time the same models in; empty times none.
-
-    Attributes:
-        threads: threads that one call may use; default the stage's.
-        batch: images in one call; default the stage's.
-        callers: threads of one process that call at once.
-    """
+    """Other settings to time the same models in; empty times none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    threads: tuple[_Count, ...] = ()
-    batch: tuple[_Count, ...] = ()
-    callers: tuple[_Count, ...] = ()
+    threads: tuple[_Count, ...] = Field(
+        default=(), description="Numbers of threads that one call may use; default the stage's."
+    )
+    batch: tuple[_Count, ...] = Field(default=(), description="Numbers of images in one call; default the stage's.")
+    callers: tuple[_Count, ...] = Field(default=(), description="Numbers of threads of one process that call at once.")
 
 
 class BenchmarkConfig(StageConfig):
-    """Measure accuracy, agreement, latency, memory and size of models, side by side.
-
-    Attributes:
-        models: stages (or model files) to measure; default every model above. With the default, `references` names only
-            a given baseline, and the planner adds a role "model:<stage id>" for each model stage above.
-        baseline: the model that `top1_drop_pp` and `agreement_pct` compare with; default the first one measured.
-        threads: threads one call may use.
-        batch: images in one timed call.
-        repeats: timed calls for each model at the machine's full speed, fewer when the time budget ends first.
-        budget_s: time budget of the timed calls of one model, in seconds; at least `latency.MIN_CALLS` calls are timed.
-        warmup: untimed calls before them.
-        limit: use so many images, evenly spread over the split; default all.
-        split: which images are asked. What chooses among models must not see the test images.
-        sweep: other threads and batches, each with each, and several callers at once.
-        profile: also time every operator of the ONNX and TFLite files.
-    """
+    """Measure accuracy, agreement, latency, memory and size of models, side by side."""
 
     consumes: ClassVar[frozenset[Format]] = frozenset(MODEL_FORMATS)
     entry_point: ClassVar[str] = "compress.benchmark.stage:run"
     version: ClassVar[int] = 4
     backends: ClassVar[tuple[str, ...]] = ("torch", "onnxruntime", "ai-edge-litert")
+    knobs: ClassVar[tuple[str, ...]] = ("baseline", "threads", "repeats", "budget_s")
 
-    kind: Literal["benchmark"] = "benchmark"
-    models: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    baseline: str | None = None
-    threads: _Count = 1
-    batch: _Count = 1
-    repeats: Annotated[int, Field(ge=5, le=100_000)] = 200
-    budget_s: Annotated[float, Field(gt=0, le=600)] = 2.0
-    warmup: Annotated[int, Field(ge=1, le=1000)] = 10
-    limit: Annotated[int, Field(ge=1)] | None = None
-    split: Literal["test", "val"] = "test"
-    sweep: SweepOptions = SweepOptions()
-    profile: bool = False
+    kind: Literal["benchmark"] = Field(default="benchmark", description="Kind of the stage: `benchmark`.")
+    models: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=None, description="Stages or model files to measure; default every model above."
+    )
+    baseline: str | None = Field(
+        default=None,
+        description="The model that `top1_drop_pp` and `agreement_pct` compare with; default the first one measured.",
+    )
+    threads: _Count = Field(default=1, description="Threads that one call may use.")
+    batch: _Count = Field(default=1, description="Images in one timed call.")
+    repeats: int = Field(
+        default=200,
+        ge=5,
+        le=100_000,
+        description="Timed calls of each model at the machine's full speed, fewer when the time budget ends first.",
+    )
+    budget_s: float = Field(
+        default=2.0,
+        gt=0,
+        le=600,
+        description="Time budget of the timed calls of one model, in seconds; at least 5 calls are timed.",
+    )
+    warmup: int = Field(default=10, ge=1, le=1000, description="Untimed calls before the timed ones.")
+    limit: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Most images to ask, evenly spread over the split; default all."
+    )
+    split: Literal["test", "val"] = Field(
+        default="test", description="Which images are asked. What chooses among models must not see the test images."
+    )
+    sweep: SweepOptions = Field(
+        default=SweepOptions(),
+        description="Other settings to time the same models in: threads and batches, each with each, and several "
+        "callers at once.",
+    )
+    profile: bool = Field(default=False, description="Also time every operator of the ONNX and TFLite files.")
 
     @property
     def produces(self) -> Format:
@@ -73,7 +79,7 @@ class BenchmarkConfig(StageConfig):
 
     @property
     def takes_all(self) -> bool:
-        """Tell whether every model above is measured, so that the planner adds a role for each."""
+        """Return whether every model above is measured: none is named."""
         return self.models is None
 
     def references(self) -> dict[str, str | None]:
@@ -82,3 +88,8 @@ class BenchmarkConfig(StageConfig):
         if self.baseline is not None and self.baseline not in names:
             names.insert(0, self.baseline)
         return {ROLE_PREFIX + name: name for name in names}
+
+    def references_among(self, above: Sequence[str]) -> dict[str, str | None]:
+        """Return a role for each stage above too, where none is named."""
+        roles: dict[str, str | None] = {ROLE_PREFIX + name: name for name in above} if self.takes_all else {}
+        return roles | self.references()

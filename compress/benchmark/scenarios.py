@@ -58,7 +58,7 @@ def check(kinds: Sequence[str], model: Path | None, address: Address | None) -> 
         raise UsageError(f"{kinds[0]} asks no server: --url goes with the server scenario", hint="--scenario server")
     if model is None:
         if tuple(kinds) != (SERVER,) or address is None:
-            raise UsageError("the scenario needs one model file", hint="imgc benchmark MODEL --scenario ...")
+            raise UsageError("the scenario needs one model file", hint="imgc benchmark scenarios MODEL")
     elif SERVER in kinds and address is None and format_of(model) is Format.TORCH:
         raise UsageError(
             f"{model}: a torch file cannot be served, and the server scenario asks a server (allowed: .onnx, .tflite)",

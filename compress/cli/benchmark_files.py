@@ -1,13 +1,16 @@
-"""`imgc benchmark FILE...`: models named on the command line, measured side by side without a run."""
+"""`imgc benchmark files FILE...`: models named on the command line, measured side by side without a run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from compress.cli.knobs import checked, given_knobs
+from compress.cli.options import AsJson, Out, PreprocessText, parse_preprocess, reporter_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +23,70 @@ if TYPE_CHECKING:
     from compress.measure.latency import Timing
 
 _SLOWEST = 10  # operators in the table of a profile
+_MOST = 256  # threads, images in a call, callers
+
+
+def files(
+    ctx: typer.Context,
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Files (.onnx, .tflite, .safetensors) of any tool, timm:NAME or torchvision:NAME (random weights).",
+        ),
+    ],
+    data: Annotated[Path | None, typer.Option("--data", help="Labelled images: class folders, or a CSV.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The model that drops are measured against. Default: the first.")
+    ] = None,
+    threads: Annotated[
+        str, typer.Option(metavar="N[,N...]", help="Threads of a call; several: the rest are a sweep.")
+    ] = "1",
+    batch: Annotated[
+        str, typer.Option(metavar="N[,N...]", help="Images in a call; several: the rest are a sweep.")
+    ] = "1",
+    callers: Annotated[
+        str, typer.Option(metavar="N[,N...]", help="Threads that call at once, for their throughput.")
+    ] = "",
+    preprocess: PreprocessText = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Also what each operator takes, and which are not delegated.")
+    ] = False,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure any model files side by side, without a run."""
+    numbers = numbers_in("--threads", threads), numbers_in("--batch", batch), numbers_in("--callers", callers)
+    timing = timing_of(given_knobs(ctx))
+    asked = FilesOptions(models, data, baseline, *numbers, timing, parse_preprocess(preprocess), profile, out)
+    benchmark_files(asked, reporter_of(ctx), as_json=as_json)
+
+
+def timing_of(given: dict[str, Any]) -> Timing:
+    """Return how the calls are timed: what the command line says, else as the stage does by default.
+
+    Raises:
+        UsageError: a value that cannot be.
+    """
+    from compress.benchmark.config import BenchmarkConfig
+    from compress.measure.latency import Timing
+
+    config = checked(BenchmarkConfig, given)
+    return Timing(config.warmup, config.repeats, config.budget_s)
+
+
+def numbers_in(option: str, text: str) -> tuple[int, ...]:
+    """Return the numbers of "1,2,4", each once; of "" none.
+
+    Raises:
+        UsageError: no numbers, or one that cannot be.
+    """
+    from compress.errors import UsageError
+
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if not all(part.isascii() and part.isdecimal() and 1 <= int(part) <= _MOST for part in parts):
+        raise UsageError(f"{option} {text}: give numbers from 1 to {_MOST}, such as 1,2,4")
+    return tuple(dict.fromkeys(int(part) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -118,7 +185,7 @@ def _askable(opened: Opened) -> list[Candidate]:
     found = [one for one in opened.candidates if one.unasked is None]
     if not found:
         reasons = "".join(f"\n  {one.unasked}" for one in opened.candidates)
-        raise StageError(f"none of the models can be short_path the images:{reasons}", hint="leave --data out")
+        raise StageError(f"none of the models can be shown the images:{reasons}", hint="leave --data out")
     return found
 
 

@@ -1,4 +1,4 @@
-"""`imgc bundle`: a run packed for another machine; and what `imgc benchmark` does with such a folder."""
+"""`imgc bundle`: a run packed for another machine; and `imgc benchmark bundle`, which measures such a folder there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, RunsDir, reporter_of
+from compress.cli.benchmark_files import timing_of
+from compress.cli.knobs import given_knobs
+from compress.cli.options import RUNS, AsJson, RunsDir, Threads, reporter_of
 
 if TYPE_CHECKING:
     from compress.core.stage import Reporter
@@ -38,6 +40,21 @@ def bundle(
     size = size_text(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
     typer.echo(f"wrote {short_path(folder)}: {names} and {len(manifest.images)} images, {size}")
     typer.echo(f"copy it to the other machine; {short_path(folder / 'README.md')} says what to do there")
+
+
+def benchmark(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that `imgc bundle` packed.")],
+    threads: Threads = 1,
+    batch: Annotated[int, typer.Option(min=1, max=256, help="Images in a call.")] = 1,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.")] = Path("bench.json"),
+    as_json: AsJson = False,
+) -> None:
+    """Measure the models of a bundle on its images, on this machine."""
+    timing = timing_of(given_knobs(ctx))
+    benchmark_bundle(
+        folder, out, threads=threads, batch=batch, timing=timing, reporter=reporter_of(ctx), as_json=as_json
+    )
 
 
 def benchmark_bundle(

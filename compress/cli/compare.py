@@ -1,14 +1,33 @@
-"""`imgc benchmark --compare OLD NEW` as a gate, and `imgc report A B`: two measurements side by side."""
+"""`imgc benchmark compare OLD NEW` as a gate, and `imgc report A B`: two measurements side by side."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from compress.cli.options import AsJson, Junit
+
 if TYPE_CHECKING:
     from compress.benchmark.compare import Comparison
+
+
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A bench.json file.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one, measured later.")],
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC:LIMIT",
+            help="How much worse it may get, e.g. latency_p50_ms:+5% or top1_pct:-0.5. Repeatable.",
+        ),
+    ] = None,
+    junit: Junit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two measurements, and fail (exit 5) where one is worse than a limit; nothing is measured."""
+    compare_files(old, new, fail_on or [], junit=junit, as_json=as_json)
 
 
 def compare_files(old: Path, new: Path, fail_on: list[str], *, junit: Path | None, as_json: bool) -> None:

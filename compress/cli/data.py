@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from compress.cli.knobs import checked, command_with, given_knobs
 from compress.cli.options import reporter_of
 
 app = typer.Typer(help="Make data sets that need no network.", no_args_is_help=True)
@@ -17,15 +18,10 @@ def group() -> None:
     """Make data sets that need no network."""
 
 
-@app.command()
+@app.command(cls=command_with("compress.core.dataset:DefectsData", "size_px", "train", "val", "test", "seed"))
 def defects(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="Folder to make; it must be absent or empty.")],
-    seed: Annotated[int, typer.Option(help="Same seed, same images.")] = 0,
-    size_px: Annotated[int, typer.Option("--size-px", min=64, max=256, help="Side of each image.")] = 96,
-    train: Annotated[int, typer.Option(min=7, max=100_000, help="Images to train on, over all classes.")] = 2800,
-    val: Annotated[int, typer.Option(min=7, max=100_000, help="Images to validate on.")] = 350,
-    test: Annotated[int, typer.Option(min=7, max=100_000, help="Images to test on.")] = 700,
 ) -> None:
     """Generate surface-inspection images: ok, scratch, crack, dent, hole, stain, rust."""
     from compress.core.dataset import DefectsData
@@ -34,7 +30,7 @@ def defects(
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: exists and is not an empty folder", hint="choose another --out, or remove it")
-    config = DefectsData(kind="defects", size_px=size_px, train=train, val=val, test=test, seed=seed)
+    config = checked(DefectsData, given_knobs(ctx), kind="defects")
     write_defects(out, config, reporter_of(ctx))
-    typer.echo(f"wrote {train + val + test} images to {out}")
+    typer.echo(f"wrote {config.train + config.val + config.test} images to {out}")
     typer.echo(f"next: imgc init {out} --weights none")

@@ -22,7 +22,7 @@ _PURPOSE = {
     "": "recipes and the command line",
     "serve": "serving, evaluating ONNX and TFLite files",
     "train": "training, pruning, distilling, quantizing, exporting",
-    "tensorflow": "the second road to TFLite",
+    "tensorflow": "the second converter to TFLite",
     "video": "predicting videos and cameras",
 }
 

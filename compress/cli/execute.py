@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from compress.cli.one_stage import StageDraft, StageRequest, check_out, draft_ru
 from compress.cli.options import reporter_of
 from compress.cli.output import print_json, size_text
 from compress.cli.pruned import show_pruned
-from compress.cli.quantized import show_plan, show_sensitivity
+from compress.cli.quantized import show_quantized
 from compress.cli.report import show_report
 from compress.cli.run_files import short_path
 from compress.core.artifact import Artifact
@@ -25,10 +26,14 @@ from compress.pipeline.lock import artifact_at
 from compress.pipeline.run_dir import run_path
 from compress.pipeline.runner import RunResult, run_recipe
 from compress.pipeline.undo import undone_on_failure
-from compress.prune.config import PruneConfig
 from compress.report.json_report import Report
 from compress.report.siblings import SiblingRow, sibling_line
 from compress.report.write import write_report
+
+_SHOW: dict[str, Callable[[Any, Collection[str], Path], None]] = {  # kind -> what it shows beside its artifact
+    "prune": show_pruned,
+    "quantize": show_quantized,
+}
 
 
 def start_run(ctx: typer.Context, request: StageRequest, *, name: str | None, seed: int | None, as_json: bool) -> None:
@@ -75,7 +80,7 @@ def _carry_out(
     for row in _new_siblings(draft, report):
         typer.echo(sibling_line(row))
     for stage in draft.new:
-        if isinstance(stage.config, PruneConfig) and stage.config.sibling and not _has_sibling(stage.id, result):
+        if stage.config.wants_sibling and not _has_sibling(stage.id, result):
             typer.echo(f"{stage.id}: no sibling to compare with: the run does not know how its input was trained")
     if out:
         typer.echo(f"copied to {out}")
@@ -90,11 +95,8 @@ def _say_made(draft: StageDraft, request: StageRequest, result: RunResult, made:
         reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
         typer.echo(f"{stage.id}: read {', '.join(reads) or _images_text(stage.config)}")
         typer.echo(f"{stage.id}: {artifact_line(artifact)}")
-        if stage.config.kind == "quantize":
-            show_sensitivity(artifact.path.parent)
-            show_plan(artifact.path.parent)
-        if isinstance(stage.config, PruneConfig):
-            show_pruned(stage.config, given_options(request), artifact.path.parent)
+        if show := _SHOW.get(stage.config.kind):
+            show(stage.config, given_options(request), artifact.path.parent)
 
 
 def artifact_line(artifact: Artifact) -> str:

@@ -7,10 +7,11 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compress.cli.knobs import checked, given_knobs
 from compress.cli.options import reporter_of
 
 if TYPE_CHECKING:
@@ -35,12 +36,6 @@ def init(
     out: Annotated[Path, typer.Option("--out", help="Recipe to write.")] = Path("imgc.yaml"),
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the folder's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
-    on_bad_image: Annotated[
-        str, typer.Option("--on-bad-image", metavar="error|skip", help="Stop at a damaged image, or leave it out.")
-    ] = "error",
-    on_leak: Annotated[
-        str, typer.Option("--on-leak", metavar="error|drop", help="Stop at an image in two splits, or drop it once.")
-    ] = "error",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the recipe.")] = False,
 ) -> None:
     """Look at your images and write a recipe for them."""
@@ -56,10 +51,9 @@ def init(
     _check_arch(arch)
     chosen = weights or ("none" if arch == TINY else "imagenet")
     _check_weights(chosen, arch)
-    data = data_block(photos, out.parent)
-    strictness = _strictness(on_bad_image, on_leak)
-    data |= strictness
-    config = _data_config(photos).model_copy(update=strictness)
+    config = _data_config(photos, given_knobs(ctx))
+    strictness = config.model_dump(include={"on_bad_image", "on_leak"}, exclude_defaults=True)
+    data = data_block(photos, out.parent) | strictness
     dataset = load_dataset(config, seed=seed, reporter=reporter_of(ctx))
     draft = RecipeDraft(
         name=name or slug(photos.resolve().stem),
@@ -178,25 +172,12 @@ def data_block(photos: Path, folder: Path) -> dict[str, str]:
     return {"kind": "csv" if photos.suffix.lower() == ".csv" else "folder", "path": path.as_posix()}
 
 
-def _data_config(photos: Path) -> CsvData | FolderData:
+def _data_config(photos: Path, given: dict[str, Any]) -> CsvData | FolderData:
     from compress.core.dataset import CsvData, FolderData
 
-    return CsvData(kind="csv", path=photos) if photos.suffix.lower() == ".csv" else FolderData(path=photos)
-
-
-def _strictness(on_bad_image: str, on_leak: str) -> dict[str, str]:
-    """Return the data options that differ from the defaults.
-
-    Raises:
-        UsageError: a value that does not exist.
-    """
-    from compress.errors import UsageError
-
-    chosen = {"on_bad_image": (on_bad_image, ("error", "skip")), "on_leak": (on_leak, ("error", "drop"))}
-    for key, (value, allowed) in chosen.items():
-        if value not in allowed:
-            raise UsageError(f"--{key.replace('_', '-')} {value}: give {' or '.join(allowed)}")
-    return {key: value for key, (value, allowed) in chosen.items() if value != allowed[0]}
+    if photos.suffix.lower() == ".csv":
+        return checked(CsvData, given, kind="csv", path=photos)
+    return checked(FolderData, given, path=photos)
 
 
 def _check_arch(arch: str) -> None:

@@ -6,22 +6,24 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from compress.prune.config import BUDGETS
+import typer
+
 from compress.recipe.load import is_model_file, load_recipe
+from compress.recipe.schema import stage_kinds
 from compress.recipe.siblings import is_sibling
 
 LOCAL_RECIPE = Path("imgc.yaml")
 Tree = dict[str, Any]
-# kind -> ways to say the same thing, each with its options; a stage takes one of them
-_WAYS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "prune": tuple((budget, "weights") if budget == "like" else (budget,) for budget in BUDGETS),
-    "distill": (("teacher",), ("teacher_arch", "teacher_weights", "teacher_input_px")),
-}
 
 
 def local_recipe() -> Tree:
     """Return ./imgc.yaml as plain data with absolute paths, {} where there is none."""
-    return load_recipe(LOCAL_RECIPE).resolved if LOCAL_RECIPE.is_file() else {}
+    if not LOCAL_RECIPE.is_file():
+        return {}
+    loaded = load_recipe(LOCAL_RECIPE)
+    for text in loaded.warnings:
+        typer.echo(f"warning: {text}", err=True)
+    return loaded.resolved
 
 
 def block_of(local: Tree, sealed: list[Tree], kind: str, given: Collection[str] = ()) -> Tree:
@@ -49,7 +51,7 @@ def block_of(local: Tree, sealed: list[Tree], kind: str, given: Collection[str] 
 
 def _displaced(kind: str, given: Collection[str]) -> set[str]:
     """Return the options of the ways that were not taken, where one was."""
-    ways = _WAYS.get(kind, ())
+    ways = stage_kinds()[kind].alternatives
     taken = [way for way in ways if not set(way).isdisjoint(given)]
     return {option for way in ways if taken and way not in taken for option in way}
 

@@ -17,12 +17,12 @@ from compress.cli import (
     recipes,
     report,
     serve,
-    shrink_stages,
     stages,
     tune,
 )
 from compress.cli.errors import ImgcGroup
 from compress.cli.follow import leave_to_first
+from compress.cli.knobs import command_of, command_with
 from compress.cli.options import Settings
 from compress.cli.standard_streams import hold_standard_streams
 
@@ -66,17 +66,17 @@ def root(
     leave_to_first(ctx.invoked_subcommand)
 
 
-app.command("init")(init.init)
+app.command("init", cls=command_with("compress.core.dataset:FolderData", "on_bad_image", "on_leak"))(init.init)
 app.command("run")(recipes.run)
 app.command("plan")(recipes.plan)
 
-app.command("train")(stages.train)
-app.command("prune")(shrink_stages.prune)
-app.command("distill")(shrink_stages.distill)
-app.command("quantize")(stages.quantize)
-app.command("export")(stages.export)
-app.command("benchmark")(benchmark.benchmark)
-app.command("bench", hidden=True)(benchmark.benchmark)
+app.command("train", cls=command_of("train"))(stages.train)
+app.command("prune", cls=command_of("prune"))(stages.prune)
+app.command("distill", cls=command_of("distill"))(stages.distill)
+app.command("quantize", cls=command_of("quantize"))(stages.quantize)
+app.command("export", cls=command_of("export"))(stages.export)
+app.add_typer(benchmark.app, name="benchmark")
+app.add_typer(benchmark.app, name="bench", hidden=True)
 
 app.command("evaluate")(models.evaluate)
 app.command("predict")(models.predict)

@@ -23,6 +23,7 @@ from compress.pipeline.run_dir import LATEST, RESOLVED_NAME, run_path
 from compress.recipe.ids import free_id
 from compress.recipe.load import LoadedRecipe, is_model_file, recipe_from_dict
 from compress.recipe.plan import PlannedStage, plan
+from compress.recipe.schema import stage_kinds
 from compress.recipe.siblings import SUFFIX as SIBLING
 
 _BEGINNING = ("arch", "weights", "input_px")  # options of a stage that reads no model
@@ -150,8 +151,8 @@ def draft_stage(request: StageRequest) -> StageDraft:
 
 
 def _arch_of(request: StageRequest, local: Tree) -> str | None:
-    """Return the architecture that a quantize stage is to start from, None where it reads a model."""
-    if request.kind != "quantize" or request.source:
+    """Return the architecture that a stage is to start from, None where it reads a model."""
+    if stage_kinds()[request.kind].instead_of_input is None or request.source:
         return None
     arch = request.knobs.get("arch") or block_of(local, [], request.kind).get("arch")
     return str(arch) if arch else None
@@ -245,7 +246,7 @@ def _sealed_recipe(run_dir: Path) -> tuple[Tree, list[Tree]]:
 
 def _as_it_was(stage: Tree, done: set[str]) -> Tree:
     """Return a sealed stage; one that was pruned without a sibling gets none now, which nobody asked for."""
-    alone = stage["kind"] == "prune" and stage["id"] + SIBLING not in done
+    alone = stage.get("sibling") and stage["id"] + SIBLING not in done
     return {**stage, "sibling": False} if alone else stage
 
 

@@ -22,7 +22,6 @@ From = Annotated[
 Data = Annotated[
     Path | None, typer.Option("--data", help="Class folders, or a CSV manifest; for a run that has no images yet.")
 ]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the training images.")]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -31,6 +30,7 @@ Set = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of text.")]
 
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write what was measured as JSON.")]
 Junit = Annotated[
     Path | None, typer.Option("--junit", metavar="FILE", help="Write the verdicts as JUnit XML, one case for each.")
 ]

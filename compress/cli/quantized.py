@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,16 @@ import typer
 
 from compress.cli.output import print_table, size_text
 from compress.cli.run_files import short_path
+from compress.quantize.config import QuantizeConfig
 
 PLAN_FILE = "plan.json"
 SENSITIVITY_FILES = ("sensitivity.json", "sensitivity.svg")
+
+
+def show_quantized(config: QuantizeConfig, given: Collection[str], folder: Path) -> None:
+    """Print what a quantize stage wrote beside its model, whatever it was asked for."""
+    show_sensitivity(folder)
+    show_plan(folder)
 
 
 def show_sensitivity(folder: Path) -> None:

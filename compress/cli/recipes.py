@@ -30,7 +30,10 @@ def plan(
     from compress.recipe.load import load_recipe
     from compress.recipe.plan import plan as plan_recipe
 
-    planned = plan_recipe(load_recipe(recipe, sets or []))
+    loaded = load_recipe(recipe, sets or [])
+    for text in loaded.warnings:
+        typer.echo(f"warning: {text}", err=True)
+    planned = plan_recipe(loaded)
     if as_json:
         print_json(planned.resolved())
         return

@@ -38,7 +38,7 @@ def report(
         show_report(run_dir, as_json=as_json, as_markdown=as_markdown, junit=junit)
         return
     if add or junit:
-        raise UsageError("--add and --junit are of one run", hint="imgc benchmark --compare has limits for two")
+        raise UsageError("--add and --junit are of one run", hint="imgc benchmark compare has limits for two")
     from compress.cli.compare import show_comparison
     from compress.report.compare_runs import compare_runs
 

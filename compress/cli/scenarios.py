@@ -1,4 +1,4 @@
-"""`imgc benchmark MODEL --scenario ...`: single-stream, offline and server, in the manner of MLPerf."""
+"""`imgc benchmark scenarios MODEL`: single-stream, offline and server, in the manner of MLPerf."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.cli.options import reporter_of
+from compress.cli.options import AsJson, Out, Threads, reporter_of
 
 if TYPE_CHECKING:
     from compress.benchmark.scenario_schema import Scenario
@@ -18,30 +18,42 @@ ALL = "all"
 _NAMES = ("single-stream", "offline", "server", ALL)
 
 
-def _known(value: str | None) -> str | None:
-    if value is not None and value not in _NAMES:
+def _known(value: str) -> str:
+    if value not in _NAMES:
         raise typer.BadParameter(f"{value}: give one of {', '.join(_NAMES)}")
     return value
 
 
-ScenarioName = Annotated[
-    str | None,
-    typer.Option(
-        "--scenario",
-        metavar="|".join(_NAMES),
-        callback=_known,
-        help="Measure one model file in the manner of MLPerf (Reddi et al. 2020; not a submission): p90 of one query "
-        "after the other, images per second, or the greatest rate of random arrivals that a server stands.",
-    ),
-]
-P99 = Annotated[float, typer.Option("--p99-ms", min=1, max=5000, help="Scenario server: bound that the p99 keeps.")]
-Seconds = Annotated[
-    float, typer.Option("--seconds", min=0.1, max=600, help="Scenarios: time of each, and of each rate of server.")
-]
-Url = Annotated[
-    str | None, typer.Option("--url", help="Scenario server: a running one. Default: the model is served for it.")
-]
-Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write what was measured as JSON.")]
+def scenarios(
+    ctx: typer.Context,
+    model: Annotated[
+        Path | None, typer.Argument(metavar="MODEL", help="One .onnx, .tflite or .safetensors file; with --url none.")
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option("--scenario", metavar="|".join(_NAMES), callback=_known, help="Which of them.")
+    ] = ALL,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of images to ask about. Default: generated.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.1, max=600, help="Time of each, and of each rate of server.")
+    ] = 10,
+    p99_ms: Annotated[
+        float, typer.Option("--p99-ms", min=1, max=5000, help="Scenario server: bound that the p99 keeps.")
+    ] = 100,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Scenario server: a running one. Default: the model is served for it.")
+    ] = None,
+    threads: Threads = 1,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure one model file in the scenarios of MLPerf; not a submission.
+
+    In the manner of Reddi et al. 2020. single-stream: p90 of one query after the other; offline: images per second;
+    server: the greatest rate of random arrivals that a server stands.
+    """
+    run_scenarios(ctx, ScenarioOptions(scenario, model, data, p99_ms, seconds, url, threads, out), as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,7 @@ class ScenarioOptions:
     """What the command line says of the scenarios; fields as the options."""
 
     name: str
-    models: list[str]
+    model: Path | None
     data: Path | None
     p99_ms: float
     seconds: float
@@ -62,7 +74,7 @@ def run_scenarios(ctx: typer.Context, options: ScenarioOptions, *, as_json: bool
     """Measure, print and write the scenarios.
 
     Raises:
-        UsageError: not one model file, one that cannot be served, or no such address.
+        UsageError: no model file, one that cannot be served, or no such address.
         DataError: the images cannot be used.
         StageError: the server does not start, or does not answer.
     """
@@ -70,11 +82,12 @@ def run_scenarios(ctx: typer.Context, options: ScenarioOptions, *, as_json: bool
     from compress.benchmark.scenarios import KINDS, ScenarioRequest, check, measure_scenarios
     from compress.benchmark.schema import Bench
     from compress.cli.output import print_json
+    from compress.cli.run_files import given_model
     from compress.core.storage import write_json
     from compress.runtime.host import host
 
     reporter = reporter_of(ctx)
-    model = _one_model(options.models)
+    model = given_model(options.model) if options.model else None
     address = parse_address(options.url) if options.url else None
     kinds = KINDS if options.name == ALL else (options.name,)
     check(kinds, model, address)
@@ -88,15 +101,6 @@ def run_scenarios(ctx: typer.Context, options: ScenarioOptions, *, as_json: bool
         print_json(bench)
     else:
         _print(found, reporter)
-
-
-def _one_model(models: list[str]) -> Path | None:
-    from compress.cli.run_files import given_model
-    from compress.errors import UsageError
-
-    if len(models) > 1:
-        raise UsageError(f"--scenario measures one model file, found {len(models)}", hint="name one of them")
-    return given_model(Path(models[0])) if models else None
 
 
 def _images(data: Path | None, reporter: Reporter) -> list[bytes]:
@@ -122,8 +126,8 @@ def _print(found: tuple[Scenario, ...], reporter: Reporter) -> None:
 
 def _row(one: Scenario) -> tuple[object, ...]:
     times = (one.latency_p50_ms, one.latency_p90_ms, one.latency_p99_ms)
-    short_path = ["-" if time is None else f"{time:.2f}" for time in times]
-    return one.scenario, one.cache, _figure(one), *short_path, one.threads, one.batch, one.n
+    shown = ["-" if time is None else f"{time:.2f}" for time in times]
+    return one.scenario, one.cache, _figure(one), *shown, one.threads, one.batch, one.n
 
 
 def _figure(one: Scenario) -> str:

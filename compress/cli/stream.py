@@ -120,7 +120,7 @@ def _ctrl_c(stop: Callable[[], None]) -> Iterator[list[bool]]:
 
 
 class View(Protocol):
-    """How a stream is short_path."""
+    """How a stream is shown."""
 
     def __enter__(self) -> Self:
         """Begin to show."""

@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
 from compress.errors import RecipeError
-from compress.prune.config import BUDGETS
-
-_NO_DATA = "but the recipe has no data:"
-_NO_TEACHER = "as its teacher, and no train stage above makes that"
-_NO_INPUT = "as its input, and no stage above makes that"
-_TWO_BUDGETS = "give one budget, found "
 
 
 def for_verb(error: RecipeError, kind: str) -> RecipeError:
-    """Return the error of a verb's recipe in the words of the command line.
+    """Return the error of a verb's recipe in the words of the command line, by its code and facts.
 
     Args:
         error: what the loader or the planner raised.
         kind: of the verb's stage.
     """
-    message, hint = error.message, error.hint.split("`imgc plan", 1)[0].strip()
-    if _NO_DATA in message:
-        message = message.replace(_NO_DATA, "and neither the run nor ./imgc.yaml names any")
-        hint = "name them with --data DIR"
-        hint += "; --scheme int8_static needs no more than --calibration DIR" if kind == "quantize" else ""
-    elif _NO_TEACHER in message:
-        hint = "name a teacher with --teacher STAGE|FILE"
-    elif _NO_INPUT in message:
-        hint = "name a model with --from STAGE|FILE" + (", or --arch and --weights" if kind == "quantize" else "")
-    elif _TWO_BUDGETS in message:
-        before, found, after = message.partition(_TWO_BUDGETS)
-        message = before + found + _as_options(after.partition(" (allowed")[0])
-        hint = f"give one of {_as_options(', '.join(budget for budget in BUDGETS if budget != 'like'))}"
-    return RecipeError(message, hint=hint or f"see: imgc {kind} --help")
+    message, hint = error.message, error.hint
+    if words := _WORDS.get(error.code):
+        message, hint = words(message, error.facts)
+    elif "nearest" in error.facts:  # its hint is about a recipe's file, which a verb has not
+        hint = f"did you mean '{error.facts['nearest']}'?" if error.facts["nearest"] else ""
+    return RecipeError(message, hint=hint or f"see: imgc {kind} --help", code=error.code, facts=error.facts)
 
 
-def _as_options(text: str) -> str:
-    """Return the text with the names of budgets as one types them."""
-    names = "|".join(sorted(BUDGETS, key=len, reverse=True))
-    return re.sub(rf"\b({names})\b", lambda found: f"--{found[0].replace('_', '-')}", text)
+def _no_data(message: str, facts: dict[str, Any]) -> tuple[str, str]:
+    hint = "name them with --data DIR"
+    if own := facts["instead"]:
+        hint += f"; {_option(own.key)} {own.value} needs no more than {_option(own.option)} DIR"
+    return f"{facts['at']}: stage '{facts['stage']}' reads images, and neither the run nor ./imgc.yaml names any", hint
+
+
+def _no_input(message: str, facts: dict[str, Any]) -> tuple[str, str]:
+    hint = "name a model with --from STAGE|FILE"
+    return message, hint + (f", or {' and '.join(map(_option, facts['instead']))}" if facts["instead"] else "")
+
+
+def _no_teacher(message: str, facts: dict[str, Any]) -> tuple[str, str]:
+    return message, "name a teacher with --teacher STAGE|FILE"
+
+
+def _two_budgets(message: str, facts: dict[str, Any]) -> tuple[str, str]:
+    found = " and ".join(map(_option, facts["found"]))
+    allowed = ", ".join(_option(key) for key in facts["allowed"] if key != "like")  # which is left to recipes
+    return f"{facts['at']}: {facts['place']}: give one budget, found {found}", f"give one of {allowed}"
+
+
+_WORDS = {"no-data": _no_data, "no-input": _no_input, "no-teacher": _no_teacher, "two-budgets": _two_budgets}
+
+
+def _option(key: str) -> str:
+    return f"--{key.replace('_', '-')}"

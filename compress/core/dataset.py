@@ -16,50 +16,67 @@ class SplitFractions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    val: Fraction = 0.15
-    test: Fraction = 0.15
+    val: Fraction = Field(default=0.15, description="Share of the images kept for validation, 0..1.")
+    test: Fraction = Field(default=0.15, description="Share of the images kept for the test, 0..1.")
 
 
 class _DataBase(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    on_bad_image: Literal["error", "skip"] = "error"
-    on_leak: Literal["error", "drop"] = "error"  # same file in two splits: refuse, or drop it from the training side
-    split: SplitFractions = SplitFractions()
+    on_bad_image: Literal["error", "skip"] = Field(
+        default="error", description="What a damaged image is: an `error` that lists the files, or left out (`skip`)."
+    )
+    on_leak: Literal["error", "drop"] = Field(
+        default="error",
+        description="What the same file in two splits is: an `error`, or dropped from the training side (`drop`).",
+    )
+    split: SplitFractions = Field(
+        default=SplitFractions(), description="Shares for validation and test where the data has no such folders."
+    )
 
 
 class FolderData(_DataBase):
     """One folder per class, below train/ val/ test/ or directly below `path`."""
 
-    kind: Literal["folder"] = "folder"
-    path: Path
+    kind: Literal["folder"] = Field(
+        default="folder", description="Where the images are: `folder`, one folder for each class."
+    )
+    path: Path = Field(
+        description="The folder of images: class folders, directly or below train/ val/ test/. Relative to the recipe."
+    )
 
 
 class CsvData(_DataBase):
     """A manifest with the columns path,label and optionally split; paths are relative to the manifest."""
 
-    kind: Literal["csv"]
-    path: Path
+    kind: Literal["csv"] = Field(description="Where the images are: `csv`, a manifest.")
+    path: Path = Field(
+        description="The manifest, with the columns path, label and optionally split. Relative to the recipe."
+    )
 
 
 class TorchvisionData(_DataBase):
     """A set that torchvision knows how to download."""
 
-    kind: Literal["torchvision"]
-    name: Literal["cifar10", "fashion_mnist", "flowers102", "oxford_iiit_pet", "imagenette"]
-    download: bool = False
-    root: Path | None = None  # where it lies or is to be put; default the cache folder
+    kind: Literal["torchvision"] = Field(description="Where the images are: `torchvision`, a set that it downloads.")
+    name: Literal["cifar10", "fashion_mnist", "flowers102", "oxford_iiit_pet", "imagenette"] = Field(
+        description="Name of the set."
+    )
+    download: bool = Field(default=False, description="Whether it may be downloaded where it is absent.")
+    root: Path | None = Field(
+        default=None, description="Folder where it lies or is to be put; default the cache folder."
+    )
 
 
 class DefectsData(_DataBase):
     """The bundled generator of surface-inspection images; needs no network."""
 
-    kind: Literal["defects"]
-    size_px: Annotated[int, Field(ge=64, le=256)] = 96
-    train: Annotated[int, Field(ge=7, le=100_000)] = 2800  # images in the split, over all classes
-    val: Annotated[int, Field(ge=7, le=100_000)] = 350
-    test: Annotated[int, Field(ge=7, le=100_000)] = 700
-    seed: int = 0
+    kind: Literal["defects"] = Field(description="Where the images are: `defects`, the bundled generator.")
+    size_px: int = Field(default=96, ge=64, le=256, description="Side of the square images, in pixels.")
+    train: int = Field(default=2800, ge=7, le=100_000, description="Images in the training split, over all classes.")
+    val: int = Field(default=350, ge=7, le=100_000, description="Images in the validation split, over all classes.")
+    test: int = Field(default=700, ge=7, le=100_000, description="Images in the test split, over all classes.")
+    seed: int = Field(default=0, description="Same seed, same images.")
 
 
 DataConfig = Annotated[FolderData | CsvData | TorchvisionData | DefectsData, Field(discriminator="kind")]

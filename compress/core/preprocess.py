@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -16,25 +16,22 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 
 class Preprocess(BaseModel):
-    """Resize the short side, crop the centre, scale to 0..1, subtract the mean, divide by the standard deviation.
-
-    Attributes:
-        resize_px: length of the short side after resizing.
-        crop_px: side of the square centre crop; at most `resize_px`.
-        interpolation: Pillow's filter, always antialiased when it shrinks.
-        mean: per channel, of values in 0..1.
-        std: per channel, of values in 0..1.
-        channel_order: order of the colour channels in the tensor.
-    """
+    """Resize the short side, crop the centre, scale to 0..1, subtract the mean, divide by the standard deviation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    resize_px: int
-    crop_px: int
-    interpolation: Interpolation = "bilinear"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    channel_order: Literal["RGB"] = "RGB"
+    resize_px: int = Field(description="Length of the short side after resizing, in pixels.")
+    crop_px: int = Field(description="Side of the square centre crop, in pixels; at most `resize_px`.")
+    interpolation: Interpolation = Field(
+        default="bilinear", description="Filter of the resize (Pillow's), always antialiased where it shrinks."
+    )
+    mean: tuple[float, float, float] = Field(
+        default=IMAGENET_MEAN, description="Mean that is subtracted, for each channel, of values in 0..1."
+    )
+    std: tuple[float, float, float] = Field(
+        default=IMAGENET_STD, description="Standard deviation to divide by, for each channel, of values in 0..1."
+    )
+    channel_order: Literal["RGB"] = Field(default="RGB", description="Order of the colour channels in the tensor.")
 
     @model_validator(mode="after")
     def _check(self) -> Preprocess:

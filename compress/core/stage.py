@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -16,6 +16,31 @@ from compress.core.dataset import DataConfig
 from compress.core.formats import Format
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a stage does to the weights of its network, as far as the planner asks.
+
+    Attributes:
+        epochs: passes over the training images.
+        alpha: share of a teacher's answers in the loss, 0..1.
+        weights: what a network that starts here starts from; None where the stage goes on from its input.
+        fit: options of the training loop as plain data.
+    """
+
+    epochs: int = 0
+    alpha: float = 0.0
+    weights: str | None = None
+    fit: Mapping[str, Any] = field(default_factory=dict)
+
+
+class OwnImages(NamedTuple):
+    """How a stage does without the recipe's images: `option` names some, and `key` has this value."""
+
+    key: str
+    value: str
+    option: str
 
 
 class StageConfig(BaseModel):
@@ -30,6 +55,12 @@ class StageConfig(BaseModel):
         needs_data: whether it cannot do without them, whatever its options (see `must_have_data`).
         backends: distributions whose versions are part of the stage key.
         unkeyed: options that change nothing of what the stage makes, and are not part of its key.
+        renamed: keys of earlier versions to the names that they have now; the old ones are still read.
+        suffixes: last words of the ids that `expand` gives; empty where the stage stands for itself alone.
+        alternatives: ways to say the same thing, each with its options; a stage takes one of them.
+        knobs: keys that the stage's verb has an option for, such as `keep` or `fit.epochs`; `--set` reaches the others.
+        instead_of_input: the two options that together stand in for an input model; None where nothing does.
+        instead_of_data: how the stage does without the recipe's images; None where it cannot, or needs none anyway.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -41,10 +72,24 @@ class StageConfig(BaseModel):
     needs_data: ClassVar[bool] = True
     backends: ClassVar[tuple[str, ...]] = ()
     unkeyed: ClassVar[frozenset[str]] = frozenset()
+    renamed: ClassVar[Mapping[str, str]] = {}
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    knobs: ClassVar[tuple[str, ...]] = ()
+    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    instead_of_input: ClassVar[tuple[str, str] | None] = None
+    instead_of_data: ClassVar[OwnImages | None] = None
 
-    kind: str
-    id: str = ""
-    from_: str | None = Field(default=None, alias="from")
+    kind: str = Field(description="Kind of the stage.")
+    id: str = Field(
+        default="",
+        description="Name of the stage in its run, unique there: 1 to 48 of a-z 0-9 _ and -. Default: the kind, then "
+        "kind-2, kind-3 and so on.",
+    )
+    from_: str | None = Field(
+        default=None,
+        alias="from",
+        description="Input model: the id of a stage above, or a model file. Default: the newest model above that fits.",
+    )
 
     @field_validator("id")
     @classmethod
@@ -65,9 +110,54 @@ class StageConfig(BaseModel):
         """
         return {"from": self.from_} if self.consumes else {}
 
+    def references_among(self, above: Sequence[str]) -> dict[str, str | None]:
+        """Return role -> reference where these stages stand above and could be read; see `takes_all`."""
+        return self.references()
+
+    @property
+    def takes_all(self) -> bool:
+        """Return whether every model above is an input, of which there has to be one."""
+        return False
+
     def wants(self, role: str) -> frozenset[Format]:
         """Return the formats that the input in this role may have."""
         return self.consumes
+
+    def newest_kind(self, role: str) -> str | None:
+        """Return the kind whose newest stage fills a role that names none; None: the newest stage of any kind."""
+        return None
+
+    def expand(self) -> tuple[StageConfig, ...]:
+        """Return the stages that this one stands for, itself where it stands for no others; its id is written in."""
+        return (self,)
+
+    @property
+    def training(self) -> Training:
+        """Return what this stage does to its network's weights."""
+        return Training()
+
+    @property
+    def compared_with(self) -> str | None:
+        """Return the stage or file that this one exists to be compared with, None for a stage of the chain itself."""
+        return None
+
+    @property
+    def wants_sibling(self) -> bool:
+        """Return whether the recipe asks for the stage that `make_sibling` makes."""
+        return False
+
+    def make_sibling(self, lineage: Sequence[StageConfig], beside: str | None) -> StageConfig | None:
+        """Return the stage whose model this one's is to be compared with, still under this one's id; None for none.
+
+        Args:
+            lineage: the stages that this one comes from, the first one first, itself last; ids and inputs written in.
+            beside: id of the sibling of the stage that it reads, None where that has none.
+        """
+        return None
+
+    def changed(self, **changes: Any) -> Self:  # noqa: ANN401 - values of any option
+        """Return the stage with other values of some options, by the names that a recipe gives them."""
+        return type(self).model_validate({**self.model_dump(by_alias=True), **changes})
 
     def files(self) -> dict[str, Path]:
         """Return option name -> file that this stage reads besides its inputs (weights, say); hashed into the key."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from compress.core.formats import Format
-from compress.core.stage import StageConfig
+from compress.core.stage import StageConfig, Training
 from compress.engine.options import FitOptions
 from compress.models.arch_names import WEIGHT_SUFFIXES, known_or_library_arch
 
@@ -33,46 +34,81 @@ class DistillConfig(StageConfig):
     The teacher is an earlier stage or a model file (`teacher`), or any architecture with weights (`teacher_arch` and
     `teacher_weights`); with none of them, the planner takes the run's newest train stage. Each teacher sees the
     images in its own normalisation and size.
-
-    Attributes:
-        teacher: stage id, .safetensors file made by imgc, or .onnx file that carries its spec; or a list of them, whose
-            mean softened answer is then the soft label.
-        teacher_arch: one of `compress.models.arch_names.ARCH_NAMES`, or timm:NAME or torchvision:NAME.
-        teacher_weights: .safetensors or .pth file for `teacher_arch`, its classes in the order of the student's.
-        teacher_input_px: side of that teacher's input; default the architecture's own.
-        teacher_bf16: whether torch teachers compute in bfloat16 (autocast). Faster on a GPU; off by default because it
-            is slower on CPUs without bfloat16 units (measured: 104 instead of 180 images/s).
-        loss: `kd` compares whole distributions (Hinton 2015); `dkd` target and other classes apart (Zhao 2022).
-        dkd_beta: weight of the other classes in `dkd`; the paper has 8 for CIFAR-100 and 0.5 for ImageNet, more where
-            the teacher is surer.
-        temperature: softens both distributions; more shows more of what the teacher knows about the wrong classes.
-        temperature_final: temperature of the last epoch, reached linearly; default the same throughout.
-        alpha: share of the soft labels in the loss, 0..1; the images' labels have the rest.
-        alpha_final: alpha of the last epoch, reached linearly; default the same throughout.
-        hints: weight of the feature hints (FitNets, Romero 2015) from the first torch teacher; 0 is off.
-        fit: the training loop. Where its augmentation draws nothing and all images are square, each teacher
-            answers once an image instead of once an epoch (without hints, whose features would fill the memory).
     """
 
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH})
     entry_point: ClassVar[str] = "compress.distill.stage:run"
     version: ClassVar[int] = 2
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnxruntime")
+    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("teacher",),
+        ("teacher_arch", "teacher_weights", "teacher_input_px"),
+    )
+    knobs: ClassVar[tuple[str, ...]] = ("teacher", "loss", "hints", "temperature", "alpha", "fit.epochs")
 
-    kind: Literal["distill"] = "distill"
-    teacher: Names | None = None
-    teacher_arch: str | None = None
-    teacher_weights: Path | None = None
-    teacher_input_px: Annotated[int, Field(ge=16, le=2048)] | None = None
-    teacher_bf16: bool = False
-    loss: Literal["kd", "dkd"] = "kd"
-    dkd_beta: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0
-    temperature: Temperature = 1.0
-    temperature_final: Temperature | None = None
-    alpha: Share = 0.5
-    alpha_final: Share | None = None
-    hints: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
-    fit: FitOptions = FitOptions()
+    kind: Literal["distill"] = Field(default="distill", description="Kind of the stage: `distill`.")
+    teacher: Names | None = Field(
+        default=None,
+        description="Teacher: a stage's id, a .safetensors file made by imgc, or an .onnx file that carries its spec;"
+        " or a list of them, whose mean softened answer is then the soft label. Default: the newest train"
+        " stage above.",
+    )
+    teacher_arch: str | None = Field(
+        default=None,
+        description="Architecture of a teacher that is no stage: a name as in `arch`, or timm:NAME or "
+        "torchvision:NAME; goes with `teacher_weights`.",
+    )
+    teacher_weights: Path | None = Field(
+        default=None,
+        description="File with the weights of `teacher_arch`, .safetensors or .pth, its classes in the order of the "
+        "student's.",
+    )
+    teacher_input_px: Annotated[int, Field(ge=16, le=2048)] | None = Field(
+        default=None, description="Side of that teacher's square input, in pixels; default the architecture's own."
+    )
+    teacher_bf16: bool = Field(
+        default=False,
+        description="Whether torch teachers compute in bfloat16 (autocast). Faster on a GPU; off by default because "
+        "it is slower on CPUs without bfloat16 units (measured: 104 instead of 180 images/s).",
+    )
+    loss: Literal["kd", "dkd"] = Field(
+        default="kd",
+        description="Loss: `kd` compares whole distributions (Hinton 2015); `dkd` target and other classes apart "
+        "(Zhao 2022).",
+    )
+    dkd_beta: float = Field(
+        default=2.0,
+        ge=0.0,
+        le=100.0,
+        description="Weight of the other classes in `dkd`; the paper has 8 for CIFAR-100 and 0.5 for ImageNet, more "
+        "where the teacher is surer.",
+    )
+    temperature: Temperature = Field(
+        default=1.0,
+        description="Temperature that softens both distributions; more shows more of what the teacher knows about the"
+        " wrong classes.",
+    )
+    temperature_final: Temperature | None = Field(
+        default=None, description="Temperature of the last epoch, reached linearly; default the same throughout."
+    )
+    alpha: Share = Field(
+        default=0.5, description="Share of the soft labels in the loss, 0..1; the images' labels have the rest."
+    )
+    alpha_final: Share | None = Field(
+        default=None, description="Alpha of the last epoch, reached linearly; default the same throughout."
+    )
+    hints: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1000.0,
+        description="Weight of the feature hints (FitNets, Romero 2015) from the first torch teacher; 0 is off.",
+    )
+    fit: FitOptions = Field(
+        default=FitOptions(),
+        description="Options of the training loop. Where its augmentation draws nothing and all images are square, "
+        "each teacher answers once an image instead of once an epoch (without hints, whose features would"
+        " fill the memory).",
+    )
 
     @field_validator("teacher_arch")
     @classmethod
@@ -114,6 +150,19 @@ class DistillConfig(StageConfig):
     def wants(self, role: str) -> frozenset[Format]:
         """Return what the input in this role may be: only teachers may be ONNX, since they learn nothing."""
         return self.consumes if role == "from" else self.consumes | {Format.ONNX}
+
+    def newest_kind(self, role: str) -> str | None:
+        """Return `train` for the teacher: the newest distilled network is a student."""
+        return "train" if role == TEACHER else None
+
+    @property
+    def training(self) -> Training:
+        """Return the epochs and the share of the teacher's answers."""
+        return Training(self.fit.epochs, self.alpha)
+
+    def make_sibling(self, lineage: Sequence[StageConfig], beside: str | None) -> StageConfig | None:
+        """Return the same training of the input's sibling."""
+        return None if beside is None else self.changed(**{"from": beside})
 
     def files(self) -> dict[str, Path]:
         """Return the teacher's weights file, where one is given."""

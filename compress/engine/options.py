@@ -11,63 +11,96 @@ Epochs = Annotated[int, Field(ge=0, le=100_000)]
 
 
 class FitOptions(BaseModel):
-    """How a model is fitted to images.
-
-    Attributes:
-        epochs: passes over the training split, the frozen ones included.
-        batch_size: images a step, of all processes together; a last batch of one image is dropped (BatchNorm has no
-            variance of one value).
-        optimizer: `adamw`, or `sgd` with Nesterov momentum.
-        lr: the highest learning rate, at the end of the warm-up.
-        lr_final: learning rate of the last step as a fraction of `lr`.
-        weight_decay: decoupled for AdamW; never on biases and normalisation.
-        momentum: of SGD.
-        clip_norm: largest gradient norm; 0 leaves gradients alone.
-        warmup_epochs: linear from 0 to `lr`, after the frozen epochs; may be a fraction; at most half of what is left.
-        schedule: after the warm-up, a cosine down to `lr * lr_final`, or constant.
-        label_smoothing: probability mass spread over all classes.
-        ema_decay: of the exponential moving average of the weights (the average is then what is validated and kept);
-            0 is off. It is warmed up as min(decay, (1 + step) / (10 + step)).
-        patience: epochs without a better validation accuracy before stopping; None never stops early.
-        keep: `best` keeps the weights of the epoch with the best validation accuracy, `last` those of the last epoch.
-        freeze_epochs: first epochs in which only the head learns, at `lr`; frozen BatchNorm keeps its statistics.
-        progressive_px: side of the training images in the first epoch; it grows in steps of 32 to the full side at
-            70 % of the epochs (Tan & Le 2021, EfficientNetV2, section 4.2: small images first are
-            faster). None: full.
-        crop_scale_min: smallest share of the area a random crop has; 1 with `crop_ratio` 1: a full square.
-        crop_ratio: random crops have a width/height between 1/crop_ratio and crop_ratio.
-        flip: mirror images: `horizontal`, `both` (surfaces: all mirrors and quarter turns) or `none`.
-        color_jitter: brightness, contrast and saturation factors are drawn from 1 - j .. 1 + j.
-        randaugment: RandAugment's magnitude, 0..30; 0 is off.
-        mixup: alpha of the Beta distribution; 0 is off.
-        cutmix: alpha of the Beta distribution; 0 is off. With both, each batch draws one of the two.
-    """
+    """How a model is fitted to images."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: Epochs = 6
-    batch_size: Annotated[int, Field(ge=2, le=4096)] = 32
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: Annotated[float, Field(gt=0.0, le=10.0)] = 2e-3
-    lr_final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
-    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
-    momentum: Share = 0.9
-    clip_norm: Annotated[float, Field(ge=0.0)] = 0.0
-    warmup_epochs: Annotated[float, Field(ge=0.0)] = 1.0
-    schedule: Literal["cosine", "constant"] = "cosine"
-    label_smoothing: Share = 0.1
-    ema_decay: Share = 0.0
-    patience: Annotated[int, Field(ge=1)] | None = None
-    keep: Literal["best", "last"] = "best"
-    freeze_epochs: Epochs = 0
-    progressive_px: Annotated[int, Field(ge=32, le=2048)] | None = None
-    crop_scale_min: Annotated[float, Field(gt=0.0, le=1.0)] = 0.35
-    crop_ratio: Annotated[float, Field(ge=1.0, le=4.0)] = 4 / 3
-    flip: Literal["none", "horizontal", "both"] = "horizontal"
-    color_jitter: Share = 0.0
-    randaugment: Annotated[int, Field(ge=0, le=30)] = 0
-    mixup: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-    cutmix: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    epochs: Epochs = Field(default=6, description="Passes over the training split, the frozen ones included.")
+    batch_size: int = Field(
+        default=32,
+        ge=2,
+        le=4096,
+        description="Images in a step, of all processes together; a last batch of one image is dropped (BatchNorm has"
+        " no variance of one value).",
+    )
+    optimizer: Literal["adamw", "sgd"] = Field(
+        default="adamw", description="Optimizer: `adamw`, or `sgd` with Nesterov momentum."
+    )
+    lr: float = Field(default=2e-3, gt=0.0, le=10.0, description="Highest learning rate, at the end of the warm-up.")
+    lr_final: float = Field(
+        default=0.01, ge=0.0, le=1.0, description="Learning rate of the last step as a fraction of `lr`."
+    )
+    weight_decay: float = Field(
+        default=0.01,
+        ge=0.0,
+        le=1.0,
+        description="Weight decay, decoupled for AdamW; never on biases and normalisation.",
+    )
+    momentum: Share = Field(default=0.9, description="Momentum of SGD.")
+    clip_norm: float = Field(default=0.0, ge=0.0, description="Largest norm of the gradient; 0 leaves gradients alone.")
+    warmup_epochs: float = Field(
+        default=1.0,
+        ge=0.0,
+        description="Epochs in which the learning rate grows linearly from 0 to `lr`, after the frozen epochs; may be"
+        " a fraction; at most half of what is left.",
+    )
+    schedule: Literal["cosine", "constant"] = Field(
+        default="cosine",
+        description="Learning rate after the warm-up: a `cosine` down to `lr * lr_final`, or `constant`.",
+    )
+    label_smoothing: Share = Field(default=0.1, description="Probability mass spread over all classes, 0..1.")
+    ema_decay: Share = Field(
+        default=0.0,
+        description="Decay of the exponential moving average of the weights (the average is then what is validated "
+        "and kept); 0 is off. It is warmed up as min(decay, (1 + step) / (10 + step)).",
+    )
+    patience: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Epochs without a better validation accuracy before training stops. Default: it never stops early.",
+    )
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="Weights to keep: of the epoch with the `best` validation accuracy, or of the `last` epoch.",
+    )
+    freeze_epochs: Epochs = Field(
+        default=0,
+        description="First epochs in which only the head learns, at `lr`; frozen BatchNorm keeps its statistics.",
+    )
+    progressive_px: Annotated[int, Field(ge=32, le=2048)] | None = Field(
+        default=None,
+        description="Side of the training images in the first epoch, in pixels; it grows in steps of 32 to the full "
+        "side at 70 % of the epochs (Tan & Le 2021, EfficientNetV2, section 4.2: small images first are "
+        "faster). Default: always the full side.",
+    )
+    crop_scale_min: float = Field(
+        default=0.35,
+        gt=0.0,
+        le=1.0,
+        description="Smallest share of the area that a random crop has, 0..1; 1 with `crop_ratio` 1 is a full square.",
+    )
+    crop_ratio: float = Field(
+        default=4 / 3,
+        ge=1.0,
+        le=4.0,
+        description="Random crops have a width/height between 1/crop_ratio and crop_ratio.",
+    )
+    flip: Literal["none", "horizontal", "both"] = Field(
+        default="horizontal",
+        description="Mirrored images: `horizontal`, `both` (surfaces: all mirrors and quarter turns) or `none`.",
+    )
+    color_jitter: Share = Field(
+        default=0.0,
+        description="Strength j of the colour jitter: brightness, contrast and saturation factors are drawn from 1 - "
+        "j .. 1 + j.",
+    )
+    randaugment: int = Field(default=0, ge=0, le=30, description="Magnitude of RandAugment, 0..30; 0 is off.")
+    mixup: float = Field(default=0.0, ge=0.0, le=10.0, description="Alpha of MixUp's Beta distribution; 0 is off.")
+    cutmix: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=10.0,
+        description="Alpha of CutMix's Beta distribution; 0 is off. With both, each batch draws one of the two.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> FitOptions:

@@ -10,14 +10,14 @@ from compress.core.spec import CALIBRATION_KEY, ModelSpec
 from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import write_bytes
 from compress.errors import CheckError, ModelFileError
-from compress.export import checks, parity, tf_road, tflite_checks
+from compress.export import checks, parity, tf_converter, tflite_checks
 from compress.export.config import ExportConfig
 from compress.export.source import Source, in_precision, read_source
 from compress.graph.metadata import embed_spec as embed_in_onnx
 from compress.graph.proto import opset_of
 from compress.graph.target_check import check_target
 from compress.graph.targets import TARGETS
-from compress.lower.walk import ROAD_HINT, Lowered, lower
+from compress.lower.walk import CONVERTER_HINT, Lowered, lower
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 from compress.runtime.tflite_predictor import TflitePredictor
 
@@ -83,19 +83,19 @@ def _write_tflite(
     """Write and check the TFLite file."""
     lowered: Lowered | None = None
     half = precision is Precision.FP16
-    if config.road == "lower":
+    if config.converter == "lower":
         lowered = _lowered(source, half=half)
         data = lowered.data
         for note in lowered.notes:
             ctx.reporter.warn(note)
     else:
         _refuse_int8(source)
-        data = tf_road.convert(source.model, half=half, select_tf_ops=config.select_tf_ops)
+        data = tf_converter.convert(source.model, half=half, select_tf_ops=config.select_tf_ops)
     spec = _spec(source, precision, "NHWC")
     if spec is not None:
         calibration = {one.key: one.value for one in source.model.metadata_props if one.key == CALIBRATION_KEY}
         data = embed_in_tflite(data, spec, calibration)
-    builtins_only = config.road == "lower"
+    builtins_only = config.converter == "lower"
     metrics = tflite_checks.check_tflite(data, path, builtins_only=builtins_only, select_tf_ops=config.select_tf_ops)
     if spec is not None:
         tflite_checks.check_interface(data, path, spec)
@@ -113,15 +113,15 @@ def _lowered(source: Source, *, half: bool) -> Lowered:
     try:
         return lower(source.model, half=half)
     except CheckError as error:
-        other = _ONNX_HINT if source.precision is Precision.INT8 else ROAD_HINT
+        other = _ONNX_HINT if source.precision is Precision.INT8 else CONVERTER_HINT
         raise CheckError(f"{source.artifact.path}: {error.message}", hint=error.hint or other) from error
 
 
 def _refuse_int8(source: Source) -> None:
     if source.precision in (Precision.INT8, Precision.DYNAMIC):
         raise ModelFileError(
-            f"{source.artifact.path}: is {source.precision}, and `road: tensorflow` drops quantization",
-            hint="export it with `road: lower`",
+            f"{source.artifact.path}: is {source.precision}, and `converter: tensorflow` drops quantization",
+            hint="export it with `converter: lower`",
         )
 
 

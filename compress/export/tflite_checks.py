@@ -37,7 +37,7 @@ def check_tflite(data: bytes, path: Path, *, builtins_only: bool, select_tf_ops:
     Args:
         data: bytes of the file.
         path: for messages.
-        builtins_only: allow `TFLITE_OPS` alone (our own road); else every TFLite builtin.
+        builtins_only: allow `TFLITE_OPS` alone (our own converter); else every TFLite builtin.
         select_tf_ops: allow operators that need the TensorFlow runtime.
 
     Raises:

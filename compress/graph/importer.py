@@ -1,9 +1,9 @@
 """Any ONNX file as one canonical graph, which export, quantize, lower and inspect share.
 
 Canonical are: no functions, no operator outside ONNX's own domain, weights as initializers, constants computed. A
-float32 graph has opset 14 to 21 and IR 10, shape arithmetic computed, batch norms folded, spelled-out operators recognised,
-explicit pads, heads as Gemm [O, I], and a weight and a bias for each layer; nodes keep their names. Integer and float16
-graphs keep their nodes and their opset: their numbers are what was validated.
+float32 graph has opset 14 to 21 and IR 10, shape arithmetic computed, batch norms folded, spelled-out operators
+recognised, explicit pads, heads as Gemm [O, I], and a weight and a bias for each layer; nodes keep their names. Integer
+and float16 graphs keep their nodes and their opset: their numbers are what was validated.
 
 The canonical form of a canonical graph is itself. The batch stays as the file has it, see `versions.with_free_batch`.
 """

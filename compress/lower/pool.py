@@ -49,7 +49,7 @@ def average_pool(lo: Lowering, node: Node) -> None:
     elif window.padding == VALID or (not counted and window.padding is not None):
         padding = window.padding
     else:
-        hint = "set count_include_pad=True and ceil_mode=False in the model, or use `road: tensorflow`"
+        hint = "set count_include_pad=True and ceil_mode=False in the model, or use `converter: tensorflow`"
         raise node.fail(f"pads {window.pads} left out of the mean, which TFLite can only do for SAME pads", hint=hint)
     if image.quant is not None and padding == VALID:
         tail = within_reach(lo, node, tail, float(image.quant.scale[0]) / math.prod(window.kernel_HW))

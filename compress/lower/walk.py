@@ -14,7 +14,10 @@ from compress.lower.lowering import NCHW_TO_NHWC, Lowering, Value
 from compress.lower.ops import HANDLERS
 from compress.lower.writer import INPUT_KEY, OUTPUT_KEY
 
-ROAD_HINT = "the other road knows more operators: `road: tensorflow` (needs imgc[tensorflow]; float32 and float16 only)"
+CONVERTER_HINT = (
+    "the other converter knows more operators: `converter: tensorflow` "
+    "(needs imgc[tensorflow]; float32 and float16 only)"
+)
 _QDQ_HINT = "quantize in QDQ format: QuantizeLinear and DequantizeLinear around float operators"
 
 
@@ -94,5 +97,5 @@ def _require_known(graph: Graph) -> None:
     for node in graph.nodes:
         if node.op in HANDLERS:
             continue
-        hint = _QDQ_HINT if node.op in QOPERATOR | DYNAMIC else ROAD_HINT
+        hint = _QDQ_HINT if node.op in QOPERATOR | DYNAMIC else CONVERTER_HINT
         raise node.fail(f"not in the op set; allowed: {', '.join(sorted(HANDLERS))}", hint=hint)

@@ -86,6 +86,9 @@ def run_recipe(
         UsageError: another process writes the run, or the folder cannot be written.
         StageError: a stage failed, or the disk is full. Sealed stages stay and are reused.
     """
+    reporter = reporter or SilentReporter()
+    for text in loaded.warnings:
+        reporter.warn(text)
     planned = plan(loaded)
     if name is not None:
         planned = replace(planned, name=name)
@@ -95,7 +98,7 @@ def run_recipe(
         write_text(run_dir / RESOLVED_NAME, dump_yaml(planned.resolved()))
         write_json(run_dir / ENVIRONMENT_NAME, environment(device))
         point_latest(run_dir)
-        return _Runner(planned, run_dir, reporter or SilentReporter(), device, deterministic, watch).run()
+        return _Runner(planned, run_dir, reporter, device, deterministic, watch).run()
 
 
 class _Runner:

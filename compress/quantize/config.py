@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
-from compress.core.stage import StageConfig
+from compress.core.stage import OwnImages, StageConfig
 from compress.engine.options import Epochs, FitOptions, Share
 from compress.graph.targets import TARGETS, Activation, HardSwishMode, Stem, Target, TargetName
 from compress.models.arch_names import known_arch, known_weights, weight_files
@@ -23,28 +23,40 @@ Scheme = Literal["int8_static", "int8_qat", "dynamic", "auto"]
 class QatOptions(FitOptions):
     """A fit that starts where a trained model is: short, at a tenth of a fine-tuning's rate, labels not smoothed."""
 
-    epochs: Epochs = 4
-    lr: Annotated[float, Field(gt=0.0, le=10.0)] = 2e-4
-    warmup_epochs: Annotated[float, Field(ge=0.0)] = 0.5
-    label_smoothing: Share = 0.0
+    epochs: Epochs = Field(default=4, description="Passes over the training split, the frozen ones included.")
+    lr: float = Field(
+        default=2e-4,
+        gt=0.0,
+        le=10.0,
+        description="Highest learning rate, at the end of the warm-up: a tenth of a fine-tuning's.",
+    )
+    warmup_epochs: float = Field(
+        default=0.5,
+        ge=0.0,
+        description="Epochs in which the learning rate grows linearly from 0 to `lr`, after the frozen epochs; may be"
+        " a fraction; at most half of what is left.",
+    )
+    label_smoothing: Share = Field(default=0.0, description="Probability mass spread over all classes, 0..1.")
 
 
 class ReconstructOptions(BaseModel):
-    """Block reconstruction, see `compress.quantize.ptq.reconstruct`.
-
-    Attributes:
-        steps: optimizer steps, at most so many that each image is seen 40 times; 0 is off.
-        batch_size: images a step.
-        lr: highest learning rate of the weights, in steps of their own grids.
-        lr_scale: highest learning rate of the logarithms of the scales.
-    """
+    """Block reconstruction, see `compress.quantize.ptq.reconstruct`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: Annotated[int, Field(ge=0, le=100_000)] = 300
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
-    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
-    lr_scale: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+    steps: int = Field(
+        default=300,
+        ge=0,
+        le=100_000,
+        description="Optimizer steps, at most so many that each image is seen 40 times; 0 is off.",
+    )
+    batch_size: int = Field(default=32, ge=1, le=1024, description="Images in a step.")
+    lr: float = Field(
+        default=0.02, gt=0.0, le=1.0, description="Highest learning rate of the weights, in steps of their own grids."
+    )
+    lr_scale: float = Field(
+        default=1e-3, gt=0.0, le=1.0, description="Highest learning rate of the logarithms of the scales."
+    )
 
 
 def _preset(given: Mapping[str, Any]) -> Target:
@@ -65,87 +77,145 @@ def _stem(given: Mapping[str, Any]) -> Stem:
 
 
 class QuantizeConfig(StageConfig):
-    """Make an int8 model from a float one: from a stage or a file, or from an architecture and its weights.
-
-    Attributes:
-        scheme: int8_static calibrates ranges and reconstructs (no labels), int8_qat trains from there, dynamic stores
-            int8 weights only; auto makes fp32, int8 with each way to compute stem and hard-swish, and where none of
-            those keeps the constraint int8 with the worst layers float, measures each in the target's runtime here, and
-            takes the fastest that keeps the constraint; the table is written as `plan.json`.
-        arch: one of `compress.models.arch_names.ARCH_NAMES`; the stage then reads no model.
-        weights: of `arch`: `imagenet` (downloaded; the default), `none` (random), or a .safetensors or .pth file, whose
-            head says how many classes there are. 1000 classes are ImageNet's.
-        input_px: side of the square input of `arch`; default its own.
-        preprocess: how images are prepared, for `arch` if not as published, and for an ONNX file of another tool.
-        calibration: images to calibrate on instead of the training images: any folder, nested or flat, or a CSV
-            with a column `path`; no labels needed. Without a data block every fifth is kept to judge the file with.
-        on_bad_image: whether a damaged image in `calibration` is an error or left out.
-        calibration_count: number of images, balanced over classes (folders), that the ranges are found on.
-        target: what the model is to run on, see `compress.graph.targets`; it sets `activation` and `hard_swish` where
-            they are not given, and the model has to keep to its profile.
-        range_rule: how a range is picked from what was seen: `mse` clips where rounding gains more than clipping loses,
-            each channel's error counted by what the layers behind make of it,
-            `percentile` where too few values lie beyond, `entropy` where the distribution stays most alike, `minmax`
-            nowhere.
-        percentile: share of the values inside a range, in percent, for the rule of that name.
-        hard_swish: `float` computes it in float inside the int8 model; `gate` as an addition and a product of integers
-            with equal float outputs: a little less accurate, faster in ONNX Runtime. `relu6` puts ReLU6 in its place
-            and `relu6_early` in the first layers only (`gate` in the others): another network, that int8_qat has to
-            teach anew, by distillation from the float model.
-        stem: `float` leaves the first convolution, the hard-swish behind it and a depthwise convolution behind that in
-            float, which costs no time on x86 and saves most of the accuracy that int8 loses; a stem without hard-swish
-            is int8 anyway. Default `float`, but `int8` where the target allows no floats or a swap is wanted there.
-        exclude: layers that stay float, by name or pattern with `*`; `imgc quantize --sensitivity` ranks them.
-        sensitivity: whether each layer's cost is measured as well: one layer int8, all else float, on 64 images;
-            written as `sensitivity.json` and `sensitivity.svg`.
-        max_drop_pp: most points of top-1 that the file may lose on the validation images (int8_static, auto); where
-            it loses more, the layers that cost most stay float, as few as it takes, at most half, and none that hold
-            more than a fifth of the weights together. auto takes 1.0, or
-            without labels min_agreement_pct 95, where neither is given.
-        min_agreement_pct: the same for the share of answers equal to the float model's, which needs no labels.
-        reconstruct: how the int8 model learns, from the calibration images alone and without labels, to repeat what
-            the float model computes; `steps: 0` is quick, and less accurate. int8_qat trains from where this ends.
-        correct_biases: whether each layer's mean output is brought back to the float model's at the start. Default
-            only where nothing is learned: learning from there ends worse.
-        activation: type of the activations in ONNX; uint8 is fast on x86, int8 on ARM. The grids are the same.
-        alpha: share of the float model's soft labels in the training loss, 0..1 (int8_qat).
-        temperature: softens both distributions (int8_qat).
-        freeze_ranges_at: share of the epochs after which ranges are learned no more, 0..1 (int8_qat).
-        fit: the training loop (int8_qat).
-    """
+    """Make an int8 model from a float one: from a stage or a file, or from an architecture and its weights."""
 
     consumes: ClassVar[frozenset[Format]] = frozenset({Format.TORCH, Format.ONNX})
     entry_point: ClassVar[str] = "compress.quantize.stage:run"
     version: ClassVar[int] = 6
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnxruntime")
-
-    kind: Literal["quantize"] = "quantize"
-    scheme: Scheme = "int8_static"
-    arch: str | None = None
-    weights: str | None = None
-    input_px: Side | None = None
-    preprocess: Preprocess | None = None
-    calibration: Path | None = None
-    on_bad_image: Literal["error", "skip"] = "error"
-    calibration_count: Annotated[int, Field(ge=8, le=10_000)] = 512
-    target: TargetName | None = Field(
-        default_factory=lambda given: "cpu-xnnpack" if given.get("scheme") == "auto" else None
+    instead_of_input: ClassVar[tuple[str, str] | None] = ("arch", "weights")
+    instead_of_data: ClassVar[OwnImages | None] = OwnImages("scheme", "int8_static", "calibration")
+    knobs: ClassVar[tuple[str, ...]] = (
+        *("scheme", "arch", "weights", "input_px", "calibration", "calibration_count"),
+        *("target", "exclude", "sensitivity", "max_drop_pp", "min_agreement_pct", "preprocess", "fit.epochs"),
     )
-    range_rule: Literal["mse", "minmax", "percentile", "entropy"] = "mse"
-    percentile: Annotated[float, Field(ge=50.0, le=100.0)] = 99.99
-    hard_swish: HardSwishMode = Field(default_factory=lambda given: _preset(given).hard_swish)
-    stem: Stem = Field(default_factory=lambda given: _stem(given))
-    exclude: tuple[str, ...] = ()
-    sensitivity: bool = False
-    max_drop_pp: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
-    min_agreement_pct: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
-    reconstruct: ReconstructOptions = ReconstructOptions()
-    correct_biases: bool = Field(default_factory=lambda given: _learns_nothing(given))
-    activation: Activation = Field(default_factory=lambda given: _preset(given).activation)
-    alpha: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
-    temperature: Annotated[float, Field(ge=0.5, le=20.0)] = 2.0
-    freeze_ranges_at: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
-    fit: QatOptions = QatOptions()
+
+    kind: Literal["quantize"] = Field(default="quantize", description="Kind of the stage: `quantize`.")
+    scheme: Scheme = Field(
+        default="int8_static",
+        description="How the model is made: `int8_static` calibrates ranges and reconstructs (no labels), `int8_qat` "
+        "trains from there, `dynamic` stores int8 weights only; `auto` makes fp32, int8 with each way to "
+        "compute stem and hard-swish, and where none of those keeps the constraint int8 with the worst "
+        "layers float, measures each in the target's runtime here, and takes the fastest that keeps the "
+        "constraint; the table is written as `plan.json`.",
+    )
+    arch: str | None = Field(
+        default=None,
+        description="Architecture to start from instead of a model: a name such as mobilenet_v3_small; goes with "
+        "`weights`.",
+    )
+    weights: str | None = Field(
+        default=None,
+        description="Weights of `arch`: `imagenet` (downloaded; the default), `none` (random), or a .safetensors or "
+        ".pth file, whose head says how many classes there are. 1000 classes are ImageNet's.",
+    )
+    input_px: Side | None = Field(
+        default=None, description="Side of the square input of `arch`, in pixels; default its own."
+    )
+    preprocess: Preprocess | None = Field(
+        default=None,
+        description="How images are prepared, for `arch` if not as published, and for an ONNX file of another tool.",
+    )
+    calibration: Path | None = Field(
+        default=None,
+        description="Images to calibrate on instead of the training images: any folder, nested or flat, or a CSV with"
+        " a column `path`; no labels needed. Without a data block every fifth is kept to judge the file "
+        "with.",
+    )
+    on_bad_image: Literal["error", "skip"] = Field(
+        default="error", description="What a damaged image in `calibration` is: an `error`, or left out (`skip`)."
+    )
+    calibration_count: int = Field(
+        default=512,
+        ge=8,
+        le=10_000,
+        description="Number of images that the ranges are found on, balanced over classes (folders).",
+    )
+    target: TargetName | None = Field(
+        default_factory=lambda given: "cpu-xnnpack" if given.get("scheme") == "auto" else None,
+        description="What the int8 model is to run on; checked by node name. It sets `activation` and `hard_swish` "
+        "where they are not given.",
+    )
+    range_rule: Literal["mse", "minmax", "percentile", "entropy"] = Field(
+        default="mse",
+        description="Rule that picks a range from what was seen: `mse` clips where rounding gains more than clipping "
+        "loses, each channel's error counted by what the layers behind make of it, `percentile` where too"
+        " few values lie beyond, `entropy` where the distribution stays most alike, `minmax` nowhere.",
+    )
+    percentile: float = Field(
+        default=99.99,
+        ge=50.0,
+        le=100.0,
+        description="Share of the values inside a range, in percent, for the rule of that name.",
+    )
+    hard_swish: HardSwishMode = Field(
+        default_factory=lambda given: _preset(given).hard_swish,
+        description="How hard-swish is computed: `float` in float inside the int8 model; `gate` as an addition and a "
+        "product of integers with equal float outputs: a little less accurate, faster in ONNX Runtime. "
+        "`relu6` puts ReLU6 in its place and `relu6_early` in the first layers only (`gate` in the "
+        "others): another network, that int8_qat has to teach anew, by distillation from the float model."
+        " Default: what suits the target.",
+    )
+    stem: Stem = Field(
+        default_factory=lambda given: _stem(given),
+        description="How the stem is computed: `float` leaves the first convolution, the hard-swish behind it and a "
+        "depthwise convolution behind that in float, which costs no time on x86 and saves most of the "
+        "accuracy that int8 loses; a stem without hard-swish is int8 anyway. Default `float`, but `int8` "
+        "where the target allows no floats or a swap is wanted there.",
+    )
+    exclude: tuple[str, ...] = Field(
+        default=(),
+        description="Layers that stay float, by name or pattern with `*`; `imgc quantize --sensitivity` ranks them.",
+    )
+    sensitivity: bool = Field(
+        default=False,
+        description="Also measure what each layer costs: one layer int8, all else float, on 64 images; written as "
+        "`sensitivity.json` and `sensitivity.svg`.",
+    )
+    max_drop_pp: Annotated[float, Field(ge=0.0, le=100.0)] | None = Field(
+        default=None,
+        description="Most points of top-1 (percentage points) that the file may lose on the validation images "
+        "(int8_static, auto); where it loses more, the layers that cost most stay float, as few as it "
+        "takes, at most half, and none that hold more than a fifth of the weights together. auto takes "
+        "1.0, or without labels min_agreement_pct 95, where neither is given.",
+    )
+    min_agreement_pct: Annotated[float, Field(ge=0.0, le=100.0)] | None = Field(
+        default=None,
+        description="Least share of answers equal to the float model's, in percent (int8_static, auto): as "
+        "max_drop_pp, but it needs no labels.",
+    )
+    reconstruct: ReconstructOptions = Field(
+        default=ReconstructOptions(),
+        description="How the int8 model learns, from the calibration images alone and without labels, to repeat what "
+        "the float model computes; `steps: 0` is quick, and less accurate. int8_qat trains from where "
+        "this ends.",
+    )
+    correct_biases: bool = Field(
+        default_factory=lambda given: _learns_nothing(given),
+        description="Whether each layer's mean output is brought back to the float model's at the start. Default only"
+        " where nothing is learned: learning from there ends worse.",
+    )
+    activation: Activation = Field(
+        default_factory=lambda given: _preset(given).activation,
+        description="Type of the activations in ONNX; uint8 is fast on x86, int8 on ARM. The grids are the same. "
+        "Default: the target's.",
+    )
+    alpha: float = Field(
+        default=0.9,
+        ge=0.0,
+        le=1.0,
+        description="Share of the float model's soft labels in the training loss, 0..1 (int8_qat).",
+    )
+    temperature: float = Field(
+        default=2.0, ge=0.5, le=20.0, description="Temperature that softens both distributions (int8_qat)."
+    )
+    freeze_ranges_at: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="Share of the epochs after which ranges are learned no more, 0..1 (int8_qat).",
+    )
+    fit: QatOptions = Field(default=QatOptions(), description="Options of the training loop (int8_qat).")
 
     @field_validator("arch")
     @classmethod

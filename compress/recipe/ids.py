@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-EXPORT_FORMATS = ("onnx", "tflite")  # what `format: all` becomes: `<id>-onnx`, `<id>-tflite`
+from compress.recipe.schema import stage_kinds
 
 
 def with_default_ids(named: Sequence[tuple[str, str]]) -> list[str]:
@@ -21,11 +21,13 @@ def with_default_ids(named: Sequence[tuple[str, str]]) -> list[str]:
     return result
 
 
-def free_id(base: str, taken: set[str]) -> str:
-    """Return `base`, or `base-2`, `base-3` ...: the first that is free, also as the stem of an expanded export."""
+def free_id(kind: str, taken: set[str]) -> str:
+    """Return `kind`, or `kind-2`, `kind-3` ...: the first that is free, also where such a stage is expanded."""
+    config = stage_kinds().get(kind)
+    suffixes = config.suffixes if config else ()
     number = 1
     while True:
-        candidate = base if number == 1 else f"{base}-{number}"
-        if not taken.intersection({candidate, *(f"{candidate}-{fmt}" for fmt in EXPORT_FORMATS)}):
+        candidate = kind if number == 1 else f"{kind}-{number}"
+        if not taken.intersection({candidate, *(f"{candidate}-{suffix}" for suffix in suffixes)}):
             return candidate
         number += 1

@@ -16,6 +16,7 @@ from compress.errors import RecipeError
 from compress.recipe.locate import located
 from compress.recipe.node import Node, Position, merge, node_of, parse
 from compress.recipe.overrides import apply_overrides
+from compress.recipe.renamed import with_new_keys
 from compress.recipe.schema import Recipe
 
 MAX_BYTES = 256 * 1024
@@ -34,6 +35,7 @@ class LoadedRecipe:
         resolved: the recipe as plain data with `use:` and `--set` applied and absolute paths.
         path: the file it was read from, or the folder that relative paths refer to when there is no file.
         root: the same tree with the place of every value, for messages.
+        warnings: what is still read, but should be written in another way.
     """
 
     recipe: Recipe
@@ -41,6 +43,7 @@ class LoadedRecipe:
     resolved: dict[str, Any]
     path: Path
     root: Node
+    warnings: tuple[str, ...] = ()
 
     def position(self, *loc: int | str) -> Position:
         """Return where the value at `loc` was written, such as ("stages", 1, "from")."""
@@ -111,10 +114,10 @@ def is_model_file(reference: str) -> bool:
 def _typed(
     root: Node, text: str, path: Path, folder: Path, overrides: Sequence[str], schema: type[Recipe]
 ) -> LoadedRecipe:
-    root = apply_overrides(root, overrides)
+    root, warnings = with_new_keys(apply_overrides(root, overrides))
     recipe = _validate(root, schema)
     root = _with_absolute_paths(root, recipe, folder.absolute())
-    return LoadedRecipe(_validate(root, schema), text, root.plain(), path, root)
+    return LoadedRecipe(_validate(root, schema), text, root.plain(), path, root, warnings)
 
 
 def _validate(root: Node, schema: type[Recipe]) -> Recipe:

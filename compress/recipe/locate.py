@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from compress.errors import RecipeError
+from compress.errors import CodedValueError, RecipeError
 from compress.recipe.node import Node, Position
 
 MAX_SHOWN = 10
@@ -21,16 +21,33 @@ _FOLLOWS = "default_factory_not_called"  # a default that hangs on a field which
 
 
 def located(error: ValidationError, root: Node, schema: type[BaseModel]) -> RecipeError:
-    """Return the recipe error for a failed validation: one line for each fault, the hint for the first."""
+    """Return the recipe error for a failed validation: one line for each fault, the hint for the first.
+
+    Its code and facts are those of the fault where there is one alone; of several, the nearest word is the first's.
+    """
     details = [one for one in error.errors(include_url=False) if one["type"] != _FOLLOWS]
-    lines, hints = [], []
-    for detail in details[:MAX_SHOWN]:
-        at, message, nearest = _explain(detail, root, schema)
-        lines.append(f"{at}: {message}")
-        hints.append(f"did you mean '{nearest}'? " if nearest else "")
+    explained = [_explain(detail, root, schema) for detail in details[:MAX_SHOWN]]
+    lines = [f"{at}: {message}" for at, message, _ in explained]
     if len(details) > MAX_SHOWN:
         lines.append(f"... and {len(details) - MAX_SHOWN} more")
-    return RecipeError("\n".join(lines), hint=hints[0] + _CHECK)
+    at, _, nearest = explained[0]
+    hint = (f"did you mean '{nearest}'? " if nearest else "") + _CHECK
+    if len(details) > 1:
+        return RecipeError("\n".join(lines), hint=hint, code="several-faults", facts={"nearest": nearest})
+    place = stage_label(root, _without_tags(details[0]["loc"], root))
+    facts = {"at": str(at), "place": place, "nearest": nearest, **_own_facts(details[0])}
+    return RecipeError(lines[0], hint=hint, code=_code(details[0]), facts=facts)
+
+
+def _code(detail: ErrorDetails) -> str:
+    """Return the code of a fault: the validator's own, else pydantic's name of it."""
+    own = detail.get("ctx", {}).get("error")
+    return own.code if isinstance(own, CodedValueError) else detail["type"].replace("_", "-")
+
+
+def _own_facts(detail: ErrorDetails) -> dict[str, object]:
+    own = detail.get("ctx", {}).get("error")
+    return own.facts if isinstance(own, CodedValueError) else {}
 
 
 def nearest_word(word: str, allowed: Iterable[str]) -> str:

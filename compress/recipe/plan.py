@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from compress.benchmark.config import ROLE_PREFIX, BenchmarkConfig
 from compress.core.dataset import CsvData, DataConfig, FolderData
 from compress.core.formats import Format, format_of
 from compress.core.stage import StageConfig
-from compress.distill.config import DistillConfig
 from compress.errors import RecipeError
-from compress.prune.config import PruneConfig
-from compress.recipe.expand import changed, expanded
 from compress.recipe.ids import with_default_ids
 from compress.recipe.load import LoadedRecipe, is_model_file
 from compress.recipe.locate import nearest_word
 from compress.recipe.schema import STAGE_METRICS, Gate
-from compress.recipe.siblings import SUFFIX, is_sibling, sibling_of_pruned, twin_of
+from compress.recipe.siblings import SUFFIX, is_sibling, twin_of
 
 
 @dataclass(frozen=True)
@@ -99,11 +96,12 @@ class _Planner:
         return Plan(recipe.name, recipe.seed, recipe.data, tuple(self._stages), recipe.gates)
 
     def _add(self, number: int, config: StageConfig) -> None:
-        """Plan one stage of the recipe, which `format: all` makes two."""
+        """Plan one stage of the recipe, or the stages that it stands for."""
         self._check_files(number, config)
         inputs = self._inputs(number, config)
+        known = {"id": self._ids[number]} | ({"from": str(inputs["from"])} if "from" in inputs else {})
         try:
-            for stage in expanded(config, self._ids[number], inputs.get("from")):
+            for stage in config.changed(**known).expand():
                 if any(stage.id == above.id for above in self._stages):
                     raise self._error(f"there are two stages with the id '{stage.id}'", "stages", number, "id")
                 self._append(stage, inputs)
@@ -112,23 +110,24 @@ class _Planner:
 
     def _append(self, config: StageConfig, inputs: dict[str, str | Path]) -> None:
         """Plan a stage, and the sibling that belongs beside it."""
-        like = getattr(config, "like", None)
-        twin = twin_of(config.id, like, [stage.id for stage in self._stages])
+        twin = twin_of(config.id, config.compared_with, [stage.id for stage in self._stages])
         self._stages.append(PlannedStage(len(self._stages) + 1, config, inputs))
         if twin is not None:
             self._beside[twin] = config.id
-        elif like is None and isinstance(config, PruneConfig | DistillConfig) and config.id + SUFFIX not in self._ids:
+        elif config.compared_with is None and not self._is_compared(config.id):
             self._append_sibling(config, inputs)
 
-    def _append_sibling(self, config: PruneConfig | DistillConfig, inputs: dict[str, str | Path]) -> None:
-        if isinstance(config, PruneConfig):
-            written = any(isinstance(stage, PruneConfig) and stage.like == config.id for stage in self._recipe.stages)
-            options = sibling_of_pruned(config, self._lineage(config.id)) if config.sibling and not written else None
-            if options is not None:
-                self._append(PruneConfig.model_validate(options), {"from": str(options["from"]), "like": config.id})
-        elif source := self._beside.get(str(inputs["from"])):
-            sibling_id = config.id + SUFFIX
-            self._append(changed(config, {"id": sibling_id, "from": source}), {**inputs, "from": source})
+    def _is_compared(self, stage_id: str) -> bool:
+        """Return whether the recipe itself has the stage's sibling."""
+        return stage_id + SUFFIX in self._ids or any(one.compared_with == stage_id for one in self._recipe.stages)
+
+    def _append_sibling(self, config: StageConfig, inputs: dict[str, str | Path]) -> None:
+        sibling = config.make_sibling(self._lineage(config.id), self._beside.get(str(inputs.get("from"))))
+        if sibling is None:
+            return
+        own = config.references()
+        other = {role: name for role, name in sibling.references().items() if name and name != own.get(role)}
+        self._append(sibling.changed(id=config.id + SUFFIX), {**inputs, **other})
 
     def _lineage(self, stage_id: str) -> list[StageConfig]:
         """Return the stages that a stage comes from, the first one first, itself last."""
@@ -142,32 +141,28 @@ class _Planner:
 
     def _inputs(self, number: int, config: StageConfig) -> dict[str, str | Path]:
         if config.must_have_data and self._recipe.data is None:
+            own = config.instead_of_data
             raise self._error(
                 f"stage '{self._ids[number]}' reads images, but the recipe has no data:",
                 "stages",
                 number,
                 hint="add for example `data: {kind: folder, path: photos}`, or start with `imgc init IMAGES`"
-                + ("; int8_static needs no more than `calibration: FOLDER`" if config.kind == "quantize" else ""),
+                + (f"; {own.value} needs no more than `{own.option}: FOLDER`" if own else ""),
+                code="no-data",
+                facts={"stage": self._ids[number], "instead": own},
             )
-        references = self._references(config)
+        above = [stage.id for stage in self._stages if stage.config.produces in config.consumes]
+        references = config.references_among(above)
         if config.from_ is not None and "from" not in references:
             raise self._error(f"stage '{self._ids[number]}' takes no 'from'", "stages", number, "from")
-        if isinstance(config, BenchmarkConfig) and not references:
+        if config.takes_all and not references:
             raise self._error(f"stage '{self._ids[number]}': there is no model above it", "stages", number)
         return {role: self._resolve(number, config, role, name) for role, name in references.items()}
-
-    def _references(self, config: StageConfig) -> dict[str, str | None]:
-        """Return role -> reference; a benchmark of everything gets a role for each model above."""
-        references = config.references()
-        if isinstance(config, BenchmarkConfig) and config.takes_all:
-            above = [stage.id for stage in self._stages if stage.config.produces in config.consumes]
-            return {ROLE_PREFIX + stage_id: stage_id for stage_id in above} | references
-        return references
 
     def _resolve(self, number: int, config: StageConfig, role: str, reference: str | None) -> str | Path:
         wanted = config.wants(role)
         if reference is None:
-            return self._newest(number, role, wanted)
+            return self._newest(number, config, role)
         loc = ("stages", number, *self._option(number, reference))
         above = {stage.id: stage for stage in self._stages}
         if reference in above:
@@ -181,21 +176,24 @@ class _Planner:
             return path
         raise self._unknown(loc, number, reference)
 
-    def _newest(self, number: int, role: str, wanted: frozenset[Format]) -> str:
-        """Return the newest stage above that fits; a teacher is the newest trained one, which students follow."""
+    def _newest(self, number: int, config: StageConfig, role: str) -> str:
+        """Return the newest stage above that fits, a sibling never."""
+        wanted, kind = config.wants(role), config.newest_kind(role)
         above = [stage.id for stage in self._stages]
         for stage in reversed(self._stages):
-            fits = stage.config.produces in wanted and (role != "teacher" or stage.config.kind == "train")
-            if fits and not is_sibling(stage.id, getattr(stage.config, "like", None), above):
+            fits = stage.config.produces in wanted and kind in (None, stage.config.kind)
+            if fits and not is_sibling(stage.id, stage.config.compared_with, above):
                 return stage.id
-        kind_of_stage = self._recipe.stages[number].kind
-        kind = "train stage" if role == "teacher" else "stage"
+        maker = f"{kind} stage" if kind else "stage"
+        instead = config.instead_of_input
         raise self._error(
-            f"stage '{self._ids[number]}' needs {_words(wanted)} as its {_role(role)}, and no {kind} above makes that",
+            f"stage '{self._ids[number]}' needs {_words(wanted)} as its {_role(role)}, and no {maker} above makes that",
             "stages",
             number,
             hint=f"add a stage above it, or name a model file: `{role}: model.safetensors`"
-            + (", or an `arch:` and its `weights:`" if kind_of_stage == "quantize" else ""),
+            + (f", or an `{instead[0]}:` and its `{instead[1]}:`" if instead else ""),
+            code="no-input" if role == "from" else f"no-{_role(role)}",
+            facts={"instead": instead},
         )
 
     def _check_format(
@@ -285,8 +283,11 @@ class _Planner:
         benchmarks = [stage for stage in self._stages if stage.config.produces is Format.BENCH]
         return any(stage_id in stage.inputs.values() for stage in benchmarks)
 
-    def _error(self, message: str, *loc: int | str, hint: str = "") -> RecipeError:
-        return RecipeError(f"{self._loaded.position(*loc)}: {message}", hint=hint)
+    def _error(
+        self, message: str, *loc: int | str, hint: str = "", code: str = "", facts: Mapping[str, object] | None = None
+    ) -> RecipeError:
+        at = str(self._loaded.position(*loc))
+        return RecipeError(f"{at}: {message}", hint=hint, code=code, facts={"at": at, **(facts or {})})
 
 
 def _words(formats: frozenset[Format]) -> str:

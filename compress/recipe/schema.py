@@ -39,23 +39,17 @@ GateMetric = Literal[
 
 
 class Gate(BaseModel):
-    """A bound that must hold at the end of a run.
-
-    Attributes:
-        metric: what is bounded; the unit is the last word of its name.
-        at: id of the stage whose artifact is judged.
-        baseline: id of the stage that `top1_drop_pp` counts from; default the benchmark's baseline.
-        min: smallest value allowed.
-        max: largest value allowed.
-    """
+    """A bound that must hold at the end of a run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    metric: GateMetric
-    at: str
-    baseline: str | None = None
-    min: float | None = None
-    max: float | None = None
+    metric: GateMetric = Field(description="What is bounded; the unit is the last word of its name.")
+    at: str = Field(description="Id of the stage whose artifact is judged.")
+    baseline: str | None = Field(
+        default=None, description="Id of the stage that `top1_drop_pp` counts from; default the benchmark's baseline."
+    )
+    min: float | None = Field(default=None, description="Smallest value allowed.")
+    max: float | None = Field(default=None, description="Largest value allowed.")
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Gate:
@@ -67,25 +61,20 @@ class Gate(BaseModel):
 
 
 class Recipe(BaseModel):
-    """A run as intent.
-
-    Attributes:
-        imgc: version of this format.
-        name: name of the run and of its folder.
-        seed: the seed of everything random.
-        data: where the images are; may be missing when no stage reads any.
-        stages: in run order; a stage may name only stages above it.
-        gates: checked when all stages are done.
-    """
+    """A run as intent."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    imgc: Literal[1]
-    name: Annotated[str, Field(pattern=RUN_NAME)]
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    data: DataConfig | None = None
-    stages: tuple[AnyStage, ...]
-    gates: tuple[Gate, ...] = ()
+    imgc: Literal[1] = Field(description="Version of the recipe format.")
+    name: str = Field(pattern=RUN_NAME, description="Name of the run and of its folder.")
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="Seed of everything random: same seed, same data, same result."
+    )
+    data: DataConfig | None = Field(
+        default=None, description="Where the images are; may be missing when no stage reads any."
+    )
+    stages: tuple[AnyStage, ...] = Field(description="Stages in run order; a stage may name only stages above it.")
+    gates: tuple[Gate, ...] = Field(default=(), description="Bounds that are checked when all stages are done.")
 
     @field_validator("stages")
     @classmethod

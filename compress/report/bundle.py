@@ -30,7 +30,7 @@ _README = """# Files of the imgc run `{run}`, to be measured here
 
 ```
 pip install "imgc[serve]"
-imgc benchmark . --out bench.json
+imgc benchmark bundle . --out bench.json
 ```
 
 That needs no torch and no data set. It checks every file against `{manifest}`, measures {models} on {images}

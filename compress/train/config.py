@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from compress.core.formats import Format
 from compress.core.preprocess import Interpolation
-from compress.core.stage import StageConfig
+from compress.core.stage import StageConfig, Training
 from compress.engine.options import FitOptions
 from compress.models.arch_names import known_arch, known_weights, weight_files
 
@@ -19,33 +19,38 @@ Side = Annotated[int, Field(ge=16, le=2048)]
 
 
 class TrainConfig(StageConfig):
-    """Train a classifier; its classes are those of the images.
-
-    Attributes:
-        arch: one of `compress.models.arch_names.ARCH_NAMES`.
-        weights: `imagenet` (downloaded), `none` (from scratch), or a .safetensors or .pth file.
-        input_px: side of the square input; default the architecture's own.
-        resize_px: short side before the centre crop in evaluation; default from the architecture.
-        interpolation: filter of the resize; default the architecture's.
-        mean: per channel of values in 0..1; default the architecture's.
-        std: per channel of values in 0..1; default the architecture's.
-        fit: the training loop.
-    """
+    """Train a classifier; its classes are those of the images."""
 
     consumes: ClassVar[frozenset[Format]] = frozenset()
     entry_point: ClassVar[str] = "compress.train.stage:run"
     version: ClassVar[int] = 1
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm")
+    knobs: ClassVar[tuple[str, ...]] = ("arch", "weights", "fit.epochs", "input_px", "fit.lr")
 
-    kind: Literal["train"] = "train"
-    arch: str = "mobilenet_v3_small"
-    weights: str = "imagenet"
-    input_px: Side | None = None
-    resize_px: Side | None = None
-    interpolation: Interpolation | None = None
-    mean: Channels | None = None
-    std: Channels | None = None
-    fit: FitOptions = FitOptions()
+    kind: Literal["train"] = Field(default="train", description="Kind of the stage: `train`.")
+    arch: str = Field(default="mobilenet_v3_small", description="Name of an architecture, such as mobilenet_v3_small.")
+    weights: str = Field(
+        default="imagenet",
+        description="Weights to start from: `imagenet` (downloaded), `none` (from scratch), or a .safetensors or .pth"
+        " file.",
+    )
+    input_px: Side | None = Field(
+        default=None, description="Side of the square that the network sees, in pixels; default the architecture's own."
+    )
+    resize_px: Side | None = Field(
+        default=None,
+        description="Short side before the centre crop in evaluation, in pixels; default the architecture's.",
+    )
+    interpolation: Interpolation | None = Field(
+        default=None, description="Filter of the resize; default the architecture's."
+    )
+    mean: Channels | None = Field(
+        default=None, description="Mean of each channel, of values in 0..1; default the architecture's."
+    )
+    std: Channels | None = Field(
+        default=None, description="Standard deviation of each channel, of values in 0..1; default the architecture's."
+    )
+    fit: FitOptions = Field(default=FitOptions(), description="Options of the training loop.")
 
     @field_validator("arch")
     @classmethod
@@ -61,6 +66,11 @@ class TrainConfig(StageConfig):
     def produces(self) -> Format:
         """Return TORCH."""
         return Format.TORCH
+
+    @property
+    def training(self) -> Training:
+        """Return the epochs, the options and the weights that the network starts from."""
+        return Training(self.fit.epochs, weights=self.weights, fit=self.fit.model_dump())
 
     def files(self) -> dict[str, Path]:
         """Return the weights file, where a file is given."""

@@ -22,7 +22,7 @@ import onnx
 from compress.core.formats import Format
 from compress.core.storage import atomic_path
 from compress.errors import BackendMissingError, StageError, UsageError, missing_backend
-from compress.export import tf_road
+from compress.export import tf_converter
 from compress.runtime.predictor import Floats
 from evals.int8.compare import int8_weight_pct
 
@@ -75,7 +75,7 @@ def ort_per_tensor(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
 def _quantize_static(float_onnx: Path, images_NCHW: Floats, out: Path, *, per_channel: bool) -> None:
     _check_calibration(images_NCHW)
     try:
-        with tf_road.quiet():
+        with tf_converter.quiet():
             from onnxruntime import quantization
             from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
@@ -121,14 +121,14 @@ def tflite_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
         for image_CHW in images_NCHW:
             yield [np.ascontiguousarray(image_CHW.transpose(1, 2, 0)[None])]
 
-    with tf_road.saved_model(onnx.load(float_onnx)) as (tf, saved):
+    with tf_converter.saved_model(onnx.load(float_onnx)) as (tf, saved):
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = representative
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
         data = bytes(converter.convert())
-    _write("the TFLite converter", tf_road.with_our_signature(data), out)
+    _write("the TFLite converter", tf_converter.with_our_signature(data), out)
 
 
 def nncf_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
@@ -143,7 +143,7 @@ def nncf_default(float_onnx: Path, images_NCHW: Floats, out: Path) -> None:
     _check_calibration(images_NCHW)
     os.environ.setdefault("NNCF_CI", "1")  # a measurement sends no usage statistics
     try:
-        with tf_road.quiet():
+        with tf_converter.quiet():
             import nncf
     except ImportError as error:
         raise _not_installed("nncf", error) from error
@@ -168,7 +168,7 @@ def torchao_default(float_torch: Path, images_NCHW: Floats, out: Path) -> None:
     """
     _check_calibration(images_NCHW)
     try:
-        with tf_road.quiet():
+        with tf_converter.quiet():
             import torch
             from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
             from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
@@ -247,7 +247,7 @@ def _write(tool: str, data: bytes, out: Path) -> None:
 def _failing(tool: str) -> Iterator[None]:
     """Keep a tool quiet and report whatever it raises as a StageError that names it."""
     try:
-        with tf_road.quiet():
+        with tf_converter.quiet():
             yield
     except Exception as error:  # the tools raise whatever the libraries below them raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

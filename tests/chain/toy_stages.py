@@ -70,6 +70,9 @@ class ToyDistill(ToyStage):
     def references(self) -> dict[str, str | None]:
         return {**super().references(), "teacher": self.teacher}
 
+    def newest_kind(self, role: str) -> str | None:
+        return "train" if role == "teacher" else None
+
 
 class ToyQuantize(ToyStage):
     consumes: ClassVar[frozenset[Format]] = _ANY
@@ -81,6 +84,10 @@ class ToyExport(ToyStage):
     consumes: ClassVar[frozenset[Format]] = _ANY
     kind: Literal["export"] = "export"
     format: Literal["onnx", "tflite", "all"] = "onnx"
+
+    def expand(self) -> tuple[ToyExport, ...]:
+        formats = ("onnx", "tflite") if self.format == "all" else ()
+        return tuple(self.changed(id=f"{self.id}-{one}", format=one) for one in formats) or (self,)
 
     @property
     def produces(self) -> Format:

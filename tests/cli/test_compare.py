@@ -1,4 +1,4 @@
-"""`imgc benchmark --compare` as a gate, and `imgc report A B`."""
+"""`imgc benchmark compare` as a gate, and `imgc report A B`."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def bench(path: Path, p50: float, host: dict[str, Any] = HOST) -> Path:
 
 def test_a_broken_limit_is_exit_5_with_the_numbers(imgc: Imgc, folder: Path):
     old, new = bench(folder / "old.json", 2.0), bench(folder / "new.json", 2.5)
-    result = imgc("benchmark", "--compare", old, new, *LIMIT, "--junit", "gate.xml")
+    result = imgc("benchmark", "compare", old, new, *LIMIT, "--junit", "gate.xml")
     assert result.exit_code == 5
     assert "limit broken: latency_p50_ms of int8: 2 -> 2.5, limit +5%" in result.stderr
     assert "worse, BROKEN" in result.stdout
     assert ET.parse(folder / "gate.xml").getroot().get("failures") == "1"
-    assert imgc("benchmark", "--compare", new, old, *LIMIT).exit_code == 0
-    assert imgc("benchmark", "--compare", old, new).exit_code == 0, "without a limit nothing breaks"
+    assert imgc("benchmark", "compare", new, old, *LIMIT).exit_code == 0
+    assert imgc("benchmark", "compare", old, new).exit_code == 0, "without a limit nothing breaks"
 
 
 def test_json_alone_on_stdout(imgc: Imgc, folder: Path):
     old, new = bench(folder / "old.json", 2.0), bench(folder / "new.json", 2.5)
-    result = imgc("bench", "--compare", old, new, *LIMIT, "--json")
+    result = imgc("bench", "compare", old, new, *LIMIT, "--json")
     assert result.exit_code == 5
     changes = {change["metric"]: change for change in json.loads(result.stdout)["changes"]}
     assert changes["latency_p50_ms"]["broken"]
@@ -52,23 +52,23 @@ def test_json_alone_on_stdout(imgc: Imgc, folder: Path):
 
 def test_a_gate_that_could_judge_nothing_does_not_pass(imgc: Imgc, folder: Path):
     old, new = bench(folder / "old.json", 2.0), bench(folder / "new.json", 2.0, {**HOST, "cpu": "Another"})
-    result = imgc("benchmark", "--compare", old, new, *LIMIT)
+    result = imgc("benchmark", "compare", old, new, *LIMIT)
     assert result.exit_code == 5
     assert "warning: measured on other machines (cpu Some CPU and Another)" in result.stderr
     assert "no limit could be held against anything" in result.stderr
-    assert imgc("benchmark", "--compare", old, new, *LIMIT, "--fail-on", "size_bytes:+0").exit_code == 0
+    assert imgc("benchmark", "compare", old, new, *LIMIT, "--fail-on", "size_bytes:+0").exit_code == 0
     new.write_text(Bench(host=HOST, baseline="", rows=()).model_dump_json())
-    assert imgc("benchmark", "--compare", new, old, *LIMIT).exit_code == 5, "no rows before"
+    assert imgc("benchmark", "compare", new, old, *LIMIT).exit_code == 5, "no rows before"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--compare", "old.json", "absent.json"], "absent.json: cannot be read"),
-        (["--compare", "old.json", "old.json", "--fail-on", "latency_p50:+5%"], "did you mean 'latency_p50_ms'"),
-        (["--fail-on", "latency_p50_ms:+5%"], "belongs to --compare"),
-        (["--junit", "x.xml"], "belongs to --compare"),
-        (["."], "is no bundle"),
+        (["compare", "old.json", "absent.json"], "absent.json: cannot be read"),
+        (["compare", "old.json", "old.json", "--fail-on", "latency_p50:+5%"], "did you mean 'latency_p50_ms'"),
+        (["--fail-on", "latency_p50_ms:+5%"], "No such option"),
+        (["compare", "old.json", "--junit", "x.xml"], "Missing argument"),
+        (["bundle", "."], "is no bundle"),
     ],
 )
 def test_mistakes(imgc: Imgc, folder: Path, arguments: list[str], words: str):

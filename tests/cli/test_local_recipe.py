@@ -40,3 +40,11 @@ def test_what_belongs_to_a_displaced_way_goes_with_it():
     assert set(block_of({"stages": [named]}, TRAIN, "distill", ("teacher",))) == {"kind"}
     alike = {"kind": "prune", "like": "m.onnx", "weights": "none"}
     assert set(block_of({"stages": [alike]}, TRAIN, "prune", ("keep",))) == {"kind"}
+
+
+def test_an_old_key_in_it_is_said_to_be_old(folder: Path, capsys: pytest.CaptureFixture[str]):
+    (folder / "imgc.yaml").write_text("imgc: 1\nname: r\nstages: [{kind: export, road: tensorflow}]\n")
+    assert local_recipe()["stages"] == [{"kind": "export", "converter": "tensorflow"}]
+    assert capsys.readouterr().err == (
+        "warning: imgc.yaml:3:25: 'road' is the old name of 'converter'; it is still read, write 'converter'\n"
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from compress.cli import benchmark, shrink_stages, stages
+from compress.cli import stages
 from compress.cli.main import app
 from compress.recipe.schema import stage_kinds
 
@@ -19,11 +19,11 @@ CHAIN = [{"kind": "train", "arch": "tiny", "weights": "none"}, {"kind": "prune"}
 
 def test_every_stage_kind_has_a_verb_of_its_name():
     commands = {command.name: command.callback for command in app.registered_commands}
-    homes = (stages.__name__, shrink_stages.__name__, benchmark.__name__)
-    verbs = {name for name, function in commands.items() if function and function.__module__ in homes}
-    assert verbs - {"bench"} == set(stage_kinds())
-    assert commands["bench"] is commands["benchmark"]
-    assert all(commands[kind].__name__ == kind for kind in stage_kinds())
+    verbs = {name for name, function in commands.items() if function and function.__module__ == stages.__name__}
+    groups = {group.name: group.typer_instance for group in app.registered_groups}
+    assert verbs | {"benchmark"} == set(stage_kinds())
+    assert groups["bench"] is groups["benchmark"]
+    assert all(function.__name__ == name for name, function in commands.items() if function and name in verbs)
 
 
 def test_the_version(imgc: Imgc):
@@ -163,6 +163,15 @@ def test_plan_shows_every_stage_and_gate(imgc: Imgc, folder: Path):
     resolved = json.loads(imgc("plan", "r.yaml", "--set", "stages.train.arch=tiny", "--json").stdout)
     assert resolved["stages"][0]["arch"] == "tiny"
     assert not (folder / "runs").exists()
+
+
+def test_plan_says_which_key_is_old(imgc: Imgc, folder: Path):
+    (folder / "r.yaml").write_text(
+        "imgc: 1\nname: r\ndata: {kind: defects}\nstages: [{kind: train}, {kind: export, road: lower}]\n"
+    )
+    result = imgc("plan", "r.yaml", "--json")
+    assert "warning: r.yaml:4:40: 'road' is the old name of 'converter'" in result.stderr
+    assert [stage.get("converter") for stage in json.loads(result.stdout)["stages"]] == [None, "lower", "lower"]
 
 
 def test_doctor_knows_this_environment(imgc: Imgc):

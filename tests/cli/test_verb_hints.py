@@ -45,13 +45,16 @@ def test_two_budgets_are_named_as_one_types_them(folder: Path, make_run: Callabl
 
 
 def test_without_a_model_it_names_the_option():
-    error = RecipeError("imgc export: stage 'export' needs torch as its input, and no stage above makes that")
+    error = RecipeError("stage 'export' needs torch", code="no-input", facts={"instead": None})
     assert for_verb(error, "export").hint == "name a model with --from STAGE|FILE"
-    assert "--arch" in for_verb(error, "quantize").hint
+    error = RecipeError("stage 'quantize' needs torch", code="no-input", facts={"instead": ("arch", "weights")})
+    assert for_verb(error, "quantize").hint == "name a model with --from STAGE|FILE, or --arch and --weights"
 
 
 def test_other_hints_stay_and_none_is_the_help():
-    assert (
-        for_verb(RecipeError("x", hint="did you mean 'y'? `imgc plan R` checks"), "prune").hint == "did you mean 'y'?"
-    )
+    assert for_verb(RecipeError("x", hint="move it"), "prune").hint == "move it"
+    near = RecipeError("x", hint="did you mean 'y'? `imgc plan` checks", code="extra-forbidden", facts={"nearest": "y"})
+    assert for_verb(near, "prune").hint == "did you mean 'y'?"
+    near.facts["nearest"] = ""
+    assert for_verb(near, "prune").hint == "see: imgc prune --help"
     assert for_verb(RecipeError("x"), "prune").hint == "see: imgc prune --help"

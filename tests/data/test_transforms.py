@@ -39,7 +39,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("preprocess", PREPROCESS)
-def test_four_roads_are_bit_equal(files: list[Path], preprocess: Preprocess) -> None:
+def test_four_ways_are_bit_equal(files: list[Path], preprocess: Preprocess) -> None:
     by_files = preprocess_files(files, preprocess)
     split = Split("test", tuple(files), (0,) * len(files))
     by_cache = normalize(evaluation_pixels(split, preprocess, SilentReporter()), preprocess)

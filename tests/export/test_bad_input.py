@@ -253,7 +253,7 @@ def test_a_graph_that_contradicts_itself(build, refused):
     assert "refuses the graph" in refused(model, "onnx", dynamic_batch=False).message
 
 
-@pytest.mark.parametrize(("quantized", "hint"), [(False, "road: tensorflow"), (True, "format: onnx")])
+@pytest.mark.parametrize(("quantized", "hint"), [(False, "converter: tensorflow"), (True, "format: onnx")])
 def test_what_else_to_try(build, refused, quantized, hint):
     b = build(SHAPE, quantized=quantized)
     pads = b.const(np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64))

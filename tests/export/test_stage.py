@@ -204,11 +204,11 @@ def test_file_of_another_tool(onnx_model, ctx, quantized):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # tensorflow's own
 @pytest.mark.usefixtures("torch_first")
-def test_tensorflow_road(onnx_model, ctx):
-    output = _export(onnx_model(quantized=False), ctx, format="tflite", road="tensorflow", precision="fp16")
+def test_tensorflow_converter(onnx_model, ctx):
+    output = _export(onnx_model(quantized=False), ctx, format="tflite", converter="tensorflow", precision="fp16")
     assert output.spec.precision == Precision.FP16
     with pytest.raises(ModelFileError, match="drops quantization"):
-        _export(onnx_model(quantized=True), ctx, format="tflite", road="tensorflow")
+        _export(onnx_model(quantized=True), ctx, format="tflite", converter="tensorflow")
 
 
 def test_broken_parity_fails_the_stage(onnx_model, ctx):
@@ -228,7 +228,7 @@ def test_config():
     assert ExportConfig(format="onnx").produces == Format.ONNX
     with pytest.raises(Exception, match="two files"):
         _ = ExportConfig().produces
-    with pytest.raises(ValueError, match="road: tensorflow"):
+    with pytest.raises(ValueError, match="converter: tensorflow"):
         ExportConfig(format="tflite", select_tf_ops=True)
     with pytest.raises(ValueError, match="opset"):
         ExportConfig(opset=12)

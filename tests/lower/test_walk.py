@@ -16,11 +16,11 @@ from compress.lower.walk import lower
 from compress.runtime.tflite_meta import unpack
 
 
-def test_unknown_operator_is_named_with_the_op_set_and_the_other_road(build):
+def test_unknown_operator_is_named_with_the_op_set_and_the_other_converter(build):
     b = build()
     with pytest.raises(CheckError, match=r"node 'elu_1' \(Elu\).*Add, AveragePool") as caught:
         lower(b.model(b.node("Elu", ["images"])))
-    assert "road: tensorflow" in caught.value.hint
+    assert "converter: tensorflow" in caught.value.hint
 
 
 def test_operator_format_of_quantization_is_refused_with_a_hint(build):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 from toy_runs import Talk, hashes, recipe, run
@@ -10,6 +11,7 @@ from compress.errors import BackendMissingError, ModelFileError, RecipeError, St
 from compress.pipeline import runner
 from compress.pipeline.lock import LOCK_NAME, read_lock
 from compress.pipeline.run_dir import writing
+from compress.pipeline.runner import run_recipe
 
 GOOD = [{"kind": "train"}, {"kind": "prune"}]
 
@@ -72,6 +74,12 @@ def test_another_key_takes_the_place_of_a_partial(tmp_path):
         run(_faulty("no file"), tmp_path)
     partials = list((tmp_path / "runs" / "demo" / ".partial").iterdir())
     assert len(partials) == 1
+
+
+def test_what_is_old_in_a_recipe_is_said_first(tmp_path):
+    talk = Talk()
+    run_recipe(replace(recipe(GOOD, tmp_path), warnings=("old",)), runs_dir=tmp_path / "runs", reporter=talk)
+    assert talk.warnings == ["old"]
 
 
 def test_a_damaged_artifact_is_told_and_made_again(tmp_path, calls):

@@ -177,10 +177,35 @@ def test_data_is_looked_for_before_anything_runs(write):
         assert error.value.message.startswith(f"{path}:3:")
 
 
-def test_the_kinds_are_the_rooms():
-    assert list(stage_kinds()) == ["train", "prune", "distill", "quantize", "export", "benchmark"]
-    for kind, config in stage_kinds().items():
-        assert config.entry_point == f"compress.{kind}.stage:run"
+def test_the_kinds_come_in_the_order_of_a_chain():
+    chain = ["train", "prune", "distill", "quantize", "export", "benchmark"]
+    assert [kind for kind in stage_kinds() if kind in chain] == chain
+
+
+@pytest.mark.parametrize(
+    ("stages", "code", "fact"),
+    [
+        ("  - {kind: prune}\n", "no-input", ("instead", None)),
+        ("  - {kind: quantize}\n", "no-input", ("instead", ("arch", "weights"))),
+        ("  - {kind: distill, from: old.safetensors}\n", "no-teacher", ("at", "recipe.yaml:5:5")),
+        ("  - {kind: prune, keep: 0.5, target_macs: 0.4}\n", "two-budgets", ("found", ["keep", "target_macs"])),
+        ("  - {kind: prune, kep: 0.5}\n", "extra-forbidden", ("place", "stage 1 (prune): kep")),
+        ("  - {kind: prune, keep: 2}\n  - {kind: export, opset: 1}\n", "several-faults", None),
+    ],
+)
+def test_a_fault_has_a_code_and_facts(write, stages, code, fact):
+    with pytest.raises(RecipeError) as caught:
+        plan(load_recipe(write(stages)))
+    assert caught.value.code == code
+    if fact:
+        found = caught.value.facts[fact[0]]
+        assert str(found).endswith(fact[1]) if fact[0] == "at" else found == fact[1]
+
+
+def test_missing_images_have_a_code_and_facts(write):
+    with pytest.raises(RecipeError) as caught:
+        plan(load_recipe(write("  - {kind: train}\n", head="imgc: 1\nname: demo\nstages:\n")))
+    assert (caught.value.code, caught.value.facts["stage"], caught.value.facts["instead"]) == ("no-data", "train", None)
 
 
 def test_planning_loads_no_backend(write):

@@ -10,7 +10,7 @@ from compress.prune.config import PruneConfig
 from compress.recipe.dump import dump_yaml
 from compress.recipe.load import load_recipe
 from compress.recipe.plan import plan
-from compress.recipe.siblings import is_sibling, sibling_of_pruned, twin_of
+from compress.recipe.siblings import is_sibling, twin_of
 from compress.train.config import TrainConfig
 
 TRAIN = "  - {kind: train, arch: tiny, weights: none, fit: {epochs: 3, lr: 0.01}}\n"
@@ -157,9 +157,10 @@ def test_whether_there_is_a_sibling_is_not_part_of_the_key():
 def test_the_option_names_of_a_sibling_are_those_of_the_stage():
     train = TrainConfig(arch="tiny", weights="none", id="train")
     pruned = PruneConfig(id="p", keep=0.5, importance="fisher", scope="global", sensitivity=True)
-    config = PruneConfig.model_validate(sibling_of_pruned(pruned, [train, pruned]))
-    assert (config.id, config.importance, config.scope, config.sensitivity) == ("p-sibling", "l2", "local", False)
-    assert sibling_of_pruned(pruned, [pruned]) is None
+    config = pruned.make_sibling([train, pruned], None)
+    assert (config.importance, config.scope, config.sensitivity) == ("l2", "local", False)
+    assert (config.from_, config.compared_with, config.wants_sibling) == ("train", "p", False)
+    assert pruned.make_sibling([pruned], None) is None
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_there_and_back(run_dir: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", "import torch"], env=environment, capture_output=True, check=False)
     assert b"blocked: torch" in done.stderr
     done = subprocess.run(
-        [sys.executable, "-m", "compress", "benchmark", ".", "--out", here / "bench.json"],
+        [sys.executable, "-m", "compress", "benchmark", "bundle", ".", "--out", here / "bench.json"],
         **{"cwd": bundle, "env": environment, "capture_output": True, "text": True, "check": False},
     )
     assert done.returncode == 0, done.stderr
@@ -94,7 +94,7 @@ def test_a_bundle_is_whole_and_says_what_it_holds(run_dir: Path, tmp_path: Path)
     assert {"README.md", "labels.txt", "spec.json", "models/export-onnx.onnx", "models/export-tflite.tflite"} < files
     assert (folder / "labels.txt").read_text() == "blue\ngreen\nred\n"
     assert set(json.loads((folder / "spec.json").read_text())) == {"export-onnx", "export-tflite"}
-    assert 'pip install "imgc[serve]"\nimgc benchmark . --out bench.json' in (folder / "README.md").read_text()
+    assert 'pip install "imgc[serve]"\nimgc benchmark bundle . --out bench.json' in (folder / "README.md").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["b"], "nothing half-written is left"
 
 

@@ -1,4 +1,4 @@
-"""The other road to TFLite: onnx2tf and TensorFlow, for float graphs outside our op set, and as cross-check in tests.
+"""The other converter to TFLite: onnx2tf and TensorFlow, for float graphs outside our op set; a cross-check in tests.
 
 It recalibrates nothing and knows no ranges, so int8 never goes this way. TensorFlow is imported inside the call.
 """

@@ -1,4 +1,4 @@
-"""The other road, and both roads against each other: an independent reading of the same graph."""
+"""The other converter, and both against each other: an independent reading of the same graph."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from compress.errors import CheckError, ImgcError
-from compress.export import tf_road, tflite_checks
+from compress.export import tf_converter, tflite_checks
 from compress.graph.cleanup import clean
 from compress.lower.walk import lower
 
@@ -35,25 +35,25 @@ def _every_operator(b):
     return b.model(b.node("Softmax", [made], axis=1))
 
 
-def test_both_roads_agree(build, images, runs, tmp_path):
+def test_both_converters_agree(build, images, runs, tmp_path):
     run_onnx, run_tflite = runs
     model, pixels = _every_operator(build((1, 3, 32, 32))), images((3, 32, 32))
-    other = tf_road.convert(model)
+    other = tf_converter.convert(model)
     wanted = run_onnx(model, pixels)
     assert np.abs(run_tflite(other, pixels)[0] - wanted).max() < 1e-4
     assert np.abs(run_tflite(lower(model).data, pixels)[0] - wanted).max() < 1e-4
     tflite_checks.check_tflite(other, tmp_path, builtins_only=False, select_tf_ops=False)
-    half = tf_road.convert(model, half=True)
+    half = tf_converter.convert(model, half=True)
     assert len(half) < len(other)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_both_roads_agree_on_networks(float_network, images, runs, name):
+def test_both_converters_agree_on_networks(float_network, images, runs, name):
     """Two readings of one graph that share no code; compared with each other, not with a third."""
     _, run_tflite = runs
     model, pixels = clean(onnx.load(float_network(name))), images((3, 64, 64), count=2)
     ours = run_tflite(lower(model).data, pixels)[0]
-    theirs = run_tflite(tf_road.convert(model), pixels)[0]
+    theirs = run_tflite(tf_converter.convert(model), pixels)[0]
     assert ours.std() > 0
     assert np.abs(ours - theirs).max() < 1e-4 * max(1.0, np.abs(theirs).max())
     assert np.abs(ours - theirs).max() < 0.01 * ours.std()  # the logits of random weights are small
@@ -65,7 +65,7 @@ def test_graph_outside_our_op_set(build, images, runs):
     model = b.model(b.node("Elu", [b.conv("images", 4)]))
     with pytest.raises(CheckError):
         lower(model)
-    assert np.abs(run_tflite(tf_road.convert(model), images())[0] - run_onnx(model, images())).max() < 1e-4
+    assert np.abs(run_tflite(tf_converter.convert(model), images())[0] - run_onnx(model, images())).max() < 1e-4
 
 
 def test_missing_tensorflow_names_the_extra(build, monkeypatch):
@@ -73,6 +73,6 @@ def test_missing_tensorflow_names_the_extra(build, monkeypatch):
     model = b.model(b.conv("images", 4))
     monkeypatch.setitem(sys.modules, "onnx2tf", None)
     with pytest.raises(ImgcError) as caught:
-        tf_road.convert(model)
+        tf_converter.convert(model)
     assert "imgc[tensorflow]" in caught.value.hint
     assert caught.value.exit_code == 3
