@@ -24,8 +24,8 @@ $(DEPENDENCIES): requirements.lock
 	@touch $@
 
 lock: ## write the versions of this environment to requirements.lock
-	{ echo "# Every version of \`imgc[all]\` and the tools, Python 3.11, Linux x86-64. Written by \`make lock\`."; \
-	  $(BIN)/pip freeze --all --exclude pip --exclude imgc; } > requirements.lock
+	{ echo "# Every version of \`imgc-toolkit[all]\` and the tools, Python 3.11, Linux x86-64. Written by \`make lock\`."; \
+	  $(BIN)/pip freeze --all --exclude pip --exclude imgc-toolkit; } > requirements.lock
 
 lint: setup ## style, types and import layers
 	$(BIN)/ruff check .

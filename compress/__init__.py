@@ -1,3 +1,7 @@
 """`imgc`: from images to a small, fast, trustworthy image classifier."""
 
-__version__ = "0.1.0"
+from compress import package
+
+__all__ = ["__version__"]
+
+__version__ = package.VERSION

@@ -24,4 +24,4 @@ def test_exit_codes_are_those_of_the_documentation(kind, code):
 def test_a_missing_backend_names_the_extra():
     error = errors.missing_backend("tensorflow", "tensorflow")
     assert "'tensorflow'" in error.message
-    assert error.hint == "pip install 'imgc[tensorflow]'"
+    assert error.hint == "pip install 'imgc-toolkit[tensorflow]'"

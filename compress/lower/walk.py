@@ -11,8 +11,12 @@ from compress.errors import CheckError
 from compress.lower.graph import Graph, Node, read_graph
 from compress.lower.lowering import NCHW_TO_NHWC, Lowering, Value
 from compress.lower.ops import HANDLERS
+from compress.package import with_extra
 
-ROAD_HINT = "the other road knows more operators: `road: tensorflow` (needs imgc[tensorflow]; float32 and float16 only)"
+ROAD_HINT = (
+    "the other road knows more operators: `road: tensorflow` "
+    f"(needs {with_extra('tensorflow')}; float32 and float16 only)"
+)
 _QDQ_HINT = "quantize in QDQ format: QuantizeLinear and DequantizeLinear around float operators"
 _INTEGER_OPS = frozenset(
     {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"}

@@ -29,7 +29,7 @@ _LIGHT = (Format.ONNX, Format.TFLITE)  # what the extra `serve` can run
 _README = """# Files of the imgc run `{run}`, to be measured here
 
 ```
-pip install "imgc[serve]"
+pip install "imgc-toolkit[serve]"
 imgc benchmark . --out bench.json
 ```
 

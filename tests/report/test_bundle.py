@@ -51,7 +51,7 @@ def run_dir(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_and_back(run_dir: Path, tmp_path: Path) -> None:
-    """The other machine is a process that can import none of what `imgc[serve]` lacks, nor can its children."""
+    """The other machine is a process that can import none of what the extra `serve` lacks, nor can its children."""
     bundle, here = tmp_path / "bundle", tmp_path / "pi"
     manifest = write_bundle(run_dir, bundle, 6, SilentReporter())
     assert [model.name for model in manifest.models] == ["export-onnx", "export-tflite"]
@@ -94,7 +94,7 @@ def test_a_bundle_is_whole_and_says_what_it_holds(run_dir: Path, tmp_path: Path)
     assert {"README.md", "labels.txt", "spec.json", "models/export-onnx.onnx", "models/export-tflite.tflite"} < files
     assert (folder / "labels.txt").read_text() == "blue\ngreen\nred\n"
     assert set(json.loads((folder / "spec.json").read_text())) == {"export-onnx", "export-tflite"}
-    assert 'pip install "imgc[serve]"\nimgc benchmark . --out bench.json' in (folder / "README.md").read_text()
+    assert 'pip install "imgc-toolkit[serve]"\nimgc benchmark . --out bench.json' in (folder / "README.md").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["b"], "nothing half-written is left"
 
 
