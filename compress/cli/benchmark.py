@@ -122,7 +122,8 @@ def benchmark(
         timing = _timing(repeats, budget_s)
         _bundle(ctx, Path(models[0]), out or Path("bench.json"), *chosen, timing, as_json=as_json)
     elif mode == "files" and models:
-        from compress.cli.benchmark_files import FilesOptions, benchmark_files
+        from compress.benchmark.measure_files import FilesOptions
+        from compress.cli.benchmark_files import benchmark_files
 
         prepare = parse_preprocess(preprocess)
         numbers = (
@@ -130,8 +131,8 @@ def benchmark(
             _numbers("--batch", batch),
             _numbers("--callers", callers or ""),
         )
-        asked = FilesOptions(models, data, baseline, *numbers, _timing(repeats, budget_s), prepare, profile, out)
-        benchmark_files(asked, reporter_of(ctx), as_json=as_json)
+        asked = FilesOptions(models, data, baseline, *numbers, _timing(repeats, budget_s), prepare, profile)
+        benchmark_files(asked, out, reporter_of(ctx), as_json=as_json)
     else:
         from compress.cli.execute import add_stage
         from compress.cli.one_stage import StageRequest
