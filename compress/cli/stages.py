@@ -72,7 +72,11 @@ def quantize(
     input_px: Annotated[int | None, typer.Option("--input-px", help="Side of the square input of --arch.")] = None,
     calibration: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER|CSV", help="Images that set the ranges, no labels needed. Default: --data's."),
+        typer.Option(
+            metavar="FOLDER|CSV",
+            help="Images that set the ranges, no labels needed. Default: --data's; "
+            "for a model of the bundled data set its own.",
+        ),
     ] = None,
     calibration_count: Annotated[int | None, typer.Option(help="How many of them.")] = None,
     target: Target = None,
