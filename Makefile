@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lint browser test demo results results-int8 results-shrink results-train results-serve results-benchmark results-tune schema clean
+.PHONY: help setup lock wheel lint browser test demo results results-int8 results-shrink results-train results-serve results-benchmark results-tune schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,9 +23,16 @@ $(DEPENDENCIES): requirements.lock
 	$(BIN)/pip install --quiet --requirement requirements.lock
 	@touch $@
 
-lock: ## write the versions of this environment to requirements.lock
-	{ echo "# Every version of \`imgc[all]\` and the tools, Python 3.11, Linux x86-64. Written by \`make lock\`."; \
-	  $(BIN)/pip freeze --all --exclude pip --exclude imgc; } > requirements.lock
+SERVE_LOCK := compress/core/serve.lock
+lock: ## write the versions of this environment to requirements.lock, and those that `serve` needs with their hashes
+	{ echo "# Every version of \`imgc-toolkit[all]\` and the tools, Python 3.11, Linux x86-64. Written by \`make lock\`."; \
+	  $(BIN)/pip freeze --all --exclude pip --exclude imgc-toolkit; } > requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command "make lock" \
+		--extra serve --constraint requirements.lock pyproject.toml --output-file $(SERVE_LOCK)
+
+wheel: setup ## build the wheel of this checkout: dist/imgc_toolkit-VERSION-py3-none-any.whl
+	rm -rf build # setuptools would pack what it holds of files that are no more
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 lint: setup ## style, types and import layers
 	$(BIN)/ruff check .
@@ -99,4 +106,4 @@ schema: setup ## write the JSON Schema of bench.json from its types
 	$(BIN)/python -m compress.benchmark.bench_file
 
 clean: ## remove the runs and the tools' caches; the environment stays
-	rm -rf $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info

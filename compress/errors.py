@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from compress.package import install_command
+
 
 class ImgcError(Exception):
     """Base of all expected failures. The command line prints `message` and `hint`, never a traceback.
@@ -93,5 +95,5 @@ def missing_backend(module: str, extra: str) -> BackendMissingError:
     """Return the error for an import that failed because an extra is not installed."""
     return BackendMissingError(
         f"this command needs the Python module '{module}', which is not installed",
-        hint=f"pip install 'imgc[{extra}]'",
+        hint=install_command(extra),
     )

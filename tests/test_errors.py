@@ -30,4 +30,4 @@ def test_a_program_is_told_a_code_and_facts():
 def test_a_missing_backend_names_the_extra():
     error = errors.missing_backend("tensorflow", "tensorflow")
     assert "'tensorflow'" in error.message
-    assert error.hint == "pip install 'imgc[tensorflow]'"
+    assert error.hint == "pip install 'imgc-toolkit[tensorflow]'"

@@ -1,6 +1,7 @@
 """A bundle: one folder with a run's files and a sample of its images, to be measured on another machine.
 
-Reading one needs no torch, no onnx and no data set: what the extra `serve` installs is enough.
+Reading one needs no torch, no onnx and no data set: what the bundle's `requirements.txt` installs (the extra `serve`)
+is enough.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from compress.cli.options import AsJson
+from compress.package import VERSION, declared, install_command
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?P<wanted>[^;\[]*)(?:;.*extra == ['\"](?P<extra>\w+)['\"])?$")
 _EXTRAS = (
@@ -50,15 +51,13 @@ def doctor(as_json: AsJson = False) -> None:
 
 def examine() -> dict[str, Any]:
     """Return {"imgc", "host", "packages", "missing", "advice"}, all JSON."""
-    from importlib.metadata import version
-
     from compress.runtime.host import host
 
     packages = list_packages()
     missing = sorted({package.extra for package in packages if package.version is None})
     machine = host()
     return {
-        "imgc": version("imgc"),
+        "imgc": VERSION,
         "host": machine,
         "packages": [asdict(package) for package in packages],
         "missing": [package.name for package in packages if package.version is None],
@@ -68,10 +67,8 @@ def examine() -> dict[str, Any]:
 
 def list_packages() -> list[Package]:
     """Return what `imgc` declares to need, each once, under the smallest extra that installs it."""
-    from importlib.metadata import requires
-
     by_name: dict[str, Package] = {}
-    for text in requires("imgc") or []:
+    for text in declared().requires:
         match = _REQUIREMENT.match(text.strip())
         extra = (match["extra"] or "") if match else "?"
         if match and extra in _EXTRAS:
@@ -104,8 +101,7 @@ def _version(name: str) -> str | None:
 
 
 def _install_line(extra: str) -> str:
-    target = f"'imgc[{extra}]'" if extra else "imgc"
-    return f"for {_PURPOSE[extra]}: pip install {target}"
+    return f"for {_PURPOSE[extra]}: {install_command(extra)}"
 
 
 def _print(found: dict[str, Any]) -> None:

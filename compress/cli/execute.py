@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from compress.cli.bundled_calibration import with_bundled_calibration
 from compress.cli.one_stage import StageDraft, StageRequest, check_out, draft_run, draft_stage, given_options
 from compress.cli.options import reporter_of
 from compress.cli.output import print_json, size_text
@@ -47,6 +48,7 @@ def add_stage(ctx: typer.Context, request: StageRequest, *, as_json: bool, out: 
     Raises:
         UsageError: the stages that the run has sealed would be made anew.
     """
+    request = with_bundled_calibration(request, reporter_of(ctx))
     draft = draft_stage(request)
     if out:
         check_out(out, draft.new)

@@ -25,6 +25,7 @@ from compress.cli.follow import leave_to_first
 from compress.cli.knobs import command_of, command_with
 from compress.cli.options import Settings
 from compress.cli.standard_streams import hold_standard_streams
+from compress.package import VERSION
 
 # torch's OpenMP threads spin for milliseconds before they sleep. On a machine that does anything else they then wait
 # for each other: two trainings on 2 cores ran at 75 images/s each, with this at 124 (alone: 240-280 and 213).
@@ -44,9 +45,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"imgc {version('imgc')}")
+        typer.echo(f"imgc {VERSION}")
         raise typer.Exit
 
 

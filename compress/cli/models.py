@@ -40,9 +40,9 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure the accuracy of a model file on labelled images; a label is a class name or a class index."""
-    from compress.cli.evaluate_file import as_json_data, evaluate_file, texts
     from compress.cli.output import print_json
     from compress.cli.run_files import given_model
+    from compress.runtime.evaluate_file import as_json_data, evaluate_file, texts
 
     found = evaluate_file(
         given_model(file),

@@ -13,10 +13,11 @@ from compress.graph.static_graph import Graph, Node, static_graph
 from compress.lower.lowering import NCHW_TO_NHWC, Lowering, Value
 from compress.lower.ops import HANDLERS
 from compress.lower.writer import INPUT_KEY, OUTPUT_KEY
+from compress.package import with_extra
 
 CONVERTER_HINT = (
     "the other converter knows more operators: `converter: tensorflow` "
-    "(needs imgc[tensorflow]; float32 and float16 only)"
+    f"(needs {with_extra('tensorflow')}; float32 and float16 only)"
 )
 _QDQ_HINT = "quantize in QDQ format: QuantizeLinear and DequantizeLinear around float operators"
 

@@ -10,9 +10,10 @@ from typing import Any
 from compress.core.dataset import DataConfig
 from compress.core.digest import sha256_file, sha256_json
 from compress.core.stage import Reporter, SilentReporter, StageConfig
+from compress.package import VERSION
 
 KEY_VERSION = 1
-ALWAYS = ("imgc", "numpy", "pillow")  # our own release, and what every image passes through
+ALWAYS = ("numpy", "pillow")  # what every image passes through
 
 
 def key_parts(
@@ -43,7 +44,7 @@ def key_parts(
         "inputs": dict(inputs),
         "seed": seed,
         "data": fingerprint() if config.uses_data else None,
-        "backends": {name: _installed(name) for name in (*ALWAYS, *config.backends)},
+        "backends": {"imgc": VERSION, **{name: _installed(name) for name in (*ALWAYS, *config.backends)}},
     }
 
 

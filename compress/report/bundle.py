@@ -1,4 +1,8 @@
-"""Packs a run's ONNX and TFLite files with a sample of its images, to be measured on a machine without torch."""
+"""Packs a run's ONNX and TFLite files with a sample of its images, to be measured on a machine without torch.
+
+This package goes along as a wheel, beside the versions and hashes of what it needs there: what measures on the other
+machine is what packed, and no index is asked for it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from compress.core.digest import sha256_file
 from compress.core.formats import Format, Precision
 from compress.core.stage import Reporter
 from compress.core.storage import write_json, write_text
+from compress.core.wheel import SERVE_LOCK, write_wheel
 from compress.data.dataset import Dataset, Split, evenly_spread, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.errors import StageError, UsageError
@@ -25,16 +30,23 @@ from compress.runtime.evaluate import predict_pixels
 from compress.runtime.predictor import Predictor, open_predictor
 
 MAX_IMAGES_BYTES = 64 * 1024**2
+REQUIREMENTS_NAME = "requirements.txt"
 _LIGHT = (Format.ONNX, Format.TFLITE)  # what the extra `serve` can run
 _README = """# Files of the imgc run `{run}`, to be measured here
 
+In this folder, with Python 3.11 or later:
+
 ```
-pip install "imgc[serve]"
-imgc benchmark bundle . --out bench.json
+python3 -m venv .venv
+.venv/bin/pip install --require-hashes --requirement {requirements}
+.venv/bin/pip install --no-deps --no-index ./{wheel}
+.venv/bin/imgc benchmark bundle . --out bench.json
 ```
 
-That needs no torch and no data set. It checks every file against `{manifest}`, measures {models} on {images}
-images, and says where this machine answers other classes than the one that packed them.
+The first installation brings the libraries from the package index, each of the version and with the hash that
+`{requirements}` says; the second brings `imgc` from this folder. No torch and no data set is needed. The last command
+checks every file against `{manifest}`, measures {models} on {images} images, and says where this machine answers other
+classes than the one that packed them.
 
 Back where the run is: `imgc report {run} --add bench.json` shows the numbers in its report.
 """
@@ -153,11 +165,16 @@ def _write(
 
 
 def _seal(folder: Path, manifest: Manifest, specs: dict[str, Any]) -> Manifest:
-    """Write what is read by people, then the manifest with the hash of everything."""
+    """Write what is installed and what is read by people, then the manifest with the hash of everything."""
+    wheel = write_wheel(folder)
+    _copy(SERVE_LOCK, folder / REQUIREMENTS_NAME)
     write_text(folder / "labels.txt", "".join(f"{label}\n" for label in manifest.labels))
     write_json(folder / "spec.json", specs)
     models, images = ", ".join(model.name for model in manifest.models), len(manifest.images)
-    text = _README.format(run=manifest.run, manifest=MANIFEST_NAME, models=models, images=images)
+    text = _README.format(
+        **{"run": manifest.run, "manifest": MANIFEST_NAME, "models": models, "images": images},
+        **{"requirements": REQUIREMENTS_NAME, "wheel": wheel.name},
+    )
     write_text(folder / "README.md", text)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     hashes = {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from compress.benchmark.schema import Answers
 from compress.core.formats import Format
 from compress.errors import StageError
+from compress.package import install_command
 from compress.pipeline.lock import RunLock
 from compress.pipeline.run_dir import ENVIRONMENT_NAME, RECIPE_NAME, RESOLVED_NAME
 from compress.report.changes import Changes, find_changes, images_folder
@@ -108,7 +109,7 @@ def _curves(run_dir: Path, lock: RunLock, notes: list[str]) -> tuple[Curve, ...]
     try:
         return read_curves(folders) if folders else ()
     except ImportError:
-        notes.append("The training curves are left out: `pip install 'imgc[train]'` brings what reads them.")
+        notes.append(f"The training curves are left out: `{install_command('train')}` brings what reads them.")
         return ()
 
 

@@ -11,6 +11,7 @@ from string import Template
 from typing import Any
 
 from compress.benchmark.schema import Row
+from compress.package import install_command
 from compress.report.html_changes import change_sections
 from compress.report.json_report import GateRow, Report
 from compress.report.markup import (
@@ -39,7 +40,7 @@ from compress.report.table import (
     table_rows,
 )
 
-NO_CHARTS = "report.html has no charts: `pip install 'imgc[report]'` brings what draws them"
+NO_CHARTS = f"report.html has no charts: `{install_command('report')}` brings what draws them"
 _PAGE = Path(__file__).parent / "page"
 _SLOWEST = 10  # operators of a profile that are shown at once
 _Drawings = Mapping[str, str]

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from compress.core.cores import cgroup_quota, usable_cores
+from compress.package import VERSION
 
 FLAGS = ("sse4_2", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 DISTRIBUTIONS = (
-    "imgc",
     "numpy",
     "pillow",
     "torch",
@@ -57,8 +57,8 @@ def host() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the version of each installed distribution that bears on results."""
-    found = {}
+    """Return the version of ours and of each installed distribution that bears on results."""
+    found = {"imgc": VERSION}
     for name in DISTRIBUTIONS:
         try:
             found[name] = version(name)

@@ -37,7 +37,7 @@ def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
     Raises:
         UsageError: no such file, a torch file, or an address that cannot be listened on.
         ModelFileError: a file that cannot be run.
-        BackendMissingError: a module of `imgc[serve]` is not installed.
+        BackendMissingError: a module of the extra `serve` is not installed.
     """
     try:
         import uvicorn

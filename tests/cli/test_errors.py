@@ -27,7 +27,7 @@ def test_the_hint_has_its_own_line():
 def test_a_missing_backend_names_the_extra(module: str, extra: str):
     text, code = describe(ModuleNotFoundError(f"No module named '{module}.nn'", name=f"{module}.nn"))
     assert code == 3
-    assert f"imgc[{extra}]" in text
+    assert f"imgc-toolkit[{extra}]" in text
 
 
 def test_every_extra_is_one_of_the_distribution():

@@ -11,6 +11,7 @@ from typer.testing import Result
 
 from compress.cli import stages
 from compress.cli.main import app
+from compress.package import VERSION
 from compress.recipe.schema import stage_kinds
 
 Imgc = Callable[..., Result]
@@ -27,7 +28,7 @@ def test_every_stage_kind_has_a_verb_of_its_name():
 
 
 def test_the_version(imgc: Imgc):
-    assert imgc("--version").stdout == f"imgc {version('imgc')}\n"
+    assert imgc("--version").stdout == f"imgc {VERSION}\n"
 
 
 def test_nothing_is_a_question_for_help(imgc: Imgc):
@@ -192,7 +193,7 @@ def test_doctor_names_the_extra_of_what_is_missing(imgc: Imgc, monkeypatch: pyte
     monkeypatch.setattr(doctor, "_version", lambda name: None if name == "torch" else real(name))
     found = json.loads(imgc("doctor", "--json").stdout)
     assert found["missing"] == ["torch"]
-    assert any("imgc[train]" in line for line in found["advice"])
+    assert any("imgc-toolkit[train]" in line for line in found["advice"])
 
 
 @pytest.mark.parametrize(

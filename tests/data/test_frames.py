@@ -241,4 +241,4 @@ def test_without_pyav_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(BackendMissingError) as caught:
         video_frames(tmp_path / "v.mp4")
-    assert "imgc[video]" in caught.value.hint
+    assert "imgc-toolkit[video]" in caught.value.hint

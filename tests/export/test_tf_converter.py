@@ -74,5 +74,5 @@ def test_missing_tensorflow_names_the_extra(build, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx2tf", None)
     with pytest.raises(ImgcError) as caught:
         tf_converter.convert(model)
-    assert "imgc[tensorflow]" in caught.value.hint
+    assert "imgc-toolkit[tensorflow]" in caught.value.hint
     assert caught.value.exit_code == 3

@@ -31,7 +31,7 @@ def test_a_missing_backend_names_its_extra(tmp_path):
     missing = ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
     failure = expected_failure(missing, "export", tmp_path)
     assert isinstance(failure, BackendMissingError)
-    assert "imgc[tensorflow]" in failure.hint
-    assert "imgc[train]" in expected_failure(ModuleNotFoundError("x", name="timm"), "train", tmp_path).hint
+    assert "imgc-toolkit[tensorflow]" in failure.hint
+    assert "imgc-toolkit[train]" in expected_failure(ModuleNotFoundError("x", name="timm"), "train", tmp_path).hint
     ours = ModuleNotFoundError("x", name="compress.nowhere")
     assert not isinstance(expected_failure(ours, "train", tmp_path), BackendMissingError)

@@ -10,6 +10,7 @@ from toy_stages import ToyDistill, ToyLook, ToyPrune, ToyTrain
 
 from compress.distill.config import DistillConfig
 from compress.errors import DataError
+from compress.package import VERSION
 from compress.pipeline.key import ALWAYS, changes, key_of, key_parts
 from compress.train.config import TrainConfig
 
@@ -67,7 +68,7 @@ def test_version_data_and_backends_count(monkeypatch):
     assert all(parts["backends"].values())
     monkeypatch.setattr(ToyPrune, "backends", ("no-such-distribution",))
     backends = key_parts(BASE, {}, 0, _never)["backends"]
-    assert backends == {**{name: version(name) for name in ALWAYS}, "no-such-distribution": None}
+    assert backends == {"imgc": VERSION, **{name: version(name) for name in ALWAYS}, "no-such-distribution": None}
 
 
 def test_a_file_counts_by_content_not_by_name(tmp_path):

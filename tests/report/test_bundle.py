@@ -15,7 +15,9 @@ from compress.benchmark.bundle import Manifest, open_bundle
 from compress.cli.main import app
 from compress.core.formats import Format, Precision
 from compress.core.stage import SilentReporter
+from compress.core.wheel import SERVE_LOCK
 from compress.errors import StageError, UsageError
+from compress.package import DISTRIBUTION, VERSION
 from compress.pipeline.runner import run_recipe
 from compress.recipe.load import load_recipe
 from compress.report import bundle as packing
@@ -51,7 +53,7 @@ def run_dir(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_and_back(run_dir: Path, tmp_path: Path) -> None:
-    """The other machine is a process that can import none of what `imgc[serve]` lacks, nor can its children."""
+    """The other machine is a process that can import none of what the extra `serve` lacks, nor can its children."""
     bundle, here = tmp_path / "bundle", tmp_path / "pi"
     manifest = write_bundle(run_dir, bundle, 6, SilentReporter())
     assert [model.name for model in manifest.models] == ["export-onnx", "export-tflite"]
@@ -94,8 +96,57 @@ def test_a_bundle_is_whole_and_says_what_it_holds(run_dir: Path, tmp_path: Path)
     assert {"README.md", "labels.txt", "spec.json", "models/export-onnx.onnx", "models/export-tflite.tflite"} < files
     assert (folder / "labels.txt").read_text() == "blue\ngreen\nred\n"
     assert set(json.loads((folder / "spec.json").read_text())) == {"export-onnx", "export-tflite"}
-    assert 'pip install "imgc[serve]"\nimgc benchmark bundle . --out bench.json' in (folder / "README.md").read_text()
+    assert {"requirements.txt", f"imgc_toolkit-{VERSION}-py3-none-any.whl"} < files
+    assert (folder / "requirements.txt").read_bytes() == SERVE_LOCK.read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["b"], "nothing half-written is left"
+
+
+def commands(readme: str) -> list[str]:
+    """Return the command lines of a README's first block of code."""
+    return readme.split("```")[1].strip().splitlines()
+
+
+def lookups(said: str, name: str) -> list[str]:
+    """Return the lines in which pip says that it asked an index for this project."""
+    return [line for line in said.splitlines() if f"/{name}/" in line]
+
+
+@pytest.fixture
+def package_index(tmp_path: Path) -> None:
+    """Skip the test where no package can be had."""
+    arguments = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", tmp_path / "probe", "annotated-doc"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"the package index cannot be reached: {done.stderr.strip().splitlines()[-1]}")
+
+
+@pytest.mark.usefixtures("package_index")
+def test_its_own_commands_install_it_and_measure(run_dir: Path, tmp_path: Path) -> None:
+    """A new environment and the bundle alone. The libraries come from the package index; nobody is asked for us."""
+    folder = tmp_path / "elsewhere"
+    write_bundle(run_dir, folder, 6, SilentReporter())
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    environment |= {"PATH": f"{Path(sys.executable).resolve().parent}:{os.environ['PATH']}"}
+    environment |= {"PIP_VERBOSE": "1", "PIP_NO_COMPILE": "1"}
+    said = ""
+    for command in commands((folder / "README.md").read_text()):
+        done = subprocess.run(
+            ["bash", "-c", command],
+            **{"cwd": folder, "env": environment, "capture_output": True, "text": True, "check": False},
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        said += done.stdout + done.stderr
+    assert lookups(said, "numpy")
+    assert not [*lookups(said, DISTRIBUTION), *lookups(said, "imgc")]
+    value = json.loads((folder / "bench.json").read_text())
+    assert [row["n_images"] for row in value["rows"]] == [6, 6]
+    assert not list((folder / ".venv").rglob("site-packages/torch"))
+    program = "import sys, pathlib; from compress.core.wheel import write_wheel; write_wheel(pathlib.Path(sys.argv[1]))"
+    again = tmp_path / "again"
+    again.mkdir()
+    subprocess.run([folder / ".venv/bin/python", "-c", program, again], cwd=tmp_path, env=environment, check=True)
+    (wheel,) = again.iterdir()
+    assert wheel.read_bytes() == (folder / wheel.name).read_bytes(), "an installation packs itself as the checkout did"
 
 
 def test_the_run_s_baseline_stays_where_it_is_in_the_bundle(make_run) -> None:

@@ -26,4 +26,4 @@ def test_without_tensorboard_they_are_left_out_and_that_is_said(make_run, tmp_pa
     monkeypatch.setitem(sys.modules, "compress.engine.scalars", None)
     found = read_details(run.path, run.lock, "train")
     assert found.curves == ()
-    assert "imgc[train]" in found.notes[0]
+    assert "imgc-toolkit[train]" in found.notes[0]

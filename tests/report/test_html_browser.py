@@ -25,7 +25,7 @@ SMALLEST_TEXT_PX = """() => Math.min(...[...document.querySelectorAll("svg text"
 def browser():
     if not CHROMIUM:
         pytest.skip("no chromium on the path: `make browser` installs Debian's")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install imgc[dev]")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

@@ -54,7 +54,7 @@ def test_missing_backend_names_the_extra(tiny: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(BackendMissingError) as caught:
         open_predictor(path)
-    assert caught.value.hint == "pip install 'imgc[serve]'"
+    assert caught.value.hint == "pip install 'imgc-toolkit[serve]'"
 
 
 def qdq_file(folder: Path) -> Path:

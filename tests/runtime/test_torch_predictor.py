@@ -79,7 +79,7 @@ def test_missing_backend_names_the_extra(saved: tuple[Path, torch.nn.Module], mo
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(BackendMissingError) as caught:
         open_predictor(saved[0])
-    assert caught.value.hint == "pip install 'imgc[train]'"
+    assert caught.value.hint == "pip install 'imgc-toolkit[train]'"
 
 
 def test_pixels_get_the_answers_of_their_normalized_images_bit_for_bit(saved: tuple[Path, torch.nn.Module]) -> None:

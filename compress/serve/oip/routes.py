@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from compress import __version__
 from compress.core.spec import ModelSpec
+from compress.package import VERSION
 from compress.serve.core.admission import Admitted
 from compress.serve.core.deadline import Deadline
 from compress.serve.errors import (
@@ -147,7 +147,7 @@ class _Handlers:
         self._large = asyncio.Semaphore(2)  # numbers take many times the memory of their text
 
     async def server(self, _: Request) -> Response:
-        return JSONResponse({"name": "imgc", "version": __version__, "extensions": EXTENSIONS})
+        return JSONResponse({"name": "imgc", "version": VERSION, "extensions": EXTENSIONS})
 
     async def live(self, _: Request) -> Response:
         return JSONResponse({"live": True})

@@ -134,7 +134,7 @@ def listening(app) -> Iterator[str]:
 def browser():
     if not CHROMIUM:
         pytest.skip("no chromium on the path: `make browser` installs Debian's")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install imgc[dev]")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
     flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     sync_api.expect.set_options(timeout=15_000)
     with sync_api.sync_playwright() as playwright:

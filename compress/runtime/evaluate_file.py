@@ -1,4 +1,4 @@
-"""What `imgc evaluate` measures: one model file on labelled images, and beside another file."""
+"""The accuracy of one model file on labelled images, and beside another file."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def evaluate_file(
     other = opened(baseline) if baseline else None
     if other is not None and other.spec.num_classes != model.spec.num_classes:
         raise UsageError(
-            f"--baseline {baseline}: knows {other.spec.num_classes} classes, {file} knows {model.spec.num_classes}",
+            f"the baseline {baseline}: knows {other.spec.num_classes} classes, {file} knows {model.spec.num_classes}",
             hint="compare models of the same classes",
         )
     labels, named = classes_of(model.spec)
