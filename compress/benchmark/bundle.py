@@ -18,7 +18,7 @@ from compress.core.digest import sha256_file
 from compress.core.faults import first_fault
 from compress.data.dataset import Split
 from compress.errors import UsageError
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 MANIFEST_NAME = "MANIFEST.json"
 _HINT = "copy the bundle again, or make it anew: imgc bundle RUN"

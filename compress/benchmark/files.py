@@ -15,7 +15,8 @@ from compress.core.storage import write_bytes
 from compress.errors import ImgcError, ModelFileError, UndescribedModelError
 from compress.models.arch_names import ARCH_NAMES, LIBRARY_PREFIXES
 from compress.models.imagenet_labels import classes_of, is_named, labels_for
-from compress.runtime.predictor import Predictor, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Predictor
 
 _CLASSES = 1000  # of an architecture without weights: ImageNet's, as its published numbers are
 _RANDOM = "has random weights, so its answers mean nothing; give a file to have its accuracy"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from compress.benchmark.measure import Candidate
 from compress.benchmark.schema import Bench, OpTime
 from compress.core.stage import Reporter
-from compress.measure.profile import OpCost, profile
+from compress.measure.op_cost import OpCost
+from compress.measure.profile import profile
 
 
 def with_profiles(bench: Bench, candidates: Sequence[Candidate], reporter: Reporter) -> Bench:

@@ -22,7 +22,7 @@ from compress.core.cores import usable_cores
 from compress.core.formats import Format, format_of
 from compress.core.stage import Reporter
 from compress.errors import UsageError
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 KINDS = (SINGLE_STREAM, OFFLINE, SERVER)
 _SHORTEST_TIMEOUT_MS = 1000  # what `imgc serve` gives a request unless told otherwise

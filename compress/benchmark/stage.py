@@ -17,7 +17,7 @@ from compress.data.dataset import Dataset, evenly_spread, load_dataset
 from compress.engine.allocator import keep_freed_memory
 from compress.errors import StageError
 from compress.measure.latency import Timing
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 FILE_NAME = "bench.json"
 

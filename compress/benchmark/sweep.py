@@ -15,7 +15,8 @@ from compress.benchmark.schema import Bench, ConcurrentPoint, Row, SweepPoint
 from compress.core.formats import Format
 from compress.core.stage import Reporter
 from compress.measure.latency import Timing, measure_latency
-from compress.runtime.predictor import Call, Floats, Predictor, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Call, Floats, Predictor
 
 _CALLERS_S = 1.0  # each number of callers calls for so long
 _NS_PER_MS = 1e6

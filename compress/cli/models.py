@@ -89,7 +89,7 @@ def predict(
     """
     from compress.cli.run_files import given_model, newest_model
     from compress.cli.stream import make_view, predict_stream, stream_source
-    from compress.runtime.predictor import open_predictor
+    from compress.runtime.open import open_predictor
 
     source = stream_source(images or [], camera, video, folder)
     file = given_model(model) if model else newest_model(run, runs_dir)

@@ -18,7 +18,7 @@ from compress.models.arch_names import LIBRARY_PREFIXES
 from compress.models.build import build_model, new_spec
 from compress.models.library_archs import library_model
 from compress.models.weights import load_model, load_pretrained
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 
 @dataclass(frozen=True)

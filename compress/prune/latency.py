@@ -17,7 +17,7 @@ from compress.lower.walk import lower
 from compress.measure.latency import Timing, measure_latency
 from compress.models.build import describe
 from compress.models.to_onnx import to_onnx
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 Runtime = Literal["onnx", "tflite"]
 _TIMING = Timing(warmup=20, repeats=400, budget_s=1.0)

@@ -29,7 +29,8 @@ from compress.models.weights import (
     require_finite,
 )
 from compress.quantize.qdq.torch_graph import TorchGraph
-from compress.runtime.predictor import damaged, foreign_spec, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import damaged, foreign_spec
 
 _INTEGER_OPS = (
     *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"),

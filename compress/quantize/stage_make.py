@@ -34,7 +34,7 @@ from compress.quantize.qat import train_quantized
 from compress.quantize.qdq.layers import layers_of, light_enough
 from compress.quantize.qdq.quantizer_setup import matching_nodes, swish_stem
 from compress.quantize.stage_inputs import QuantizeJob
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 FIT_DIR = "fit"
 SENSITIVITY_NAME = "sensitivity"

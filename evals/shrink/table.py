@@ -41,7 +41,8 @@ from compress.recipe.load import LoadedRecipe
 from compress.report.table import host_text, markdown_table, size_text
 from compress.runtime.evaluate import agreement_pct, evaluate
 from compress.runtime.host import host
-from compress.runtime.predictor import Floats, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Floats
 from evals.int8.compare import latency_ratio
 from evals.int8.files import ratio_text
 from evals.results_table import replace_block

@@ -13,7 +13,7 @@ from compress.benchmark.measure import Candidate, Setting, measure
 from compress.core.artifact import Artifact
 from compress.core.stage import SilentReporter
 from compress.measure.latency import RANKS, Latency, Timing
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 QUICK = Setting(batch=2, timing=Timing(warmup=1, repeats=5, budget_s=0.5))
 
