@@ -15,7 +15,8 @@ from compress.data.dataset import Split
 from compress.errors import ImgcError, StageError
 from compress.models.imagenet_labels import is_named
 from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate, expected_calibration_error_pct, mcnemar_p
-from compress.runtime.predictor import Floats, Predictor
+from compress.runtime.logits import softmax
+from compress.runtime.predictor import Predictor
 
 Pixels = Callable[[Preprocess], NDArray[np.uint8]]  # -> pixels_NHWC of the images, resized and cropped
 _SHOWN = 10  # classes in a message
@@ -143,13 +144,6 @@ def _answers(found: Mapping[str, Evaluation], split: Split, labels: tuple[str, .
         confidence={name: _rounded(share_NK.max(axis=1)) for name, share_NK in shares.items()},
         truth_confidence={name: _rounded(share_NK[rows_N, truth_N]) for name, share_NK in shares.items()},
     )
-
-
-def softmax(logits_NK: Floats) -> NDArray[np.float64]:
-    """Return the softmax of each row, in double precision."""
-    powers_NK = np.exp(logits_NK.astype(np.float64) - logits_NK.max(axis=1, keepdims=True))
-    shares: NDArray[np.float64] = powers_NK / powers_NK.sum(axis=1, keepdims=True)
-    return shares
 
 
 def _rounded(values_N: NDArray[np.float64]) -> tuple[float, ...]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from compress.benchmark.measure import Candidate
 from compress.benchmark.schema import Answers
 from compress.core.digest import sha256_file
-from compress.core.faults import first_fault
+from compress.core.fact import Fact, first_fault
 from compress.data.dataset import Split
 from compress.errors import UsageError
 from compress.runtime.open import open_predictor
@@ -24,11 +24,7 @@ MANIFEST_NAME = "MANIFEST.json"
 _HINT = "copy the bundle again, or make it anew: imgc bundle RUN"
 
 
-class _Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BundledModel(_Fact):
+class BundledModel(Fact):
     """One model: the stage that made it, its file in the bundle, and its class for each image where it was packed."""
 
     name: str
@@ -36,14 +32,14 @@ class BundledModel(_Fact):
     answers: tuple[int, ...]
 
 
-class BundledImage(_Fact):
+class BundledImage(Fact):
     """One image and its class index."""
 
     path: str
     label: int
 
 
-class Manifest(_Fact):
+class Manifest(Fact):
     """What `MANIFEST.json` holds.
 
     Attributes:
