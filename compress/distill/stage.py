@@ -20,12 +20,13 @@ from compress.distill.hints import REGRESSORS, STUDENT, HintedStudent, hint_pair
 from compress.distill.objective import Hints, Objective, Ramp, answers
 from compress.distill.source import Member, built_member, open_member
 from compress.distill.teacher import Teacher, mean_answer
-from compress.engine.batches import TrainSet, shows_the_same_every_epoch
+from compress.engine.batches import shows_the_same_every_epoch
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.evaluate import top1_pct, torch_logits
 from compress.engine.fit import fit
-from compress.engine.losses import dkd_loss, kd_loss
-from compress.engine.sets import require_same_labels, training_sets
+from compress.engine.losses import decoupled_divergence, kl_divergence
+from compress.engine.sets import require_same_labels
+from compress.engine.setup import FitSetup, fit_setup
 from compress.errors import UsageError
 from compress.models.build import arch_info
 from compress.models.weights import load_model, save_model
@@ -55,25 +56,17 @@ def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOut
     _warn_of_own_answers(inputs, ctx.reporter)
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
     _require_same_classes(dataset, spec, inputs["from"].stage_id, members)
-    train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
-    before_pct = top1_pct(torch_logits(student, val.pixels_NHWC, spec.preprocess), val.labels_N)
+    setup = fit_setup(dataset, spec, config.fit, ctx)
+    before_pct = top1_pct(torch_logits(student, setup.val.pixels_NHWC, spec.preprocess), setup.val.labels_N)
     teacher_pct = _teacher_top1_pct(members, dataset, config.temperature, ctx)
     _say_who_is_better(teacher_pct, before_pct, ctx.reporter)
     learner, hints = _learner(config, student, spec, members, ctx)
-    objective = _objective(config, members, hints, _answers(config, members, train, spec, ctx))
+    objective = _objective(config, members, hints, _answers(config, members, setup))
     head = arch_info(spec.arch).head
     result = fit(
         learner,
-        train=train,
-        val=val,
-        num_classes=spec.num_classes,
-        preprocess=spec.preprocess,
-        options=config.fit,
-        loss=objective.loss,
-        work_dir=ctx.stage_dir,
-        seed=ctx.seed,
-        device=ctx.device,
-        reporter=ctx.reporter,
+        setup,
+        objective.loss,
         head=(f"{STUDENT}.{head}", REGRESSORS) if hints else (head,),
         on_epoch=objective.on_epoch,
     )
@@ -165,14 +158,12 @@ def _learner(
     )
 
 
-def _answers(
-    config: DistillConfig, members: Sequence[Member], train: TrainSet, spec: ModelSpec, ctx: RunContext
-) -> torch.Tensor | None:
+def _answers(config: DistillConfig, members: Sequence[Member], setup: FitSetup) -> torch.Tensor | None:
     """Return the teachers' answers to all training images where they are the same in every epoch, else None."""
-    if config.hints or config.fit.epochs == 0 or not shows_the_same_every_epoch(train, config.fit):
+    if config.hints or config.fit.epochs == 0 or not shows_the_same_every_epoch(setup.train, config.fit):
         return None
-    ctx.reporter.info("the augmentation draws nothing, so the teacher answers once an image")
-    return answers([member.teacher for member in members], train, spec.preprocess, config.fit, ctx.device)
+    setup.reporter.info("the augmentation draws nothing, so the teacher answers once an image")
+    return answers([member.teacher for member in members], setup)
 
 
 def _objective(
@@ -180,7 +171,7 @@ def _objective(
 ) -> Objective:
     return Objective(
         [member.teacher for member in members],
-        partial(dkd_loss, beta=config.dkd_beta) if config.loss == "dkd" else kd_loss,
+        partial(decoupled_divergence, beta=config.dkd_beta) if config.loss == "dkd" else kl_divergence,
         alpha=Ramp(config.alpha, config.alpha_final),
         temperature=Ramp(config.temperature, config.temperature_final),
         options=config.fit,

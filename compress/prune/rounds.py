@@ -137,22 +137,15 @@ class Rounds:
         """Train after a cut and keep the round; the last one is the stage's own result."""
         if self._config.recovery is None:
             return
-        train, val = self._photos.training()
         spec = describe(narrow, self._spec)
         self._ctx.reporter.info(f"round {number} of {self._config.rounds}: {spec.macs:,} MACs left, recovering")
         recover(
             narrow,
             spec,
+            self._photos.recovery(self._config.recovery),
             teacher=teacher,
             alpha=self._config.alpha,
             temperature=self._config.temperature,
-            train=train,
-            val=val,
-            options=self._config.recovery,
-            work_dir=self._ctx.stage_dir,
-            seed=self._ctx.seed,
-            device=self._ctx.device,
-            reporter=self._ctx.reporter,
         )
         if number < self._config.rounds:
             save_model(_round_file(self._ctx.stage_dir, number), narrow, spec)

@@ -17,7 +17,7 @@ from compress.core.spec import ModelSpec
 from compress.core.storage import atomic_path, write_json, write_text
 from compress.core.targets import TARGETS
 from compress.data.transforms import normalize
-from compress.engine.sets import training_sets
+from compress.engine.setup import fit_setup
 from compress.errors import StageError, UsageError
 from compress.measure.latency import Timing, measure_latency
 from compress.models.onnx_meta import embed_spec
@@ -88,24 +88,15 @@ def make_qat(job: QuantizeJob) -> StaticGraph:
     """Return the model with learned ranges and weights; training starts where reconstruction ends."""
     if job.dataset is None:
         raise UsageError("int8_qat trains, which needs images", hint="give --data DIR, or use int8_static")
-    config, ctx = job.config, job.ctx
+    config = job.config
     made = make_static(job)
-    train, val = training_sets(job.dataset, job.spec.preprocess, ctx.reporter)
     train_quantized(
         made.quantized,
         made.teacher,
-        train=train,
-        val=val,
-        num_classes=job.spec.num_classes,
-        preprocess=job.spec.preprocess,
-        options=config.fit,
+        fit_setup(job.dataset, job.spec, config.fit, job.ctx, FIT_DIR),
         temperature=config.temperature,
         alpha=config.alpha,
         freeze_ranges_at=config.freeze_ranges_at,
-        work_dir=ctx.stage_dir / FIT_DIR,
-        seed=ctx.seed,
-        device=ctx.device,
-        reporter=ctx.reporter,
     )
     return made
 

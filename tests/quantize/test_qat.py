@@ -2,9 +2,9 @@ import numpy as np
 import torch
 
 from compress.core.preprocess import Preprocess
-from compress.core.stage import SilentReporter
 from compress.engine.batches import TrainSet, ValSet
 from compress.engine.options import FitOptions
+from compress.engine.setup import FitSetup
 from compress.quantize.ptq.calibrate import calibrate
 from compress.quantize.qat import train_quantized
 from compress.quantize.qdq.fake_quant import Grid
@@ -27,18 +27,18 @@ def _train(float_model, grids, tmp_path, *, alpha=1.0, epochs=3, lr=5e-3, freeze
     result = train_quantized(
         quantized,
         TorchGraph(float_model),
-        train=TrainSet(pixels_NHWC, np.ones(96, np.float32), labels_N),
-        val=ValSet(pixels_NHWC, labels_N),
-        num_classes=5,
-        preprocess=PREPROCESS,
-        options=FitOptions(epochs=epochs, lr=lr, batch_size=16, keep="last", weight_decay=0.0, crop_scale_min=0.9),
+        FitSetup(
+            train=TrainSet(pixels_NHWC, np.ones(96, np.float32), labels_N),
+            val=ValSet(pixels_NHWC, labels_N),
+            num_classes=5,
+            preprocess=PREPROCESS,
+            options=FitOptions(epochs=epochs, lr=lr, batch_size=16, keep="last", weight_decay=0.0, crop_scale_min=0.9),
+            work_dir=tmp_path,
+            seed=0,
+        ),
         temperature=1.0,
         alpha=alpha,
         freeze_ranges_at=freeze_ranges_at,
-        work_dir=tmp_path,
-        seed=0,
-        device="cpu",
-        reporter=SilentReporter(),
     )
     return quantized, result
 
