@@ -1,4 +1,4 @@
-"""What each of several processes runs in test_distributed.py: the fits of CASES one after the other."""
+"""What each of several processes runs in test_collectives.py: the fits of CASES one after the other."""
 
 from __future__ import annotations
 
