@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.benchmark.schema import Answers
+from compress.core.names import few
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
 from compress.data.dataset import Split
@@ -99,14 +100,9 @@ def _check_classes(predictor: Predictor, labels: tuple[str, ...]) -> None:
     taken_in_order = not is_named(spec) and spec.num_classes == len(labels)  # another tool's file knows numbers only
     if spec.labels != labels and not taken_in_order:
         raise StageError(
-            f"{predictor.path}: has the classes {_listed(spec.labels)}, the images have {_listed(labels)}",
+            f"{predictor.path}: has the classes {few(spec.labels, _SHOWN)}, the images have {few(labels, _SHOWN)}",
             hint="measure it with the images it was trained on",
         )
-
-
-def _listed(labels: tuple[str, ...]) -> str:
-    rest = len(labels) - _SHOWN
-    return ", ".join(labels[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _accuracy(one: Evaluation, reference: Evaluation, truth_N: NDArray[np.int64], labels: tuple[str, ...]) -> Accuracy:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from compress.core.names import few
 from compress.core.preprocess import Interpolation, Preprocess
 from compress.core.spec import LayerShape, ModelSpec
 from compress.errors import ModelFileError, UsageError
@@ -201,5 +202,4 @@ def _shrink(module: nn.Module, row: LayerShape) -> None:
 
 def _first(names: Sequence[str], count: int = 6) -> str:
     """Return the first names for a message, and how many more there are."""
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(f"'{name}'" for name in names[:count]) + more
+    return few([f"'{name}'" for name in names], count)
