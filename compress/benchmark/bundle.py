@@ -5,17 +5,17 @@ Reading one needs no torch, no onnx and no data set: what the extra `serve` inst
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
-from compress.benchmark.measure import Candidate
+from compress.benchmark.measure import OpenedModel
 from compress.benchmark.schema import Answers
 from compress.core.digest import sha256_file
 from compress.core.fact import Fact, first_fault
+from compress.core.names import few
 from compress.data.dataset import Split
 from compress.errors import UsageError
 from compress.runtime.open import open_predictor
@@ -66,7 +66,7 @@ class Bundle:
     """A bundle, checked and ready for `compress.benchmark.measure.measure`."""
 
     manifest: Manifest
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[OpenedModel, ...]
     split: Split
 
 
@@ -138,14 +138,10 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
         elif (found := sha256_file(path)) != sha256:
             wrong.append(f"{name} (SHA-256 is {found[:12]}, packed was {sha256[:12]})")
     if wrong:
-        raise UsageError(f"{folder}: not as it was packed: {_few(wrong)}; nothing was measured", hint=_HINT)
+        raise UsageError(f"{folder}: not as it was packed: {few(wrong)}; nothing was measured", hint=_HINT)
 
 
-def _few(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _candidate(folder: Path, model: BundledModel, sha256: str, threads: int) -> Candidate:
+def _candidate(folder: Path, model: BundledModel, sha256: str, threads: int) -> OpenedModel:
     path = folder / model.path
     predictor = open_predictor(path, threads=threads)
-    return Candidate(model.name, model.path, sha256, path.stat().st_size, predictor)
+    return OpenedModel(model.name, model.path, sha256, path.stat().st_size, predictor)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from compress.benchmark.files import Opened
-    from compress.benchmark.measure import Candidate, Measured
+    from compress.benchmark.measure import Measured, OpenedModel
     from compress.benchmark.schema import Bench
     from compress.core.preprocess import Preprocess
     from compress.core.stage import Reporter
@@ -112,7 +112,7 @@ def _some(opened: Opened) -> None:
         raise StageError(f"none of the models can be measured:{reasons}", hint="imgc inspect FILE")
 
 
-def _askable(opened: Opened) -> list[Candidate]:
+def _askable(opened: Opened) -> list[OpenedModel]:
     from compress.errors import StageError
 
     found = [one for one in opened.candidates if one.unasked is None]

@@ -23,7 +23,7 @@ from compress.cli import (
 )
 from compress.cli.errors import ImgcGroup
 from compress.cli.follow import leave_to_first
-from compress.cli.options import Settings
+from compress.cli.options import GlobalOptions
 from compress.cli.standard_streams import hold_standard_streams
 
 # torch's OpenMP threads spin for milliseconds before they sleep. On a machine that does anything else they then wait
@@ -62,7 +62,7 @@ def root(
     Start with: imgc init IMAGES, then imgc run imgc.yaml (or verb by verb: imgc train, imgc prune, ...).
     """
     hold_standard_streams()
-    ctx.obj = Settings(quiet=quiet, debug=debug)
+    ctx.obj = GlobalOptions(quiet=quiet, debug=debug)
     leave_to_first(ctx.invoked_subcommand)
 
 

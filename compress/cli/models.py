@@ -15,9 +15,9 @@ from compress.cli.options import (
     Run,
     RunsDir,
     Threads,
+    global_options,
     parse_preprocess,
     reporter_of,
-    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def predict(
     if not as_json:
         reporter_of(ctx).info(f"model {file} ({predictor.runtime})")
     if source:
-        view = make_view(reporter_of(ctx), as_json=as_json, quiet=settings_of(ctx).quiet)
+        view = make_view(reporter_of(ctx), as_json=as_json, quiet=global_options(ctx).quiet)
         predict_stream(source, predictor, view, top_k)
     else:
         _predict_images(images or [], predictor, top_k, as_json)

@@ -25,7 +25,7 @@ from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
 from compress.quantize.accuracy.chart import bars_svg
 from compress.quantize.accuracy.float_reference import FloatReference, told
 from compress.quantize.accuracy.mixed_precision import float_worst
-from compress.quantize.accuracy.sensitivity import MAX_IMAGES, Sensitivity, measure_sensitivity
+from compress.quantize.accuracy.sensitivity import MAX_IMAGES, LayerSensitivity, measure_sensitivity
 from compress.quantize.config import QuantizeConfig
 from compress.quantize.ptq.calibration_images import embed_calibration, write_manifest
 from compress.quantize.ptq.reconstruct import Reconstruction
@@ -118,7 +118,7 @@ def save(job: QuantizeJob, made: Made, path: Path) -> ModelSpec:
     return spec
 
 
-def sensitivity_of(job: QuantizeJob, graph: StaticGraph, float_reference: FloatReference) -> Sensitivity:
+def sensitivity_of(job: QuantizeJob, graph: StaticGraph, float_reference: FloatReference) -> LayerSensitivity:
     """Return what each layer costs, and write it as `sensitivity.json` and `sensitivity.svg`."""
     floats = set(float_names(job.model, job.config))
     layers = [layer for layer in layers_of(job.model) if not floats.intersection(layer.nodes)]
