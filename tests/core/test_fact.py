@@ -22,6 +22,7 @@ class Outer(BaseModel):
     ("wrong", "said"),
     [
         ({"inner": [{"value": 1}, {}]}, "inner.1.value: Field required"),
+        ({"inner": [{}, {"value": "x"}]}, "inner.0.value: Field required"),
         ({}, "inner: Field required"),
         (3, "the file: Input should be a valid dictionary or instance of Outer"),
     ],

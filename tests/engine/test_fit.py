@@ -111,12 +111,29 @@ def test_resuming_calls_the_hook_only_for_the_epochs_left(tmp_path):
     assert seen == [2]
 
 
-def test_another_fit_does_not_continue_a_foreign_checkpoint(tmp_path):
-    first, second = _net(0), _net(1)
+def _one_mislabelled() -> TrainSet:
+    known = _train_set()
+    labels = known.labels_N.copy()
+    labels[0] = 2 - labels[0]
+    return TrainSet(known.pixels_NSSC, known.aspect_N, labels)
+
+
+@pytest.mark.parametrize(
+    ("net_seed", "changes"),
+    [
+        (1, {}),
+        (0, {"seed": 1}),
+        (0, {"train": _one_mislabelled()}),
+        (0, {"options": OPTIONS.model_copy(update={"lr": 0.01})}),
+    ],
+    ids=["other weights", "other seed", "other labels", "other options"],
+)
+def test_another_fit_does_not_continue_a_foreign_checkpoint(tmp_path, net_seed, changes):
+    first, second = _net(0), _net(net_seed)
     _fit(first, tmp_path)
-    _fit(second, tmp_path)
-    fresh = _net(1)
-    _fit(fresh, tmp_path / "other")
+    _fit(second, tmp_path, **changes)
+    fresh = _net(net_seed)
+    _fit(fresh, tmp_path / "other", **changes)
     assert _equal(second, fresh)
 
 

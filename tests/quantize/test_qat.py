@@ -2,6 +2,7 @@ import numpy as np
 import torch
 
 from compress.core.preprocess import Preprocess
+from compress.engine import fit as engine_fit
 from compress.engine.batches import TrainSet, ValSet
 from compress.engine.options import FitOptions
 from compress.engine.setup import FitSetup
@@ -71,6 +72,14 @@ def test_the_same_training_twice_gives_the_same_bytes(float_model, images_NCHW, 
         for name in ("first", "second")
     ]
     assert files[0] == files[1]
+
+
+def test_grids_are_not_learned_in_bfloat16(float_model, images_NCHW, tmp_path, monkeypatch):
+    seen, run_epoch = [], engine_fit.run_epoch
+    monkeypatch.setattr(engine_fit, "run_epoch", lambda run, *rest: seen.append(run.amp) or run_epoch(run, *rest))
+    grids = calibrate(float_model, range_groups(float_model), lambda: [torch.from_numpy(images_NCHW)])
+    _train(float_model, grids, tmp_path, epochs=1)
+    assert seen == [False]
 
 
 def test_frozen_ranges_stay_while_weights_learn(float_model, images_NCHW, tmp_path):
