@@ -144,7 +144,7 @@ def benchmark(
 
     from compress.benchmark.config import BenchmarkConfig
     from compress.benchmark.measure_files import FilesOptions, measure_files
-    from compress.core.faults import first_fault
+    from compress.core.fact import first_fault
     from compress.core.log_reporter import LogReporter
     from compress.measure.latency import Timing
 

@@ -125,7 +125,7 @@ def load(
         BackendMissingError: the library for this format is not installed.
         UsageError: `threads` is below 1, or `preprocess` is none.
     """
-    from compress.runtime.predictor import open_predictor
+    from compress.runtime.open import open_predictor
 
     return Model(open_predictor(Path(file), threads=threads, device=device, preprocess=as_preprocess(preprocess)))
 
@@ -138,7 +138,7 @@ def as_preprocess(given: Mapping[str, Any] | None) -> Preprocess | None:
     """
     from pydantic import ValidationError
 
-    from compress.core.faults import first_fault
+    from compress.core.fact import first_fault
     from compress.core.preprocess import Preprocess
 
     try:

@@ -85,6 +85,13 @@ class Tiny:
         path.write_bytes(data if spec is None else embed_spec(data, spec))
         return path
 
+    def of_kind(self, kind: str, **changes: Any) -> Path:
+        """Write a file of a kind such as "onnx", "onnx batch 2" or "tflite int8"; `changes` are of its spec."""
+        batch = 2 if "batch 2" in kind else None
+        if kind.startswith("onnx"):
+            return self.onnx(batch=batch or "N", spec=self.spec(**changes))
+        return self.tflite(int8="int8" in kind, batch=batch or 1, spec=self.spec(**{"layout": "NHWC", **changes}))
+
     def _tflite_model(self, int8: bool, batch: int) -> Any:
         kind = schema.TensorType.INT8 if int8 else schema.TensorType.FLOAT32
         weight = np.rint(WEIGHT_KC / self.int8_weight).astype(np.int8) if int8 else WEIGHT_KC

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.benchmark.schema import Answers
+from compress.core.names import few
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
 from compress.data.dataset import Split
 from compress.errors import ImgcError, StageError
 from compress.models.imagenet_labels import is_named
 from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate, expected_calibration_error_pct, mcnemar_p
-from compress.runtime.predictor import Floats, Predictor
+from compress.runtime.logits import softmax
+from compress.runtime.predictor import Predictor
 
 Pixels = Callable[[Preprocess], NDArray[np.uint8]]  # -> pixels_NHWC of the images, resized and cropped
 _SHOWN = 10  # classes in a message
@@ -98,14 +100,9 @@ def _check_classes(predictor: Predictor, labels: tuple[str, ...]) -> None:
     taken_in_order = not is_named(spec) and spec.num_classes == len(labels)  # another tool's file knows numbers only
     if spec.labels != labels and not taken_in_order:
         raise StageError(
-            f"{predictor.path}: has the classes {_listed(spec.labels)}, the images have {_listed(labels)}",
+            f"{predictor.path}: has the classes {few(spec.labels, _SHOWN)}, the images have {few(labels, _SHOWN)}",
             hint="measure it with the images it was trained on",
         )
-
-
-def _listed(labels: tuple[str, ...]) -> str:
-    rest = len(labels) - _SHOWN
-    return ", ".join(labels[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _accuracy(one: Evaluation, reference: Evaluation, truth_N: NDArray[np.int64], labels: tuple[str, ...]) -> Accuracy:
@@ -143,13 +140,6 @@ def _answers(found: Mapping[str, Evaluation], split: Split, labels: tuple[str, .
         confidence={name: _rounded(share_NK.max(axis=1)) for name, share_NK in shares.items()},
         truth_confidence={name: _rounded(share_NK[rows_N, truth_N]) for name, share_NK in shares.items()},
     )
-
-
-def softmax(logits_NK: Floats) -> NDArray[np.float64]:
-    """Return the softmax of each row, in double precision."""
-    powers_NK = np.exp(logits_NK.astype(np.float64) - logits_NK.max(axis=1, keepdims=True))
-    shares: NDArray[np.float64] = powers_NK / powers_NK.sum(axis=1, keepdims=True)
-    return shares
 
 
 def _rounded(values_N: NDArray[np.float64]) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from compress.benchmark.schema import Answers, Bench
-from compress.core.faults import first_fault
+from compress.core.fact import first_fault
 from compress.core.storage import write_json
 from compress.errors import UsageError
 

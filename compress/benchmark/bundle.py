@@ -6,30 +6,26 @@ is enough.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from compress.benchmark.measure import Candidate
+from compress.benchmark.measure import OpenedModel
 from compress.benchmark.schema import Answers
 from compress.core.digest import sha256_file
-from compress.core.faults import first_fault
+from compress.core.fact import Fact, first_fault
+from compress.core.names import few
 from compress.data.dataset import Split
 from compress.errors import UsageError
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 MANIFEST_NAME = "MANIFEST.json"
 _HINT = "copy the bundle again, or make it anew: imgc bundle RUN"
 
 
-class _Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BundledModel(_Fact):
+class BundledModel(Fact):
     """One model: the stage that made it, its file in the bundle, and its class for each image where it was packed."""
 
     name: str
@@ -37,14 +33,14 @@ class BundledModel(_Fact):
     answers: tuple[int, ...]
 
 
-class BundledImage(_Fact):
+class BundledImage(Fact):
     """One image and its class index."""
 
     path: str
     label: int
 
 
-class Manifest(_Fact):
+class Manifest(Fact):
     """What `MANIFEST.json` holds.
 
     Attributes:
@@ -71,7 +67,7 @@ class Bundle:
     """A bundle, checked and ready for `compress.benchmark.measure.measure`."""
 
     manifest: Manifest
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[OpenedModel, ...]
     split: Split
 
 
@@ -143,14 +139,10 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
         elif (found := sha256_file(path)) != sha256:
             wrong.append(f"{name} (SHA-256 is {found[:12]}, packed was {sha256[:12]})")
     if wrong:
-        raise UsageError(f"{folder}: not as it was packed: {_few(wrong)}; nothing was measured", hint=_HINT)
+        raise UsageError(f"{folder}: not as it was packed: {few(wrong)}; nothing was measured", hint=_HINT)
 
 
-def _few(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _candidate(folder: Path, model: BundledModel, sha256: str, threads: int) -> Candidate:
+def _candidate(folder: Path, model: BundledModel, sha256: str, threads: int) -> OpenedModel:
     path = folder / model.path
     predictor = open_predictor(path, threads=threads)
-    return Candidate(model.name, model.path, sha256, path.stat().st_size, predictor)
+    return OpenedModel(model.name, model.path, sha256, path.stat().st_size, predictor)

@@ -14,18 +14,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from compress.benchmark.limits import Limit
 from compress.benchmark.metrics import METRICS, Interval, interval_of, paired_interval_pp
 from compress.benchmark.schema import Answers, Bench, Row
+from compress.core.fact import Fact
 
 Verdict = Literal["better", "same", "within noise", "worse", "not comparable"]
 SHOWN = ("size_bytes", "top1_pct", "latency_p50_ms", "latency_p95_ms", "peak_rss_bytes")
 _MACHINE = ("cpu", "arch", "cores", "flags")
 
 
-class Change(BaseModel):
+class Change(Fact):
     """One number of one row, before and after.
 
     Attributes:
@@ -35,8 +34,6 @@ class Change(BaseModel):
         broken: whether the limit is broken.
         reason: what bears on the verdict; empty when there is nothing to add.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     stage: str
     metric: str
@@ -50,10 +47,8 @@ class Change(BaseModel):
     reason: str = ""
 
 
-class Comparison(BaseModel):
+class Comparison(Fact):
     """All changes, in the order of the old rows, and what makes them doubtful."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     changes: tuple[Change, ...]
     warnings: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compress.benchmark.measure import Candidate
+from compress.benchmark.measure import OpenedModel
 from compress.benchmark.schema import Failure
 from compress.core.digest import sha256_file
 from compress.core.preprocess import Preprocess
@@ -15,7 +15,8 @@ from compress.core.storage import write_bytes
 from compress.errors import ImgcError, ModelFileError, UndescribedModelError
 from compress.models.arch_names import ARCH_NAMES, LIBRARY_PREFIXES
 from compress.models.imagenet_labels import classes_of, is_named, labels_for
-from compress.runtime.predictor import Predictor, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Predictor
 
 _CLASSES = 1000  # of an architecture without weights: ImageNet's, as its published numbers are
 _RANDOM = "has random weights, so its answers mean nothing; give a file to have its accuracy"
@@ -27,7 +28,7 @@ _ANY_PX = 224  # for a graph that leaves the size of its image open
 class Opened:
     """The models that can be measured, in the order given, and the others with the reason."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[OpenedModel, ...]
     failed: tuple[Failure, ...]
 
 
@@ -72,7 +73,7 @@ def short_names(models: Sequence[str]) -> list[str]:
     return names
 
 
-def labels_of(candidates: Sequence[Candidate], baseline: str) -> tuple[tuple[str, ...], bool]:
+def labels_of(candidates: Sequence[OpenedModel], baseline: str) -> tuple[tuple[str, ...], bool]:
     """Return the classes that the models know, and whether they are names.
 
     They are the baseline's; where nobody named those, another's of as many classes that have names.
@@ -83,7 +84,7 @@ def labels_of(candidates: Sequence[Candidate], baseline: str) -> tuple[tuple[str
     return classes_of(next((spec for spec in specs if is_named(spec)), specs[0]))
 
 
-def _untrained(arch: str, path: Path, threads: int) -> Candidate:
+def _untrained(arch: str, path: Path, threads: int) -> OpenedModel:
     from compress.graph.from_torch import to_onnx
     from compress.models.build import build_model, new_spec
     from compress.models.library_archs import untrained_library_model
@@ -98,7 +99,7 @@ def _untrained(arch: str, path: Path, threads: int) -> Candidate:
     return _candidate(arch, arch, open_predictor(path, threads=threads), _RANDOM)
 
 
-def _from_file(model: str, name: str, threads: int, preprocess: Preprocess | None) -> Candidate:
+def _from_file(model: str, name: str, threads: int, preprocess: Preprocess | None) -> OpenedModel:
     path = Path(model)
     try:
         return _candidate(name, model, open_predictor(path, threads=threads, preprocess=preprocess), None)
@@ -120,9 +121,9 @@ def _guessed(path: Path, preprocess: Preprocess) -> ModelSpec:
     return spec.model_copy(update={"preprocess": Preprocess(resize_px=height, crop_px=height)})
 
 
-def _candidate(name: str, path: str, predictor: Predictor, unasked: str | None) -> Candidate:
+def _candidate(name: str, path: str, predictor: Predictor, unasked: str | None) -> OpenedModel:
     file = Path(predictor.path)
-    return Candidate(
+    return OpenedModel(
         name=name,
         path=path,
         sha256=sha256_file(file),

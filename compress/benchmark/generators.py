@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from compress.benchmark.http_client import Address
-from compress.benchmark.load_process import Order
+from compress.benchmark.load_process import PoissonLoad
 from compress.benchmark.server_load import Outcome
 from compress.benchmark.server_process import pinned
 from compress.errors import StageError
@@ -42,7 +42,7 @@ class Generators:
                 self._processes.append(self._start(command))
 
     def offer(self, per_s: float, seconds: float, *, seed: int, mark: str) -> list[Outcome]:
-        """Return what became of each request of a Poisson process of `per_s`; see `Order`.
+        """Return what became of each request of a Poisson process of `per_s`; see `PoissonLoad`.
 
         Each process offers its share: independent Poisson processes add up to one.
 
@@ -52,8 +52,8 @@ class Generators:
         count = len(self._processes)
         for index, process in enumerate(self._processes):
             own = f"{mark} {seed} {index}" if mark else ""
-            order = Order(per_s / count, seconds, seed * count + index, own)
-            self._write(process, json.dumps(order) + "\n")
+            load = PoissonLoad(per_s / count, seconds, seed * count + index, own)
+            self._write(process, json.dumps(load) + "\n")
         return [Outcome(*found) for process in self._processes for found in json.loads(self._read(process))]
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """The load generator as a process of its own: `python -m compress.benchmark.load_process HOST PORT PATH FOLDER`.
 
-A line of JSON on stdin (`Order`) is a load to offer; a line on stdout is what became of each request.
+A line of JSON on stdin (`PoissonLoad`) is a load to offer; a line on stdout is what became of each request.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from compress.benchmark.images import never_seen
 from compress.benchmark.server_load import CONNECTIONS, arrivals, offer, run
 
 
-class Order(NamedTuple):
+class PoissonLoad(NamedTuple):
     """One load: a Poisson process.
 
     Attributes:
@@ -43,10 +43,10 @@ def _main(host: str, port: str, path: str, folder: str) -> None:
     address = Address(host, int(port), path)
     bodies = [file.read_bytes() for file in sorted(Path(folder).iterdir())]
     for line in sys.stdin:
-        order = Order(*json.loads(line))
+        load = PoissonLoad(*json.loads(line))
         pool = Pool(address.port, CONNECTIONS, host=address.host)
-        moments_s = arrivals(order.per_s, order.seconds, order.seed)
-        outcomes, _ = run(offer(pool, requests(address, bodies, order.mark), moments_s))
+        moments_s = arrivals(load.per_s, load.seconds, load.seed)
+        outcomes, _ = run(offer(pool, requests(address, bodies, load.mark), moments_s))
         sys.stdout.write(json.dumps(outcomes) + "\n")
         sys.stdout.flush()
 

@@ -31,7 +31,7 @@ _RETAKES = 2
 
 
 @dataclass(frozen=True)
-class Candidate:
+class OpenedModel:
     """A model to measure, opened.
 
     Attributes:
@@ -83,7 +83,7 @@ class _Errors:
 
 
 def measure(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[OpenedModel],
     baseline: str,
     split: Split | None,
     labels: tuple[str, ...] | None,
@@ -187,7 +187,9 @@ def _answers_at_all(name: str, predictor: Predictor, images_NCHW: Floats, errors
     return True
 
 
-def _fresh(candidates: Sequence[Candidate], setting: Setting, errors: _Errors, reporter: Reporter) -> dict[str, Fresh]:
+def _fresh(
+    candidates: Sequence[OpenedModel], setting: Setting, errors: _Errors, reporter: Reporter
+) -> dict[str, Fresh]:
     found = {}
     with reporter.progress("memory", len(candidates)) as advance:
         for one in candidates:
@@ -203,7 +205,7 @@ def _fresh(candidates: Sequence[Candidate], setting: Setting, errors: _Errors, r
 
 
 def _row(
-    one: Candidate,
+    one: OpenedModel,
     accuracies: Accuracies,
     latency: Mapping[str, Latency],
     batch: int,

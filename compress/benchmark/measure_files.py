@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from compress.benchmark.files import Opened, is_architecture, labels_of, open_models
-from compress.benchmark.measure import Candidate, Measured, Setting, measure
+from compress.benchmark.measure import Measured, OpenedModel, Setting, measure
 from compress.benchmark.profiles import with_profiles
 from compress.benchmark.schema import Bench
 from compress.benchmark.sweep import Sweep, with_sweeps
@@ -85,7 +85,7 @@ def _measure(opened: Opened, options: FilesOptions, reporter: Reporter) -> Measu
     return replace(found, bench=with_sweeps(bench, opened.candidates, sweep, options.timing, reporter))
 
 
-def _askable(opened: Opened) -> list[Candidate]:
+def _askable(opened: Opened) -> list[OpenedModel]:
     found = [one for one in opened.candidates if one.unasked is None]
     if not found:
         reasons = "".join(f"\n  {one.unasked}" for one in opened.candidates)

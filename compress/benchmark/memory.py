@@ -18,7 +18,7 @@ import numpy as np
 
 from compress.core.preprocess import Preprocess
 from compress.errors import StageError
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 _CALLS = 5
 _PROCESSES = 3

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compress.benchmark.measure import Candidate
+from compress.benchmark.measure import OpenedModel
 from compress.benchmark.schema import Bench, OpTime
 from compress.core.stage import Reporter
-from compress.measure.profile import OpCost, profile
+from compress.measure.op_cost import OpCost
+from compress.measure.profile import profile
 
 
-def with_profiles(bench: Bench, candidates: Sequence[Candidate], reporter: Reporter) -> Bench:
+def with_profiles(bench: Bench, candidates: Sequence[OpenedModel], reporter: Reporter) -> Bench:
     """Return the measurements with `ops` in the rows of ONNX and TFLite files.
 
     A model that cannot be profiled, as a torch model, keeps its numbers, and the reason is among the warnings.

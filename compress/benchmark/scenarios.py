@@ -15,14 +15,14 @@ from compress.benchmark.generators import Generators
 from compress.benchmark.http_client import LOCAL, Address
 from compress.benchmark.offline import measure_offline
 from compress.benchmark.scenario_schema import OFFLINE, SERVER, SINGLE_STREAM, Cache, Scenario
-from compress.benchmark.server import Search, measure_server
+from compress.benchmark.server import PeakSearch, measure_server
 from compress.benchmark.server_process import ServerProcess
 from compress.benchmark.single_stream import measure_single_stream
 from compress.core.cores import usable_cores
 from compress.core.formats import Format, format_of
 from compress.core.stage import Reporter
 from compress.errors import UsageError
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 KINDS = (SINGLE_STREAM, OFFLINE, SERVER)
 _SHORTEST_TIMEOUT_MS = 1000  # what `imgc serve` gives a request unless told otherwise
@@ -121,7 +121,7 @@ def _own_server(model: Path, asked: ScenarioRequest, cache: Cache, reporter: Rep
 def _search(address: Address, asked: ScenarioRequest, cache: Cache, model: str, reporter: Reporter) -> Scenario:
     cores = shared_cores()[1]
     with closing(Generators(address, asked.bodies, count=len(cores), cores=cores)) as generators:
-        search = Search(asked.p99_ms, asked.seconds, cache)
+        search = PeakSearch(asked.p99_ms, asked.seconds, cache)
         return measure_server(address, generators, asked.bodies, search, model, reporter)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from compress.benchmark.scenario_schema import Scenario
-from compress.core.fact import Fact as _Fact
+from compress.core.fact import Fact
 from compress.core.formats import Format, Precision
 
 
-class SweepPoint(_Fact):
+class SweepPoint(Fact):
     """One setting of a sweep over threads and batch; fields as in `Row`."""
 
     threads: int
@@ -22,7 +22,7 @@ class SweepPoint(_Fact):
     throughput_ips: float
 
 
-class ConcurrentPoint(_Fact):
+class ConcurrentPoint(Fact):
     """Several callers at once in one process, each with the row's batch; times of one call."""
 
     callers: int
@@ -31,7 +31,7 @@ class ConcurrentPoint(_Fact):
     latency_p99_ms: float
 
 
-class OpTime(_Fact):
+class OpTime(Fact):
     """What one operator of the graph takes.
 
     Attributes:
@@ -49,7 +49,7 @@ class OpTime(_Fact):
     delegated: bool | None = None
 
 
-class Failure(_Fact):
+class Failure(Fact):
     """A model that could not be measured: its name, its file and why."""
 
     name: str
@@ -57,7 +57,7 @@ class Failure(_Fact):
     error: str
 
 
-class Row(_Fact):
+class Row(Fact):
     """One model. What was not measured is None; NaN and infinity are refused.
 
     Attributes:
@@ -144,7 +144,7 @@ class Row(_Fact):
     error: str | None = None
 
 
-class Bench(_Fact):
+class Bench(Fact):
     """What `bench.json` holds.
 
     Attributes:
@@ -166,7 +166,7 @@ class Bench(_Fact):
     scenarios: tuple[Scenario, ...] = ()
 
 
-class Answers(_Fact):
+class Answers(Fact):
     """What `answers.json` beside a `bench.json` holds: what each model said to each image, in one order.
 
     Attributes:

@@ -25,7 +25,7 @@ _LATE = 0.1  # of the bound: the p99 of the generator's own lag that voids a pro
 
 
 @dataclass(frozen=True)
-class Search:
+class PeakSearch:
     """How the peak is searched.
 
     Attributes:
@@ -45,7 +45,7 @@ def measure_server(
     address: Address,
     generators: Generators,
     bodies: Sequence[bytes],
-    search: Search,
+    search: PeakSearch,
     model: str,
     reporter: Reporter,
 ) -> Scenario:
@@ -116,7 +116,7 @@ def _said(probe: Probe) -> str:
 
 
 def _scenario(
-    peak: Peak, probes: tuple[Probe, ...], search: Search, model: str, images: int, seconds: float
+    peak: Peak, probes: tuple[Probe, ...], search: PeakSearch, model: str, images: int, seconds: float
 ) -> Scenario:
     best = next((one for one in reversed(probes) if one.per_s == peak.per_s and one.verdict == "held"), None)
     return Scenario(
@@ -137,7 +137,7 @@ def _scenario(
     )
 
 
-def _doubts(peak: Peak, probes: Sequence[Probe], best: Probe | None, search: Search) -> list[str]:
+def _doubts(peak: Peak, probes: Sequence[Probe], best: Probe | None, search: PeakSearch) -> list[str]:
     doubts = []
     if best is None:
         doubts.append(f"no rate held a p99 of {search.bound_ms:g} ms with every query answered")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from compress.benchmark.bench_file import ANSWERS_NAME
 from compress.benchmark.config import ROLE_PREFIX, BenchmarkConfig
-from compress.benchmark.measure import Candidate, Setting, measure
+from compress.benchmark.measure import OpenedModel, Setting, measure
 from compress.benchmark.profiles import with_profiles
 from compress.benchmark.sweep import Sweep, with_sweeps
 from compress.core.artifact import Artifact, Metrics, StageOutput
@@ -17,7 +17,7 @@ from compress.data.dataset import Dataset, evenly_spread, load_dataset
 from compress.engine.allocator import keep_freed_memory
 from compress.errors import StageError
 from compress.measure.latency import Timing
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 FILE_NAME = "bench.json"
 
@@ -30,7 +30,7 @@ def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageO
     dataset = _dataset(config, ctx)
     split = evenly_spread(dataset.splits[config.split], config.limit)
     candidates = [
-        Candidate(
+        OpenedModel(
             name=name,
             path=_shown_path(artifact.path, ctx.stage_dir),
             sha256=artifact.sha256,

@@ -10,12 +10,13 @@ from time import perf_counter_ns
 
 import numpy as np
 
-from compress.benchmark.measure import Candidate
+from compress.benchmark.measure import OpenedModel
 from compress.benchmark.schema import Bench, ConcurrentPoint, Row, SweepPoint
 from compress.core.formats import Format
 from compress.core.stage import Reporter
 from compress.measure.latency import Timing, measure_latency
-from compress.runtime.predictor import Call, Floats, Predictor, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Call, Floats, Predictor
 
 _CALLERS_S = 1.0  # each number of callers calls for so long
 _NS_PER_MS = 1e6
@@ -38,7 +39,7 @@ class Sweep:
 
 
 def with_sweeps(
-    bench: Bench, candidates: Sequence[Candidate], sweep: Sweep, timing: Timing, reporter: Reporter
+    bench: Bench, candidates: Sequence[OpenedModel], sweep: Sweep, timing: Timing, reporter: Reporter
 ) -> Bench:
     """Return the measurements with `sweep` and `concurrent` in the rows; the models take turns at each setting.
 
@@ -62,7 +63,7 @@ def with_sweeps(
 
 
 def _points(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[OpenedModel],
     rows: Mapping[str, Row],
     threads: int,
     batch: int,
@@ -97,7 +98,7 @@ def _points(
 
 
 def _concurrent(
-    one: Candidate, row: Row, callers: Sequence[int], reporter: Reporter, warnings: list[str]
+    one: OpenedModel, row: Row, callers: Sequence[int], reporter: Reporter, warnings: list[str]
 ) -> tuple[ConcurrentPoint, ...]:
     """Return what several callers get: they share an ONNX Runtime session, and have a LiteRT interpreter each."""
     if not callers or row.latency_p50_ms is None:
@@ -158,9 +159,9 @@ def _call_at_once(calls: Sequence[Call]) -> tuple[list[int], int]:
     return [time_ns for times_ns, _, _ in each for time_ns in times_ns], took_ns
 
 
-def _reopened(one: Candidate, threads: int) -> Predictor:
+def _reopened(one: OpenedModel, threads: int) -> Predictor:
     return open_predictor(one.predictor.path, threads=threads, preprocess=one.predictor.spec.preprocess)
 
 
-def _noise(one: Candidate, batch: int) -> Floats:
+def _noise(one: OpenedModel, batch: int) -> Floats:
     return np.random.default_rng(0).standard_normal((batch, *one.predictor.spec.input_chw), dtype=np.float32)

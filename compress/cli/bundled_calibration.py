@@ -67,7 +67,7 @@ def _labels_without_images(request: StageRequest) -> tuple[str, ...] | None:
     if run_dir is not None and load_run(run_dir).recipe.data is not None:
         return None
     if request.source and is_model_file(request.source):
-        from compress.runtime.predictor import open_predictor
+        from compress.runtime.open import open_predictor
 
         return open_predictor(Path(request.source)).spec.labels
     if run_dir is None:

@@ -23,7 +23,7 @@ from compress.cli import (
 from compress.cli.errors import ImgcGroup
 from compress.cli.follow import leave_to_first
 from compress.cli.knobs import command_of, command_with
-from compress.cli.options import Settings
+from compress.cli.options import GlobalOptions
 from compress.cli.standard_streams import hold_standard_streams
 from compress.package import VERSION
 
@@ -61,7 +61,7 @@ def root(
     Start with: imgc init IMAGES, then imgc run imgc.yaml (or verb by verb: imgc train, imgc prune, ...).
     """
     hold_standard_streams()
-    ctx.obj = Settings(quiet=quiet, debug=debug)
+    ctx.obj = GlobalOptions(quiet=quiet, debug=debug)
     leave_to_first(ctx.invoked_subcommand)
 
 

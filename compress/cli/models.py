@@ -15,9 +15,9 @@ from compress.cli.options import (
     Run,
     RunsDir,
     Threads,
+    global_options,
     parse_preprocess,
     reporter_of,
-    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def predict(
     """
     from compress.cli.run_files import given_model, newest_model
     from compress.cli.stream import make_view, predict_stream, stream_source
-    from compress.runtime.predictor import open_predictor
+    from compress.runtime.open import open_predictor
 
     source = stream_source(images or [], camera, video, folder)
     file = given_model(model) if model else newest_model(run, runs_dir)
@@ -97,7 +97,7 @@ def predict(
     if not as_json:
         reporter_of(ctx).info(f"model {file} ({predictor.runtime})")
     if source:
-        view = make_view(reporter_of(ctx), as_json=as_json, quiet=settings_of(ctx).quiet)
+        view = make_view(reporter_of(ctx), as_json=as_json, quiet=global_options(ctx).quiet)
         predict_stream(source, predictor, view, top_k)
     else:
         _predict_images(images or [], predictor, top_k, as_json)

@@ -67,23 +67,23 @@ RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
-class Settings:
+class GlobalOptions:
     """What the options before the command say."""
 
     quiet: bool = False
     debug: bool = False
 
 
-def settings_of(ctx: typer.Context) -> Settings:
-    """Return the settings the root command stored."""
-    return ctx.obj if isinstance(ctx.obj, Settings) else Settings()
+def global_options(ctx: typer.Context) -> GlobalOptions:
+    """Return the options that the root command stored."""
+    return ctx.obj if isinstance(ctx.obj, GlobalOptions) else GlobalOptions()
 
 
 def reporter_of(ctx: typer.Context) -> Reporter:
     """Return the reporter that fits the terminal and `--quiet`."""
     from compress.cli.reporter import make_reporter
 
-    return make_reporter(quiet=settings_of(ctx).quiet)
+    return make_reporter(quiet=global_options(ctx).quiet)
 
 
 def parse_preprocess(text: str | None) -> Preprocess | None:

@@ -26,21 +26,23 @@ if TYPE_CHECKING:
     from compress.core.stage import Reporter
     from compress.data.frames import Frames
     from compress.runtime.predictor import Predictor
-    from compress.runtime.stream import Answer, Meter, Summary
+    from compress.runtime.stream import FrameResult, Meter, Summary
 
 _REDRAW_S = 0.1
 _SOURCES = "give images, one folder, --dir DIR, --video FILE or --camera INDEX"
 
 
 @dataclass(frozen=True)
-class Source:
+class StreamSource:
     """A stream that was asked for; `newest`: a camera, whose frames are dropped while the model is busy."""
 
     open: Callable[[Preprocess], Frames]
     newest: bool = False
 
 
-def stream_source(images: list[Path], camera: str | None, video: Path | None, folder: Path | None) -> Source | None:
+def stream_source(
+    images: list[Path], camera: str | None, video: Path | None, folder: Path | None
+) -> StreamSource | None:
     """Return the stream that the command line asks for, None where it names images.
 
     Raises:
@@ -53,18 +55,18 @@ def stream_source(images: list[Path], camera: str | None, video: Path | None, fo
     if sum(given) != 1:
         raise UsageError("more than one source" if any(given) else "nothing to classify", hint=_SOURCES)
     if camera is not None:
-        return Source(lambda _: camera_frames(camera), newest=True)
+        return StreamSource(lambda _: camera_frames(camera), newest=True)
     if video is not None:
-        return Source(lambda _: video_frames(video))
+        return StreamSource(lambda _: video_frames(video))
     inside = folder or next((image for image in images if image.is_dir()), None)
     if inside is None:
         return None
     if len(images) > 1:
         raise UsageError(f"{inside}: a folder among images", hint=_SOURCES)
-    return Source(lambda preprocess: folder_frames(inside, draft_px(preprocess)))
+    return StreamSource(lambda preprocess: folder_frames(inside, draft_px(preprocess)))
 
 
-def predict_stream(source: Source, predictor: Predictor, view: View, top_k: int) -> None:
+def predict_stream(source: StreamSource, predictor: Predictor, view: StreamView, top_k: int) -> None:
     """Classify until the source ends, or Ctrl-C; show every answer, and the summary once there was one.
 
     Raises:
@@ -91,7 +93,7 @@ def predict_stream(source: Source, predictor: Predictor, view: View, top_k: int)
         raise DataError(f"{meter.skipped} of {total} images were skipped", hint="replace or remove them")
 
 
-def _rows(answer: Answer, labels: tuple[str, ...], top_k: int) -> list[dict[str, Any]]:
+def _rows(answer: FrameResult, labels: tuple[str, ...], top_k: int) -> list[dict[str, Any]]:
     """Return {"index", "label", "score"} of the best classes, best first; none for a bad frame."""
     from compress.data.decode import BadImageError
     from compress.serve.core.work import predictions
@@ -119,8 +121,8 @@ def _ctrl_c(stop: Callable[[], None]) -> Iterator[list[bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-class View(Protocol):
-    """How a stream is shown."""
+class StreamView(Protocol):
+    """How the results of a stream are shown."""
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -128,14 +130,14 @@ class View(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Leave the terminal as it was."""
 
-    def show(self, answer: Answer, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
+    def show(self, answer: FrameResult, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
         """Show one answer; `rows` is empty where the frame could not be decoded."""
 
     def end(self, summary: Summary) -> None:
         """Show the summary."""
 
 
-def make_view(reporter: Reporter, *, as_json: bool, quiet: bool) -> View:
+def make_view(reporter: Reporter, *, as_json: bool, quiet: bool) -> StreamView:
     """Return the view for JSON, for a terminal, or for a pipe."""
     if as_json:
         return JsonView()
@@ -157,7 +159,7 @@ class _Still:
 class JsonView(_Still):
     """JSON lines on stdout: one a frame, then the summary."""
 
-    def show(self, answer: Answer, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
+    def show(self, answer: FrameResult, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
         """Print one line; a frame that could not be decoded has an `error` instead of `predictions`."""
         line: dict[str, Any] = {"frame": meter.frames + meter.skipped - 1, "name": answer.name}
         if rows:
@@ -179,7 +181,7 @@ class PlainView(_Still):
         """Warn through `reporter`."""
         self._reporter = reporter
 
-    def show(self, answer: Answer, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
+    def show(self, answer: FrameResult, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
         """Print one line."""
         if rows:
             typer.echo(f"{answer.name}: {_scores(rows)}")
@@ -212,7 +214,7 @@ class LiveView:
         """Give the line back."""
         self._live.stop()
 
-    def show(self, answer: Answer, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
+    def show(self, answer: FrameResult, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
         """Draw the answer, at most ten times a second; a skipped frame stays above the line."""
         from rich.text import Text
 

@@ -21,7 +21,7 @@ from compress.recipe.epochs import epochs_for
 from compress.tune.goal import Goal
 from compress.tune.outcome import SearchRequest, conclude
 from compress.tune.schema import TuneReport
-from compress.tune.search import Budget, Search
+from compress.tune.search import SearchBudget, SearchSession
 from compress.tune.space import Base, Runtime
 from compress.tune.stage_time import BATCH
 from compress.tune.study import open_study
@@ -74,7 +74,9 @@ def search(session: Session, reporter: Reporter) -> tuple[TuneReport, Path]:
         storage = session.storage or f"sqlite:///{folder / 'study.db'}"
         owner = f"{platform.node()}:{folder}"
         study = open_study(storage, name, owner, tuple(weights), session.seed, _settings(session, base))
-        Search(study, base, session.goal, Budget(session.budget_s, session.trials), tuple(weights), context).run()
+        SearchSession(
+            study, base, session.goal, SearchBudget(session.budget_s, session.trials), tuple(weights), context
+        ).run()
         asked = SearchRequest(session.goal, base, context, profile.name if profile else None)
         return conclude(study, asked, folder), folder
 

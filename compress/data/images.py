@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from compress.core.digest import sha256_json
@@ -57,11 +56,6 @@ def images_fingerprint(path: Path, reporter: Reporter) -> str:
     exams = examine([entry.path for entry in entries], path, reporter)
     rows = [[exam.sha256, entry.label] for entry, exam in zip(entries, exams, strict=True)]
     return sha256_json({"version": 1, "images": rows})
-
-
-def groups_of(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Return the folders or labels that the images come from, sorted."""
-    return tuple(sorted({entry.label for entry in entries}))
 
 
 def _group(image: Path, root: Path) -> str:

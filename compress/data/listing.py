@@ -77,5 +77,5 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def labels_of(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Return the class names, sorted."""
+    """Return the class names, sorted; of images without classes the folders that they come from."""
     return tuple(sorted({entry.label for entry in entries}))

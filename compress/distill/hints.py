@@ -22,7 +22,7 @@ from torch import nn
 
 from compress.engine.randomness import Purpose, seeded_torch
 from compress.errors import StageError
-from compress.models.build import evaluating
+from compress.models.build import pass_blank_image
 
 REGRESSORS = "regressors"  # module name in `HintedStudent`
 STUDENT = "student"
@@ -132,12 +132,7 @@ def stage_ends(model: nn.Module, input_px: int) -> dict[int, FeatureMap]:
         seen.append((name, output if isinstance(output, torch.Tensor) else torch.empty(0)))
 
     hooks = [module.register_forward_hook(partial(see, name)) for name, module in model.named_modules() if name]
-    try:
-        with evaluating(model), torch.no_grad():
-            model(torch.zeros(1, 3, input_px, input_px, device=next(model.parameters()).device))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    pass_blank_image(model, (3, input_px, input_px), hooks)
     calls = Counter(name for name, _ in seen)
     ends: dict[int, FeatureMap] = {}
     for name, output in seen:

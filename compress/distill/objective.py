@@ -5,19 +5,18 @@ Legend: M teachers, N images, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from compress.core.preprocess import Preprocess
 from compress.distill.hints import Hinted, hint_loss
 from compress.distill.teacher import Teacher, Teaches, mean_answer
-from compress.engine.batches import Batch, TrainSet, plain_images
+from compress.engine.batches import Batch, plain_images
+from compress.engine.losses import Divergence, distillation_loss
 from compress.engine.options import FitOptions
-
-SoftLoss = Callable[..., torch.Tensor]  # as `kd_loss`: student and teacher logits, targets, temperature, alpha, ...
+from compress.engine.setup import FitSetup
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Objective:
     def __init__(
         self,
         teachers: Sequence[Teaches],
-        soft_loss: SoftLoss,
+        divergence: Divergence,
         *,
         alpha: Ramp,
         temperature: Ramp,
@@ -67,7 +66,7 @@ class Objective:
 
         Args:
             teachers: M >= 1 of them.
-            soft_loss: `kd_loss` or `dkd_loss`.
+            divergence: between the student and the mean of the teachers.
             alpha: share of the soft labels.
             temperature: softens both sides.
             options: epochs and label smoothing.
@@ -75,7 +74,7 @@ class Objective:
             answers_MNK: logits for every training image, from `answers`; without it each batch is asked anew.
         """
         self._teachers = teachers
-        self._soft_loss = soft_loss
+        self._divergence = divergence
         self._alpha = alpha
         self._temperature = temperature
         self._options = options
@@ -96,13 +95,14 @@ class Objective:
         """
         logits_NK = outputs.logits_NK if isinstance(outputs, Hinted) else outputs
         teachers_MNK, features = self._ask(batch)
-        loss = self._soft_loss(
+        loss = distillation_loss(
             logits_NK,
             mean_answer(teachers_MNK, self.temperature),
             batch.targets_NK,
             temperature=self.temperature,
             alpha=self.alpha,
             label_smoothing=self._options.label_smoothing,
+            divergence=self._divergence,
         )
         if self._hints and isinstance(outputs, Hinted):
             loss = loss + self._hints.weight * hint_loss(outputs.features, features)
@@ -125,9 +125,7 @@ class Objective:
         return torch.stack(logits), hints
 
 
-def answers(
-    teachers: Sequence[Teaches], train: TrainSet, preprocess: Preprocess, options: FitOptions, device: str
-) -> torch.Tensor:
+def answers(teachers: Sequence[Teaches], setup: FitSetup) -> torch.Tensor:
     """Return the teachers' logits for every training image as training shows it, float32 [M, N, K] on the CPU.
 
     For an augmentation that draws nothing. In one pass in the order of the set, and not when an image first comes up:
@@ -136,5 +134,5 @@ def answers(
     Raises:
         StageError: a teacher gives no finite logits.
     """
-    batches = plain_images(train, preprocess, options, device=torch.device(device))
+    batches = plain_images(setup.train, setup.preprocess, setup.options, device=torch.device(setup.device))
     return torch.cat([torch.stack([t.logits(images).cpu() for t in teachers]) for images in batches], dim=1)

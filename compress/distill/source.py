@@ -18,11 +18,11 @@ from compress.models.arch_names import LIBRARY_PREFIXES
 from compress.models.build import build_model, new_spec
 from compress.models.library_archs import library_model
 from compress.models.weights import load_model, load_pretrained
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 
 @dataclass(frozen=True)
-class Member:
+class NamedTeacher:
     """One teacher.
 
     Attributes:
@@ -36,7 +36,7 @@ class Member:
     teacher: Teacher | FileTeacher
 
 
-def open_member(artifact: Artifact, student: Preprocess, device: str, *, bf16: bool) -> Member:
+def open_teacher(artifact: Artifact, student: Preprocess, device: str, *, bf16: bool) -> NamedTeacher:
     """Return the teacher in a sealed artifact or a model file.
 
     Args:
@@ -51,7 +51,7 @@ def open_member(artifact: Artifact, student: Preprocess, device: str, *, bf16: b
     """
     if artifact.format is Format.TORCH:
         model, spec = load_model(artifact.path)
-        return Member(artifact.stage_id, spec, Teacher(model, spec.preprocess, student, device, bf16=bf16))
+        return NamedTeacher(artifact.stage_id, spec, Teacher(model, spec.preprocess, student, device, bf16=bf16))
     if artifact.spec is None:
         raise UsageError(
             f"{artifact.path}: made by another tool; it does not say which classes it knows nor how images are to be "
@@ -60,10 +60,10 @@ def open_member(artifact: Artifact, student: Preprocess, device: str, *, bf16: b
             "embed_spec(model, ModelSpec(arch='foreign', labels=..., input_chw=..., preprocess=...))",
         )
     predictor = open_predictor(artifact.path, threads=torch.get_num_threads())
-    return Member(artifact.stage_id, predictor.spec, FileTeacher(predictor, student, device))
+    return NamedTeacher(artifact.stage_id, predictor.spec, FileTeacher(predictor, student, device))
 
 
-def built_member(
+def build_teacher(
     arch: str,
     weights: Path,
     input_px: int | None,
@@ -72,7 +72,7 @@ def built_member(
     device: str,
     *,
     bf16: bool,
-) -> Member:
+) -> NamedTeacher:
     """Return an architecture with weights as a teacher of these classes.
 
     Args:
@@ -91,7 +91,7 @@ def built_member(
     """
     if arch.startswith(LIBRARY_PREFIXES):
         model, spec = library_model(arch, labels, weights, input_px)
-        return Member(arch, spec, Teacher(model, spec.preprocess, student, device, bf16=bf16))
+        return NamedTeacher(arch, spec, Teacher(model, spec.preprocess, student, device, bf16=bf16))
     spec = new_spec(arch, labels, input_px)
     model = build_model(spec)
     if not load_pretrained(model, spec, weights):
@@ -100,4 +100,4 @@ def built_member(
             f"({', '.join(labels)})",
             hint="a teacher must know the student's classes: fine-tune it on these images first",
         )
-    return Member(arch, spec, Teacher(model, spec.preprocess, student, device, bf16=bf16))
+    return NamedTeacher(arch, spec, Teacher(model, spec.preprocess, student, device, bf16=bf16))

@@ -18,14 +18,15 @@ from compress.data.pixel_cache import evaluation_pixels
 from compress.distill.config import TEACHER, DistillConfig
 from compress.distill.hints import REGRESSORS, STUDENT, HintedStudent, hint_pairs
 from compress.distill.objective import Hints, Objective, Ramp, answers
-from compress.distill.source import Member, built_member, open_member
+from compress.distill.source import NamedTeacher, build_teacher, open_teacher
 from compress.distill.teacher import Teacher, mean_answer
-from compress.engine.batches import TrainSet, shows_the_same_every_epoch
+from compress.engine.batches import shows_the_same_every_epoch
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.evaluate import top1_pct, torch_logits
 from compress.engine.fit import fit
-from compress.engine.losses import dkd_loss, kd_loss
-from compress.engine.sets import require_same_labels, training_sets
+from compress.engine.losses import decoupled_divergence, kl_divergence
+from compress.engine.sets import require_same_labels
+from compress.engine.setup import FitSetup, fit_setup
 from compress.errors import UsageError
 from compress.models.build import arch_info
 from compress.models.weights import load_model, save_model
@@ -51,29 +52,21 @@ def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOut
     if ctx.data is None:
         raise UsageError("distillation needs images, and the recipe has no `data:` block")
     student, spec = load_model(inputs["from"].path)
-    members = _members(config, inputs, spec, ctx)
+    teachers = _teachers(config, inputs, spec, ctx)
     _warn_of_own_answers(inputs, ctx.reporter)
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
-    _require_same_classes(dataset, spec, inputs["from"].stage_id, members)
-    train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
-    before_pct = top1_pct(torch_logits(student, val.pixels_NHWC, spec.preprocess), val.labels_N)
-    teacher_pct = _teacher_top1_pct(members, dataset, config.temperature, ctx)
+    _require_same_classes(dataset, spec, inputs["from"].stage_id, teachers)
+    setup = fit_setup(dataset, spec, config.fit, ctx)
+    before_pct = top1_pct(torch_logits(student, setup.val.pixels_NHWC, spec.preprocess), setup.val.labels_N)
+    teacher_pct = _teacher_top1_pct(teachers, dataset, config.temperature, ctx)
     _say_who_is_better(teacher_pct, before_pct, ctx.reporter)
-    learner, hints = _learner(config, student, spec, members, ctx)
-    objective = _objective(config, members, hints, _answers(config, members, train, spec, ctx))
+    learner, hints = _learner(config, student, spec, teachers, ctx)
+    objective = _objective(config, teachers, hints, _answers(config, teachers, setup))
     head = arch_info(spec.arch).head
     result = fit(
         learner,
-        train=train,
-        val=val,
-        num_classes=spec.num_classes,
-        preprocess=spec.preprocess,
-        options=config.fit,
-        loss=objective.loss,
-        work_dir=ctx.stage_dir,
-        seed=ctx.seed,
-        device=ctx.device,
-        reporter=ctx.reporter,
+        setup,
+        objective.loss,
         head=(f"{STUDENT}.{head}", REGRESSORS) if hints else (head,),
         on_epoch=objective.on_epoch,
     )
@@ -94,14 +87,14 @@ def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOut
     )
 
 
-def _members(config: DistillConfig, inputs: StageInputs, student: ModelSpec, ctx: RunContext) -> list[Member]:
+def _teachers(config: DistillConfig, inputs: StageInputs, student: ModelSpec, ctx: RunContext) -> list[NamedTeacher]:
     """Return the teachers: the inputs in that role, or an architecture with weights of the student's classes."""
     preprocess, device, bf16 = student.preprocess, ctx.device, config.teacher_bf16
     if config.teacher_arch is not None and config.teacher_weights is not None:
         given = (config.teacher_arch, config.teacher_weights, config.teacher_input_px)
-        return [built_member(*given, student.labels, preprocess, device, bf16=bf16)]
+        return [build_teacher(*given, student.labels, preprocess, device, bf16=bf16)]
     roles = [role for role in config.references() if role.partition(":")[0] == TEACHER]
-    return [open_member(inputs[role], preprocess, device, bf16=bf16) for role in roles]
+    return [open_teacher(inputs[role], preprocess, device, bf16=bf16) for role in roles]
 
 
 def _warn_of_own_answers(inputs: StageInputs, reporter: Reporter) -> None:
@@ -114,25 +107,25 @@ def _warn_of_own_answers(inputs: StageInputs, reporter: Reporter) -> None:
             )
 
 
-def _require_same_classes(dataset: Dataset, spec: ModelSpec, name: str, members: Sequence[Member]) -> None:
+def _require_same_classes(dataset: Dataset, spec: ModelSpec, name: str, teachers: Sequence[NamedTeacher]) -> None:
     """Refuse a student, which has this name, or a teacher that does not know the classes of the images."""
     student = f"the student {name}"
     require_same_labels(dataset.labels, spec.labels, wanted_by="the images", found_in=student)
-    for member in members:
-        teacher = f"the teacher {member.name}"
-        require_same_labels(spec.labels, member.spec.labels, wanted_by=student, found_in=teacher, hint=_OTHER_TEACHER)
+    for named in teachers:
+        found_in = f"the teacher {named.name}"
+        require_same_labels(spec.labels, named.spec.labels, wanted_by=student, found_in=found_in, hint=_OTHER_TEACHER)
 
 
-def _teacher_top1_pct(members: Sequence[Member], dataset: Dataset, temperature: float, ctx: RunContext) -> float:
+def _teacher_top1_pct(teachers: Sequence[NamedTeacher], dataset: Dataset, temperature: float, ctx: RunContext) -> float:
     """Return the validation accuracy of the teachers' mean answer, each seeing through its own preprocessing."""
     val = dataset.splits["val"]
     labels_N = np.asarray(val.labels_N)
     logits = []
-    for member in members:
-        pixels_NHWC = evaluation_pixels(val, member.spec.preprocess, ctx.reporter)
-        logits.append(torch.from_numpy(member.teacher.evaluate(pixels_NHWC)))
-        if len(members) > 1:
-            ctx.reporter.info(f"teacher {member.name}: {top1_pct(logits[-1].numpy(), labels_N):.2f} %")
+    for named in teachers:
+        pixels_NHWC = evaluation_pixels(val, named.spec.preprocess, ctx.reporter)
+        logits.append(torch.from_numpy(named.teacher.evaluate(pixels_NHWC)))
+        if len(teachers) > 1:
+            ctx.reporter.info(f"teacher {named.name}: {top1_pct(logits[-1].numpy(), labels_N):.2f} %")
     return top1_pct(mean_answer(torch.stack(logits), temperature).numpy(), labels_N)
 
 
@@ -146,17 +139,17 @@ def _say_who_is_better(teacher_pct: float, student_pct: float, reporter: Reporte
 
 
 def _learner(
-    config: DistillConfig, student: nn.Module, spec: ModelSpec, members: Sequence[Member], ctx: RunContext
+    config: DistillConfig, student: nn.Module, spec: ModelSpec, teachers: Sequence[NamedTeacher], ctx: RunContext
 ) -> tuple[nn.Module, Hints | None]:
     """Return what is trained: the student, or the student with the regressors of its hints."""
     if not config.hints:
         return student, None
-    for place, member in enumerate(members):
-        if isinstance(member.teacher, Teacher):
-            px = (spec.preprocess.crop_px, member.spec.preprocess.crop_px)
-            pairs = hint_pairs(student, px[0], member.teacher.model, px[1])
+    for place, named in enumerate(teachers):
+        if isinstance(named.teacher, Teacher):
+            px = (spec.preprocess.crop_px, named.spec.preprocess.crop_px)
+            pairs = hint_pairs(student, px[0], named.teacher.model, px[1])
             shown = ", ".join(f"{pair.student.name} -> {pair.teacher.name}" for pair in pairs)
-            ctx.reporter.info(f"hints from {member.name}: {shown}")
+            ctx.reporter.info(f"hints from {named.name}: {shown}")
             names = tuple(pair.teacher.name for pair in pairs)
             return HintedStudent(student, pairs, ctx.seed), Hints(config.hints, place, names)
     raise UsageError(
@@ -165,22 +158,20 @@ def _learner(
     )
 
 
-def _answers(
-    config: DistillConfig, members: Sequence[Member], train: TrainSet, spec: ModelSpec, ctx: RunContext
-) -> torch.Tensor | None:
+def _answers(config: DistillConfig, teachers: Sequence[NamedTeacher], setup: FitSetup) -> torch.Tensor | None:
     """Return the teachers' answers to all training images where they are the same in every epoch, else None."""
-    if config.hints or config.fit.epochs == 0 or not shows_the_same_every_epoch(train, config.fit):
+    if config.hints or config.fit.epochs == 0 or not shows_the_same_every_epoch(setup.train, config.fit):
         return None
-    ctx.reporter.info("the augmentation draws nothing, so the teacher answers once an image")
-    return answers([member.teacher for member in members], train, spec.preprocess, config.fit, ctx.device)
+    setup.reporter.info("the augmentation draws nothing, so the teacher answers once an image")
+    return answers([named.teacher for named in teachers], setup)
 
 
 def _objective(
-    config: DistillConfig, members: Sequence[Member], hints: Hints | None, answers_MNK: torch.Tensor | None
+    config: DistillConfig, teachers: Sequence[NamedTeacher], hints: Hints | None, answers_MNK: torch.Tensor | None
 ) -> Objective:
     return Objective(
-        [member.teacher for member in members],
-        partial(dkd_loss, beta=config.dkd_beta) if config.loss == "dkd" else kd_loss,
+        [named.teacher for named in teachers],
+        partial(decoupled_divergence, beta=config.dkd_beta) if config.loss == "dkd" else kl_divergence,
         alpha=Ramp(config.alpha, config.alpha_final),
         temperature=Ramp(config.temperature, config.temperature_final),
         options=config.fit,

@@ -23,7 +23,7 @@ from compress.runtime.evaluate import predict_pixels
 from compress.runtime.predictor import Predictor
 
 
-class View:
+class PreprocessConversion:
     """The conversion of the student's images to another model's normalisation and size."""
 
     def __init__(self, own: Preprocess, student: Preprocess, device: str) -> None:
@@ -84,14 +84,14 @@ class Teacher:
             bf16: whether training images go through it in bfloat16 (autocast).
         """
         self.model = model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
-        self.view = View(own, student, device)
+        self.convert = PreprocessConversion(own, student, device)
         self._own = own
         self._autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=bf16)
 
     def logits(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """Return float32 logits [N, K]; see `Teaches`."""
         with torch.no_grad(), self._autocast:
-            logits_NK: torch.Tensor = self.model(self.view(images_NCHW))
+            logits_NK: torch.Tensor = self.model(self.convert(images_NCHW))
         return _finite(logits_NK.float())
 
     def logits_and_features(
@@ -113,11 +113,11 @@ class FileTeacher:
     def __init__(self, predictor: Predictor, student: Preprocess, device: str = "cpu") -> None:
         """Take an opened file; `student` is how the images arrive, `device` where."""
         self._predictor = predictor
-        self.view = View(predictor.spec.preprocess, student, device)
+        self.convert = PreprocessConversion(predictor.spec.preprocess, student, device)
 
     def logits(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """Return float32 logits [N, K]; see `Teaches`."""
-        images = self.view(images_NCHW).cpu().contiguous(memory_format=torch.contiguous_format)
+        images = self.convert(images_NCHW).cpu().contiguous(memory_format=torch.contiguous_format)
         logits_NK = torch.from_numpy(self._predictor.predict(images.numpy()))
         return _finite(logits_NK).to(images_NCHW.device)
 

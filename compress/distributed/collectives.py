@@ -4,8 +4,8 @@ Gradients are added up by hand, not by DistributedDataParallel. DDP renames ever
 that get no gradient, and averages with equal weights; here every process takes its share of the same whole batch
 (shares may differ by an image) and weights its loss by it, so that the sum of the gradients is the gradient of the
 whole batch. One flat buffer a step carries all gradients and the loss: for nets of a few MB one all-reduce is cheaper
-than the overlap that DDP's buckets buy. With BatchNorm over the whole batch too (see `whole_batch`), several processes
-compute what one would, but for the order of sums.
+than the overlap that DDP's buckets buy. With BatchNorm over the whole batch too (see `sync_batch_norm`),
+several processes compute what one would, but for the order of sums.
 
 Two groups: collectives of a fit must answer within `_FIT_TIMEOUT`; orders may wait for as long as a stage lasts.
 """

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
-from compress.core.preprocess import Preprocess
 from compress.core.stage import Advance
 from compress.distributed.collectives import add_gradients, world_size
 from compress.distributed.sync_batch_norm import WholeBatch
-from compress.engine.batches import Batch, TrainSet, ValSet, batch_images, steps_per_epoch, train_batches
+from compress.engine.batches import Batch, batch_images, steps_per_epoch, train_batches
 from compress.engine.ema import Ema
 from compress.engine.evaluate import shared_top1_pct
+from compress.engine.losses import Loss
 from compress.engine.optim import set_learning_rate
-from compress.engine.options import FitOptions
 from compress.engine.prefetch import ahead
 from compress.engine.randomness import Purpose, seeded_torch
 from compress.engine.schedule import learning_rate
+from compress.engine.setup import FitSetup
 from compress.engine.state import EpochRow, Parts
 from compress.errors import StageError
-
-Loss = Callable[[Any, Batch], torch.Tensor]
 
 
 @dataclass
@@ -35,13 +31,8 @@ class Loop:
     """The moving parts of one fit."""
 
     model: nn.Module
-    train: TrainSet
-    val: ValSet
-    num_classes: int
-    preprocess: Preprocess
-    options: FitOptions
+    setup: FitSetup
     loss: Loss
-    seed: int
     device: torch.device
     optimizer: torch.optim.Optimizer
     ema: Ema | None
@@ -50,7 +41,7 @@ class Loop:
     @property
     def steps(self) -> int:
         """Return the optimizer steps of an epoch."""
-        return steps_per_epoch(len(self.train.labels_N), self.options.batch_size)
+        return steps_per_epoch(len(self.setup.train.labels_N), self.setup.options.batch_size)
 
     @property
     def judged(self) -> nn.Module:
@@ -69,16 +60,17 @@ def run_epoch(run: Loop, epoch: int, advance: Advance) -> EpochRow:
     Raises:
         StageError: a loss or a validation output is not finite.
     """
+    setup, options = run.setup, run.setup.options
     started, seen, total = time.perf_counter(), 0, 0.0
     lr = 0.0
     batches = train_batches(
-        run.train, run.num_classes, run.preprocess, run.options, seed=run.seed, epoch=epoch, device=run.device
+        setup.train, setup.num_classes, setup.preprocess, options, seed=setup.seed, epoch=epoch, device=run.device
     )
     prepared = ahead(batches) if run.device.type == "cuda" else batches
-    with seeded_torch(run.seed, Purpose.TORCH, epoch, device=run.device), closing(prepared):
+    with seeded_torch(setup.seed, Purpose.TORCH, epoch, device=run.device), closing(prepared):
         for step, batch in enumerate(prepared):
-            n = batch_images(len(run.train.labels_N), run.options.batch_size, step)
-            lr = learning_rate(epoch * run.steps + step, run.steps, run.options)
+            n = batch_images(len(setup.train.labels_N), options.batch_size, step)
+            lr = learning_rate(epoch * run.steps + step, run.steps, options)
             value = _step(run, batch, lr, n)
             if not math.isfinite(value):
                 raise _diverged(f"the loss is {value}", epoch, step, lr, run)
@@ -87,9 +79,9 @@ def run_epoch(run: Loop, epoch: int, advance: Advance) -> EpochRow:
             seen += n
             total += value * n
             speed = seen / (time.perf_counter() - started)
-            advance(1, f"epoch {epoch + 1}/{run.options.epochs} loss {total / seen:.3f} {speed:.0f} img/s")
+            advance(1, f"epoch {epoch + 1}/{options.epochs} loss {total / seen:.3f} {speed:.0f} img/s")
     speed = seen / (time.perf_counter() - started)
-    top1_pct = shared_top1_pct(run.judged, run.val.pixels_NHWC, run.val.labels_N, run.preprocess)
+    top1_pct = shared_top1_pct(run.judged, setup.val.pixels_NHWC, setup.val.labels_N, setup.preprocess)
     if top1_pct is None:
         raise _diverged("the validation logits are not finite", epoch, run.steps - 1, lr, run)
     return {
@@ -114,15 +106,16 @@ def _step(run: Loop, batch: Batch, lr: float, n: int) -> float:
     loss.backward()  # type: ignore[no-untyped-call]
     value = add_gradients(run.model, float(loss.detach()), run.device)
     if math.isfinite(value):
-        if run.options.clip_norm:
-            nn.utils.clip_grad_norm_(run.model.parameters(), run.options.clip_norm)
+        if run.setup.options.clip_norm:
+            nn.utils.clip_grad_norm_(run.model.parameters(), run.setup.options.clip_norm)
         run.optimizer.step()
     return value
 
 
 def _diverged(what: str, epoch: int, step: int, lr: float, run: Loop) -> StageError:
+    options = run.setup.options
     return StageError(
-        f"training diverged: {what} in epoch {epoch + 1} of {run.options.epochs}, batch {step + 1} of {run.steps}, "
+        f"training diverged: {what} in epoch {epoch + 1} of {options.epochs}, batch {step + 1} of {run.steps}, "
         f"lr {lr:.3g}",
-        hint=f"lower fit.lr (now {run.options.lr:g}), lengthen fit.warmup_epochs, or set fit.clip_norm to 1.0",
+        hint=f"lower fit.lr (now {options.lr:g}), lengthen fit.warmup_epochs, or set fit.clip_norm to 1.0",
     )

@@ -12,29 +12,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from compress.core.digest import sha256_bytes, sha256_json
-from compress.core.preprocess import Preprocess
-from compress.core.stage import Reporter, SilentReporter
 from compress.distributed.collectives import rank, require_equal, world_size
 from compress.distributed.fit_orders import taking_part
 from compress.engine.allocator import keep_freed_memory
-from compress.engine.batches import TrainSet, ValSet, steps_per_epoch
+from compress.engine.batches import steps_per_epoch
 from compress.engine.ema import Ema
-from compress.engine.epoch import Loop, Loss, run_epoch
+from compress.engine.epoch import Loop, run_epoch
 from compress.engine.evaluate import shared_top1_pct
 from compress.engine.freeze import freeze_all_but, trainable_names, unfreeze
+from compress.engine.losses import Loss
 from compress.engine.optim import build_optimizer
 from compress.engine.options import FitOptions
 from compress.engine.scalars import append_scalars, start_scalars
+from compress.engine.setup import FitSetup
 from compress.engine.state import EpochRow, FitState, resume, save
 from compress.errors import StageError
-
-__all__ = ["EpochHook", "FitResult", "Loss", "fit"]
 
 EpochHook = Callable[[int, nn.Module], None]
 
@@ -56,17 +53,9 @@ class FitResult:
 
 def fit(
     model: nn.Module,
-    *,
-    train: TrainSet,
-    val: ValSet,
-    num_classes: int,
-    preprocess: Preprocess,
-    options: FitOptions,
+    setup: FitSetup,
     loss: Loss,
-    work_dir: Path,
-    seed: int,
-    device: str = "cpu",
-    reporter: Reporter | None = None,
+    *,
     head: Sequence[str] = (),
     on_epoch: EpochHook | None = None,
     amp: bool = True,
@@ -75,40 +64,30 @@ def fit(
 
     Args:
         model: images_NCHW -> logits_NK, or whatever `loss` takes; in eval mode it must give logits_NK.
-        train: training images.
-        val: validation images; they choose the epoch that is kept (`options.keep`) and the early stop.
-        num_classes: K.
-        preprocess: crop side, mean and standard deviation of this model.
-        options: the recipe's `fit:` block.
+        setup: on what, how and where it is trained.
         loss: (outputs of the model, batch) -> scalar.
-        work_dir: checkpoint and `tensorboard/`; a checkpoint of the same fit found there is continued.
-        seed: of all randomness.
-        device: "cpu" or "cuda".
-        reporter: hears a bar and one line an epoch, and is warned of none.
         head: modules that learn during `options.freeze_epochs`.
         on_epoch: called as (epoch from 0, model) before each epoch, in training mode; it must depend on its arguments
             alone, since a resumed run does not call it for the epochs done before.
-
         amp: whether a GPU computes in bfloat16 where that is safe (on the CPU it was slower); weights stay float32.
 
     Raises:
         StageError: too few images for one batch, or a loss or an output that is not finite.
     """
-    said: Reporter = reporter or SilentReporter()
+    options = setup.options
     if options.epochs == 0:
-        said.warn("epochs is 0: nothing is trained, the network comes out as it went in")
+        setup.reporter.warn("epochs is 0: nothing is trained, the network comes out as it went in")
     keep_freed_memory()
-    _check_sizes(train, val, options)
-    start_id = _identity(model, train, val, options, seed)
+    _check_sizes(setup)
+    start_id = _identity(model, setup)
     with taking_part():
-        _require_same_fit(model, train, val, options, seed)
-        model.to(device).to(memory_format=torch.channels_last)
+        _require_same_fit(model, setup)
+        model.to(setup.device).to(memory_format=torch.channels_last)
         optimizer = build_optimizer(model, options)
         ema = Ema(model, options.ema_decay) if options.ema_decay else None
-        own = torch.device(device)
-        run = Loop(model, train, val, num_classes, preprocess, options, loss, seed, own, optimizer, ema, amp)
-        state = resume(run.parts, work_dir, start_id, said)
-        _run_epochs(run, state, _Keeper(work_dir, start_id, said), head, on_epoch)
+        run = Loop(model, setup, loss, torch.device(setup.device), optimizer, ema, amp)
+        state = resume(run.parts, setup.work_dir, start_id, setup.reporter)
+        _run_epochs(run, state, _Keeper(setup, start_id), head, on_epoch)
         return _finish(run, state)
 
 
@@ -116,33 +95,33 @@ def fit(
 class _Keeper:
     """Who keeps what each epoch brought."""
 
-    work_dir: Path
+    setup: FitSetup
     start_id: str
-    reporter: Reporter
 
     def begin(self, state: FitState) -> None:
         """Write the scalars of the epochs done so far."""
         if rank() == 0:
-            start_scalars(self.work_dir / "tensorboard", state.history)
+            start_scalars(self.setup.work_dir / "tensorboard", state.history)
 
     def keep(self, run: Loop, state: FitState) -> None:
         """Write the checkpoint and the last epoch's scalars, and say how it went."""
         row = state.history[-1]
         if rank() == 0:
-            save(run.parts, state, self.work_dir, self.start_id)
-            append_scalars(self.work_dir / "tensorboard", row)
-            self.reporter.info(_line(row, run.options.epochs))
+            save(run.parts, state, self.setup.work_dir, self.start_id)
+            append_scalars(self.setup.work_dir / "tensorboard", row)
+            self.setup.reporter.info(_line(row, self.setup.options.epochs))
 
 
 def _run_epochs(run: Loop, state: FitState, keeper: _Keeper, head: Sequence[str], on_epoch: EpochHook | None) -> None:
     """Train the epochs that are left, until the last or until patience is out."""
-    options, trainable = run.options, trainable_names(run.model)
+    options, reporter = run.setup.options, run.setup.reporter
+    trainable = trainable_names(run.model)
     keeper.begin(state)
-    with keeper.reporter.progress("fit", options.epochs * run.steps) as advance:
+    with reporter.progress("fit", options.epochs * run.steps) as advance:
         advance(len(state.history) * run.steps)
         for epoch in range(len(state.history), options.epochs):
             if state.out_of_patience(options.patience):
-                keeper.reporter.info(f"stopped early: no better validation accuracy for {options.patience} epochs")
+                reporter.info(f"stopped early: no better validation accuracy for {options.patience} epochs")
                 break
             _set_mode(run.model, epoch, options, trainable, head)
             if on_epoch:
@@ -154,7 +133,8 @@ def _run_epochs(run: Loop, state: FitState, keeper: _Keeper, head: Sequence[str]
     unfreeze(run.model, trainable)
 
 
-def _check_sizes(train: TrainSet, val: ValSet, options: FitOptions) -> None:
+def _check_sizes(setup: FitSetup) -> None:
+    train, val, options = setup.train, setup.val, setup.options
     if steps_per_epoch(len(train.labels_N), options.batch_size) == 0 or len(val.labels_N) == 0:
         raise StageError(
             f"training needs at least 2 training and 1 validation images, found {len(train.labels_N)} and "
@@ -168,22 +148,25 @@ def _check_sizes(train: TrainSet, val: ValSet, options: FitOptions) -> None:
         )
 
 
-def _identity(model: nn.Module, train: TrainSet, val: ValSet, options: FitOptions, seed: int) -> str:
+def _identity(model: nn.Module, setup: FitSetup) -> str:
     """Return a digest of what the fit starts from, so that a checkpoint of another fit is never continued."""
     weights = [
         (n, sha256_bytes(t.detach().cpu().contiguous().numpy().tobytes())) for n, t in model.state_dict().items()
     ]
-    labels = [sha256_bytes(labels.tobytes()) for labels in (train.labels_N, val.labels_N)]
-    shapes = [list(train.pixels_NSSC.shape), list(val.pixels_NHWC.shape)]
-    return sha256_json([weights, labels, shapes, options.model_dump(mode="json"), seed])
+    shapes = [list(setup.train.pixels_NSSC.shape), list(setup.val.pixels_NHWC.shape)]
+    return sha256_json([weights, _labels(setup), shapes, setup.options.model_dump(mode="json"), setup.seed])
 
 
-def _require_same_fit(model: nn.Module, train: TrainSet, val: ValSet, options: FitOptions, seed: int) -> None:
+def _require_same_fit(model: nn.Module, setup: FitSetup) -> None:
     """Raise where the processes would train different things: what is not broadcast must agree."""
     shapes = [(name, list(tensor.shape), str(tensor.dtype)) for name, tensor in model.state_dict().items()]
-    sets = [sha256_bytes(labels.tobytes()) for labels in (train.labels_N, val.labels_N)]
-    digest = sha256_json([shapes, sets, options.model_dump(mode="json"), seed])
+    digest = sha256_json([shapes, _labels(setup), setup.options.model_dump(mode="json"), setup.seed])
     require_equal(digest, "they were about to train different models, options or images")
+
+
+def _labels(setup: FitSetup) -> list[str]:
+    """Return a digest of the labels of each set."""
+    return [sha256_bytes(labels.tobytes()) for labels in (setup.train.labels_N, setup.val.labels_N)]
 
 
 def _weights_digest(model: nn.Module) -> str:
@@ -206,7 +189,8 @@ def _finish(run: Loop, state: FitState) -> FitResult:
     if state.best:
         run.model.load_state_dict(state.best)
     else:
-        top1_pct = shared_top1_pct(run.model, run.val.pixels_NHWC, run.val.labels_N, run.preprocess)
+        val = run.setup.val
+        top1_pct = shared_top1_pct(run.model, val.pixels_NHWC, val.labels_N, run.setup.preprocess)
         state.best_val_top1_pct = 0.0 if top1_pct is None else top1_pct
     run.model.to("cpu").to(memory_format=torch.contiguous_format)
     run.model.eval()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from compress.core.names import few
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
 from compress.data.dataset import Dataset
@@ -14,7 +15,6 @@ from compress.engine.batches import TrainSet, ValSet
 from compress.errors import StageError
 
 _SIDE_PER_CROP = 1.25
-_LABELS_SHOWN = 5
 _SAME_DATA = "all models of a run must be trained on the images of its data block"
 
 
@@ -58,17 +58,12 @@ def require_same_labels(
     missing = [label for label in wanted if label not in found]
     extra = [label for label in found if label not in wanted]
     what = [
-        f"only {wanted_by}: {_some(missing)}" if missing else "",
-        f"only {found_in}: {_some(extra)}" if extra else "",
-        "" if missing or extra else f"the same in another order: {_some(wanted)} against {_some(found)}",
+        f"only {wanted_by}: {few(missing)}" if missing else "",
+        f"only {found_in}: {few(extra)}" if extra else "",
+        "" if missing or extra else f"the same in another order: {few(wanted)} against {few(found)}",
     ]
     raise StageError(
         f"{wanted_by} ({len(wanted)}) and {found_in} ({len(found)}) have different classes; "
         + "; ".join(part for part in what if part),
         hint=hint,
     )
-
-
-def _some(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - _LABELS_SHOWN} more" if len(labels) > _LABELS_SHOWN else ""
-    return ", ".join(labels[:_LABELS_SHOWN]) + more

@@ -17,7 +17,8 @@ from compress.core.stage import Reporter
 from compress.data.dataset import load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
-from compress.runtime.predictor import Predictor, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Predictor
 
 Floats = npt.NDArray[np.float32]
 _BATCH = 32

@@ -18,7 +18,7 @@ from compress.core.formats import Precision
 from compress.core.spec import ModelSpec
 from compress.errors import CheckError
 from compress.export.checks import int8_metrics, name_list
-from compress.runtime.tflite_meta import schema, unpack
+from compress.runtime.tflite_meta import schema, text_of, unpack
 
 TFLITE_OPS = frozenset(
     {
@@ -72,7 +72,7 @@ def check_interface(data: bytes, path: Path, spec: ModelSpec) -> None:
     kinds = {schema().TensorType.FLOAT32, schema().TensorType.INT8}
     signature = model.signatureDefs[0]
     for entries, key in ((signature.inputs, "images"), (signature.outputs, "logits")):
-        names = [_text(entry.name) for entry in entries]
+        names = [text_of(entry.name) for entry in entries]
         if names != [key]:
             raise CheckError(f"{path}: the signature has {names}, wanted ['{key}']")
         tensor = graph.tensors[entries[0].tensorIndex]
@@ -250,7 +250,7 @@ def _code(model: Any, op: Any) -> str:  # noqa: ANN401 - generated classes
     table = model.operatorCodes[op.opcodeIndex]
     number = max(table.builtinCode, table.deprecatedBuiltinCode)
     if number == schema().BuiltinOperator.CUSTOM:
-        return f"custom:{_text(table.customCode)}"
+        return f"custom:{text_of(table.customCode)}"
     return _OPERATOR_NAMES.get(number) or f"builtin {number}"
 
 
@@ -262,11 +262,7 @@ _OPERATOR_NAMES = _operator_names()
 
 
 def _name(tensor: Any) -> str:  # noqa: ANN401 - generated class
-    return _text(tensor.name)
-
-
-def _text(value: bytes | str | None) -> str:
-    return value.decode() if isinstance(value, bytes) else value or ""
+    return text_of(tensor.name)
 
 
 def _short(found: tuple[list[float], list[int]] | None) -> str:

@@ -11,7 +11,7 @@ from compress.graph.grids import QuantConst
 from compress.graph.proto import Array
 from compress.graph.static_graph import Node, clip_bounds
 from compress.lower.conv import float_input, within_reach
-from compress.lower.lowering import CLAMPS, FUSED, NCHW_TO_NHWC, Lowering, Tail, Value
+from compress.lower.lowering import CLAMPS, FUSED, NCHW_TO_NHWC, Lowering, Tail, Value, stored_shape
 
 _CODES = {"Add": "ADD", "Mul": "MUL", "Sub": "SUB", "Div": "DIV"}
 
@@ -48,7 +48,7 @@ def arithmetic(lo: Lowering, node: Node) -> None:
     if not tail.quant:
         lo.float_nodes.append(node.name)
     inputs = [_operand(lo, name, node, rank, int8=tail.quant is not None) for name in names]
-    shape = _stored(lo.shape(node.outputs[0], node))
+    shape = stored_shape(lo.shape(node.outputs[0], node))
     lo.emit(_CODES[node.op], inputs, tail, shape, {"fusedActivationFunction": FUSED[tail.activation]})
 
 
@@ -71,7 +71,7 @@ def clip(lo: Lowering, node: Node) -> None:
         lo.requantize(clamped, tail)
         return
     result = _clamp(lo, float_input(lo, value, node), node, low, high, code)
-    _bind_float(lo, tail, replace(result, nonneg=value.nonneg or (low is not None and low >= 0)))
+    lo.requantize(replace(result, nonneg=value.nonneg or (low is not None and low >= 0)), tail)
 
 
 def hard_swish(lo: Lowering, node: Node) -> None:
@@ -139,14 +139,6 @@ def _clamp(lo: Lowering, source: Value, node: Node, low: float | None, high: flo
     return source
 
 
-def _bind_float(lo: Lowering, tail: Tail, result: Value) -> None:
-    """Bind a float result; an int8 tail that was claimed already gets its QUANTIZE."""
-    if tail.quant is None:
-        lo.bind(tail, result)
-    else:
-        lo.requantize(result, tail)
-
-
 def _on_grid(lo: Lowering, name: str, node: Node) -> bool:
     const = lo.quantized(name)
     if const is not None:
@@ -181,7 +173,3 @@ def _operand(lo: Lowering, name: str, node: Node, rank: int, *, int8: bool) -> i
 def _widen(data: Array, rank: int) -> Array:
     """Return a constant with leading axes of 1 up to 4 where the result is an image; else as it is."""
     return data.reshape((1,) * (rank - data.ndim) + data.shape) if rank == 4 and data.size > 1 else data
-
-
-def _stored(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(shape[axis] for axis in NCHW_TO_NHWC) if len(shape) == 4 else shape

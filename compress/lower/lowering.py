@@ -29,6 +29,11 @@ CLAMPS: dict[tuple[float | None, float | None], str] = {
 }
 
 
+def stored_shape(shape: Shape) -> Shape:
+    """Return an ONNX tensor's shape in TFLite's layout: NHWC where it has four axes."""
+    return tuple(shape[axis] for axis in NCHW_TO_NHWC) if len(shape) == 4 else shape
+
+
 @dataclass(frozen=True, eq=False)
 class Value:
     """A TFLite tensor.

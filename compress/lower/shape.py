@@ -10,7 +10,7 @@ import numpy as np
 from compress.graph.constants import Shape
 from compress.graph.static_graph import Node
 from compress.lower.conv import float_input
-from compress.lower.lowering import NCHW_TO_NHWC, NHWC_TO_NCHW, Lowering, Tail, Value
+from compress.lower.lowering import NCHW_TO_NHWC, NHWC_TO_NCHW, Lowering, Tail, Value, stored_shape
 from compress.lower.pool import finish
 
 _NHWC_AXIS = (0, 3, 1, 2)  # NCHW axis -> NHWC axis
@@ -27,7 +27,7 @@ def concat(lo: Lowering, node: Node) -> None:
         values = [lo.real(value, name) for value, name in zip(values, node.inputs, strict=True)]
     else:
         values = [_on_grid(lo, value, tail, f"{node.outputs[0]}/{i}") for i, value in enumerate(values)]
-    stored = _stored(shape)
+    stored = stored_shape(shape)
     options = {"axis": _NHWC_AXIS[axis] if len(shape) == 4 else axis}
     nonneg = all(value.nonneg for value in values)
     lo.emit("CONCATENATION", [value.index for value in values], tail, stored, options, nonneg=nonneg)
@@ -47,7 +47,7 @@ def pad(lo: Lowering, node: Node) -> None:
     tail = lo.tail(node, int8=value.quant is not None and fill == 0.0, fuse=False)
     source = value if tail.quant else float_input(lo, value, node)
     index = lo.plain_constant(f"{node.outputs[0]}/pads", np.array(amounts, np.int32))
-    like = replace(source, shape=_stored(lo.shape(node.outputs[0], node)), nonneg=source.nonneg and fill >= 0)
+    like = replace(source, shape=stored_shape(lo.shape(node.outputs[0], node)), nonneg=source.nonneg and fill >= 0)
     if fill == 0.0:
         finish(lo, "PAD", [source.index, index], tail, like)
     else:
@@ -64,7 +64,7 @@ def reshape(lo: Lowering, node: Node) -> None:
     value, target = lo.value(name, node), lo.shape(node.outputs[0], node)
     source = lo.shape(name, node)
     tail = lo.tail(node, int8=value.quant is not None, fuse=False)
-    stored = _stored(target)
+    stored = stored_shape(target)
     chw = None
     if not _same_order(source) and len(target) == 2 and target[1] == math.prod(source[1:]):
         chw = (source[1], source[2], source[3])
@@ -75,7 +75,7 @@ def reshape(lo: Lowering, node: Node) -> None:
         result = lo.transpose(node.outputs[0], plain, NCHW_TO_NHWC)
     else:
         result = replace(lo.reshape(node.outputs[0], value, stored), flat_CHW=chw)
-    _bind(lo, tail, result)
+    lo.requantize(result, tail)
 
 
 def transpose(lo: Lowering, node: Node) -> None:
@@ -87,15 +87,7 @@ def transpose(lo: Lowering, node: Node) -> None:
         perm = [NHWC_TO_NCHW[perm[axis]] for axis in NCHW_TO_NHWC]
     tail = lo.tail(node, int8=value.quant is not None, fuse=False)
     result = value if perm == list(range(rank)) else lo.transpose(node.outputs[0], value, perm)
-    _bind(lo, tail, result)
-
-
-def _bind(lo: Lowering, tail: Tail, result: Value) -> None:
-    """Bind a moved tensor to the tail, on the tail's grid; int8 stays int8 where float is read, as moving is exact."""
-    if tail.quant is None:
-        lo.bind(tail, result)
-    else:
-        lo.requantize(result, tail)
+    lo.requantize(result, tail)
 
 
 def _on_grid(lo: Lowering, value: Value, tail: Tail, name: str) -> Value:
@@ -140,7 +132,3 @@ def _pad_fill(lo: Lowering, node: Node) -> float:
             raise node.fail("its fill value is computed; only constants are allowed")
         return float(array.reshape(-1)[0])
     return float(node.attrs.get("value", 0.0))
-
-
-def _stored(shape: Shape) -> Shape:
-    return tuple(shape[axis] for axis in NCHW_TO_NHWC) if len(shape) == 4 else shape

@@ -5,36 +5,19 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from compress.core.formats import Format
+from compress.measure.op_cost import CALLS, WARMUP, OpCost
+from compress.measure.profile_tflite import profile_tflite
+from compress.runtime.onnx_predictor import session_options
 from compress.runtime.predictor import Predictor
 
-CALLS = 30
-WARMUP = 5
 _US_PER_MS = 1e3
 _KERNEL = "_kernel_time"
-
-
-@dataclass(frozen=True)
-class OpCost:
-    """One operator.
-
-    Attributes:
-        name: of the node; for LiteRT the tensor it makes.
-        op: type of the operator as the runtime carries it out, after its own fusions.
-        ms: mean time in one call.
-        delegated: LiteRT: whether XNNPACK runs it; None for ONNX Runtime, which has no such split on a CPU.
-    """
-
-    name: str
-    op: str
-    ms: float
-    delegated: bool | None
 
 
 def profile(predictor: Predictor) -> tuple[OpCost, ...] | None:
@@ -49,16 +32,12 @@ def profile(predictor: Predictor) -> tuple[OpCost, ...] | None:
     if predictor.format is Format.ONNX:
         return _profile_onnx(predictor)
     if predictor.format is Format.TFLITE:
-        from compress.measure.profile_tflite import profile_tflite
-
         return profile_tflite(Path(predictor.path), predictor.threads)
     return None
 
 
 def _profile_onnx(predictor: Predictor) -> tuple[OpCost, ...]:
     import onnxruntime
-
-    from compress.runtime.onnx_predictor import session_options
 
     with tempfile.TemporaryDirectory(prefix="imgc-profile-") as folder:
         options = session_options(predictor.threads)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.measure.profile import CALLS, WARMUP, OpCost
+from compress.measure.op_cost import CALLS, WARMUP, OpCost
 from compress.runtime.tflite_predictor import DELEGATE_OP
 
 _NS_PER_MS = 1e6

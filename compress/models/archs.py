@@ -64,7 +64,8 @@ class ArchInfo:
     imagenet: Literal["torchvision", "timm"] | None
 
 
-def _library(name: str) -> Any:  # noqa: ANN401 - an untyped library
+def library(name: str) -> Any:  # noqa: ANN401 - an untyped library
+    """Return a module of a library that networks come from; BackendMissingError where it is not installed."""
     try:
         return import_module(name)
     except ImportError as error:
@@ -72,7 +73,7 @@ def _library(name: str) -> Any:  # noqa: ANN401 - an untyped library
 
 
 def _torchvision_net(name: str, num_classes: int) -> nn.Module:
-    network: nn.Module = _library("torchvision.models").get_model(name, weights=None, num_classes=num_classes)
+    network: nn.Module = library("torchvision.models").get_model(name, weights=None, num_classes=num_classes)
     layers: Any = import_module("torch.nn")
     for module in network.modules():
         if isinstance(module, layers.BatchNorm2d):
@@ -83,7 +84,7 @@ def _torchvision_net(name: str, num_classes: int) -> nn.Module:
 
 
 def _timm_net(name: str, num_classes: int, **options: str) -> nn.Module:
-    network: nn.Module = _library("timm").create_model(name, pretrained=False, num_classes=num_classes, **options)
+    network: nn.Module = library("timm").create_model(name, pretrained=False, num_classes=num_classes, **options)
     return network
 
 
@@ -93,7 +94,7 @@ def _tiny_net(num_classes: int) -> nn.Module:
     Made for int8: ReLU6 alone (bounded ranges, no hard-swish, no squeeze-and-excitation), TF "SAME" padding (no
     padding operator in TFLite), widths in multiples of 8, a 256-wide last convolution in place of 1280.
     """
-    builder, efficientnet = _library("timm.models._efficientnet_builder"), _library("timm.models.efficientnet")
+    builder, efficientnet = library("timm.models._efficientnet_builder"), library("timm.models.efficientnet")
     layers: Any = import_module("torch.nn")
     network: nn.Module = efficientnet.EfficientNet(
         block_args=builder.decode_arch_def(_TINY_BLOCKS),

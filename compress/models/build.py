@@ -12,7 +12,9 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from compress.core.names import few
 from compress.core.preprocess import Interpolation, Preprocess
 from compress.core.spec import LayerShape, ModelSpec
 from compress.errors import ModelFileError, UsageError
@@ -117,14 +119,18 @@ def count_macs(model: nn.Module, input_chw: tuple[int, int, int]) -> int:
 
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
+    pass_blank_image(model, input_chw, hooks)
+    return macs
+
+
+def pass_blank_image(model: nn.Module, input_chw: tuple[int, int, int], hooks: Sequence[RemovableHandle]) -> None:
+    """Pass one blank image through the model in eval mode, for its hooks to see, which are then removed."""
     try:
         with evaluating(model), torch.no_grad():
-            device = next(model.parameters()).device
-            model(torch.zeros(1, *input_chw, device=device))
+            model(torch.zeros(1, *input_chw, device=next(model.parameters()).device))
     finally:
         for hook in hooks:
             hook.remove()
-    return macs
 
 
 @contextmanager
@@ -196,5 +202,4 @@ def _shrink(module: nn.Module, row: LayerShape) -> None:
 
 def _first(names: Sequence[str], count: int = 6) -> str:
     """Return the first names for a message, and how many more there are."""
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(f"'{name}'" for name in names[:count]) + more
+    return few([f"'{name}'" for name in names], count)

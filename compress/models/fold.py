@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from compress.models.build import evaluating
+from compress.models.build import pass_blank_image
 
 
 def fold_batch_norm(model: nn.Module, input_chw: tuple[int, int, int]) -> nn.Module:
@@ -46,13 +46,7 @@ def _pairs(model: nn.Module, input_chw: tuple[int, int, int]) -> list[tuple[str,
 
     kinds = (nn.Conv2d, nn.BatchNorm2d)
     hooks = [watch(name, module) for name, module in model.named_modules() if isinstance(module, kinds)]
-    try:
-        with evaluating(model), torch.no_grad():
-            device = next(model.parameters()).device
-            model(torch.zeros(1, *input_chw, device=device))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    pass_blank_image(model, input_chw, hooks)
     return pairs
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from torch import nn
 
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
-from compress.errors import UsageError, missing_backend
+from compress.errors import UsageError
 from compress.models.arch_names import LIBRARY_PREFIXES
+from compress.models.archs import library
 from compress.models.weights import load_strictly
 
 _FILTERS = ("bilinear", "bicubic")
@@ -65,29 +65,22 @@ def untrained_library_model(
     return model, ModelSpec(arch=arch, labels=tuple(labels), input_chw=(3, crop_px, crop_px), preprocess=preprocess)
 
 
-def _library(name: str) -> Any:  # noqa: ANN401 - an untyped library
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise missing_backend(name, "train") from error
-
-
 def _timm_net(name: str, num_classes: int, input_px: int | None) -> tuple[nn.Module, dict[str, Any]]:
-    timm = _library("timm")
+    timm = library("timm")
     if not timm.is_model(name):
         raise _unknown("timm", name, timm.list_models())
     # a transformer's position table has the size of its input, so it must be built for it
     is_fixed = getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False)
     options = {"img_size": input_px} if is_fixed and input_px else {}
     model: nn.Module = timm.create_model(name, pretrained=False, num_classes=num_classes, **options)
-    data = _library("timm.data").resolve_model_data_config(model)
+    data = library("timm.data").resolve_model_data_config(model)
     crop_px = data["input_size"][1]
     published = {key: data[key] for key in ("mean", "std", "interpolation")}
     return model, {**published, "crop_px": crop_px, "resize_px": crop_px / data["crop_pct"]}
 
 
 def _torchvision_net(name: str, num_classes: int, input_px: int | None) -> tuple[nn.Module, dict[str, Any]]:
-    models = _library("torchvision.models")
+    models = library("torchvision.models")
     names = models.list_models(module=models)  # without detection, segmentation and video
     if name not in names:
         raise _unknown("torchvision", name, names)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from compress.core.storage import sync
 from compress.errors import ImgcError, StageError, UsageError
 from compress.recipe.plan import PlannedStage
 from compress.recipe.schema import RUN_NAME
@@ -116,15 +117,6 @@ def put_in_place(made: Path, target: Path) -> None:
         shutil.rmtree(old)
     made.rename(target)
     sync(target.parent)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _lock(handle: int, run_dir: Path) -> None:

@@ -17,10 +17,10 @@ from compress.core.artifact import Artifact, StageOutput
 from compress.core.digest import sha256_file
 from compress.core.formats import SUFFIX, Format
 from compress.core.stage import Reporter
-from compress.core.storage import write_json
+from compress.core.storage import sync, write_json
 from compress.errors import StageError
 from compress.pipeline.lock import LockedStage
-from compress.pipeline.run_dir import PARTIAL_NAME, sync
+from compress.pipeline.run_dir import PARTIAL_NAME
 
 SEAL_NAME = "seal.json"
 SPEC_NAME = "spec.json"

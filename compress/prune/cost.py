@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from compress.models.build import evaluating
+from compress.models.build import pass_blank_image
 from compress.prune.groups import ChannelGroup
 
 Countable = Literal["macs", "params"]
@@ -103,12 +103,7 @@ def _places(model: nn.Module, input_chw: tuple[int, int, int]) -> dict[str, int]
         for name, module in model.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     ]
-    try:
-        with evaluating(model), torch.no_grad():
-            model(torch.zeros(1, *input_chw))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    pass_blank_image(model, input_chw, hooks)
     return places
 
 

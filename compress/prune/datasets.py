@@ -11,9 +11,9 @@ from compress.data.calibration import calibration_split
 from compress.data.dataset import Dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
-from compress.engine.batches import TrainSet, ValSet
 from compress.engine.evaluate import top1_pct, torch_logits
-from compress.engine.sets import training_sets
+from compress.engine.options import FitOptions
+from compress.engine.setup import FitSetup, fit_setup
 
 SCORING_IMAGES, SCORING_BATCH = 256, 32
 SENSITIVITY_IMAGES, SENSITIVITY_BATCH = 512, 64
@@ -40,9 +40,9 @@ class PruneDatasets:
         pixels_NHWC = evaluation_pixels(val, self._spec.preprocess, self._ctx.reporter)
         return top1_pct(torch_logits(model, pixels_NHWC, self._spec.preprocess), val.labels_N)
 
-    def training(self) -> tuple[TrainSet, ValSet]:
-        """Return the sets that `fit` takes."""
-        return training_sets(self._dataset, self._spec.preprocess, self._ctx.reporter)
+    def recovery(self, options: FitOptions) -> FitSetup:
+        """Return the setup of the training after a cut."""
+        return fit_setup(self._dataset, self._spec, options, self._ctx)
 
     def _batches(self, images: int, batch: int) -> list[tuple[Tensor, Tensor]]:
         split = calibration_split(self._dataset.splits["train"], images, self._ctx.seed, self._spec.num_classes)

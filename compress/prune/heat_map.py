@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from compress.prune.sensitivity import LEVELS, Point, Sensitivity
+from compress.prune.sensitivity import LEVELS, GroupSensitivity, WidthPoint
 
 _CELL_PX, _ROW_PX, _LABEL_PX, _TOP_PX = 64, 20, 300, 58
 _TEXT = 'font-family="sans-serif" font-size="12"'
 _WHITE, _RED = (255, 255, 255), (200, 40, 40)
 
 
-def heat_map_svg(title: str, found: Sensitivity) -> str:
+def heat_map_svg(title: str, found: GroupSensitivity) -> str:
     """Return a heat map of the points of top-1 that each group costs at each share of its channels.
 
     Args:
@@ -35,7 +35,7 @@ def heat_map_svg(title: str, found: Sensitivity) -> str:
     return "\n".join([head, background, heading, *rows, "</svg>", ""])
 
 
-def _drop(found: Sensitivity, point: Point) -> float:
+def _drop(found: GroupSensitivity, point: WidthPoint) -> float:
     return found.whole.top1_pct - point.top1_pct
 
 
@@ -44,7 +44,7 @@ def _heading(column: int, level: float) -> str:
     return f'<text x="{middle}" y="{_TOP_PX - 8}" text-anchor="middle" {_TEXT}>{100 * level:g} %</text>'
 
 
-def _cell(column: int, top: int, drop: float, worst: float, point: Point) -> str:
+def _cell(column: int, top: int, drop: float, worst: float, point: WidthPoint) -> str:
     share = min(1.0, max(0.0, drop / worst)) ** 0.5  # the root shows small drops, which decide
     colour = "#" + "".join(
         f"{round(white + share * (red - white)):02x}" for white, red in zip(_WHITE, _RED, strict=True)

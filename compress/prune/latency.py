@@ -17,7 +17,7 @@ from compress.graph.from_torch import to_onnx
 from compress.lower.walk import lower
 from compress.measure.latency import Timing, measure_latency
 from compress.models.build import describe
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 Runtime = Literal["onnx", "tflite"]
 _TIMING = Timing(warmup=20, repeats=400, budget_s=1.0)

@@ -21,7 +21,7 @@ _UNITS: dict[Unit, tuple[str, int]] = {"macs": ("MACs", 0), "params": ("paramete
 
 
 @dataclass(frozen=True)
-class Budget:
+class PruningBudget:
     """What the pruned network may cost.
 
     Attributes:
@@ -38,7 +38,7 @@ class Budget:
     asked: float = 1.0
     nearest: bool = False
 
-    def after(self, full: float, part: float) -> Budget:
+    def after(self, full: float, part: float) -> PruningBudget:
         """Return the budget of a round: geometrically between the full cost and the limit, `part` 0..1 of the way."""
         return replace(self, limit=full * (self.limit / full) ** part)
 
@@ -52,7 +52,7 @@ def cost_of(unit: Unit, curve: Curve, costs: Costs, measure: Measure) -> Cost:
     return lambda share: costs.count(unit, curve(share))
 
 
-def choose(budget: Budget, cost: Cost) -> float:
+def choose(budget: PruningBudget, cost: Cost) -> float:
     """Return the share of channels that the budget allows; it must be one that can be met."""
     if budget.unit == "keep":
         return budget.limit
@@ -62,7 +62,7 @@ def choose(budget: Budget, cost: Cost) -> float:
     return largest_keep(cost, budget.limit, steps)
 
 
-def require_reachable(budget: Budget, cost: Cost) -> None:
+def require_reachable(budget: PruningBudget, cost: Cost) -> None:
     """Refuse a budget that even the smallest network does not fit.
 
     Raises:

@@ -19,10 +19,10 @@ from compress.prune.config import PruneConfig
 from compress.prune.datasets import PruneDatasets
 from compress.prune.heat_map import heat_map_svg
 from compress.prune.latency import exported_latency_ms
-from compress.prune.plan import Budget, Curve, Measure, choose, cost_of, path_curve, require_reachable
+from compress.prune.plan import Curve, Measure, PruningBudget, choose, cost_of, path_curve, require_reachable
 from compress.prune.prunable_network import MEASURED, GroupRow, PrunableNetwork
 from compress.prune.recover import recover
-from compress.prune.sensitivity import Sensitivity, cheapest_cuts, measure_sensitivity
+from compress.prune.sensitivity import GroupSensitivity, cheapest_cuts, measure_sensitivity
 
 _ROUND = "round-{}.safetensors"
 SENSITIVITY_JSON, SENSITIVITY_SVG = "sensitivity.json", "sensitivity.svg"
@@ -32,14 +32,14 @@ class Rounds:
     """How one network is pruned."""
 
     def __init__(
-        self, config: PruneConfig, spec: ModelSpec, photos: PruneDatasets, ctx: RunContext, protected: tuple[str, ...]
+        self, config: PruneConfig, spec: ModelSpec, datasets: PruneDatasets, ctx: RunContext, protected: tuple[str, ...]
     ) -> None:
         """Take the options, the spec of the network before any cut, its images and the patterns of what stays."""
-        self._config, self._spec, self._photos, self._ctx = config, spec, photos, ctx
+        self._config, self._spec, self._datasets, self._ctx = config, spec, datasets, ctx
         self._protected = protected
 
     def run(
-        self, model: nn.Module, teacher: nn.Module, budget: Budget
+        self, model: nn.Module, teacher: nn.Module, budget: PruningBudget
     ) -> tuple[nn.Module, tuple[GroupRow, ...], float]:
         """Return the pruned network, one row per group against the network before, and the share of channels kept.
 
@@ -52,7 +52,7 @@ class Rounds:
             UsageError: a protected pattern names no layer.
             StageError: the budget cannot be met, or the recovery diverged.
         """
-        whole = self._anatomy(model)
+        whole = self._network(model)
         widths = Widths(whole.widths(), self._config.round_to, self._config.min_width)
         path = self._path(model, whole, widths, budget)
         full = self._full_cost(whole, budget)
@@ -60,7 +60,7 @@ class Rounds:
         narrow = load_model(_round_file(self._ctx.stage_dir, done))[0] if done else model
         share, left = 1.0, dict(widths.full)
         for number in range(done + 1, self._config.rounds + 1):
-            network = self._anatomy(narrow)
+            network = self._network(narrow)
             curve = self._curve(network, widths, path)
             cost = cost_of(budget.unit, curve, network.costs, self._measure(network))
             require_reachable(budget, cost)  # the last round's, before the first one trains
@@ -70,7 +70,7 @@ class Rounds:
             self._recover(narrow, teacher, number)
         return narrow, whole.rows(left), share
 
-    def _anatomy(self, model: nn.Module) -> PrunableNetwork:
+    def _network(self, model: nn.Module) -> PrunableNetwork:
         head = arch_info(self._spec.arch).head
         return PrunableNetwork(model, self._spec.input_chw, head=head, protected=self._protected)
 
@@ -86,25 +86,25 @@ class Rounds:
         return curve
 
     def _scores(self, network: PrunableNetwork) -> dict[str, Tensor]:
-        batches = self._photos.scoring() if self._config.importance in MEASURED else ()
+        batches = self._datasets.scoring() if self._config.importance in MEASURED else ()
         return network.scores(self._config.importance, batches)
 
     def _path(
-        self, model: nn.Module, whole: PrunableNetwork, widths: Widths, budget: Budget
+        self, model: nn.Module, whole: PrunableNetwork, widths: Widths, budget: PruningBudget
     ) -> Sequence[Mapping[str, int]]:
         """Measure what each group can spare, where it is asked for; return the widths that follow from it, or none."""
         if not (self._config.sensitivity or self._config.allocation == "sensitivity"):
             return ()
         folded = fold_batch_norm(model, self._spec.input_chw)
         found = measure_sensitivity(
-            folded, whole.free, self._scores(whole), widths, self._photos.sensitivity(), self._ctx.reporter
+            folded, whole.free, self._scores(whole), widths, self._datasets.sensitivity(), self._ctx.reporter
         )
         self._tell(found)
         if self._config.allocation != "sensitivity":
             return ()
         return cheapest_cuts(found, whole.costs, "params" if budget.unit == "params" else "macs", widths.full)
 
-    def _tell(self, found: Sensitivity) -> None:
+    def _tell(self, found: GroupSensitivity) -> None:
         """Write the measured sensitivity as JSON and as a heat map, and say it as a table."""
         write_json(self._ctx.stage_dir / SENSITIVITY_JSON, found.as_json())
         title = f"Points of top-1 lost on {found.images} training images, by share of channels kept"
@@ -112,7 +112,7 @@ class Rounds:
         for line in sensitivity_table(found):
             self._ctx.reporter.info(line)
 
-    def _full_cost(self, whole: PrunableNetwork, budget: Budget) -> float:
+    def _full_cost(self, whole: PrunableNetwork, budget: PruningBudget) -> float:
         if budget.unit == "keep":
             return 1.0
         return self._measure(whole)({}) if budget.unit == "latency_ms" else whole.costs.count(budget.unit, {})
@@ -137,29 +137,22 @@ class Rounds:
         """Train after a cut and keep the round; the last one is the stage's own result."""
         if self._config.recovery is None:
             return
-        train, val = self._photos.training()
         spec = describe(narrow, self._spec)
         self._ctx.reporter.info(f"round {number} of {self._config.rounds}: {spec.macs:,} MACs left, recovering")
         recover(
             narrow,
             spec,
+            self._datasets.recovery(self._config.recovery),
             teacher=teacher,
             alpha=self._config.alpha,
             temperature=self._config.temperature,
-            train=train,
-            val=val,
-            options=self._config.recovery,
-            work_dir=self._ctx.stage_dir,
-            seed=self._ctx.seed,
-            device=self._ctx.device,
-            reporter=self._ctx.reporter,
         )
         if number < self._config.rounds:
             save_model(_round_file(self._ctx.stage_dir, number), narrow, spec)
             remove_checkpoint(self._ctx.stage_dir)
 
 
-def sensitivity_table(found: Sensitivity) -> list[str]:
+def sensitivity_table(found: GroupSensitivity) -> list[str]:
     """Return the lines that say what each group's cuts cost: points of top-1 lost at each width."""
     lines = [f"sensitivity, {found.images} training images, top-1 {found.whole.top1_pct:.2f} % with all channels:"]
     for root, points in found.curves.items():

@@ -25,7 +25,7 @@ LEVELS = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25)  # shares of its full width that
 
 
 @dataclass(frozen=True)
-class Point:
+class WidthPoint:
     """One group at one width.
 
     Attributes:
@@ -42,7 +42,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class GroupSensitivity:
     """Accuracy against keep for every group, all others whole.
 
     Attributes:
@@ -53,8 +53,8 @@ class Sensitivity:
     """
 
     images: int
-    whole: Point
-    curves: Mapping[str, tuple[Point, ...]]
+    whole: WidthPoint
+    curves: Mapping[str, tuple[WidthPoint, ...]]
     layers: Mapping[str, tuple[str, ...]]
 
     def as_json(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def measure_sensitivity(
     widths: Widths,
     batches: Sequence[tuple[Tensor, Tensor]],
     reporter: Reporter,
-) -> Sensitivity:
+) -> GroupSensitivity:
     """Switch off the least important channels of one group after another, at each of `LEVELS`.
 
     Args:
@@ -86,7 +86,7 @@ def measure_sensitivity(
         reporter: shows progress.
     """
     whole = _judge(folded, batches)
-    curves: dict[str, tuple[Point, ...]] = {}
+    curves: dict[str, tuple[WidthPoint, ...]] = {}
     with reporter.progress("sensitivity", len(groups)) as advance:
         for group in groups:
             full = widths.full[group.root]
@@ -98,15 +98,17 @@ def measure_sensitivity(
                 kept = best_channels({group.root: scores[group.root]}, {group.root: width})[group.root]
                 with _switched_off(folded, group, kept):
                     top1, loss = _judge(folded, batches)
-                points.append(Point(width, width / full, top1, loss))
+                points.append(WidthPoint(width, width / full, top1, loss))
             curves[group.root] = tuple(points)
             advance(1, group.root)
     images = sum(len(labels_N) for _, labels_N in batches)
     layers = {group.root: group.makes() for group in groups}
-    return Sensitivity(images, Point(0, 1.0, *whole), curves, layers)
+    return GroupSensitivity(images, WidthPoint(0, 1.0, *whole), curves, layers)
 
 
-def cheapest_cuts(found: Sensitivity, costs: Costs, what: Countable, full: Mapping[str, int]) -> list[dict[str, int]]:
+def cheapest_cuts(
+    found: GroupSensitivity, costs: Costs, what: Countable, full: Mapping[str, int]
+) -> list[dict[str, int]]:
     """Return root -> width, whole network first, each next one narrower in one group, until all are narrowest.
 
     Each step takes the cut that adds the least loss for what it saves, as a group's cut is judged with all other

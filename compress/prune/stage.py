@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compress.core.artifact import Metrics, StageOutput
 from compress.core.formats import Format
+from compress.core.names import few
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, StageInputs
 from compress.data.dataset import load_dataset
@@ -16,7 +17,7 @@ from compress.models.weights import load_model, save_model
 from compress.prune.config import DEFAULT_KEEP, PruneConfig
 from compress.prune.datasets import PruneDatasets
 from compress.prune.latency import exported_latency_ms
-from compress.prune.plan import Budget
+from compress.prune.plan import PruningBudget
 from compress.prune.prunable_network import GroupRow
 from compress.prune.rounds import Rounds, remove_rounds
 
@@ -45,8 +46,8 @@ def run(config: PruneConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         stock = spec.model_copy(update={"layers": ()})
         model = start_model(stock, config.weights, ctx.seed)
         spec = describe(model, stock)
-    photos = PruneDatasets(dataset, spec, ctx)
-    rounds = Rounds(config, spec, photos, ctx, protected=(arch_info(spec.arch).stem, *config.protect))
+    datasets = PruneDatasets(dataset, spec, ctx)
+    rounds = Rounds(config, spec, datasets, ctx, protected=(arch_info(spec.arch).stem, *config.protect))
     budget = _budget(config, inputs, spec)
     narrow, rows, share = rounds.run(model, teacher, budget)
     if all(row.after == row.before for row in rows):
@@ -60,7 +61,7 @@ def run(config: PruneConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
             f"measured again it takes {latency['after']:.3f} ms, more than target_latency_ms "
             f"{config.target_latency_ms:g}: times vary on this machine; leave it idle, or ask for less"
         )
-    accuracy = photos.top1_pct(narrow)
+    accuracy = datasets.top1_pct(narrow)
     ctx.reporter.info(f"validation top-1 {accuracy:.2f} % {'after' if config.recovery else 'before any'} recovery")
     save_model(ctx.stage_dir / FILE_NAME, narrow, narrow_spec)
     remove_checkpoint(ctx.stage_dir)
@@ -89,30 +90,29 @@ def table(
     return lines
 
 
-def _budget(config: PruneConfig, inputs: StageInputs, spec: ModelSpec) -> Budget:
+def _budget(config: PruneConfig, inputs: StageInputs, spec: ModelSpec) -> PruningBudget:
     if config.like is not None:
         pruned = inputs["like"].spec
         if pruned is None or not pruned.macs:
             raise UsageError(f"like: {inputs['like'].path} does not say its MACs", hint="name a stage that prunes")
-        return Budget("macs", pruned.macs, nearest=True)
+        return PruningBudget("macs", pruned.macs, nearest=True)
     if config.target_macs is not None:
-        return Budget("macs", config.target_macs * spec.macs, "target_macs", config.target_macs)
+        return PruningBudget("macs", config.target_macs * spec.macs, "target_macs", config.target_macs)
     if config.target_params is not None:
-        return Budget("params", config.target_params * spec.params, "target_params", config.target_params)
+        return PruningBudget("params", config.target_params * spec.params, "target_params", config.target_params)
     if config.target_latency_ms is not None:
-        return Budget("latency_ms", config.target_latency_ms, "target_latency_ms", config.target_latency_ms)
-    return Budget("keep", config.keep or DEFAULT_KEEP)
+        return PruningBudget("latency_ms", config.target_latency_ms, "target_latency_ms", config.target_latency_ms)
+    return PruningBudget("keep", config.keep or DEFAULT_KEEP)
 
 
-def _asked(budget: Budget) -> str:
+def _asked(budget: PruningBudget) -> str:
     if budget.nearest:
         return "the MACs it is to have"
     return f"{budget.option} {budget.limit if budget.unit == 'keep' else budget.asked:g}"
 
 
 def _layers(row: GroupRow) -> str:
-    more = len(row.layers) - _NAMES_SHOWN
-    names = ", ".join(row.layers[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    names = few(row.layers, _NAMES_SHOWN)
     return f"{names} (protected)" if row.protected else names
 
 

@@ -30,7 +30,8 @@ from compress.models.weights import (
     require_finite,
 )
 from compress.quantize.qdq.torch_graph import TorchGraph
-from compress.runtime.predictor import foreign_spec, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import foreign_spec
 
 _REWRITES = ("clean",)  # what is done to a file of another tool
 _PARITY_IMAGES = 8

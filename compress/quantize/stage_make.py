@@ -16,7 +16,7 @@ from compress.core.formats import Precision
 from compress.core.spec import ModelSpec
 from compress.core.storage import atomic_path, write_json, write_text
 from compress.data.transforms import normalize
-from compress.engine.sets import training_sets
+from compress.engine.setup import fit_setup
 from compress.errors import StageError, UsageError
 from compress.graph.metadata import embed_spec
 from compress.graph.targets import TARGETS
@@ -25,7 +25,7 @@ from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
 from compress.quantize.accuracy.chart import bars_svg
 from compress.quantize.accuracy.float_reference import FloatReference, told
 from compress.quantize.accuracy.mixed_precision import float_worst
-from compress.quantize.accuracy.sensitivity import MAX_IMAGES, Sensitivity, measure_sensitivity
+from compress.quantize.accuracy.sensitivity import MAX_IMAGES, LayerSensitivity, measure_sensitivity
 from compress.quantize.config import QuantizeConfig
 from compress.quantize.ptq.calibration_images import embed_calibration, write_manifest
 from compress.quantize.ptq.reconstruct import Reconstruction
@@ -34,7 +34,7 @@ from compress.quantize.qat import train_quantized
 from compress.quantize.qdq.layers import layers_of, light_enough
 from compress.quantize.qdq.quantizer_setup import matching_nodes, swish_stem
 from compress.quantize.stage_inputs import QuantizeJob
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 FIT_DIR = "fit"
 SENSITIVITY_NAME = "sensitivity"
@@ -88,24 +88,15 @@ def make_qat(job: QuantizeJob) -> StaticGraph:
     """Return the model with learned ranges and weights; training starts where reconstruction ends."""
     if job.dataset is None:
         raise UsageError("int8_qat trains, which needs images", hint="give --data DIR, or use int8_static")
-    config, ctx = job.config, job.ctx
+    config = job.config
     made = make_static(job)
-    train, val = training_sets(job.dataset, job.spec.preprocess, ctx.reporter)
     train_quantized(
         made.quantized,
         made.teacher,
-        train=train,
-        val=val,
-        num_classes=job.spec.num_classes,
-        preprocess=job.spec.preprocess,
-        options=config.fit,
+        fit_setup(job.dataset, job.spec, config.fit, job.ctx, FIT_DIR),
         temperature=config.temperature,
         alpha=config.alpha,
         freeze_ranges_at=config.freeze_ranges_at,
-        work_dir=ctx.stage_dir / FIT_DIR,
-        seed=ctx.seed,
-        device=ctx.device,
-        reporter=ctx.reporter,
     )
     return made
 
@@ -127,7 +118,7 @@ def save(job: QuantizeJob, made: Made, path: Path) -> ModelSpec:
     return spec
 
 
-def sensitivity_of(job: QuantizeJob, graph: StaticGraph, float_reference: FloatReference) -> Sensitivity:
+def sensitivity_of(job: QuantizeJob, graph: StaticGraph, float_reference: FloatReference) -> LayerSensitivity:
     """Return what each layer costs, and write it as `sensitivity.json` and `sensitivity.svg`."""
     floats = set(float_names(job.model, job.config))
     layers = [layer for layer in layers_of(job.model) if not floats.intersection(layer.nodes)]

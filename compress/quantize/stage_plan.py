@@ -29,7 +29,8 @@ from compress.quantize.qdq.quantizer_setup import swish_stem
 from compress.quantize.stage_inputs import QuantizeJob
 from compress.quantize.stage_make import TIMING, Made, finished, make_static, save, scratch, within_constraint
 from compress.runtime.host import host
-from compress.runtime.predictor import Predictor, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Predictor
 from compress.runtime.tflite_meta import embed_spec
 
 PLAN_NAME = "plan.json"

@@ -27,7 +27,8 @@ from compress.pipeline.current import load_run
 from compress.pipeline.lock import artifact_at, read_lock
 from compress.report.rows import read_run
 from compress.runtime.evaluate import predict_pixels
-from compress.runtime.predictor import Predictor, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Predictor
 
 MAX_IMAGES_BYTES = 64 * 1024**2
 REQUIREMENTS_NAME = "requirements.txt"

@@ -6,20 +6,15 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
-from pydantic import BaseModel, ConfigDict
-
 from compress.benchmark.schema import Answers
+from compress.core.fact import Fact
 
 MAX_MODELS = 4
 MAX_IMAGES = 24  # over all models
 _MAX_PAIRS = 12
 
 
-class _Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ClassRecall(_Fact):
+class ClassRecall(Fact):
     """Share of a class's images that are answered with it, 0..100, before and after.
 
     Attributes:
@@ -34,7 +29,7 @@ class ClassRecall(_Fact):
     change_pp: float
 
 
-class PairChange(_Fact):
+class PairChange(Fact):
     """How many images of the class `truth` are answered with another one, `answer`."""
 
     truth: str
@@ -43,7 +38,7 @@ class PairChange(_Fact):
     after: int
 
 
-class ImageChange(_Fact):
+class ImageChange(Fact):
     """An image whose answer changed.
 
     Attributes:
@@ -62,7 +57,7 @@ class ImageChange(_Fact):
     truth_after: float
 
 
-class Changes(_Fact):
+class Changes(Fact):
     """One model beside the baseline.
 
     Attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compress.benchmark.compare import Change, Comparison
+from compress.core.names import few
 from compress.report.table import NOT_MEASURED, markdown_table
 
 COLUMNS = ("stage", "metric", "verdict", "old", "new", "change", "change %", "95 % noise", "limit")
@@ -20,7 +21,7 @@ def remarks(comparison: Comparison) -> list[str]:
     for change in comparison.changes:
         if change.reason:
             reasons.setdefault(change.reason, []).append(f"{change.stage} {change.metric}")
-    return [f"{reason}: {_few(names)}" for reason, names in reasons.items()]
+    return [f"{reason}: {few(names, 4)}" for reason, names in reasons.items()]
 
 
 def comparison_markdown(title: str, comparison: Comparison) -> str:
@@ -61,8 +62,3 @@ def _number(value: float | None, sign: str) -> str:
     if value == int(value):
         return f"{int(value):{sign}d}"
     return f"{value:{sign}.4g}"
-
-
-def _few(names: list[str], most: int = 4) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

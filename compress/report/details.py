@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from compress.benchmark.schema import Answers
+from compress.core.fact import Fact
 from compress.core.formats import Format
 from compress.errors import StageError
 from compress.package import install_command
@@ -24,7 +25,7 @@ _ANSWERS = "answers.json"  # beside a bench.json
 _SENSITIVITY = "sensitivity.json"
 
 
-class StageRow(BaseModel):
+class StageRow(Fact):
     """One sealed stage.
 
     Attributes:
@@ -34,8 +35,6 @@ class StageRow(BaseModel):
         seconds: wall-clock time of the attempt that made it.
         reused: whether it was taken from another run instead of being executed in this one.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     id: str
     kind: str

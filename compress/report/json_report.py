@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from compress.benchmark.schema import Bench, Row
+from compress.core.fact import Fact
 from compress.pipeline.gates import GateResult
 from compress.report.changes import Changes
 from compress.report.curves import Curve
@@ -19,7 +20,7 @@ from compress.report.rows import read_run
 from compress.report.siblings import SiblingRow
 
 
-class GateRow(BaseModel):
+class GateRow(Fact):
     """One bound of the recipe.
 
     Attributes:
@@ -30,8 +31,6 @@ class GateRow(BaseModel):
         passed: whether the bound holds.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     metric: str
     at: str
     limit: float
@@ -39,7 +38,7 @@ class GateRow(BaseModel):
     passed: bool
 
 
-class Report(BaseModel):
+class Report(Fact):
     """A run and its numbers.
 
     Attributes:
@@ -62,8 +61,6 @@ class Report(BaseModel):
         notes: what is left out, and what would bring it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     schema_version: Literal[1] = 1
     run: str
     baseline: str | None
@@ -74,7 +71,7 @@ class Report(BaseModel):
     sensitivity: tuple[str, ...] = ()
     elsewhere: tuple[Bench, ...] = ()
     stages: tuple[StageRow, ...] = ()
-    environment: dict[str, Any] = {}
+    environment: dict[str, Any] = Field(default_factory=dict)
     recipe: str = ""
     commands: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()

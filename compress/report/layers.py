@@ -6,23 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from compress.core.fact import Fact
 from compress.errors import StageError
 
 
-class _Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class CutPoint(_Fact):
+class CutPoint(Fact):
     """A group cut to a share of its channels: `keep` 0..1, and the points of top-1 that this costs."""
 
     keep: float
     top1_drop_pp: float
 
 
-class LayerCost(_Fact):
+class LayerCost(Fact):
     """One layer or group.
 
     Attributes:
@@ -38,7 +33,7 @@ class LayerCost(_Fact):
     cuts: tuple[CutPoint, ...] = ()
 
 
-class LayerCosts(_Fact):
+class LayerCosts(Fact):
     """All layers of one stage, the dearest first.
 
     Attributes:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from compress.benchmark.schema import Row
+from compress.core.fact import Fact
 from compress.pipeline.lock import LockedStage, RunLock
 from compress.recipe.siblings import twin_of
 
 
-class SiblingRow(BaseModel):
+class SiblingRow(Fact):
     """One pruned model and its sibling.
 
     Attributes:
@@ -25,8 +24,6 @@ class SiblingRow(BaseModel):
         trained: whether the pruned model was trained after its cut; before that the two are no match.
         judged_on: `test` after a benchmark of both, else `val`, as the stages report themselves.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     stage: str
     sibling: str

@@ -14,7 +14,8 @@ from compress.data.pixel_cache import evaluation_pixels
 from compress.errors import UsageError
 from compress.models.imagenet_labels import classes_of
 from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate
-from compress.runtime.predictor import Predictor, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Predictor
 
 
 @dataclass(frozen=True)

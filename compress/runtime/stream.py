@@ -133,7 +133,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Answer:
+class FrameResult:
     """What the model says to one frame, f32 [K], or why it was not asked; times in milliseconds."""
 
     name: str
@@ -151,7 +151,7 @@ def prepare(frames: Frames, preprocess: Preprocess) -> Generator[Prepared, None,
             yield Prepared(frame.name, made, frame.begun_ns, perf_counter_ns())
 
 
-def answers(prepared: Iterable[Prepared], predictor: Predictor, meter: Meter) -> Iterator[Answer]:
+def answers(prepared: Iterable[Prepared], predictor: Predictor, meter: Meter) -> Iterator[FrameResult]:
     """Yield the model's answer to each frame, in order; a bad frame is passed on as its error.
 
     Raises:
@@ -161,13 +161,13 @@ def answers(prepared: Iterable[Prepared], predictor: Predictor, meter: Meter) ->
         decode_ms = (one.ended_ns - one.begun_ns) / _NS_PER_MS
         if isinstance(one.images_NCHW, BadImageError):
             meter.skip()
-            yield Answer(one.name, one.images_NCHW, decode_ms, 0.0)
+            yield FrameResult(one.name, one.images_NCHW, decode_ms, 0.0)
             continue
         begun_ns = perf_counter_ns()
         logits_K = predictor.predict(one.images_NCHW)[0]
         ended_ns = perf_counter_ns()
         meter.add((one.begun_ns, one.ended_ns), (begun_ns, ended_ns))
-        yield Answer(one.name, logits_K, decode_ms, (ended_ns - begun_ns) / _NS_PER_MS)
+        yield FrameResult(one.name, logits_K, decode_ms, (ended_ns - begun_ns) / _NS_PER_MS)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def embed_spec(data: bytes, spec: ModelSpec, others: Mapping[str, str] | None = 
     tfl = schema()
     model = unpack(data)
     texts = {SPEC_KEY: spec.model_dump_json(), **(others or {})}
-    model.metadata = [entry for entry in model.metadata or [] if _text(entry.name) not in texts]
+    model.metadata = [entry for entry in model.metadata or [] if text_of(entry.name) not in texts]
     for key, text in texts.items():
         entry, buffer = tfl.MetadataT(), tfl.BufferT()
         entry.name, entry.buffer = key, len(model.buffers)
@@ -118,7 +118,7 @@ def _metadata(model: Any) -> bytes | None:  # noqa: ANN401 - generated class
     """Return the content of the metadata buffer with our key."""
     for index in range(model.MetadataLength()):
         entry = model.Metadata(index)
-        if _text(entry.Name()) == SPEC_KEY:
+        if text_of(entry.Name()) == SPEC_KEY:
             return bytes(model.Buffers(entry.Buffer()).DataAsNumpy())
     return None
 
@@ -140,5 +140,6 @@ def _labels_zip(labels: tuple[str, ...]) -> bytes:
     return archive.getvalue()
 
 
-def _text(value: bytes | str | None) -> str:
+def text_of(value: bytes | str | None) -> str:
+    """Return a string of the schema, which the library gives as bytes, as text or not at all."""
     return value.decode() if isinstance(value, bytes) else value or ""

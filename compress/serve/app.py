@@ -50,7 +50,7 @@ def create_app(config: ServeConfig) -> ASGIApp:
 def app_of(service: Service) -> ASGIApp:
     """Return the application over a service."""
     config = service.config
-    shared_metrics = SharedMetrics(_crew_folder(), lambda: service.metrics.snapshot(gauges(service)))
+    shared_metrics = SharedMetrics(_metrics_folder(), lambda: service.metrics.snapshot(gauges(service)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -136,6 +136,6 @@ def _complaint(item: dict[str, Any]) -> str:
     return f"{name}: {item['msg']} (found {str(item.get('input'))[:40]!r})"
 
 
-def _crew_folder() -> Path | None:
+def _metrics_folder() -> Path | None:
     folder = os.environ.get(SHARED_METRICS_VARIABLE)
     return Path(folder) if folder else None

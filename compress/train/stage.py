@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-
 from compress.core.artifact import StageOutput
 from compress.core.formats import Format
 from compress.core.stage import RunContext, StageInputs
 from compress.data.dataset import load_dataset
-from compress.engine.batches import Batch
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.fit import fit
 from compress.engine.initial_weights import start_model
-from compress.engine.losses import cross_entropy
-from compress.engine.sets import training_sets
+from compress.engine.losses import label_loss
+from compress.engine.setup import fit_setup
 from compress.errors import UsageError
 from compress.models.build import arch_info, new_spec
 from compress.models.weights import save_model
@@ -47,25 +44,8 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         std=config.std,
     )
     model = start_model(spec, config.weights, ctx.seed)
-    train, val = training_sets(dataset, spec.preprocess, ctx.reporter)
-
-    def loss(logits_NK: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return cross_entropy(logits_NK, batch.targets_NK, config.fit.label_smoothing)
-
-    result = fit(
-        model,
-        train=train,
-        val=val,
-        num_classes=spec.num_classes,
-        preprocess=spec.preprocess,
-        options=config.fit,
-        loss=loss,
-        work_dir=ctx.stage_dir,
-        seed=ctx.seed,
-        device=ctx.device,
-        reporter=ctx.reporter,
-        head=(arch_info(spec.arch).head,),
-    )
+    setup = fit_setup(dataset, spec, config.fit, ctx)
+    result = fit(model, setup, label_loss(config.fit.label_smoothing), head=(arch_info(spec.arch).head,))
     spec = save_model(ctx.stage_dir / FILE_NAME, model, spec)
     remove_checkpoint(ctx.stage_dir)
     return StageOutput(

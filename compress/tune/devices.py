@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compress.benchmark.bench_file import read_bench
-from compress.core.faults import first_fault
+from compress.core.fact import first_fault
 from compress.core.formats import Format, Precision
 from compress.errors import UsageError
 from compress.graph.targets import TargetName

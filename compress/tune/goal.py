@@ -29,7 +29,7 @@ class Goal(BaseModel):
     max_memory_bytes: int | None = None
 
 
-class Point(BaseModel):
+class TrialResult(BaseModel):
     """A model that was made, judged on the validation images.
 
     Attributes:
@@ -70,7 +70,7 @@ class Miss:
     excess: float
 
 
-def misses(point: Point, goal: Goal) -> list[Miss]:
+def misses(point: TrialResult, goal: Goal) -> list[Miss]:
     """Return the bounds that a model breaks."""
     pairs = (
         ("max_size_bytes", goal.max_size_bytes, point.size_bytes),
@@ -87,12 +87,12 @@ def misses(point: Point, goal: Goal) -> list[Miss]:
     return found
 
 
-def leader(points: Sequence[Point], goal: Goal) -> Point | None:
+def leader(points: Sequence[TrialResult], goal: Goal) -> TrialResult | None:
     """Return the model of the greatest top-1 among those within the goal, of equals the smaller; None if none is."""
     return max((point for point in points if not misses(point, goal)), key=_merit, default=None)
 
 
-def close(points: Sequence[Point], goal: Goal) -> list[Point]:
+def close(points: Sequence[TrialResult], goal: Goal) -> list[TrialResult]:
     """Return the models within the goal whose top-1 lies within one standard error of the leader's, it among them."""
     first = leader(points, goal)
     if first is None:
@@ -101,7 +101,7 @@ def close(points: Sequence[Point], goal: Goal) -> list[Point]:
     return [point for point in points if not misses(point, goal) and point.top1_pct >= least]
 
 
-def choose(points: Sequence[Point], goal: Goal) -> Point | None:
+def choose(points: Sequence[TrialResult], goal: Goal) -> TrialResult | None:
     """Return the best of the fastest models that are as good as the leader, as far as the images can tell.
 
     The greatest of many top-1 is partly luck, so that what is much faster and hardly worse is the better choice: the
@@ -115,17 +115,17 @@ def choose(points: Sequence[Point], goal: Goal) -> Point | None:
     return max((point for point in near if point.latency_ms <= _AS_FAST * fastest_ms), key=_merit)
 
 
-def standard_error_pp(point: Point) -> float:
+def standard_error_pp(point: TrialResult) -> float:
     """Return the standard error of a model's top-1, a binomial share, in percentage points."""
     share = point.top1_pct / 100
     return 100 * sqrt(share * (1 - share) / point.n_images)
 
 
-def _merit(point: Point) -> tuple[float, int, float]:
+def _merit(point: TrialResult) -> tuple[float, int, float]:
     return point.top1_pct, -point.size_bytes, -point.latency_ms
 
 
-def nearest(points: Sequence[Point], goal: Goal) -> Point | None:
+def nearest(points: Sequence[TrialResult], goal: Goal) -> TrialResult | None:
     """Return the model that breaks the goal least, summed over its bounds; of equals the one of greater top-1."""
     return min(
         points,
@@ -134,7 +134,7 @@ def nearest(points: Sequence[Point], goal: Goal) -> Point | None:
     )
 
 
-def ways_out(points: Sequence[Point], goal: Goal) -> list[tuple[Miss, Point]]:
+def ways_out(points: Sequence[TrialResult], goal: Goal) -> list[tuple[Miss, TrialResult]]:
     """Return for each bound, where that is enough, the model that needs least of it to give while the others hold."""
     found = []
     for limit, allowed in goal.model_dump().items():
@@ -147,12 +147,12 @@ def ways_out(points: Sequence[Point], goal: Goal) -> list[tuple[Miss, Point]]:
     return found
 
 
-def pareto(points: Sequence[Point]) -> list[Point]:
+def pareto(points: Sequence[TrialResult]) -> list[TrialResult]:
     """Return the models that no other beats: none is as good in top-1, size and latency and better in one of them."""
     return [one for one in points if not any(_beats(other, one) for other in points)]
 
 
-def _beats(other: Point, one: Point) -> bool:
+def _beats(other: TrialResult, one: TrialResult) -> bool:
     mine = (-one.top1_pct, one.size_bytes, one.latency_ms)
     theirs = (-other.top1_pct, other.size_bytes, other.latency_ms)
     return theirs != mine and all(their <= my for their, my in zip(theirs, mine, strict=True))

@@ -13,7 +13,18 @@ from compress.pipeline.lock import artifact_at
 from compress.pipeline.runner import RunResult
 from compress.recipe.dump import dump_yaml
 from compress.runtime.host import host
-from compress.tune.goal import Goal, Point, choose, close, leader, misses, nearest, pareto, standard_error_pp, ways_out
+from compress.tune.goal import (
+    Goal,
+    TrialResult,
+    choose,
+    close,
+    leader,
+    misses,
+    nearest,
+    pareto,
+    standard_error_pp,
+    ways_out,
+)
 from compress.tune.schema import GivenUp, Tested, TriedSetting, TuneReport, WayOut
 from compress.tune.space import FINAL, FLOAT, Base, recipe_of
 from compress.tune.study import CompletedTrial, Study
@@ -76,19 +87,19 @@ def conclude(study: Study, asked: SearchRequest, folder: Path) -> TuneReport:
     return report
 
 
-def _found(one: CompletedTrial, goal: Goal, front: Sequence[Point]) -> TriedSetting:
+def _found(one: CompletedTrial, goal: Goal, front: Sequence[TrialResult]) -> TriedSetting:
     broken = {miss.limit: miss.found for miss in misses(one.point, goal)}
     return TriedSetting(knobs=one.knobs, share=one.share, point=one.point, misses=broken, pareto=one.point in front)
 
 
-def _ways_out(points: Sequence[Point], goal: Goal) -> list[WayOut]:
+def _ways_out(points: Sequence[TrialResult], goal: Goal) -> list[WayOut]:
     return [
         WayOut(limit=miss.limit, allowed=miss.allowed, needed=miss.found, run=point.name)
         for miss, point in ways_out(points, goal)
     ]
 
 
-def _reason(points: Sequence[Point], chosen: Point | None, goal: Goal) -> str:
+def _reason(points: Sequence[TrialResult], chosen: TrialResult | None, goal: Goal) -> str:
     if not points:
         return "nothing was tried to the end: give more --budget"
     if chosen is None:
@@ -126,7 +137,7 @@ def _tested(result: RunResult, context: TrialContext) -> Tested:
     return Tested.model_validate(values)
 
 
-def _head(asked: SearchRequest, chosen: Point) -> str:
+def _head(asked: SearchRequest, chosen: TrialResult) -> str:
     bounds = ", ".join(f"{key} {value}" for key, value in asked.goal.model_dump().items() if value is not None)
     return (
         f"# Chosen by `imgc tune` for: {bounds or 'the greatest top-1'}.\n"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from compress.tune.goal import Goal, Point
+from compress.tune.goal import Goal, TrialResult
 from compress.tune.space import Knobs, Runtime
 
 
@@ -25,7 +25,7 @@ class TriedSetting(BaseModel):
 
     knobs: Knobs
     share: float
-    point: Point
+    point: TrialResult
     misses: dict[str, float]
     pareto: bool
 

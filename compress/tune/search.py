@@ -40,7 +40,7 @@ class OutOfTime(Exception):  # noqa: N818 - no error either
 
 
 @dataclass(frozen=True)
-class Budget:
+class SearchBudget:
     """How long to search.
 
     Attributes:
@@ -53,13 +53,13 @@ class Budget:
 
 
 @dataclass
-class Search:
+class SearchSession:
     """One session of a search; the study outlives it."""
 
     study: Study
     base: Base
     goal: Goal
-    budget: Budget
+    budget: SearchBudget
     archs: Sequence[str]
     context: TrialContext
     clock: Clock = time.monotonic

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import UsageError, missing_backend
-from compress.tune.goal import Point
+from compress.tune.goal import TrialResult
 from compress.tune.space import FILLS, PATIENCE, PX, Knobs, has_hard_swish
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class CompletedTrial:
 
     knobs: Knobs
     share: float
-    point: Point
+    point: TrialResult
     seconds: Mapping[str, float]
 
 
@@ -76,7 +76,7 @@ class Study:
         trial.set_user_attr(_KNOBS, chosen.model_dump())
         return RunningTrial(trial, chosen)
 
-    def finish(self, asked: RunningTrial, share: float, point: Point, seconds: Mapping[str, float]) -> None:
+    def finish(self, asked: RunningTrial, share: float, point: TrialResult, seconds: Mapping[str, float]) -> None:
         """Record what came of a setting."""
         asked.trial.set_user_attr(_POINT, point.model_dump())
         asked.trial.set_user_attr(_SHARE, share)
@@ -120,7 +120,7 @@ class Study:
             CompletedTrial(
                 Knobs.model_validate(one.user_attrs[_KNOBS]),
                 one.user_attrs[_SHARE],
-                Point.model_validate(one.user_attrs[_POINT]),
+                TrialResult.model_validate(one.user_attrs[_POINT]),
                 one.user_attrs[_SECONDS],
             )
             for one in self._trials()

@@ -19,7 +19,7 @@ from compress.pipeline.lock import RunLock, artifact_at
 from compress.pipeline.runner import RunResult, run_recipe
 from compress.recipe.load import recipe_from_dict
 from compress.tune.footprint import SHARE, Footprint
-from compress.tune.goal import Point
+from compress.tune.goal import TrialResult
 from compress.tune.space import FINAL, FLOAT, Base, Knobs, footprint_recipe, recipe_of
 from compress.tune.stage_time import step_seconds
 
@@ -51,7 +51,7 @@ def run_name(name: str, knobs: Knobs, share: float) -> str:
 
 def try_out(
     knobs: Knobs, share: float, base: Base, context: TrialContext, watch: Callable[[RunLock], None]
-) -> tuple[Point, dict[str, float]]:
+) -> tuple[TrialResult, dict[str, float]]:
     """Return what came of a setting on the validation images, and kind of stage -> seconds, wherever it was made.
 
     Raises:
@@ -63,7 +63,7 @@ def try_out(
     return point_of(result, name, context), seconds
 
 
-def point_of(result: RunResult, name: str, context: TrialContext) -> Point:
+def point_of(result: RunResult, name: str, context: TrialContext) -> TrialResult:
     """Return a finished chain as a point.
 
     Raises:
@@ -72,7 +72,7 @@ def point_of(result: RunResult, name: str, context: TrialContext) -> Point:
     row = row_of(_bench(result), FINAL)
     if row.n_images is None or row.top1_pct is None or row.top1_drop_pp is None or row.latency_p50_ms is None:
         raise StageError(f"{final_file(result)}: could not be measured: {row.error}", hint=f"imgc report {name}")
-    return Point(
+    return TrialResult(
         name=name,
         n_images=row.n_images,
         top1_pct=row.top1_pct,

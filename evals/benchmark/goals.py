@@ -20,7 +20,7 @@ import numpy as np
 
 from compress.benchmark.config import BenchmarkConfig
 from compress.benchmark.files import open_models
-from compress.benchmark.measure import Candidate, Setting, measure
+from compress.benchmark.measure import OpenedModel, Setting, measure
 from compress.core.cores import usable_cores
 from compress.core.formats import Format
 from compress.core.stage import SilentReporter
@@ -77,7 +77,7 @@ class Beside:
         return median(ours / theirs for ours, theirs in zip(self.ours_ms, self.theirs_ms, strict=True))
 
 
-def repeat(candidate: Candidate, times: int = TIMES) -> list[Repeated]:
+def repeat(candidate: OpenedModel, times: int = TIMES) -> list[Repeated]:
     """Return so many whole benchmarks of one file; every other one beside programs that keep all cores busy."""
     found = []
     for index in range(times):
@@ -121,7 +121,7 @@ def _timed(predictor: object) -> Latency:
     return measure_latency({"one": predictor}, images, _usual(), SilentReporter())["one"]  # type: ignore[dict-item]
 
 
-def beside_own_tools(candidates: list[Candidate]) -> list[Beside]:
+def beside_own_tools(candidates: list[OpenedModel]) -> list[Beside]:
     """Return each file's mean time by us and by its runtime's own tool, by turns, one thread.
 
     All of our calls count here, also those of slow moments, since the tools leave none out.
@@ -212,7 +212,7 @@ def _range(repeated: list[Repeated], *, is_noisy: bool) -> str:
     return f"p50 {min(times_ms):.3f} to {max(times_ms):.3f} ms, {said} of {len(found)} said unstable or busy"
 
 
-def _exported(run_dir: Path, folder: Path) -> list[Candidate]:
+def _exported(run_dir: Path, folder: Path) -> list[OpenedModel]:
     """Return the run's newest int8 ONNX and TFLite files."""
     lock = read_lock(run_dir)
     if lock is None:

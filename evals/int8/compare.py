@@ -21,7 +21,8 @@ from compress.core.stage import SilentReporter
 from compress.errors import UsageError
 from compress.measure.latency import Timing, measure_latency
 from compress.runtime.evaluate import agreement_pct, evaluate
-from compress.runtime.predictor import Floats, Predictor, damaged, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Floats, Predictor, damaged
 from compress.runtime.tflite_meta import schema, unpack
 
 _CALLS = 20  # timed calls of each file in one round: two blocks, the second in reverse order

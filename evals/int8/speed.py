@@ -26,7 +26,8 @@ from compress.quantize.ptq.static import CalibrationImages, StaticOptions, quant
 from compress.quantize.qdq.quantizer_setup import swish_stem
 from compress.report.table import host_text, markdown_table
 from compress.runtime.host import host
-from compress.runtime.predictor import Floats, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Floats
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 from evals.int8.compare import latency_ratio
 from evals.int8.files import ratio_text, write_float_files

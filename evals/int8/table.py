@@ -34,7 +34,8 @@ from compress.pipeline.lock import artifact_at, read_lock
 from compress.report.table import host_text, markdown_table
 from compress.runtime.evaluate import evaluate
 from compress.runtime.host import host
-from compress.runtime.predictor import Floats, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Floats
 from evals.int8.baselines import BASELINES
 from evals.int8.compare import evaluate_file, latency_ratio, open_int8
 from evals.int8.files import ratio_text, write_float_files

@@ -8,7 +8,8 @@ from time import process_time
 
 from compress.benchmark.server_process import pinned
 from compress.benchmark.single_stream import answer
-from compress.runtime.predictor import Predictor, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Predictor
 from evals.serve.targets import SERVER_CORES
 
 

@@ -15,22 +15,21 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from compress.core.artifact import Artifact
 from compress.core.formats import Format
 from compress.core.spec import ModelSpec
-from compress.core.stage import SilentReporter
+from compress.core.stage import RunContext, SilentReporter
 from compress.core.storage import write_text
 from compress.data.dataset import Dataset, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
 from compress.distill.config import DistillConfig
-from compress.engine.batches import Batch
 from compress.engine.fit import fit
-from compress.engine.losses import cross_entropy
+from compress.engine.losses import label_loss
 from compress.engine.options import FitOptions
-from compress.engine.sets import training_sets
+from compress.engine.setup import fit_setup
 from compress.errors import ImgcError, StageError, UsageError
 from compress.models.build import arch_info, describe
 from compress.models.weights import load_model, save_model
@@ -41,7 +40,8 @@ from compress.recipe.load import LoadedRecipe
 from compress.report.table import host_text, markdown_table, size_text
 from compress.runtime.evaluate import agreement_pct, evaluate
 from compress.runtime.host import host
-from compress.runtime.predictor import Floats, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Floats
 from evals.int8.compare import latency_ratio
 from evals.int8.files import ratio_text
 from evals.results_table import replace_block
@@ -153,23 +153,8 @@ def _fine_tuned(
     model: nn.Module, spec: ModelSpec, dataset: Dataset, options: FitOptions, folder: Path, seed: int
 ) -> nn.Module:
     """Train in place on the labels alone, as a user of a pruning library would, and return the network."""
-    train, val = training_sets(dataset, spec.preprocess, SilentReporter())
-
-    def loss(logits_NK: Tensor, batch: Batch) -> Tensor:
-        return cross_entropy(logits_NK, batch.targets_NK, options.label_smoothing)
-
-    fit(
-        model,
-        train=train,
-        val=val,
-        num_classes=spec.num_classes,
-        preprocess=spec.preprocess,
-        options=options,
-        loss=loss,
-        work_dir=folder,
-        seed=seed,
-        head=(arch_info(spec.arch).head,),
-    )
+    setup = fit_setup(dataset, spec, options, RunContext(folder, seed, data=None))
+    fit(model, setup, label_loss(options.label_smoothing), head=(arch_info(spec.arch).head,))
     return model
 
 

@@ -31,10 +31,11 @@ from compress.data.pixel_cache import evaluation_pixels
 from compress.engine.batches import Batch, train_batches
 from compress.engine.evaluate import torch_logits
 from compress.engine.fit import fit
-from compress.engine.losses import cross_entropy
+from compress.engine.losses import cross_entropy, label_loss
 from compress.engine.optim import build_optimizer
 from compress.engine.options import FitOptions
 from compress.engine.sets import training_sets
+from compress.engine.setup import FitSetup
 from compress.errors import ImgcError, UsageError
 from compress.models.build import build_model, new_spec
 from compress.models.weights import load_pretrained
@@ -147,15 +148,17 @@ def compare(photos: Path, weights: Path, options: FitOptions) -> TrainingResults
     with tempfile.TemporaryDirectory() as folder:
         result = fit(
             model,
-            train=train,
-            val=val,
-            num_classes=spec.num_classes,
-            preprocess=spec.preprocess,
-            options=options,
-            loss=lambda logits_NK, batch: cross_entropy(logits_NK, batch.targets_NK, options.label_smoothing),
-            work_dir=Path(folder),
-            seed=0,
-            reporter=stopwatch,
+            FitSetup(
+                train=train,
+                val=val,
+                num_classes=spec.num_classes,
+                preprocess=spec.preprocess,
+                options=options,
+                work_dir=Path(folder),
+                seed=0,
+                reporter=stopwatch,
+            ),
+            label_loss(options.label_smoothing),
             on_epoch=by_turns,
         )
     speeds.ours = [row["images_per_s"] for row in result.history]

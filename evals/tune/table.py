@@ -21,7 +21,7 @@ from compress.pipeline.runner import RunResult
 from compress.report.table import host_text, markdown_table, size_text
 from compress.runtime.evaluate import evaluate
 from compress.runtime.host import host
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 from compress.tune.outcome import JSON_NAME
 from compress.tune.schema import TuneReport
 from compress.tune.space import Base, Knobs, recipe_of

@@ -11,7 +11,7 @@ from compress.benchmark.accuracy import measure_accuracy
 from compress.core.stage import SilentReporter
 from compress.data.dataset import Split
 from compress.errors import StageError
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 LABELS = ("blue", "green", "red")
 WRONG_KC = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], np.float32)  # calls green red and red green

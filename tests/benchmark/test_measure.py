@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from compress.benchmark import measure as module
-from compress.benchmark.measure import Candidate, Setting, measure
+from compress.benchmark.measure import OpenedModel, Setting, measure
 from compress.core.artifact import Artifact
 from compress.core.stage import SilentReporter
 from compress.measure.latency import RANKS, Latency, Timing
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 QUICK = Setting(batch=2, timing=Timing(warmup=1, repeats=5, budget_s=0.5))
 
 
-def candidate(artifact: Artifact, predictor: Any = None) -> Candidate:
-    return Candidate(
+def candidate(artifact: Artifact, predictor: Any = None) -> OpenedModel:
+    return OpenedModel(
         name=artifact.stage_id,
         path=artifact.path.name,
         sha256=artifact.sha256,

@@ -7,7 +7,7 @@ import pytest
 from compress.benchmark import offline
 from compress.benchmark.offline import BATCHES, measure_offline
 from compress.core.stage import SilentReporter
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 from tests.colours import colours_file, jpeg
 
 

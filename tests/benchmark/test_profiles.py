@@ -9,7 +9,7 @@ from compress.benchmark.files import open_models
 from compress.benchmark.measure import Setting, measure
 from compress.core.stage import SilentReporter
 from compress.measure.latency import Timing
-from compress.measure.profile import OpCost
+from compress.measure.op_cost import OpCost
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from compress.benchmark.http_client import LOCAL, Address
 from compress.benchmark.images import generated
-from compress.benchmark.server import ENOUGH, Search, judge, measure_server
+from compress.benchmark.server import ENOUGH, PeakSearch, judge, measure_server
 from compress.benchmark.server_load import GAVE_UP, OK, SHED, Outcome
 from compress.benchmark.server_process import free_port
 from compress.core.stage import SilentReporter
@@ -58,7 +58,7 @@ def test_the_peak_of_a_server(cache):
     generators = Modelled(300)
     with start_tiny() as server:
         address = Address(LOCAL, server.port, "/classify")
-        found = measure_server(address, generators, BODIES, Search(100, 4.0, cache, 40), "m.onnx", SilentReporter())
+        found = measure_server(address, generators, BODIES, PeakSearch(100, 4.0, cache, 40), "m.onnx", SilentReporter())
     assert 300 / 1.05 <= found.peak_per_s <= 300
     assert (found.limited_by, found.cache, found.model, found.images) == ("server", cache, "m.onnx", 3)
     assert found.latency_p99_ms == pytest.approx(10)
@@ -73,9 +73,9 @@ def test_the_peak_of_a_server(cache):
 def test_a_peak_of_few_queries_is_said_to_be_doubtful():
     with start_tiny() as server:
         address = Address(LOCAL, server.port, "/classify")
-        found = measure_server(address, Modelled(300), BODIES, Search(100, 1.0, "off", 40), "m", SilentReporter())
-        none = measure_server(address, Modelled(0), BODIES, Search(100, 1.0, "off", 40), "m", SilentReporter())
-        short = measure_server(address, Modelled(1e9), BODIES, Search(100, 1.0, "off", 2), "m", SilentReporter())
+        found = measure_server(address, Modelled(300), BODIES, PeakSearch(100, 1.0, "off", 40), "m", SilentReporter())
+        none = measure_server(address, Modelled(0), BODIES, PeakSearch(100, 1.0, "off", 40), "m", SilentReporter())
+        short = measure_server(address, Modelled(1e9), BODIES, PeakSearch(100, 1.0, "off", 2), "m", SilentReporter())
     assert "raise --seconds" in found.warnings[0]
     assert found.n < ENOUGH * len(found.probes)
     assert none.peak_per_s is None
@@ -84,7 +84,7 @@ def test_a_peak_of_few_queries_is_said_to_be_doubtful():
 
 
 def test_a_server_that_does_not_answer_or_refuses_is_an_error():
-    search = Search(100, 1.0, "off")
+    search = PeakSearch(100, 1.0, "off")
     with pytest.raises(StageError, match="gave no answer") as refused:
         measure_server(Address(LOCAL, free_port()), Modelled(1), BODIES, search, "m", SilentReporter())
     assert refused.value.hint

@@ -9,7 +9,7 @@ from PIL import Image
 from compress.benchmark.single_stream import answer, measure_single_stream
 from compress.core.stage import SilentReporter
 from compress.data.decode import BadImageError
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 from tests.colours import colours_file, jpeg
 
 

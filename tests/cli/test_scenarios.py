@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from compress.benchmark.schema import Bench
-from compress.benchmark.server import Search
+from compress.benchmark.server import PeakSearch
 from compress.benchmark.server_process import family, free_port
 from tests.benchmark.tiny_server import SOURCE, start_tiny
 from tests.colours import colours_file, jpeg
@@ -27,7 +27,7 @@ def model(tmp_path):
 
 @pytest.mark.slow
 def test_all_scenarios_of_a_model_from_the_command_line_to_the_file(imgc, model, tmp_path, monkeypatch):
-    monkeypatch.setattr("compress.benchmark.scenarios.Search", partial(Search, max_probes=3))
+    monkeypatch.setattr("compress.benchmark.scenarios.PeakSearch", partial(PeakSearch, max_probes=3))
     (tmp_path / "photos").mkdir()
     for seed in range(3):
         (tmp_path / "photos" / f"{seed}.jpg").write_bytes(jpeg(seed=seed))

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from compress.core.stage import SilentReporter
-from compress.data.images import groups_of, images_fingerprint, list_images
+from compress.data.images import images_fingerprint, list_images
+from compress.data.listing import labels_of
 from compress.errors import DataError
 
 
@@ -32,7 +33,7 @@ def test_flat_and_nested_images_are_found_with_their_folder_as_group(tmp_path: P
         ("a/x.png", "a"),
         ("b.png", ""),
     ]
-    assert groups_of(entries) == ("", "a", "a/deep")
+    assert labels_of(entries) == ("", "a", "a/deep")
 
 
 @pytest.mark.parametrize("other", ["val", "Test", "validation"])

@@ -11,12 +11,14 @@ from compress.core.preprocess import Preprocess
 from compress.distill.hints import Hinted, captured, hint_loss
 from compress.distill.objective import Hints, Objective, Ramp, answers
 from compress.distill.teacher import Teacher
-from compress.engine.batches import Batch, TrainSet, train_batches
-from compress.engine.losses import dkd_loss, kd_loss
+from compress.engine.batches import Batch, TrainSet, ValSet, train_batches
+from compress.engine.losses import decoupled_divergence, distillation_loss, kl_divergence
 from compress.engine.options import FitOptions
+from compress.engine.setup import FitSetup
 
 HALF = Preprocess(resize_px=16, crop_px=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 OPTIONS = FitOptions(epochs=5, batch_size=8, label_smoothing=0.1)
+_VAL = ValSet(np.zeros((0, 16, 16, 3), np.uint8), np.zeros(0, np.int64))
 PLAIN = OPTIONS.model_copy(update={"crop_scale_min": 1.0, "crop_ratio": 1.0, "flip": "none"})
 
 
@@ -41,9 +43,9 @@ def _batch(n: int = 6) -> Batch:
     return Batch(torch.randn(n, 3, 16, 16), torch.eye(3)[torch.arange(n) % 3], np.arange(n))
 
 
-def _objective(teachers: list[Teacher], loss=kd_loss, **changes) -> Objective:
+def _objective(teachers: list[Teacher], divergence=kl_divergence, **changes) -> Objective:
     arguments = {"alpha": Ramp(0.9), "temperature": Ramp(2.0), "options": OPTIONS}
-    return Objective(teachers, loss, **(arguments | changes))
+    return Objective(teachers, divergence, **(arguments | changes))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_alpha_and_temperature_follow_the_epoch_alone():
     student = torch.randn(6, 3)
     for epoch in (0, 4, 2, 1, 3):  # a resumed run begins anywhere
         objective.on_epoch(epoch, nn.Identity())
-        expected = kd_loss(
+        expected = distillation_loss(
             student, teacher.logits(batch.images_NCHW), batch.targets_NK,
             temperature=4.0 - 0.5 * epoch, alpha=1.0 - 0.2 * epoch, label_smoothing=0.1,
         )  # fmt: skip
@@ -69,11 +71,11 @@ def test_alpha_and_temperature_follow_the_epoch_alone():
 
 def test_the_decoupled_loss_takes_the_place_of_the_plain_one():
     teacher, batch, student = _teacher(), _batch(), torch.randn(6, 3)
-    expected = dkd_loss(
+    expected = distillation_loss(
         student, teacher.logits(batch.images_NCHW), batch.targets_NK,
-        temperature=2.0, alpha=0.9, beta=4.0, label_smoothing=0.1,
+        temperature=2.0, alpha=0.9, label_smoothing=0.1, divergence=partial(decoupled_divergence, beta=4.0),
     )  # fmt: skip
-    found = _objective([teacher], partial(dkd_loss, beta=4.0)).loss(student, batch)
+    found = _objective([teacher], partial(decoupled_divergence, beta=4.0)).loss(student, batch)
     torch.testing.assert_close(found, expected)
 
 
@@ -101,9 +103,9 @@ def _train_set(n: int = 21) -> TrainSet:
     return TrainSet(pixels, np.ones(n, dtype=np.float32), np.arange(n) % 3)
 
 
-def test_answers_given_once_are_those_given_every_time():
+def test_answers_given_once_are_those_given_every_time(tmp_path):
     train, teachers = _train_set(), [_teacher(0), _teacher(1)]
-    known = answers(teachers, train, HALF, PLAIN, "cpu")
+    known = answers(teachers, FitSetup(train, _VAL, 3, HALF, PLAIN, tmp_path, seed=0))
     assert known.shape == (2, 21, 3)
     assert known.dtype == torch.float32
     assert [teacher.images for teacher in teachers] == [21, 21]

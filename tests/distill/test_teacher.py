@@ -30,7 +30,7 @@ def _raw() -> torch.Tensor:
 
 def test_the_teacher_sees_the_images_in_its_own_normalisation():
     teacher = Teacher(nn.Flatten(), IMAGENET, HALF)
-    torch.testing.assert_close(teacher.view(_normalised(_raw(), HALF)), _normalised(_raw(), IMAGENET))
+    torch.testing.assert_close(teacher.convert(_normalised(_raw(), HALF)), _normalised(_raw(), IMAGENET))
 
 
 @pytest.mark.parametrize("side", [20, 32, 48])
@@ -40,19 +40,19 @@ def test_the_teacher_gets_what_its_own_preprocessing_makes_of_the_same_pixels(si
     own = IMAGENET.model_copy(update={"resize_px": side, "crop_px": side})
     resized = [np.asarray(Image.fromarray(one).resize((side, side), Image.Resampling.BILINEAR)) for one in pixels_NHWC]
     direct = torch.from_numpy(normalize(np.stack(resized), own))
-    view = Teacher(nn.Flatten(), own, HALF).view(torch.from_numpy(normalize(pixels_NHWC, HALF)))
+    view = Teacher(nn.Flatten(), own, HALF).convert(torch.from_numpy(normalize(pixels_NHWC, HALF)))
     rounding = 0.0 if side == 32 else 1.0 / 255.0 / min(IMAGENET_STD)
     torch.testing.assert_close(view, direct, atol=rounding + 1e-5, rtol=0)
 
 
 def test_equal_preprocessing_passes_the_very_values():
     images = _normalised(_raw(), HALF)
-    assert torch.equal(Teacher(nn.Flatten(), HALF, HALF).view(images), images)
+    assert torch.equal(Teacher(nn.Flatten(), HALF, HALF).convert(images), images)
 
 
 def test_the_teacher_sees_the_images_at_its_own_size():
     large = HALF.model_copy(update={"resize_px": 64, "crop_px": 48})
-    view = Teacher(nn.Flatten(), large, HALF).view(_normalised(_raw(), HALF))
+    view = Teacher(nn.Flatten(), large, HALF).convert(_normalised(_raw(), HALF))
     assert view.shape == (2, 3, 48, 48)
     torch.testing.assert_close(view.mean(), _normalised(_raw(), HALF).mean(), atol=0.01, rtol=0)
 

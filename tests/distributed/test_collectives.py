@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from compress.distributed import collectives
-from tests.engine.two_fits import CASES, run
+from tests.distributed.two_fits import CASES, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +19,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder in which two processes have carried out all cases."""
     folder = tmp_path_factory.mktemp("together")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, "-m", "tests.engine.two_fits", str(folder)]
+    command = [*torchrun, "-m", "tests.distributed.two_fits", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return folder

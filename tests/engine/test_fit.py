@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from compress.engine.fit import FitResult, fit
 from compress.engine.losses import cross_entropy
 from compress.engine.options import FitOptions
 from compress.engine.scalars import EVENTS_FILE
+from compress.engine.setup import FitSetup
 from compress.errors import StageError
 
 PREPROCESS = Preprocess(resize_px=16, crop_px=16)
@@ -52,11 +54,13 @@ def _loss(logits_NK: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def _fit(model: nn.Module, work_dir: Path, options: FitOptions = OPTIONS, **changes) -> FitResult:
-    arguments = {
-        "train": _train_set(), "val": ValSet(*_pixels(12, 16)), "num_classes": 3, "preprocess": PREPROCESS,
-        "options": options, "loss": _loss, "work_dir": work_dir, "seed": 0,
-    }  # fmt: skip
-    return fit(model, **(arguments | changes))
+    setup = FitSetup(
+        train=_train_set(), val=ValSet(*_pixels(12, 16)), num_classes=3, preprocess=PREPROCESS, options=options,
+        work_dir=work_dir, seed=0,
+    )  # fmt: skip
+    how = {name: changes.pop(name) for name in ("head", "on_epoch", "amp") if name in changes}
+    loss = changes.pop("loss", _loss)
+    return fit(model, replace(setup, **changes), loss, **how)
 
 
 def _kill_before(epoch_to_kill: int):
@@ -107,12 +111,29 @@ def test_resuming_calls_the_hook_only_for_the_epochs_left(tmp_path):
     assert seen == [2]
 
 
-def test_another_fit_does_not_continue_a_foreign_checkpoint(tmp_path):
-    first, second = _net(0), _net(1)
+def _one_mislabelled() -> TrainSet:
+    known = _train_set()
+    labels = known.labels_N.copy()
+    labels[0] = 2 - labels[0]
+    return TrainSet(known.pixels_NSSC, known.aspect_N, labels)
+
+
+@pytest.mark.parametrize(
+    ("net_seed", "changes"),
+    [
+        (1, {}),
+        (0, {"seed": 1}),
+        (0, {"train": _one_mislabelled()}),
+        (0, {"options": OPTIONS.model_copy(update={"lr": 0.01})}),
+    ],
+    ids=["other weights", "other seed", "other labels", "other options"],
+)
+def test_another_fit_does_not_continue_a_foreign_checkpoint(tmp_path, net_seed, changes):
+    first, second = _net(0), _net(net_seed)
     _fit(first, tmp_path)
-    _fit(second, tmp_path)
-    fresh = _net(1)
-    _fit(fresh, tmp_path / "other")
+    _fit(second, tmp_path, **changes)
+    fresh = _net(net_seed)
+    _fit(fresh, tmp_path / "other", **changes)
     assert _equal(second, fresh)
 
 

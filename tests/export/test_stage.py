@@ -19,7 +19,7 @@ from compress.errors import CheckError, ModelFileError, UsageError
 from compress.export.config import ExportConfig, ParityBounds
 from compress.export.stage import run
 from compress.graph.metadata import embed_spec, spec_of
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 from compress.runtime.tflite_meta import read_spec, unpack
 
 PREPROCESS = Preprocess(resize_px=36, crop_px=32)

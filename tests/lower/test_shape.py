@@ -74,6 +74,12 @@ def test_transpose(build, images, same, int8, perm):
     same(b.model(b.q(b.node("Transpose", [b.q("images")], perm=perm))), images(), int8=int8)
 
 
+def test_what_is_moved_onto_another_grid_is_requantized(build, images, same, ops):
+    b = build(quantized=True)
+    moved = b.q(b.node("Transpose", [b.q("images")], perm=(0, 1, 3, 2)), -2, 2)
+    assert "QUANTIZE" in ops(same(b.model(moved), images(), int8=True).data)
+
+
 def test_shape_arithmetic_is_folded(build, images, same, ops):
     b = build()
     size = b.node("Gather", [b.node("Shape", ["images"]), b.const(np.array([0], np.int64))])

@@ -8,8 +8,9 @@ import pytest
 
 from compress.core.formats import Format
 from compress.measure import profile as module
-from compress.measure.profile import CALLS, WARMUP, profile
-from compress.runtime.predictor import open_predictor
+from compress.measure.op_cost import CALLS, WARMUP
+from compress.measure.profile import profile
+from compress.runtime.open import open_predictor
 
 
 def test_onnx_runtime_tells_every_node_in_the_order_of_the_graph(tiny):

@@ -19,6 +19,11 @@ def test_every_operator_is_told_with_the_tensor_it_makes(tiny, int8):
     assert all(one.delegated for one in costs), "XNNPACK takes both"
 
 
+def test_each_operator_says_whether_the_delegate_took_it(tiny, monkeypatch):
+    monkeypatch.setattr(module, "_delegated", lambda operators: {1})
+    assert [one.delegated for one in profile_tflite(tiny.tflite(), threads=1)] == [False, True]
+
+
 def test_an_operator_takes_what_the_longer_piece_takes_more(tiny, monkeypatch):
     """The pieces' calls take 5, then 5 and 12 ms: the second operator took 7."""
     lengths = {1: 5_000_000, 2: 12_000_000}

@@ -3,14 +3,14 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from compress.prune.heat_map import heat_map_svg
-from compress.prune.sensitivity import LEVELS, Point, Sensitivity
+from compress.prune.sensitivity import LEVELS, GroupSensitivity, WidthPoint
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def _found(curves):
-    points = {root: tuple(Point(*row) for row in rows) for root, rows in curves.items()}
-    return Sensitivity(64, Point(0, 1.0, 90.0, 0.4), points, {root: (root,) for root in points})
+    points = {root: tuple(WidthPoint(*row) for row in rows) for root, rows in curves.items()}
+    return GroupSensitivity(64, WidthPoint(0, 1.0, 90.0, 0.4), points, {root: (root,) for root in points})
 
 
 CURVES = {

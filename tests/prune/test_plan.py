@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from compress.errors import StageError
 from compress.models.build import arch_info
 from compress.prune.allocate import Ranking, Widths, allocate
-from compress.prune.plan import Budget, choose, cost_of, path_curve, require_reachable
+from compress.prune.plan import PruningBudget, choose, cost_of, path_curve, require_reachable
 from compress.prune.prunable_network import PrunableNetwork
 
 
@@ -31,7 +31,7 @@ def _no_measure(kept):
 def test_a_share_of_the_channels_is_itself(planned):
     network, curve = planned
     cost = cost_of("keep", curve, network.costs, _no_measure)
-    budget = Budget("keep", 0.35)
+    budget = PruningBudget("keep", 0.35)
     require_reachable(budget, cost)
     assert choose(budget, cost) == 0.35
 
@@ -42,7 +42,7 @@ def test_counted_budgets_are_kept_and_used_up(planned, unit, part):
     network, curve = planned
     cost = cost_of(unit, curve, network.costs, _no_measure)
     limit = part * network.costs.count(unit, {})
-    share = choose(Budget(unit, limit), cost)
+    share = choose(PruningBudget(unit, limit), cost)
     assert network.costs.count(unit, curve(share)) <= limit
     assert share == 1.0 or network.costs.count(unit, curve(share + 2**-24)) > limit
 
@@ -52,7 +52,7 @@ def test_a_sibling_comes_as_near_as_it_can(planned):
     cost = cost_of("macs", curve, network.costs, _no_measure)
     every = {cost(share / 1000) for share in range(1001)}
     wanted = 0.47 * cost(1.0)
-    found = cost(choose(Budget("macs", wanted, nearest=True), cost))
+    found = cost(choose(PruningBudget("macs", wanted, nearest=True), cost))
     assert abs(found - wanted) == min(abs(other - wanted) for other in every)
 
 
@@ -65,7 +65,7 @@ def test_latency_is_measured_once_for_equal_widths_and_never_above_the_limit(pla
         return network.costs.count("macs", kept) / 1e6
 
     cost = cost_of("latency_ms", curve, network.costs, measure)
-    budget = Budget("latency_ms", 0.5 * cost(1.0), "target_latency_ms", 0.5 * cost(1.0))
+    budget = PruningBudget("latency_ms", 0.5 * cost(1.0), "target_latency_ms", 0.5 * cost(1.0))
     require_reachable(budget, cost)
     share = choose(budget, cost)
     assert cost(share) <= budget.limit
@@ -82,12 +82,12 @@ def test_a_budget_that_cannot_be_met_says_what_can(planned, unit, option, name):
     cost = cost_of(unit, curve, network.costs, _no_measure)
     full, smallest = cost(1.0), cost(0.0)
     with pytest.raises(StageError) as caught:
-        require_reachable(Budget(unit, 0.01 * full, option, 0.01), cost)
+        require_reachable(PruningBudget(unit, 0.01 * full, option, 0.01), cost)
     assert f"{option}: 0.01 cannot be met: that is {0.01 * full:,.0f} {name}" in caught.value.message
     assert f"has {smallest:,}" in caught.value.message
     can = float(caught.value.hint.removeprefix(f"{option} can be ").split()[0])
     assert 0 <= can - smallest / full < 0.0011
-    require_reachable(Budget(unit, can * full, option, can), cost)
+    require_reachable(PruningBudget(unit, can * full, option, can), cost)
     assert "min_width" in caught.value.hint
 
 
@@ -97,17 +97,17 @@ def test_a_latency_that_cannot_be_had_is_told_in_milliseconds(planned):
     with pytest.raises(
         StageError, match=r"target_latency_ms: 0\.5 cannot be met: that is 0\.500 ms.* has 1\.2"
     ) as caught:
-        require_reachable(Budget("latency_ms", 0.5, "target_latency_ms", 0.5), cost)
+        require_reachable(PruningBudget("latency_ms", 0.5, "target_latency_ms", 0.5), cost)
     assert caught.value.hint.startswith("target_latency_ms can be 1.235 here")
-    require_reachable(Budget("latency_ms", 1.235, "target_latency_ms", 1.235), cost)
+    require_reachable(PruningBudget("latency_ms", 1.235, "target_latency_ms", 1.235), cost)
 
 
 def test_rounds_approach_the_budget_by_equal_factors():
-    budget = Budget("macs", 250.0, "target_macs", 0.25)
+    budget = PruningBudget("macs", 250.0, "target_macs", 0.25)
     limits = [budget.after(1000.0, part / 2).limit for part in (0, 1, 2)]
     assert limits == pytest.approx([1000.0, 500.0, 250.0])
     assert budget.after(1000.0, 1.0).unit == "macs"
-    assert Budget("macs", 1.0, nearest=True).after(4.0, 0.5).nearest
+    assert PruningBudget("macs", 1.0, nearest=True).after(4.0, 0.5).nearest
 
 
 PATH = [{"a": 32, "b": 64}, {"a": 32, "b": 32}, {"a": 16, "b": 32}, {"a": 16, "b": 16}]

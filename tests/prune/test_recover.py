@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from compress.core.stage import SilentReporter
 from compress.engine.batches import TrainSet, ValSet
 from compress.engine.options import FitOptions
+from compress.engine.setup import FitSetup
 from compress.prune.recover import recover
 
 OPTIONS = FitOptions(epochs=2, batch_size=8, lr=5e-3, warmup_epochs=0, flip="none", crop_scale_min=1.0, crop_ratio=1.0)
@@ -46,11 +46,9 @@ def _recover(lively, folder, teacher, **changes):
     model, spec = lively("tiny", 48)
     model = copy.deepcopy(model)
     train, val = _sets()
-    arguments = {
-        "teacher": teacher, "alpha": 0.0, "temperature": 4.0, "train": train, "val": val, "options": OPTIONS,
-        "work_dir": folder, "seed": 0, "device": "cpu", "reporter": SilentReporter(),
-    }  # fmt: skip
-    top1 = recover(model, spec, **(arguments | changes))
+    options = changes.pop("options", OPTIONS)
+    setup = FitSetup(train, val, spec.num_classes, spec.preprocess, options, folder, seed=0)
+    top1 = recover(model, spec, setup, **({"teacher": teacher, "alpha": 0.0, "temperature": 4.0} | changes))
     return model, top1
 
 

@@ -11,7 +11,14 @@ from compress.models.fold import fold_batch_norm
 from compress.prune.allocate import Widths, best_channels
 from compress.prune.groups import ChannelGroup, Member
 from compress.prune.prunable_network import PrunableNetwork
-from compress.prune.sensitivity import LEVELS, Point, Sensitivity, _switched_off, cheapest_cuts, measure_sensitivity
+from compress.prune.sensitivity import (
+    LEVELS,
+    GroupSensitivity,
+    WidthPoint,
+    _switched_off,
+    cheapest_cuts,
+    measure_sensitivity,
+)
 
 ARCHS = ("tiny", "mobilenet_v3_small", "tf_mobilenetv3_small_100", "squeezenet1_1", "mobilenetv2_100")
 
@@ -137,9 +144,10 @@ class _Areas:
 
 def _measured(**curves):
     found = {
-        root: tuple(Point(width, width / 100, 90.0, loss) for width, loss in points) for root, points in curves.items()
+        root: tuple(WidthPoint(width, width / 100, 90.0, loss) for width, loss in points)
+        for root, points in curves.items()
     }
-    return Sensitivity(10, Point(0, 1.0, 95.0, 1.0), found, {root: (root,) for root in found})
+    return GroupSensitivity(10, WidthPoint(0, 1.0, 95.0, 1.0), found, {root: (root,) for root in found})
 
 
 def _path(found, costs, **full):

@@ -2,9 +2,10 @@ import numpy as np
 import torch
 
 from compress.core.preprocess import Preprocess
-from compress.core.stage import SilentReporter
+from compress.engine import fit as engine_fit
 from compress.engine.batches import TrainSet, ValSet
 from compress.engine.options import FitOptions
+from compress.engine.setup import FitSetup
 from compress.quantize.ptq.calibrate import calibrate
 from compress.quantize.qat import train_quantized
 from compress.quantize.qdq.fake_quant import Grid
@@ -27,18 +28,18 @@ def _train(float_model, grids, tmp_path, *, alpha=1.0, epochs=3, lr=5e-3, freeze
     result = train_quantized(
         quantized,
         TorchGraph(float_model),
-        train=TrainSet(pixels_NHWC, np.ones(96, np.float32), labels_N),
-        val=ValSet(pixels_NHWC, labels_N),
-        num_classes=5,
-        preprocess=PREPROCESS,
-        options=FitOptions(epochs=epochs, lr=lr, batch_size=16, keep="last", weight_decay=0.0, crop_scale_min=0.9),
+        FitSetup(
+            train=TrainSet(pixels_NHWC, np.ones(96, np.float32), labels_N),
+            val=ValSet(pixels_NHWC, labels_N),
+            num_classes=5,
+            preprocess=PREPROCESS,
+            options=FitOptions(epochs=epochs, lr=lr, batch_size=16, keep="last", weight_decay=0.0, crop_scale_min=0.9),
+            work_dir=tmp_path,
+            seed=0,
+        ),
         temperature=1.0,
         alpha=alpha,
         freeze_ranges_at=freeze_ranges_at,
-        work_dir=tmp_path,
-        seed=0,
-        device="cpu",
-        reporter=SilentReporter(),
     )
     return quantized, result
 
@@ -71,6 +72,14 @@ def test_the_same_training_twice_gives_the_same_bytes(float_model, images_NCHW, 
         for name in ("first", "second")
     ]
     assert files[0] == files[1]
+
+
+def test_grids_are_not_learned_in_bfloat16(float_model, images_NCHW, tmp_path, monkeypatch):
+    seen, run_epoch = [], engine_fit.run_epoch
+    monkeypatch.setattr(engine_fit, "run_epoch", lambda run, *rest: seen.append(run.amp) or run_epoch(run, *rest))
+    grids = calibrate(float_model, range_groups(float_model), lambda: [torch.from_numpy(images_NCHW)])
+    _train(float_model, grids, tmp_path, epochs=1)
+    assert seen == [False]
 
 
 def test_frozen_ranges_stay_while_weights_learn(float_model, images_NCHW, tmp_path):

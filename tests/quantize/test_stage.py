@@ -25,7 +25,7 @@ from compress.models.build import build_model, describe, new_spec
 from compress.models.weights import save_model
 from compress.quantize.config import QatOptions, QuantizeConfig
 from compress.quantize.stage import run
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 from compress.train.config import TrainConfig
 from compress.train.stage import run as train
 

@@ -18,7 +18,7 @@ from compress.runtime.evaluate import (
     mcnemar_p,
     wilson_ci95_pct,
 )
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 
 class FixedPredictor:

@@ -50,7 +50,7 @@ def test_only_x86_without_vnni_saturates(
 
 def test_importing_the_light_modules_loads_no_backend() -> None:
     code = (
-        "import sys, compress.runtime.host, compress.runtime.predictor\n"
+        "import sys, compress.runtime.host, compress.runtime.open\n"
         "heavy = {'torch', 'tensorflow', 'onnx', 'onnxruntime', 'ai_edge_litert', 'PIL'} & set(sys.modules)\n"
         "compress.runtime.host.host()\n"
         "assert not heavy, heavy"

@@ -16,7 +16,7 @@ from compress.core.formats import Precision
 from compress.errors import BackendMissingError, ModelFileError
 from compress.runtime.host import saturates_u8s8
 from compress.runtime.onnx_predictor import OnnxPredictor
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 
 def test_open_sizes_in_the_graph_take_the_crop(tiny: Any) -> None:

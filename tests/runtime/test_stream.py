@@ -15,7 +15,7 @@ from compress.data.decode import BadImageError
 from compress.data.frames import Frame, folder_frames
 from compress.data.transforms import preprocess_files, preprocess_image
 from compress.errors import DataError
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 from compress.runtime.stream import KEPT, DoubleBuffer, Meter, Prepared, answers, prepare
 
 PREPROCESS = Preprocess(resize_px=16, crop_px=16)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compress.core.formats import Precision
 from compress.errors import BackendMissingError
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 from compress.runtime.tflite_predictor import TflitePredictor, dequantize_output, quantize_input
 
 

@@ -15,7 +15,7 @@ from compress.data.transforms import normalize
 from compress.errors import BackendMissingError, StageError
 from compress.models.build import build_model, describe, new_spec
 from compress.models.weights import save_model
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 
 
 @pytest.fixture(scope="module")

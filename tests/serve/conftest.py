@@ -19,7 +19,8 @@ from PIL import Image
 from compress.core.preprocess import Preprocess
 from compress.core.spec import SPEC_KEY, ModelSpec
 from compress.data.transforms import normalize
-from compress.runtime import predictor as runtime
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Predictor
 from compress.serve.app import create_app
 from compress.serve.config import ServeConfig
 
@@ -127,7 +128,7 @@ def client(onnx_file: Path) -> Iterator[TestClient]:
 class HeldPredictor:
     """The real predictor, which records what it is given and can be made to wait."""
 
-    def __init__(self, inner: runtime.Predictor) -> None:
+    def __init__(self, inner: Predictor) -> None:
         self.inner = inner
         self.spec = inner.spec
         self.runtime = inner.runtime
@@ -148,7 +149,7 @@ class HeldPredictor:
 @pytest.fixture
 def held(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldPredictor]:
     """Return the predictor that applications made in this test will use."""
-    predictor = HeldPredictor(runtime.open_predictor(onnx_file))
+    predictor = HeldPredictor(open_predictor(onnx_file))
     monkeypatch.setattr("compress.serve.core.inference.open_predictor", lambda *_, **__: predictor)
     yield predictor
     predictor.go_on.set()

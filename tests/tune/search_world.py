@@ -12,8 +12,8 @@ import pytest
 from compress.core.stage import SilentReporter
 from compress.tune import search as search_module
 from compress.tune.footprint import Footprint
-from compress.tune.goal import Goal, Point
-from compress.tune.search import Budget, Search
+from compress.tune.goal import Goal, TrialResult
+from compress.tune.search import SearchBudget, SearchSession
 from compress.tune.space import Base, Knobs
 from compress.tune.study import Study, open_study
 from compress.tune.trial import TrialContext
@@ -49,7 +49,7 @@ class World:
 
     def try_out(
         self, knobs: Knobs, share: float, base: Base, context: TrialContext, watch: Callable[[Any], None]
-    ) -> tuple[Point, dict[str, float]]:
+    ) -> tuple[TrialResult, dict[str, float]]:
         self.begun.append(knobs)
         for _ in range(2):
             watch(NoStages())
@@ -59,7 +59,7 @@ class World:
                 raise KeyboardInterrupt
         self.ended.append(knobs)
         top1 = 60 + knobs.input_px / 8 + (5 if knobs.arch == "tiny" else 0)
-        point = Point(
+        point = TrialResult(
             name=f"{knobs.arch}-{len(self.ended)}",
             n_images=100,
             top1_pct=top1,
@@ -76,7 +76,9 @@ class World:
         base = Base({}, dict.fromkeys(ARCHS, "none"), "tflite", None, 0, 2, 5)
         context = TrialContext(self.root, "s", "cpu", None, SilentReporter())
         study = self.study()
-        Search(study, base, goal or Goal(), Budget(seconds, trials), ARCHS, context, lambda: self.now).run()
+        SearchSession(
+            study, base, goal or Goal(), SearchBudget(seconds, trials), ARCHS, context, lambda: self.now
+        ).run()
         return study
 
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from compress.tune.goal import Goal, Point, choose, leader, misses, nearest, pareto, ways_out
+from compress.tune.goal import Goal, TrialResult, choose, leader, misses, nearest, pareto, ways_out
 
 
-def point(name: str, top1: float, size: int = 1000, ms: float = 1.0, drop: float = 0.0) -> Point:
-    return Point(name=name, n_images=100, top1_pct=top1, drop_pp=drop, size_bytes=size, latency_ms=ms)
+def point(name: str, top1: float, size: int = 1000, ms: float = 1.0, drop: float = 0.0) -> TrialResult:
+    return TrialResult(name=name, n_images=100, top1_pct=top1, drop_pp=drop, size_bytes=size, latency_ms=ms)
 
 
 def test_the_best_within_the_goal_is_chosen_not_the_best_of_all():

@@ -10,7 +10,7 @@ import yaml
 
 from compress.core.stage import SilentReporter
 from compress.tune import outcome as module
-from compress.tune.goal import Goal, Point
+from compress.tune.goal import Goal, TrialResult
 from compress.tune.outcome import SearchRequest, conclude
 from compress.tune.space import Base, Knobs
 from compress.tune.study import Study, open_study
@@ -37,7 +37,7 @@ def study_of(tmp_path: Path, *points: tuple[int, float, int]) -> Study:
     """Return a study with points: side of the image, top-1, size."""
     found = open_study(f"sqlite:///{tmp_path / 'study.db'}", "s", "me", ("tiny",), 0, {})
     for px, top1, size in points:
-        point = Point(name=f"s-{px}", n_images=100, top1_pct=top1, drop_pp=1.0, size_bytes=size, latency_ms=1.0)
+        point = TrialResult(name=f"s-{px}", n_images=100, top1_pct=top1, drop_pp=1.0, size_bytes=size, latency_ms=1.0)
         found.finish(found.ask(Knobs(arch="tiny", input_px=px)), 0.5, point, {})
     return found
 

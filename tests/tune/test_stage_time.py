@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from compress.tune.goal import Point
+from compress.tune.goal import TrialResult
 from compress.tune.space import Base, Knobs
 from compress.tune.stage_time import predicted_s, rest_s, step_seconds
 from compress.tune.study import CompletedTrial
 
 BASE = Base({}, {}, "tflite", None, 0, epochs=6, steps=10)
 KNOBS = Knobs(arch="tiny", input_px=96)
-POINT = Point(name="x", n_images=10, top1_pct=90.0, drop_pp=0.5, size_bytes=1000, latency_ms=1.0)
+POINT = TrialResult(name="x", n_images=10, top1_pct=90.0, drop_pp=0.5, size_bytes=1000, latency_ms=1.0)
 SECONDS = {"train": 60.0, "prune": 30.0, "distill": 90.0, "quantize": 20.0, "export": 5.0}
 
 

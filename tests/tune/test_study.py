@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from compress.errors import UsageError
-from compress.tune.goal import Point
+from compress.tune.goal import TrialResult
 from compress.tune.space import Knobs
 from compress.tune.study import Study, open_study
 
 KNOBS = Knobs(arch="tiny", input_px=96)
-POINT = Point(name="x", n_images=10, top1_pct=90.0, drop_pp=0.5, size_bytes=1000, latency_ms=1.0)
+POINT = TrialResult(name="x", n_images=10, top1_pct=90.0, drop_pp=0.5, size_bytes=1000, latency_ms=1.0)
 
 
 def open_one(tmp_path: Path, owner: str = "me", **settings: object) -> Study:

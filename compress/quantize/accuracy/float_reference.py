@@ -20,7 +20,8 @@ from compress.data.pixel_cache import evaluation_pixels
 from compress.engine.evaluate import top1_pct, torch_logits
 from compress.quantize.qdq.torch_graph import TorchGraph
 from compress.runtime.evaluate import agreement_pct, evaluate, predict_pixels
-from compress.runtime.predictor import Predictor, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Predictor
 
 WANTED_AGREEMENT_PCT = 95.0  # below it the user is told what helps
 UNSURE_PCT = 50.0  # a float model less sure than this answers near ties, which any rounding tips

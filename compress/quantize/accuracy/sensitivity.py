@@ -47,7 +47,7 @@ class LayerLoss:
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class LayerSensitivity:
     """All layers, the dearest first.
 
     Attributes:
@@ -85,7 +85,7 @@ def measure_sensitivity(
     batches: Sequence[Tensor],
     labels_N: Sequence[int] | None,
     reporter: Reporter,
-) -> Sensitivity:
+) -> LayerSensitivity:
     """Round one layer at a time: its weights, and what its nodes make.
 
     Args:
@@ -106,7 +106,7 @@ def measure_sensitivity(
             advance(1, layer.name)
     ranked = sorted(found, key=lambda loss: (-loss.kl, loss.sqnr_db))
     labels = None if labels_N is None else np.asarray(labels_N)
-    return Sensitivity(tuple(ranked), len(float_NK), None if labels is None else top1_pct(float_NK, labels))
+    return LayerSensitivity(tuple(ranked), len(float_NK), None if labels is None else top1_pct(float_NK, labels))
 
 
 def softmax_kl(float_NK: NDArray[np.float32], answers_NK: NDArray[np.float32]) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from compress.errors import StageError
 from compress.quantize.ptq.importance import Moments, channel_importance
-from compress.quantize.ptq.ranges import BINS, Histogram, RangeRule, grid_by_rule
+from compress.quantize.ptq.ranges import BINS, RangeHistogram, RangeRule, grid_by_rule
 from compress.quantize.qdq.fake_quant import UNIT_GRID, Grid
 from compress.quantize.qdq.quantizer_setup import RangeGroup
 from compress.quantize.qdq.torch_graph import TorchGraph
@@ -100,7 +100,7 @@ def _histograms(
     extremes: Mapping[RangeGroup, tuple[float, float]],
     batches: Batches,
     importance_C: Mapping[str, Tensor],
-) -> dict[RangeGroup, Histogram]:
+) -> dict[RangeGroup, RangeHistogram]:
     """Return how often values were seen, each time counted by the importance of its channel where that is known."""
     counts: dict[RangeGroup, np.ndarray] = {}
 
@@ -115,7 +115,7 @@ def _histograms(
         return value
 
     _run(graph, batches, observe)
-    return {group: Histogram(*_open(extremes[group]), counts[group]) for group in counts}
+    return {group: RangeHistogram(*_open(extremes[group]), counts[group]) for group in counts}
 
 
 def _weighted_counts(value: Tensor, low: float, high: float, importance_C: Tensor) -> np.ndarray:

@@ -23,8 +23,8 @@ from compress.core.storage import write_json
 from compress.data.calibration import calibration_split, held_out_split, manifest
 from compress.data.dataset import Dataset, Split
 from compress.data.examine import content_sha256, examine
-from compress.data.images import groups_of, list_images
-from compress.data.listing import Entry, listed
+from compress.data.images import list_images
+from compress.data.listing import Entry, labels_of, listed
 from compress.data.pixel_cache import evaluation_pixels
 from compress.errors import DataError
 
@@ -98,7 +98,7 @@ def from_folder(
     entries = _usable(list_images(path), path, on_bad, reporter)
     if dataset is not None:
         _refuse_evaluation_images(entries, path, dataset)
-    groups = groups_of(entries)
+    groups = labels_of(entries)
     numbers = tuple(groups.index(entry.label) for entry in entries)
     split = _each_once(Split("calibration", tuple(entry.path for entry in entries), numbers), str(path), reporter)
 

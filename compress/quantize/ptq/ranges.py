@@ -22,7 +22,7 @@ RangeRule = Literal["mse", "minmax", "percentile", "entropy"]
 
 
 @dataclass(frozen=True)
-class Histogram:
+class RangeHistogram:
     """How often values fell into equal bins between low and high, or how much those that did matter together."""
 
     low: float
@@ -35,7 +35,7 @@ class Histogram:
         return np.asarray(self.low + width * (np.arange(BINS) + 0.5))
 
 
-def grid_by_rule(rule: RangeRule, histogram: Histogram, curve: str | None, percentile: float) -> Grid:
+def grid_by_rule(rule: RangeRule, histogram: RangeHistogram, curve: str | None, percentile: float) -> Grid:
     """Return the grid that a rule other than `minmax` (which needs no histogram) picks.
 
     Args:
@@ -50,7 +50,7 @@ def grid_by_rule(rule: RangeRule, histogram: Histogram, curve: str | None, perce
     return Grid.of_range(max(low, _DEAD[curve] if curve else low), high)
 
 
-def percentile_range(histogram: Histogram, percentile: float) -> tuple[float, float]:
+def percentile_range(histogram: RangeHistogram, percentile: float) -> tuple[float, float]:
     """Return the ends between which the middle `percentile` percent of the values lie."""
     share = np.cumsum(histogram.counts) / histogram.counts.sum()
     outside = (100.0 - percentile) / 200.0
@@ -60,7 +60,7 @@ def percentile_range(histogram: Histogram, percentile: float) -> tuple[float, fl
     return float(edges[first]), float(edges[min(last + 1, BINS)])
 
 
-def entropy_range(histogram: Histogram) -> tuple[float, float]:
+def entropy_range(histogram: RangeHistogram) -> tuple[float, float]:
     """Return the ends whose 256 levels keep the distribution best.
 
     Best is the least Kullback-Leibler divergence of the clipped histogram from the one its levels can express
@@ -74,7 +74,7 @@ def entropy_range(histogram: Histogram) -> tuple[float, float]:
     return low, high
 
 
-def _divergence(histogram: Histogram, low: float, high: float) -> float:
+def _divergence(histogram: RangeHistogram, low: float, high: float) -> float:
     centres, counts = histogram.centres(), histogram.counts
     inside = (centres >= low) & (centres <= high)
     if not counts[inside].any():
@@ -92,7 +92,7 @@ def _divergence(histogram: Histogram, low: float, high: float) -> float:
     return float(np.sum(p[known] * np.log(p[known] / np.maximum(q[known], 1e-12))))
 
 
-def best_grid(histogram: Histogram, curve: str | None) -> Grid:
+def best_grid(histogram: RangeHistogram, curve: str | None) -> Grid:
     """Return the grid with the least squared error, measured after the curve that follows.
 
     Under hard-swish everything below -3 becomes zero, so that no step of the grid need be spent on it.

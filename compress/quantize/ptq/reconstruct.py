@@ -17,6 +17,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name
 from torch import Tensor, nn
 
 from compress.core.stage import Reporter
+from compress.engine.losses import kl_divergence
 from compress.errors import StageError
 from compress.quantize.qdq.fake_quant import weight_scales
 from compress.quantize.qdq.quant_graph import QuantGraph
@@ -169,7 +170,7 @@ def _step(
     with torch.no_grad():
         teacher_NK = teacher.run(images_NCHW, keep, lambda name, weight: weight)
     student_NK = quantized.watch(images_NCHW, compare)
-    loss = _divergence(student_NK, teacher_NK)
+    loss = kl_divergence(student_NK, teacher_NK)
     if errors:
         loss = loss + torch.stack(errors).mean()
     value = float(loss.detach())
@@ -182,12 +183,6 @@ def _step(
 
 def _relative_error(value: Tensor, wanted: Tensor) -> Tensor:
     return F.mse_loss(value, wanted) / wanted.var().clamp(min=_LEAST_VARIANCE)
-
-
-def _divergence(student_NK: Tensor, teacher_NK: Tensor) -> Tensor:
-    return F.kl_div(
-        F.log_softmax(student_NK, dim=1), F.log_softmax(teacher_NK, dim=1), log_target=True, reduction="batchmean"
-    )
 
 
 def _moved(images_NCHW: Tensor, draw: np.random.Generator) -> Tensor:

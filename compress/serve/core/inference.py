@@ -19,7 +19,8 @@ from compress.core.digest import sha256_bytes
 from compress.core.formats import Format, format_of
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, UsageError
-from compress.runtime.predictor import Predictor, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Predictor
 
 _WARM_UP_RUNS = 2  # the first allocates, the second shows that it can be repeated
 _TRIALS = 7

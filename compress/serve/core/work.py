@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from compress.data.decode import BadImageError
 from compress.data.transforms import read_pixels
 from compress.errors import StageError
+from compress.runtime.logits import softmax
 from compress.serve.core.deadline import Deadline
 from compress.serve.core.inference import Inference
 from compress.serve.core.pool import QueuedJob
@@ -170,13 +171,6 @@ def _guarded(jobs: Sequence[InferenceJob], step: Callable[[], None]) -> None:
 def looks_like_an_image(body: bytes) -> bool:
     """Return whether the first bytes are those of a format that is read here."""
     return body.startswith(_SIGNATURES) or (body[:4] == b"RIFF" and body[8:12] == b"WEBP")
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the share of each class, 0..1, sum 1, for logits [K] or [N,K]; the greatest is taken off first."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
 
 
 def best(logits_K: NDArray[np.float32], top_k: int) -> list[tuple[int, float]]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.serve.core.work import softmax
+from compress.runtime.logits import softmax
 from compress.serve.oip.schema import MAX_IMAGES, InferRequest, RequestedOutput, RequestInput, excerpt, refusal
 
 _LENGTH = struct.Struct("<I")  # before each element of a BYTES tensor

@@ -18,7 +18,8 @@ from compress.errors import BackendMissingError, ImgcError, StageError, UsageErr
 from compress.graph.from_torch import to_onnx
 from compress.models.build import build_model
 from compress.models.weights import save_model
-from compress.runtime.predictor import Floats, open_predictor
+from compress.runtime.open import open_predictor
+from compress.runtime.predictor import Floats
 from evals.int8 import baselines
 from evals.int8.baselines import BASELINES
 from evals.int8.compare import int8_weight_pct, open_int8

@@ -16,7 +16,7 @@ from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, UsageError
 from compress.runtime.evaluate import evaluate
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 from evals.int8 import compare as module
 from evals.int8.compare import evaluate_file, int8_weight_pct, latency_ratio, open_int8
 

@@ -6,7 +6,7 @@ import pytest
 
 from compress.errors import UsageError
 from compress.tune import schema
-from compress.tune.goal import Goal, Point
+from compress.tune.goal import Goal, TrialResult
 from compress.tune.space import Knobs
 from evals.tune.table import BEGIN, GridPoint, as_markdown, best_within
 
@@ -18,7 +18,7 @@ POINTS = (
 
 
 def report() -> schema.TuneReport:
-    point = Point(name="t-1", n_images=341, top1_pct=88.5, drop_pp=0.0, size_bytes=950_000, latency_ms=1.0)
+    point = TrialResult(name="t-1", n_images=341, top1_pct=88.5, drop_pp=0.0, size_bytes=950_000, latency_ms=1.0)
     found = schema.TriedSetting(knobs=Knobs(arch="tiny", input_px=96), share=0.5, point=point, misses={}, pareto=True)
     return schema.TuneReport(
         name="t",

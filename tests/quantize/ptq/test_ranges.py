@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.quantize.ptq.ranges import Histogram, best_grid, entropy_range, grid_by_rule, percentile_range
+from compress.quantize.ptq.ranges import RangeHistogram, best_grid, entropy_range, grid_by_rule, percentile_range
 
 
-def _histogram(values: np.ndarray) -> Histogram:
+def _histogram(values: np.ndarray) -> RangeHistogram:
     counts, _ = np.histogram(values, bins=2048, range=(values.min(), values.max()))
-    return Histogram(float(values.min()), float(values.max()), counts.astype(float))
+    return RangeHistogram(float(values.min()), float(values.max()), counts.astype(float))
 
 
 def test_mse_gives_up_a_lone_outlier():

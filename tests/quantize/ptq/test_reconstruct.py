@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from compress.core.stage import SilentReporter
+from compress.engine.losses import kl_divergence
 from compress.errors import StageError
 from compress.quantize.ptq.calibrate import calibrate
-from compress.quantize.ptq.reconstruct import Reconstruction, reconstruct
+from compress.quantize.ptq.reconstruct import Reconstruction, _step, reconstruct
 from compress.quantize.qdq.fake_quant import weight_scales
 from compress.quantize.qdq.quant_graph import QuantGraph
 from compress.quantize.qdq.quantizer_setup import block_ends, range_groups
@@ -51,6 +52,15 @@ def test_no_step_changes_nothing(float_model, images_NCHW):
     _run(parts, float_model, steps=0)
     after = parts[0].learned()
     assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_without_blocks_a_step_looks_at_the_answers(float_model, images_NCHW):
+    quantized, teacher, images = _parts(float_model, images_NCHW)
+    with torch.no_grad():
+        expected = float(kl_divergence(quantized(images), teacher(images)))
+    optimizer = torch.optim.SGD([{"params": quantized.parameters(), "lr": 0.1, "highest": 0.1}])
+    assert expected > 0
+    assert _step(quantized, teacher, frozenset(), images, optimizer, 0.0) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(("steps", "count", "done"), [(300, 512, 300), (300, 48, 240), (300, 5, 40), (0, 512, 0)])

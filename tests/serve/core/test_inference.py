@@ -8,7 +8,7 @@ import pytest
 
 from compress.core.digest import sha256_file
 from compress.errors import ModelFileError, UsageError
-from compress.runtime.predictor import open_predictor
+from compress.runtime.open import open_predictor
 from compress.serve.core import inference as module
 from compress.serve.core.inference import Inference
 

@@ -28,11 +28,12 @@ from starlette.requests import Request
 
 from compress.data.decode import BadImageError
 from compress.data.transforms import normalize, read_pixels
+from compress.runtime.logits import softmax
 from compress.serve.core.admission import Admitted, Slot
 from compress.serve.core.deadline import Deadline
 from compress.serve.core.inference import Inference
 from compress.serve.core.metrics import Metrics
-from compress.serve.core.work import looks_like_an_image, softmax
+from compress.serve.core.work import looks_like_an_image
 from compress.serve.errors import (
     RequestError,
     overloaded,

@@ -8,7 +8,7 @@ from base64 import b64encode
 import numpy as np
 import pytest
 
-from compress.serve.core.work import softmax
+from compress.runtime.logits import softmax
 from compress.serve.errors import RequestError
 from compress.serve.oip.schema import InferRequest
 from compress.serve.oip.tensors import classes, join, max_containers, read_input, split, write_outputs

@@ -1,4 +1,4 @@
-"""What each of several processes runs in test_distributed.py: the fits of CASES one after the other."""
+"""What each of several processes runs in test_collectives.py: the fits of CASES one after the other."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from compress.engine.batches import Batch, TrainSet, ValSet
 from compress.engine.fit import FitResult, fit
 from compress.engine.losses import cross_entropy
 from compress.engine.options import FitOptions
+from compress.engine.setup import FitSetup
 
 PREPROCESS = Preprocess(resize_px=16, crop_px=16)
 # 42 images in batches of 9: shares of 5 and 4, and 3 and 3 at the end; of 8: 1 and 1 at the end
@@ -64,19 +65,16 @@ def run(case: str, work_dir: Path) -> tuple[FitResult, nn.Module]:
     def loss(logits_NK: torch.Tensor, batch: Batch) -> torch.Tensor:
         return cross_entropy(logits_NK * model.wide.float(), batch.targets_NK, 0.1)
 
-    result = fit(
-        model,
+    setup = FitSetup(
         train=TrainSet(pixels, np.linspace(0.6, 1.6, 42), labels),
         val=ValSet(*images(13, 16)),
         num_classes=3,
         preprocess=PREPROCESS,
         options=CASES[case],
-        loss=loss,
         work_dir=work_dir,
         seed=0,
-        head=("7",),
     )
-    return result, model
+    return fit(model, setup, loss, head=("7",)), model
 
 
 def main(folder: Path) -> None:

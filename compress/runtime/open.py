@@ -1,0 +1,68 @@
+"""`open_predictor`: any model file, one interface. Accuracy, parity, latency and serving all go through it.
+
+A kind is imported when a file of it is opened, so that this module is light.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compress.core.formats import Format, format_of
+from compress.core.preprocess import Preprocess
+from compress.core.spec import ModelSpec
+from compress.errors import ModelFileError, UsageError
+from compress.runtime.predictor import Predictor
+
+
+def open_predictor(
+    path: Path,
+    *,
+    threads: int = 1,
+    device: str = "cpu",
+    spec: ModelSpec | None = None,
+    preprocess: Preprocess | None = None,
+    content: bytes | None = None,
+) -> Predictor:
+    """Open a model file of any format and return it ready to predict.
+
+    Args:
+        path: a .safetensors file made by imgc, an .onnx or a .tflite file.
+        threads: threads for one call, at least 1.
+        device: where a torch model computes; ONNX and TFLite files always run on the CPU.
+        spec: what the model is, for a file that does not say so itself; it wins over the file's own.
+        preprocess: how images are prepared, for a file of another tool; the rest of the spec (arch "foreign", labels
+            "0".."K-1") is then read from the graph. Ignored when the file or `spec` says it.
+        content: the bytes of an ONNX or TFLite file that was read already: no later change of the file can reach this
+            predictor (a runtime that maps the file would crash when it is overwritten in place).
+
+    Raises:
+        UsageError: `threads` is below 1.
+        ModelFileError: the file is missing, empty, damaged, of an unknown format, or (UndescribedModelError) says
+            nothing of its preprocessing.
+        BackendMissingError: the library for this format is not installed.
+    """
+    if threads < 1:
+        raise UsageError(f"threads must be at least 1, found {threads}")
+    path = Path(path)
+    fmt = format_of(path)
+    if content is None:
+        _check_file(path)
+    if fmt is Format.TORCH:
+        from compress.runtime.torch_predictor import TorchPredictor
+
+        return TorchPredictor(path, threads=threads, device=device)
+    if fmt is Format.ONNX:
+        from compress.runtime.onnx_predictor import OnnxPredictor
+
+        return OnnxPredictor(path, threads=threads, spec=spec, preprocess=preprocess, content=content)
+    from compress.runtime.tflite_predictor import TflitePredictor
+
+    return TflitePredictor(path, threads=threads, spec=spec, preprocess=preprocess, content=content)
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise ModelFileError(f"{path}: no such model file (found {found})", hint="give the path of a model file")
+    if path.stat().st_size == 0:
+        raise ModelFileError(f"{path}: the file is empty (0 bytes)", hint="make it again: the writer was interrupted")
