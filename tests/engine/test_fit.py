@@ -154,6 +154,22 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
     assert not _equal(models[0], models[2])
 
 
+def test_the_seed_decides_the_images_of_a_batch_too(tmp_path):
+    models = [_net(), _net()]
+    for seed, model in enumerate(models):
+        model[3].p = 0.0  # without dropout nothing else is drawn
+        _fit(model, tmp_path / str(seed), seed=seed)
+    assert not _equal(*models)
+
+
+def test_gradients_are_clipped_where_that_is_asked_for(tmp_path):
+    models = [_net(), _net()]
+    for model, clip_norm in zip(models, (None, 0.01), strict=True):
+        options = OPTIONS.model_copy(update={"clip_norm": clip_norm, "optimizer": "sgd"})
+        _fit(model, tmp_path / str(clip_norm), options)
+    assert not _equal(*models)
+
+
 def test_global_generators_are_left_alone(tmp_path):
     model = _net()
     before = torch.get_rng_state()

@@ -38,6 +38,14 @@ def test_makes_one_file_that_carries_classes_size_and_accuracy(photos, tmp_path)
     assert list((tmp_path / "tensorboard").iterdir())
 
 
+def test_the_labels_are_smoothed_as_asked(photos, tmp_path):
+    made = [
+        (tmp_path / name / _run(photos, tmp_path / name, fit=FIT | {"epochs": 1, "label_smoothing": share}).file_name)
+        for name, share in (("sharp", 0.0), ("smooth", 0.4))
+    ]
+    assert made[0].read_bytes() != made[1].read_bytes()
+
+
 def test_killed_while_saving_the_model_ends_with_the_same_bytes(photos, tmp_path, monkeypatch):
     whole = _run(photos, tmp_path / "whole")
     save = stage.save_model
