@@ -71,7 +71,6 @@ class Settings:
     """What the options before the command say."""
 
     quiet: bool = False
-    debug: bool = False
 
 
 def settings_of(ctx: typer.Context) -> Settings:

@@ -18,13 +18,14 @@ Interpolation = Literal["bilinear", "bicubic"]
 class Preprocess(BaseModel):
     """Resize the short side, crop the centre, scale to 0..1, subtract the mean, divide by the standard deviation.
 
+    The colour channels are red, green, blue in this order.
+
     Attributes:
         resize_px: length of the short side after resizing.
         crop_px: side of the square centre crop; at most `resize_px`.
         interpolation: Pillow's filter, always antialiased when it shrinks.
         mean: per channel, of values in 0..1.
         std: per channel, of values in 0..1.
-        channel_order: order of the colour channels in the tensor.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,7 +35,16 @@ class Preprocess(BaseModel):
     interpolation: Interpolation = "bilinear"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    channel_order: Literal["RGB"] = "RGB"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_channel_order(cls, given: object) -> object:
+        """Read older files too, which name the one order there is."""
+        if not isinstance(given, dict):
+            return given
+        kept = {name: value for name, value in given.items() if (name, value) != ("channel_order", "RGB")}
+        # strict JSON takes a list for a tuple, but not once a validator such as this one has had it in its hands
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
 
     @model_validator(mode="after")
     def _check(self) -> Preprocess:
