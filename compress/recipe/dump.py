@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from compress.recipe.node import reads_as_something_else
+from compress.core.yaml_nodes import reads_as_something_else
 
 
 def dump_yaml(tree: Mapping[str, Any]) -> str:

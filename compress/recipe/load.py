@@ -12,14 +12,15 @@ from pydantic import ValidationError
 
 from compress.core.formats import MODEL_FORMATS, SUFFIX
 from compress.core.stage import StageConfig
+from compress.core.yaml_nodes import Node, Position, merge, node_of, parse
 from compress.errors import RecipeError
 from compress.recipe.locate import located
-from compress.recipe.node import Node, Position, merge, node_of, parse
 from compress.recipe.overrides import apply_overrides
 from compress.recipe.schema import Recipe
 
 MAX_BYTES = 256 * 1024
 MAX_USE_DEPTH = 8
+_FIRST_RECIPE = "`imgc init IMAGES` writes a recipe for your data"
 _NAMES = ("id", "kind", "name")  # keys whose value is never a path
 _MODEL_SUFFIXES = tuple(SUFFIX[fmt] for fmt in MODEL_FORMATS)
 
@@ -59,7 +60,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, schema: type[Recip
         RecipeError: unreadable, or not a recipe; the message begins with file:line:column.
     """
     text = read_text(path)
-    root = _mapping(parse(text, str(path)), "a recipe")
+    root = _mapping(parse(text, str(path), empty_hint=_FIRST_RECIPE), "a recipe")
     return _typed(_with_uses(root, path.parent), text, path, path.parent, overrides, schema)
 
 
@@ -91,7 +92,7 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise RecipeError(f"{path}: no such file", hint="`imgc init IMAGES` writes a recipe for your data") from None
+        raise RecipeError(f"{path}: no such file", hint=_FIRST_RECIPE) from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
     if len(data) > MAX_BYTES:

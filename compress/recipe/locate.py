@@ -10,8 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from compress.core.yaml_nodes import Node, Position
 from compress.errors import RecipeError
-from compress.recipe.node import Node, Position
 
 MAX_SHOWN = 10
 _CHECK = "`imgc plan RECIPE` checks it without running anything"
