@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 from pydantic import ValidationError
 
@@ -32,7 +32,7 @@ class Settings:
 
 
 def gather(
-    flags: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] | None = None
+    flags: Mapping[str, object], file: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
     """Return the effective settings.
 
@@ -45,13 +45,13 @@ def gather(
         UsageError: a file that cannot be read or says a thing twice, an unknown field, a value that is not allowed;
             names its origin.
     """
-    layers: list[tuple[str, Mapping[str, Any]]] = []
+    layers: list[tuple[str, Mapping[str, object]]] = []
     if file is not None:
         layers += [(origin, {name: value}) for name, (value, origin) in _in_file(file).items()]
     layers += [(PREFIX + name.upper(), {name: value}) for name, value in _in_environment(environment).items()]
     given = {name: value for name, value in flags.items() if value is not None}
     layers += [(_flag(name), {name: value}) for name, value in given.items()]
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     origins = dict.fromkeys(ServeConfig.model_fields, "default")
     for origin, layer in layers:
         for name, value in layer.items():
@@ -108,7 +108,7 @@ def _in_yaml(text: str, file: Path) -> dict[str, tuple[object, str]]:
     return {name: (node.plain(), f"{file}:{(node.key_at or node.at).line}") for name, node in root.value.items()}
 
 
-def _beside(file: Path, name: str, value: Any) -> Any:  # noqa: ANN401 - any YAML value
+def _beside(file: Path, name: str, value: object) -> object:
     """Return a value with the paths in it made relative to the file's folder."""
     if name == "degrade" and isinstance(value, str):
         return file.parent / value
@@ -120,13 +120,13 @@ def _beside(file: Path, name: str, value: Any) -> Any:  # noqa: ANN401 - any YAM
     return value
 
 
-def _has_path(source: Any) -> bool:  # noqa: ANN401 - any YAML value
+def _has_path(source: object) -> TypeGuard[dict[str, object]]:
     return isinstance(source, dict) and "path" in source
 
 
-def _in_environment(environment: Mapping[str, str] | None) -> dict[str, Any]:
+def _in_environment(environment: Mapping[str, str] | None) -> dict[str, object]:
     found = os.environ if environment is None else environment
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for variable in sorted(found):
         if variable.startswith(PREFIX) and variable not in _RESERVED:
             name = variable.removeprefix(PREFIX).lower()
