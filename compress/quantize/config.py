@@ -97,7 +97,7 @@ class QuantizeConfig(StageConfig):
             is int8 anyway. Default `float`, but `int8` where the target allows no floats or a swap is wanted there.
         exclude: layers that stay float, by name or pattern with `*`; `imgc quantize --sensitivity` ranks them.
         sensitivity: whether each layer's cost is measured as well: one layer int8, all else float, on 64 images;
-            written as `sensitivity.json` and `sensitivity.svg`.
+            written as `sensitivity.json` and, with `imgc[report]`, `.svg`.
         max_drop_pp: most points of top-1 that the file may lose on the validation images (int8_static, auto); where
             it loses more, the layers that cost most stay float, as few as it takes, at most half, and none that hold
             more than a fifth of the weights together. auto takes 1.0, or
