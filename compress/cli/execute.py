@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -131,7 +130,7 @@ def _images_text(config: StageConfig) -> str:
 
 def _as_json(
     draft: StageDraft, result: RunResult, made: list[Artifact], out: Path | None, report: Report
-) -> dict[str, Any]:
+) -> dict[str, object]:
     stages = [
         {
             "stage": artifact.stage_id,

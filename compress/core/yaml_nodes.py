@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import yaml
 
+from compress.core.json_types import Json
 from compress.errors import RecipeError
 
 MAX_DEPTH = 32
@@ -61,7 +61,7 @@ class Node:
         """Return the list, empty when the value is something else."""
         return self.value if isinstance(self.value, list) else []
 
-    def plain(self) -> Any:  # noqa: ANN401 - any JSON value
+    def plain(self) -> Json:
         """Return the value without places: dict, list or scalar."""
         if isinstance(self.value, dict):
             return {key: child.plain() for key, child in self.value.items()}
@@ -80,13 +80,13 @@ class Node:
         return node
 
 
-def node_of(value: Any, at: Position) -> Node:  # noqa: ANN401 - any JSON value
+def node_of(value: Json, at: Position) -> Node:
     """Return a plain value as a tree whose every node stands at one place."""
-    if isinstance(value, dict):
+    if isinstance(value, str | int | float | None):
+        return Node(value, at, raw=str(value))
+    if isinstance(value, Mapping):
         return Node({key: replace(node_of(child, at), key_at=at) for key, child in value.items()}, at)
-    if isinstance(value, list | tuple):
-        return Node([node_of(child, at) for child in value], at)
-    return Node(value, at, raw=str(value))
+    return Node([node_of(child, at) for child in value], at)
 
 
 def merge(below: Node, above: Node) -> Node:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from compress.core.json_types import JsonObject
 from compress.core.stage import StageConfig
 from compress.recipe.ids import EXPORT_FORMATS
 
@@ -15,7 +15,7 @@ def expanded(config: StageConfig, stage_id: str, source: str | Path | None) -> l
     Raises:
         ValidationError: an id that is too long once a format's name is added.
     """
-    changes: dict[str, Any] = {"id": stage_id}
+    changes: JsonObject = {"id": stage_id}
     if source is not None:
         changes["from"] = str(source)
     if getattr(config, "format", None) != "all":
@@ -23,6 +23,6 @@ def expanded(config: StageConfig, stage_id: str, source: str | Path | None) -> l
     return [changed(config, {**changes, "id": f"{stage_id}-{fmt}", "format": fmt}) for fmt in EXPORT_FORMATS]
 
 
-def changed(config: StageConfig, changes: dict[str, Any]) -> StageConfig:
+def changed(config: StageConfig, changes: JsonObject) -> StageConfig:
     """Return the stage with other values of some options."""
     return type(config).model_validate({**config.model_dump(by_alias=True), **changes})

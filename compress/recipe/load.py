@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from compress.core.formats import MODEL_FORMATS, SUFFIX
+from compress.core.json_types import Json, JsonObject
 from compress.core.stage import StageConfig
 from compress.core.yaml_nodes import Node, Position, merge, node_of, parse
 from compress.errors import RecipeError
@@ -39,7 +39,7 @@ class LoadedRecipe:
 
     recipe: Recipe
     text: str
-    resolved: dict[str, Any]
+    resolved: JsonObject
     path: Path
     root: Node
 
@@ -65,7 +65,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, schema: type[Recip
 
 
 def recipe_from_dict(
-    tree: Mapping[str, Any],
+    tree: Mapping[str, Json],
     folder: Path,
     *,
     text: str = "",
@@ -115,7 +115,8 @@ def _typed(
     root = apply_overrides(root, overrides)
     recipe = _validate(root, schema)
     root = _with_absolute_paths(root, recipe, folder.absolute())
-    return LoadedRecipe(_validate(root, schema), text, root.plain(), path, root)
+    resolved = {key: child.plain() for key, child in root.mapping.items()}
+    return LoadedRecipe(_validate(root, schema), text, resolved, path, root)
 
 
 def _validate(root: Node, schema: type[Recipe]) -> Recipe:

@@ -130,13 +130,13 @@ def _keys_allowed(schema: type[BaseModel], loc: Loc) -> list[str]:
 
 def _annotation_at(schema: type[BaseModel], loc: Loc) -> Any:  # noqa: ANN401 - a type annotation
     """Return the type of what stands at `loc`, following fields, elements and union tags."""
-    found: Any = schema
+    found: object = schema
     for part in loc:
         found = _step(_bare(found), part)
     return _bare(found)
 
 
-def _step(annotation: Any, part: int | str) -> Any:  # noqa: ANN401
+def _step(annotation: object, part: int | str) -> Any:  # noqa: ANN401
     if isinstance(part, int):
         return next((arg for arg in get_args(annotation) if arg is not Ellipsis), annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -146,7 +146,7 @@ def _step(annotation: Any, part: int | str) -> Any:  # noqa: ANN401
     return _members(annotation).get(part, annotation)
 
 
-def _bare(annotation: Any) -> Any:  # noqa: ANN401
+def _bare(annotation: object) -> Any:  # noqa: ANN401
     """Return the annotation without `Annotated` and without `| None` around a single type."""
     if get_origin(annotation) is Annotated:
         return _bare(get_args(annotation)[0])
@@ -157,7 +157,7 @@ def _bare(annotation: Any) -> Any:  # noqa: ANN401
     return annotation
 
 
-def _members(annotation: Any) -> dict[str, Any]:  # noqa: ANN401
+def _members(annotation: object) -> dict[str, type[BaseModel]]:
     """Return kind -> class for a union of classes told apart by `kind`."""
     members = (_bare(arg) for arg in get_args(annotation))
     return {

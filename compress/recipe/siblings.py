@@ -7,8 +7,8 @@ beside every stage that trains the pruned network further; nothing but a benchma
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
+from compress.core.json_types import JsonObject
 from compress.core.stage import StageConfig
 from compress.distill.config import DistillConfig
 from compress.prune.config import BUDGETS, PruneConfig
@@ -35,7 +35,7 @@ def is_sibling(stage_id: str, like: str | None, ids: Collection[str]) -> bool:
     return like is not None or twin_of(stage_id, like, ids) is not None
 
 
-def sibling_of_pruned(pruned: PruneConfig, lineage: Sequence[StageConfig]) -> dict[str, Any] | None:
+def sibling_of_pruned(pruned: PruneConfig, lineage: Sequence[StageConfig]) -> JsonObject | None:
     """Return the options of the stage that makes the sibling, None where nobody knows how the network was trained.
 
     It starts from the stock weights, cut by filter norm to equal shares of all widths, and trains for all the epochs

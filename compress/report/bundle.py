@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from compress.benchmark.bundle import MANIFEST_NAME, BundledImage, BundledModel, Manifest
 from compress.core.artifact import Artifact
@@ -152,7 +151,7 @@ def _write(
     )
 
 
-def _seal(folder: Path, manifest: Manifest, specs: dict[str, Any]) -> Manifest:
+def _seal(folder: Path, manifest: Manifest, specs: Mapping[str, object]) -> Manifest:
     """Write what is read by people, then the manifest with the hash of everything."""
     write_text(folder / "labels.txt", "".join(f"{label}\n" for label in manifest.labels))
     write_json(folder / "spec.json", specs)
