@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -44,12 +43,12 @@ def read_answers(bench: Path) -> Answers | None:
         return None  # they only sharpen a comparison
 
 
-def bench_schema() -> dict[str, Any]:
+def bench_schema() -> dict[str, object]:
     """Return the JSON Schema of `bench.json` (draft 2020-12)."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Bench.model_json_schema()}
 
 
-def _json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
+def _json(path: Path) -> object:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -60,7 +59,7 @@ def _json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
         raise UsageError(f"{path}: not a bench.json: not JSON ({error})", hint=_HINT) from None
 
 
-def _kind_of(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def _kind_of(value: object) -> str:
     """Return what a JSON value looks like, in a few words."""
     if not isinstance(value, dict):
         return f"JSON that is a {type(value).__name__}, not an object"

@@ -5,7 +5,7 @@ Other programs read them: a field is added, never renamed or removed.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from compress.benchmark.scenario_schema import Scenario
 from compress.core.fact import Fact
@@ -157,7 +157,7 @@ class Bench(Fact):
     """
 
     schema_version: Literal[1] = 1
-    host: dict[str, Any]
+    host: dict[str, object]
     baseline: str
     rows: tuple[Row, ...]
     split: str | None = "test"

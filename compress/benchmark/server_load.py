@@ -61,7 +61,6 @@ class Load:
         ok_per_s: answers of status 200 a second.
         good_per_s: the same, only those within the deadline; equal where no deadline was set.
         p50_ms: of the latencies of 200s; None without any.
-        p95_ms: the same.
         p99_ms: the same.
         shed_p99_ms: of the latencies of 503s; None without any.
         generator_cpu_pct: of one core, what the generator used; near 100 it is the generator that is measured.
@@ -73,7 +72,6 @@ class Load:
     ok_per_s: float
     good_per_s: float
     p50_ms: float | None
-    p95_ms: float | None
     p99_ms: float | None
     shed_p99_ms: float | None = None
     generator_cpu_pct: float | None = None
@@ -215,7 +213,6 @@ def summary(outcomes: Sequence[Outcome], window_s: tuple[float, float], deadline
         ok_per_s=len(inside) / (end - begin),
         good_per_s=len(good) / (end - begin),
         p50_ms=percentile(ok_ms, 50),
-        p95_ms=percentile(ok_ms, 95),
         p99_ms=percentile(ok_ms, 99),
         shed_p99_ms=percentile(shed_ms, 99),
         generator_cpu_pct=100 * busy,

@@ -135,7 +135,7 @@ def _images_text(config: StageConfig) -> str:
 
 def _as_json(
     draft: StageDraft, result: RunResult, made: list[Artifact], out: Path | None, report: Report
-) -> dict[str, Any]:
+) -> dict[str, object]:
     stages = [
         {
             "stage": artifact.stage_id,

@@ -61,7 +61,7 @@ def root(
     Start with: imgc init IMAGES, then imgc run imgc.yaml (or verb by verb: imgc train, imgc prune, ...).
     """
     hold_standard_streams()
-    ctx.obj = GlobalOptions(quiet=quiet, debug=debug)
+    ctx.obj = GlobalOptions(quiet=quiet)  # `debug` is read by ImgcGroup, of the context
     leave_to_first(ctx.invoked_subcommand)
 
 

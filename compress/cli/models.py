@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -108,17 +108,18 @@ def _predict_images(images: list[Path], predictor: Predictor, top_k: int, as_jso
     from compress.data.transforms import preprocess_files
     from compress.serve.core.work import predictions
 
-    answers: list[dict[str, Any]] = []
+    answers = []
     for image in images:
         logits_K = predictor.predict(preprocess_files([image], predictor.spec.preprocess))[0]
         rows = [one.as_json() for one in predictions(logits_K, predictor.spec.labels, top_k)]
-        answers.append({"image": str(image), "predictions": rows})
+        answers.append((str(image), rows))
     if as_json:
-        print_json({"model": str(predictor.path), "images": answers})
+        images_json = [{"image": name, "predictions": rows} for name, rows in answers]
+        print_json({"model": str(predictor.path), "images": images_json})
         return
-    for answer in answers:
-        text = ", ".join(f"{row['label']} {row['score']:.3f}" for row in answer["predictions"])
-        typer.echo(f"{answer['image']}: {text}")
+    for name, rows in answers:
+        text = ", ".join(f"{row['label']} {row['score']:.3f}" for row in rows)
+        typer.echo(f"{name}: {text}")
 
 
 def inspect(file: ModelFile, as_json: AsJson = False) -> None:

@@ -71,7 +71,6 @@ class GlobalOptions:
     """What the options before the command say."""
 
     quiet: bool = False
-    debug: bool = False
 
 
 def global_options(ctx: typer.Context) -> GlobalOptions:

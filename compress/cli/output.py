@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -16,7 +16,7 @@ KIB = 1024
 PIPE_WIDTH = 160
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def print_json(value: object) -> None:
     """Print a JSON value; NaN is refused, since JSON has none."""
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 

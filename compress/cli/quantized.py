@@ -38,7 +38,7 @@ def show_sensitivity(folder: Path) -> None:
     if labelled:
         title += f" (float top-1 {found['float_top1_pct']:.2f} %)"
     print_table(title, columns, rows, left=3)
-    typer.echo(" ".join(str(short_path(folder / name)) for name in SENSITIVITY_FILES))
+    typer.echo(" ".join(str(short_path(folder / name)) for name in SENSITIVITY_FILES if (folder / name).is_file()))
 
 
 def show_plan(folder: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compress.cli.options import RUNS, AsJson, Run, RunsDir, reporter_of
+
+if TYPE_CHECKING:
+    from compress.serve.settings import Settings
 
 
 def serve(
@@ -49,7 +52,7 @@ def serve(
     from compress.serve.run import serve as serve_until_stopped
     from compress.serve.settings import gather
 
-    flags: dict[str, Any] = {
+    flags: dict[str, object] = {
         "models": _sources(models, config, run, runs_dir, needed=not print_config),
         "host": host,
         "port": port,
@@ -76,7 +79,7 @@ def serve(
 
 def _sources(
     given: list[str] | None, config: Path | None, run: str | None, runs_dir: Path, *, needed: bool
-) -> list[dict[str, Any]] | None:
+) -> list[dict[str, object]] | None:
     """Return the models of the command line; None where a file or a variable says them; else the run's newest.
 
     Where none is needed and no run is named, a run that is not there is no mistake.
@@ -99,7 +102,7 @@ def _sources(
         return None
 
 
-def _source(text: str) -> dict[str, Any]:
+def _source(text: str) -> dict[str, object]:
     from compress.cli.run_files import given_model, servable_model
 
     name, equals, rest = text.partition("=")
@@ -109,7 +112,7 @@ def _source(text: str) -> dict[str, Any]:
     return {"path": found, "name": name if named else None}
 
 
-def _print_settings(settings: Any, as_json: bool) -> None:  # noqa: ANN401 - Settings, imported late
+def _print_settings(settings: Settings, as_json: bool) -> None:
     from compress.cli.output import print_json, print_table
     from compress.serve.settings import settings_rows
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import typer
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from compress.data.frames import Frames
     from compress.runtime.predictor import Predictor
     from compress.runtime.stream import FrameResult, Meter, Summary
+
+_Row = dict[str, int | str | float]  # index, label and score of a class
 
 _REDRAW_S = 0.1
 _SOURCES = "give images, one folder, --dir DIR, --video FILE or --camera INDEX"
@@ -93,7 +95,7 @@ def predict_stream(source: StreamSource, predictor: Predictor, view: StreamView,
         raise DataError(f"{meter.skipped} of {total} images were skipped", hint="replace or remove them")
 
 
-def _rows(answer: FrameResult, labels: tuple[str, ...], top_k: int) -> list[dict[str, Any]]:
+def _rows(answer: FrameResult, labels: tuple[str, ...], top_k: int) -> list[_Row]:
     """Return {"index", "label", "score"} of the best classes, best first; none for a bad frame."""
     from compress.data.decode import BadImageError
     from compress.serve.core.work import predictions
@@ -130,7 +132,7 @@ class StreamView(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Leave the terminal as it was."""
 
-    def show(self, answer: FrameResult, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
+    def show(self, answer: FrameResult, rows: list[_Row], meter: Meter, dropped: int) -> None:
         """Show one answer; `rows` is empty where the frame could not be decoded."""
 
     def end(self, summary: Summary) -> None:
@@ -159,9 +161,9 @@ class _Still:
 class JsonView(_Still):
     """JSON lines on stdout: one a frame, then the summary."""
 
-    def show(self, answer: FrameResult, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
+    def show(self, answer: FrameResult, rows: list[_Row], meter: Meter, dropped: int) -> None:
         """Print one line; a frame that could not be decoded has an `error` instead of `predictions`."""
-        line: dict[str, Any] = {"frame": meter.frames + meter.skipped - 1, "name": answer.name}
+        line: dict[str, object] = {"frame": meter.frames + meter.skipped - 1, "name": answer.name}
         if rows:
             line |= {"predictions": rows, "decode_ms": answer.decode_ms, "infer_ms": answer.infer_ms}
         else:
@@ -181,7 +183,7 @@ class PlainView(_Still):
         """Warn through `reporter`."""
         self._reporter = reporter
 
-    def show(self, answer: FrameResult, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
+    def show(self, answer: FrameResult, rows: list[_Row], meter: Meter, dropped: int) -> None:
         """Print one line."""
         if rows:
             typer.echo(f"{answer.name}: {_scores(rows)}")
@@ -214,7 +216,7 @@ class LiveView:
         """Give the line back."""
         self._live.stop()
 
-    def show(self, answer: FrameResult, rows: list[dict[str, Any]], meter: Meter, dropped: int) -> None:
+    def show(self, answer: FrameResult, rows: list[_Row], meter: Meter, dropped: int) -> None:
         """Draw the answer, at most ten times a second; a skipped frame stays above the line."""
         from rich.text import Text
 
@@ -232,7 +234,7 @@ class LiveView:
         print_facts("", _facts(summary))
 
 
-def live_line(rows: list[dict[str, Any]], meter: Meter, dropped: int) -> str:
+def live_line(rows: list[_Row], meter: Meter, dropped: int) -> str:
     """Return what a terminal shows: the best class, the frame rate of now, what the model takes."""
     infer = meter.infer_ms()
     return (
@@ -242,7 +244,7 @@ def live_line(rows: list[dict[str, Any]], meter: Meter, dropped: int) -> str:
     )
 
 
-def _scores(rows: list[dict[str, Any]]) -> str:
+def _scores(rows: list[_Row]) -> str:
     return ", ".join(f"{row['label']} {row['score']:.3f}" for row in rows)
 
 

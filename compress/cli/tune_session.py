@@ -6,11 +6,12 @@ import platform
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compress.cli.init import data_block, slug
 from compress.core.dataset import CsvData, FolderData
 from compress.core.digest import sha256_json
+from compress.core.json_types import JsonObject
 from compress.core.stage import Reporter
 from compress.data.dataset import load_dataset
 from compress.errors import UsageError
@@ -119,7 +120,7 @@ def _base(session: Session, weights: dict[str, str], reporter: Reporter) -> Base
     is_csv = session.data.suffix.lower() == ".csv"
     config = CsvData(kind="csv", path=session.data) if is_csv else FolderData(path=session.data)
     dataset = load_dataset(config, seed=session.seed, reporter=reporter)
-    block: dict[str, Any] = data_block(session.data.resolve(), Path.cwd())
+    block: JsonObject = {**data_block(session.data.resolve(), Path.cwd())}
     count = len(dataset.splits["train"].paths)
     fresh = all(value == "none" for value in weights.values())
     return Base(
@@ -133,7 +134,7 @@ def _base(session: Session, weights: dict[str, str], reporter: Reporter) -> Base
     )
 
 
-def _settings(session: Session, base: Base) -> dict[str, Any]:
+def _settings(session: Session, base: Base) -> JsonObject:
     """Return what must stay the same while a study lives; limits and budget may change."""
     return {
         "data": base.data["path"],

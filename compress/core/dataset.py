@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-TORCHVISION_SETS = ("cifar10", "fashion_mnist", "flowers102", "oxford_iiit_pet", "imagenette")
 
 
 class SplitFractions(BaseModel):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 _CHUNK_BYTES = 1 << 20
 
@@ -24,11 +23,11 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def canonical_json(value: object) -> str:
     """Return JSON text that is equal for equal values: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def sha256_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def sha256_json(value: object) -> str:
     """Return the SHA-256 of a JSON value, independent of key order."""
     return sha256_bytes(canonical_json(value).encode())

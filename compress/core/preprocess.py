@@ -16,7 +16,10 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 
 class Preprocess(BaseModel):
-    """Resize the short side, crop the centre, scale to 0..1, subtract the mean, divide by the standard deviation."""
+    """Resize the short side, crop the centre, scale to 0..1, subtract the mean, divide by the standard deviation.
+
+    The colour channels are red, green, blue in this order.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +34,16 @@ class Preprocess(BaseModel):
     std: tuple[float, float, float] = Field(
         default=IMAGENET_STD, description="Standard deviation to divide by, for each channel, of values in 0..1."
     )
-    channel_order: Literal["RGB"] = Field(default="RGB", description="Order of the colour channels in the tensor.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_channel_order(cls, given: object) -> object:
+        """Read older files too, which name the one order there is."""
+        if not isinstance(given, dict):
+            return given
+        kept = {name: value for name, value in given.items() if (name, value) != ("channel_order", "RGB")}
+        # strict JSON takes a list for a tuple, but not once a validator such as this one has had it in its hands
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
 
     @model_validator(mode="after")
     def _check(self) -> Preprocess:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,7 +36,7 @@ class StageOrder(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    config: dict[str, Any]
+    config: dict[str, object]
     inputs: dict[str, Artifact]
     seed: int
     data: DataConfig | None

@@ -169,7 +169,7 @@ def check_lossless(
 _INTEGER: dict[int, npt.DTypeLike] = {9: np.int8, 2: np.int32}  # TensorType.INT8, INT32
 
 
-def _constants(source: onnx.ModelProto) -> dict[str, npt.NDArray[Any]]:
+def _constants(source: onnx.ModelProto) -> dict[str, npt.NDArray[np.generic]]:
     """Return initializers and Constant nodes by name."""
     found = {tensor.name: numpy_helper.to_array(tensor) for tensor in source.graph.initializer}
     for node in source.graph.node:
@@ -178,7 +178,7 @@ def _constants(source: onnx.ModelProto) -> dict[str, npt.NDArray[Any]]:
     return found
 
 
-def _unsigned(source: onnx.ModelProto, constants: Mapping[str, npt.NDArray[Any]]) -> set[str]:
+def _unsigned(source: onnx.ModelProto, constants: Mapping[str, npt.NDArray[np.generic]]) -> set[str]:
     """Return the names of uint8 tensors: constants, what QuantizeLinear makes, and what moves either."""
     found = {name for name, array in constants.items() if array.dtype == np.uint8}
     for node in source.graph.node:
@@ -194,7 +194,7 @@ def _unsigned(source: onnx.ModelProto, constants: Mapping[str, npt.NDArray[Any]]
 
 
 def _grid(
-    node: onnx.NodeProto, constants: Mapping[str, npt.NDArray[Any]], unsigned: set[str]
+    node: onnx.NodeProto, constants: Mapping[str, npt.NDArray[np.generic]], unsigned: set[str]
 ) -> tuple[list[float], list[int]]:
     """Return scales and zero points (on the int8 grid) of a node; a missing zero point is 0 of the integers' type."""
     scale = np.atleast_1d(constants[node.input[1]]).astype(np.float32)
@@ -218,7 +218,7 @@ def _compare_grid(path: Path, name: str, tensor: Any, scale: list[float], zero: 
         raise CheckError(f"{path}: tensor '{_name(tensor)}' has its scales along axis {table.quantizedDimension}")
 
 
-def _as_stored(data: npt.NDArray[Any], perm: tuple[int, ...]) -> npt.NDArray[Any]:
+def _as_stored(data: npt.NDArray[np.generic], perm: tuple[int, ...]) -> npt.NDArray[np.generic]:
     """Return an initializer's integers in the order in which TFLite stores them."""
     if data.dtype == np.uint8:
         data = (data.astype(np.int16) - 128).astype(np.int8)
@@ -229,7 +229,7 @@ def _as_stored(data: npt.NDArray[Any], perm: tuple[int, ...]) -> npt.NDArray[Any
     return wide.transpose(perm).reshape(-1)
 
 
-def _difference(stored: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> str:
+def _difference(stored: npt.NDArray[np.generic], wanted: npt.NDArray[np.generic]) -> str:
     if stored.size != wanted.size:
         return f"{stored.size} of {wanted.size}"
     return f"{int((stored != wanted).sum())} of {wanted.size}, first at {int(np.argmax(stored != wanted))}"

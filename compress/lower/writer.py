@@ -108,7 +108,9 @@ class Writer:
         model.signatureDefs = [signature]
         return pack(model)
 
-    def _tensor(self, name: str, shape: Sequence[int], dtype: np.dtype[Any], quant: Quant | None, buffer: int) -> int:
+    def _tensor(
+        self, name: str, shape: Sequence[int], dtype: np.dtype[np.generic], quant: Quant | None, buffer: int
+    ) -> int:
         if dtype not in self._types:
             raise CheckError(f"tensor '{name}': type {dtype}, allowed {', '.join(map(str, self._types))}")
         tensor = self._tfl.TensorT()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from compress.measure.op_cost import CALLS, WARMUP, OpCost
-from compress.runtime.tflite_predictor import DELEGATE_OP
+from compress.runtime.tflite_predictor import DELEGATE_OP, Interpreter, OpDetail
 
 _NS_PER_MS = 1e6
 
@@ -43,10 +43,10 @@ def profile_tflite(path: Path, threads: int) -> tuple[OpCost, ...]:
     return tuple(costs)
 
 
-def _interpreter(content: bytes, threads: int) -> Any:  # noqa: ANN401 - LiteRT ships no types
-    from ai_edge_litert.interpreter import Interpreter
+def _interpreter(content: bytes, threads: int) -> Interpreter:
+    from ai_edge_litert.interpreter import Interpreter as LiteRtInterpreter
 
-    interpreter = Interpreter(model_content=content, num_threads=threads)
+    interpreter: Interpreter = LiteRtInterpreter(model_content=content, num_threads=threads)
     interpreter.allocate_tensors()
     for detail in interpreter.get_input_details():
         interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
@@ -66,7 +66,7 @@ def _cut(model: Any, last: int) -> Any:  # noqa: ANN401
     return piece
 
 
-def _difference_ms(longer: Any, shorter: Any | None) -> float:  # noqa: ANN401
+def _difference_ms(longer: Interpreter, shorter: Interpreter | None) -> float:
     for _ in range(WARMUP):
         longer.invoke()
     differences_ns = []
@@ -76,13 +76,13 @@ def _difference_ms(longer: Any, shorter: Any | None) -> float:  # noqa: ANN401
     return float(np.median(differences_ns)) / _NS_PER_MS
 
 
-def _call_ns(interpreter: Any) -> int:  # noqa: ANN401
+def _call_ns(interpreter: Interpreter) -> int:
     start = perf_counter_ns()
     interpreter.invoke()
     return perf_counter_ns() - start
 
 
-def _delegated(operators: Sequence[dict[str, Any]]) -> set[int]:
+def _delegated(operators: Sequence[OpDetail]) -> set[int]:
     """Return the indices of the operators that a delegate took: those between its inputs and its outputs."""
     own = [operator for operator in operators if operator["op_name"] != DELEGATE_OP]
     maker = {int(tensor): at for at, operator in enumerate(own) for tensor in operator["outputs"]}

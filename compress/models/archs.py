@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 BN_MOMENTUM = 0.1  # share of a new batch in the running statistics, torch's own default
 
-Family = Literal["mobilenet_v3", "mobilenet_v2", "efficientnet_lite", "squeezenet"]
 Channels = tuple[float, float, float]
 HALF: Channels = (0.5, 0.5, 0.5)  # pixels to -1..1, as TensorFlow's own networks were trained
 
@@ -48,7 +47,6 @@ class ArchInfo:
         crop_pct: crop side over resized short side.
         head: module name of the classifier, a Linear (SqueezeNet: a 1x1 Conv2d).
         stem: module name of the first convolution.
-        family: architectures that share block types and traps.
         imagenet: "torchvision" or "timm" if that library publishes ImageNet weights, else None.
     """
 
@@ -60,7 +58,6 @@ class ArchInfo:
     crop_pct: float
     head: str
     stem: str
-    family: Family
     imagenet: Literal["torchvision", "timm"] | None
 
 
@@ -109,8 +106,7 @@ def _tiny_net(num_classes: int) -> nn.Module:
     return network
 
 
-def _torchvision_arch(name: str, family: Family, head: str) -> ArchInfo:
-    stem = "features.0" if family == "squeezenet" else "features.0.0"
+def _torchvision_arch(name: str, *, head: str, stem: str) -> ArchInfo:
     return ArchInfo(
         build=partial(_torchvision_net, name),
         mean=IMAGENET_MEAN,
@@ -120,7 +116,6 @@ def _torchvision_arch(name: str, family: Family, head: str) -> ArchInfo:
         crop_pct=0.875,
         head=head,
         stem=stem,
-        family=family,
         imagenet="torchvision",
     )
 
@@ -136,7 +131,6 @@ def _lite(size: int, input_px: int, crop_pct: float) -> ArchInfo:
         crop_pct=crop_pct,
         head="classifier",
         stem="conv_stem",
-        family="efficientnet_lite",
         imagenet="timm",
     )
 
@@ -151,7 +145,6 @@ def _tf_mobilenet_v3(name: str) -> ArchInfo:
         crop_pct=0.875,
         head="classifier",
         stem="conv_stem",
-        family="mobilenet_v3",
         imagenet="timm",
     )
 
@@ -166,16 +159,15 @@ def _mobilenet_v2(build: Callable[[int], nn.Module], mean: Channels, std: Channe
         crop_pct=0.875,
         head="classifier",
         stem="conv_stem",
-        family="mobilenet_v2",
         imagenet="timm" if published else None,
     )
 
 
 ARCHS: dict[str, ArchInfo] = {
-    "mobilenet_v3_small": _torchvision_arch("mobilenet_v3_small", "mobilenet_v3", "classifier.3"),
-    "mobilenet_v3_large": _torchvision_arch("mobilenet_v3_large", "mobilenet_v3", "classifier.3"),
-    "squeezenet1_0": _torchvision_arch("squeezenet1_0", "squeezenet", "classifier.1"),
-    "squeezenet1_1": _torchvision_arch("squeezenet1_1", "squeezenet", "classifier.1"),
+    "mobilenet_v3_small": _torchvision_arch("mobilenet_v3_small", head="classifier.3", stem="features.0.0"),
+    "mobilenet_v3_large": _torchvision_arch("mobilenet_v3_large", head="classifier.3", stem="features.0.0"),
+    "squeezenet1_0": _torchvision_arch("squeezenet1_0", head="classifier.1", stem="features.0"),
+    "squeezenet1_1": _torchvision_arch("squeezenet1_1", head="classifier.1", stem="features.0"),
     "tf_mobilenetv3_small_075": _tf_mobilenet_v3("tf_mobilenetv3_small_075"),
     "tf_mobilenetv3_small_100": _tf_mobilenet_v3("tf_mobilenetv3_small_100"),
     # timm's own weights: symmetric padding, ImageNet mean and standard deviation
@@ -200,7 +192,6 @@ ARCHS: dict[str, ArchInfo] = {
         crop_pct=1.0,  # small inputs have no border to give away
         head="classifier",
         stem="conv_stem",
-        family="mobilenet_v2",
         imagenet=None,
     ),
 }

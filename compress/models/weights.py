@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError  # what torch.load raises; nothing is unpickled here
-from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -160,7 +159,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix.lower() not in (".pth", ".pt"):
         raise ModelFileError(f"{path}: weights must be a .safetensors or .pth file, found suffix '{path.suffix}'")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise _not_there(path) from error
     except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:

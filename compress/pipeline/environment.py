@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from compress.distributed.process_rank import process_rank
 
 
-def environment(device: str) -> dict[str, Any]:
+def environment(device: str) -> dict[str, object]:
     """Return JSON-able facts: host (see `compress.runtime.host`), device asked for, processes that train together."""
     from compress.runtime.host import host
 

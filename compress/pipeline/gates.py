@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from compress.core.formats import Format
 from compress.errors import GateError, StageError
@@ -14,7 +14,15 @@ from compress.recipe.schema import Gate
 
 GATES_NAME = "gates.json"
 
-GateResult = dict[str, Any]  # metric, at, limit, value (None: not measured), passed
+
+class GateResult(TypedDict):
+    """A gate and what was found; `value` None: not measured."""
+
+    metric: str
+    at: str
+    limit: float
+    value: float | None
+    passed: bool
 
 
 def check_gates(gates: Sequence[Gate], lock: RunLock, run_dir: Path) -> list[GateResult]:
@@ -53,7 +61,7 @@ def _result(gate: Gate, limit: float, value: float | None, passed: bool) -> Gate
     return {"metric": gate.metric, "at": gate.at, "limit": limit, "value": value, "passed": passed}
 
 
-def _value(gate: Gate, lock: RunLock, rows: Mapping[str, Mapping[str, Any]]) -> float | None:
+def _value(gate: Gate, lock: RunLock, rows: Mapping[str, Mapping[str, object]]) -> float | None:
     if gate.metric == "top1_drop_pp" and gate.baseline is not None:
         before = _number_in(rows.get(gate.baseline, {}), "top1_pct")
         after = _number_in(rows.get(gate.at, {}), "top1_pct")
@@ -65,17 +73,17 @@ def _value(gate: Gate, lock: RunLock, rows: Mapping[str, Mapping[str, Any]]) -> 
     return None if stage is None else _number_in(_own_metrics(stage), gate.metric)
 
 
-def _own_metrics(stage: LockedStage) -> dict[str, Any]:
+def _own_metrics(stage: LockedStage) -> dict[str, object]:
     artifact = stage.artifact
-    facts: dict[str, Any] = {"size_bytes": artifact.size_bytes}
+    facts: dict[str, object] = {"size_bytes": artifact.size_bytes}
     if artifact.spec is not None:
         facts |= {"params": artifact.spec.params, "macs": artifact.spec.macs}
     return facts
 
 
-def _benchmark_rows(lock: RunLock, run_dir: Path) -> dict[str, dict[str, Any]]:
+def _benchmark_rows(lock: RunLock, run_dir: Path) -> dict[str, dict[str, object]]:
     """Return stage id -> row over all benchmarks of the run; a later benchmark wins."""
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, object]] = {}
     for stage in lock.stages:
         if stage.artifact.format is Format.BENCH:
             path = run_dir / stage.artifact.path
@@ -86,7 +94,7 @@ def _benchmark_rows(lock: RunLock, run_dir: Path) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _number_in(facts: Mapping[str, Any], name: str) -> float | None:
+def _number_in(facts: Mapping[str, object], name: str) -> float | None:
     value = facts.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 

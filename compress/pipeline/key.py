@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
-from typing import Any
 
 from compress.core.dataset import DataConfig
 from compress.core.digest import sha256_file, sha256_json
@@ -22,7 +21,7 @@ def key_parts(
     seed: int,
     fingerprint: Callable[[], str],
     reporter: Reporter | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what the key hashes, as JSON data.
 
     Args:
@@ -48,7 +47,7 @@ def key_parts(
     }
 
 
-def key_of(parts: Mapping[str, Any]) -> str:
+def key_of(parts: Mapping[str, object]) -> str:
     """Return the key: 64 hex digits."""
     return sha256_json(parts)
 
@@ -67,7 +66,7 @@ def lazy_fingerprint(data: DataConfig | None, seed: int, reporter: Reporter) -> 
     return fingerprint
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:
+def changes(before: Mapping[str, object], after: Mapping[str, object], prefix: str = "") -> list[str]:
     """Return one line for each part that differs, such as `config.keep: 0.7 -> 0.5`; hashes are shortened."""
     lines = []
     for name in sorted({*before, *after}):
@@ -81,7 +80,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "
     return lines
 
 
-def _options(config: StageConfig, inputs: Mapping[str, str], reporter: Reporter) -> dict[str, Any]:
+def _options(config: StageConfig, inputs: Mapping[str, str], reporter: Reporter) -> dict[str, object]:
     options = config.model_dump(mode="json", by_alias=True)
     for name in {"id", "from", *config.references(), *config.unkeyed}:
         options.pop(name.partition(":")[0], None)  # "teacher:2" is the second of the option `teacher`
@@ -94,7 +93,7 @@ def _options(config: StageConfig, inputs: Mapping[str, str], reporter: Reporter)
     return options
 
 
-def _replace(options: dict[str, Any], keys: list[str], value: str) -> None:
+def _replace(options: dict[str, object], keys: list[str], value: str) -> None:
     """Set a dotted option; a file that belongs to no option of that name still counts."""
     for key in keys[:-1]:
         below = options.get(key)
@@ -111,6 +110,6 @@ def _installed(distribution: str) -> str | None:
         return None
 
 
-def _short(value: Any) -> str:  # noqa: ANN401
+def _short(value: object) -> str:
     text = str(value)
     return f"{text[:12]}..." if len(text) >= 64 and " " not in text else text

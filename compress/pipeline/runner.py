@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from compress.core.artifact import Artifact, StageOutput
 from compress.core.stage import Reporter, RunContext, SilentReporter
@@ -152,7 +151,7 @@ class _Runner:
     def _input(self, source: str | Path) -> Artifact:
         return self._artifacts[source] if isinstance(source, str) else file_artifact(source)
 
-    def _reuse(self, stage: PlannedStage, parts: dict[str, Any]) -> bool:
+    def _reuse(self, stage: PlannedStage, parts: dict[str, object]) -> bool:
         """Take a stage from where the same work is already sealed; return whether there was any."""
         key = key_of(parts)
         place = self._run_dir / stage.folder_name
@@ -176,7 +175,7 @@ class _Runner:
         write_seal(partial, wanted)
         put_in_place(partial, place)
 
-    def _execute(self, stage: PlannedStage, inputs: Mapping[str, Artifact], parts: dict[str, Any]) -> None:
+    def _execute(self, stage: PlannedStage, inputs: Mapping[str, Artifact], parts: dict[str, object]) -> None:
         """Run a stage in its partial folder and seal what it made."""
         key = key_of(parts)
         self._lock = self._lock.first(stage.index - 1)

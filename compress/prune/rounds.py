@@ -7,9 +7,10 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from compress.charts.files import write_heat_map
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext
-from compress.core.storage import write_json, write_text
+from compress.core.storage import write_json
 from compress.engine.checkpoint import remove_checkpoint
 from compress.models.build import arch_info, describe
 from compress.models.fold import fold_batch_norm
@@ -17,7 +18,6 @@ from compress.models.weights import load_model, save_model
 from compress.prune.allocate import Ranking, Widths, allocate
 from compress.prune.config import PruneConfig
 from compress.prune.datasets import PruneDatasets
-from compress.prune.heat_map import heat_map_svg
 from compress.prune.latency import exported_latency_ms
 from compress.prune.plan import Curve, Measure, PruningBudget, choose, cost_of, path_curve, require_reachable
 from compress.prune.prunable_network import MEASURED, GroupRow, PrunableNetwork
@@ -108,7 +108,12 @@ class Rounds:
         """Write the measured sensitivity as JSON and as a heat map, and say it as a table."""
         write_json(self._ctx.stage_dir / SENSITIVITY_JSON, found.as_json())
         title = f"Points of top-1 lost on {found.images} training images, by share of channels kept"
-        write_text(self._ctx.stage_dir / SENSITIVITY_SVG, heat_map_svg(title, found))
+        cuts = [
+            (root, point.keep, found.whole.top1_pct - point.top1_pct)
+            for root, points in found.curves.items()
+            for point in points
+        ]
+        write_heat_map(self._ctx.stage_dir / SENSITIVITY_SVG, title, list(found.curves), cuts, self._ctx.reporter)
         for line in sensitivity_table(found):
             self._ctx.reporter.info(line)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -57,7 +56,7 @@ class GroupSensitivity:
     curves: Mapping[str, tuple[WidthPoint, ...]]
     layers: Mapping[str, tuple[str, ...]]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return it as JSON data."""
         groups = [
             {"group": root, "layers": list(self.layers[root]), "points": [vars(point) for point in points]}

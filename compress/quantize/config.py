@@ -120,7 +120,7 @@ class QuantizeConfig(StageConfig):
         default=None,
         description="Images to calibrate on instead of the training images: any folder, nested or flat, or a CSV with"
         " a column `path`; no labels needed. Without a data block every fifth is kept to judge the file "
-        "with.",
+        "with; a model of the bundled data set takes its images where none are named.",
     )
     on_bad_image: Literal["error", "skip"] = Field(
         default="error", description="What a damaged image in `calibration` is: an `error`, or left out (`skip`)."
@@ -170,7 +170,7 @@ class QuantizeConfig(StageConfig):
     sensitivity: bool = Field(
         default=False,
         description="Also measure what each layer costs: one layer int8, all else float, on 64 images; written as "
-        "`sensitivity.json` and `sensitivity.svg`.",
+        "`sensitivity.json` and, where the extra `report` is installed, `sensitivity.svg`.",
     )
     max_drop_pp: Annotated[float, Field(ge=0.0, le=100.0)] | None = Field(
         default=None,

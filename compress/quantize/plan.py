@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from compress.core.artifact import Metrics
 from compress.errors import StageError
@@ -33,7 +32,7 @@ class Candidate:
     partitions: int | None
     refused: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return it as JSON data."""
         return asdict(self)
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import onnx
 
+from compress.charts.files import write_bars
 from compress.core.artifact import Metrics
 from compress.core.formats import Precision
 from compress.core.spec import ModelSpec
-from compress.core.storage import atomic_path, write_json, write_text
+from compress.core.storage import atomic_path, write_json
 from compress.data.transforms import normalize
 from compress.engine.setup import fit_setup
 from compress.errors import StageError, UsageError
@@ -22,7 +23,6 @@ from compress.graph.metadata import embed_spec
 from compress.graph.targets import TARGETS
 from compress.measure.latency import Timing, measure_latency
 from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
-from compress.quantize.accuracy.chart import bars_svg
 from compress.quantize.accuracy.float_reference import FloatReference, told
 from compress.quantize.accuracy.mixed_precision import float_worst
 from compress.quantize.accuracy.sensitivity import MAX_IMAGES, LayerSensitivity, measure_sensitivity
@@ -119,7 +119,7 @@ def save(job: QuantizeJob, made: Made, path: Path) -> ModelSpec:
 
 
 def sensitivity_of(job: QuantizeJob, graph: StaticGraph, float_reference: FloatReference) -> LayerSensitivity:
-    """Return what each layer costs, and write it as `sensitivity.json` and `sensitivity.svg`."""
+    """Return what each layer costs, and write it as `sensitivity.json` and, where it can be drawn, `.svg`."""
     floats = set(float_names(job.model, job.config))
     layers = [layer for layer in layers_of(job.model) if not floats.intersection(layer.nodes)]
     chosen = spread(len(float_reference.float_NK), MAX_IMAGES)
@@ -132,7 +132,7 @@ def sensitivity_of(job: QuantizeJob, graph: StaticGraph, float_reference: FloatR
     write_json(folder / f"{SENSITIVITY_NAME}.json", found.as_json(float_reference.what))
     bars = [(f"{loss.layer.name} ({loss.layer.ops})", loss.kl, f"{loss.kl:.2g}") for loss in found.ranked]
     title = f"KL of the answers with one layer int8, in nats (n = {found.images} {float_reference.what})"
-    write_text(folder / f"{SENSITIVITY_NAME}.svg", bars_svg(title, bars))
+    write_bars(folder / f"{SENSITIVITY_NAME}.svg", title, bars, job.ctx.reporter)
     return found
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import yaml
 
-from compress.recipe.node import reads_as_something_else
+from compress.core.json_types import Json
+from compress.core.yaml_nodes import reads_as_something_else
 
 
-def dump_yaml(tree: Mapping[str, Any]) -> str:
+def dump_yaml(tree: Mapping[str, Json]) -> str:
     """Return the YAML text of a mapping, keys in the given order, text that looks like something else in quotes."""
     return yaml.dump(dict(tree), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
@@ -18,7 +18,7 @@ def dump_yaml(tree: Mapping[str, Any]) -> str:
 class _Dumper(yaml.SafeDumper):
     """Quotes `1e-3` and the like, and writes no aliases."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 

@@ -6,21 +6,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from compress.core.formats import MODEL_FORMATS, SUFFIX
+from compress.core.json_types import Json, JsonObject
 from compress.core.stage import StageConfig
+from compress.core.yaml_nodes import Node, Position, merge, node_of, parse
 from compress.errors import RecipeError
 from compress.recipe.locate import located
-from compress.recipe.node import Node, Position, merge, node_of, parse
 from compress.recipe.overrides import apply_overrides
 from compress.recipe.renamed import with_new_keys
 from compress.recipe.schema import Recipe
 
 MAX_BYTES = 256 * 1024
 MAX_USE_DEPTH = 8
+_FIRST_RECIPE = "`imgc init IMAGES` writes a recipe for your data"
 _NAMES = ("id", "kind", "name")  # keys whose value is never a path
 _MODEL_SUFFIXES = tuple(SUFFIX[fmt] for fmt in MODEL_FORMATS)
 
@@ -40,7 +41,7 @@ class LoadedRecipe:
 
     recipe: Recipe
     text: str
-    resolved: dict[str, Any]
+    resolved: JsonObject
     path: Path
     root: Node
     warnings: tuple[str, ...] = ()
@@ -62,12 +63,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, schema: type[Recip
         RecipeError: unreadable, or not a recipe; the message begins with file:line:column.
     """
     text = read_text(path)
-    root = _mapping(parse(text, str(path)), "a recipe")
+    root = _mapping(parse(text, str(path), empty_hint=_FIRST_RECIPE), "a recipe")
     return _typed(_with_uses(root, path.parent), text, path, path.parent, overrides, schema)
 
 
 def recipe_from_dict(
-    tree: Mapping[str, Any],
+    tree: Mapping[str, Json],
     folder: Path,
     *,
     text: str = "",
@@ -94,7 +95,7 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise RecipeError(f"{path}: no such file", hint="`imgc init IMAGES` writes a recipe for your data") from None
+        raise RecipeError(f"{path}: no such file", hint=_FIRST_RECIPE) from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
     if len(data) > MAX_BYTES:
@@ -117,7 +118,8 @@ def _typed(
     root, warnings = with_new_keys(apply_overrides(root, overrides))
     recipe = _validate(root, schema)
     root = _with_absolute_paths(root, recipe, folder.absolute())
-    return LoadedRecipe(_validate(root, schema), text, root.plain(), path, root, warnings)
+    resolved = {key: child.plain() for key, child in root.mapping.items()}
+    return LoadedRecipe(_validate(root, schema), text, resolved, path, root, warnings)
 
 
 def _validate(root: Node, schema: type[Recipe]) -> Recipe:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from compress.core.yaml_nodes import Node, Position
 from compress.errors import CodedValueError, RecipeError
-from compress.recipe.node import Node, Position
 
 MAX_SHOWN = 10
 _CHECK = "`imgc plan RECIPE` checks it without running anything"
@@ -147,13 +147,13 @@ def _keys_allowed(schema: type[BaseModel], loc: Loc) -> list[str]:
 
 def _annotation_at(schema: type[BaseModel], loc: Loc) -> Any:  # noqa: ANN401 - a type annotation
     """Return the type of what stands at `loc`, following fields, elements and union tags."""
-    found: Any = schema
+    found: object = schema
     for part in loc:
         found = _step(_bare(found), part)
     return _bare(found)
 
 
-def _step(annotation: Any, part: int | str) -> Any:  # noqa: ANN401
+def _step(annotation: object, part: int | str) -> Any:  # noqa: ANN401
     if isinstance(part, int):
         return next((arg for arg in get_args(annotation) if arg is not Ellipsis), annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -163,7 +163,7 @@ def _step(annotation: Any, part: int | str) -> Any:  # noqa: ANN401
     return _members(annotation).get(part, annotation)
 
 
-def _bare(annotation: Any) -> Any:  # noqa: ANN401
+def _bare(annotation: object) -> Any:  # noqa: ANN401
     """Return the annotation without `Annotated` and without `| None` around a single type."""
     if get_origin(annotation) is Annotated:
         return _bare(get_args(annotation)[0])
@@ -174,7 +174,7 @@ def _bare(annotation: Any) -> Any:  # noqa: ANN401
     return annotation
 
 
-def _members(annotation: Any) -> dict[str, Any]:  # noqa: ANN401
+def _members(annotation: object) -> dict[str, type[BaseModel]]:
     """Return kind -> class for a union of classes told apart by `kind`."""
     members = (_bare(arg) for arg in get_args(annotation))
     return {

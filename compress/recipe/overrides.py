@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from compress.core.yaml_nodes import Node, Position, parse
 from compress.errors import RecipeError
 from compress.recipe.ids import with_default_ids
 from compress.recipe.locate import nearest_word
-from compress.recipe.node import Node, Position, parse
 
 
 def apply_overrides(root: Node, overrides: Sequence[str]) -> Node:

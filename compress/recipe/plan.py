@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from compress.core.dataset import CsvData, DataConfig, FolderData
 from compress.core.formats import Format, format_of
+from compress.core.json_types import JsonObject
 from compress.core.stage import StageConfig
 from compress.errors import RecipeError
 from compress.recipe.ids import with_default_ids
@@ -55,7 +55,7 @@ class Plan:
     stages: tuple[PlannedStage, ...]
     gates: tuple[Gate, ...]
 
-    def resolved(self) -> dict[str, Any]:
+    def resolved(self) -> JsonObject:
         """Return the plan as a recipe with every default, id and input written out; planning it gives this plan."""
         return {
             "imgc": 1,

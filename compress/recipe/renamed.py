@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from compress.core.stage import StageConfig
+from compress.core.yaml_nodes import Node
 from compress.errors import RecipeError
-from compress.recipe.node import Node
 from compress.recipe.schema import stage_kinds
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from compress.benchmark.bundle import MANIFEST_NAME, BundledImage, BundledModel, Manifest
 from compress.core.artifact import Artifact
@@ -165,7 +164,7 @@ def _write(
     )
 
 
-def _seal(folder: Path, manifest: Manifest, specs: dict[str, Any]) -> Manifest:
+def _seal(folder: Path, manifest: Manifest, specs: Mapping[str, object]) -> Manifest:
     """Write what is installed and what is read by people, then the manifest with the hash of everything."""
     wheel = write_wheel(folder)
     _copy(SERVE_LOCK, folder / REQUIREMENTS_NAME)

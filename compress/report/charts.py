@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
-import vl_convert
 
 from compress.benchmark.schema import Row
+from compress.charts.layer_costs import PAGE, bars, heat_map, row_names, to_svg
 from compress.report.changes import Changes, ClassRecall
 from compress.report.curves import Curve
 from compress.report.json_report import Report
@@ -20,8 +20,6 @@ from compress.report.layers import LayerCosts
 from compress.report.table import count_text, digits_text, number_text, size_text
 
 _WIDTH_PX, _ROW_PX, _SCATTER_PX = 240, 26, 200
-_EXTENT_PX = 70  # least room for names beside bars, so that all drawings are scaled alike
-_LABEL_PX = 110  # of a stage, class or layer beside its bar
 _LAYERS = 16
 _FOR_TEXT = 1.4  # length of the axis by the longest bar, for the text behind it
 _MEASURES: dict[str, tuple[Callable[[Row], float | None], Callable[[float], str]]] = {
@@ -49,7 +47,7 @@ def draw(report: Report) -> Drawings:
         charts[f"val-{curve.stage}"] = _curve(curve, "val_top1_pct", "validation top-1, %")
     for costs in report.layer_costs:
         charts[f"layers-{costs.stage}"] = _cuts(costs) if any(one.cuts for one in costs.layers) else _layers(costs)
-    return {name: _svg(chart) for name, chart in charts.items() if chart is not None}
+    return {name: to_svg(chart, PAGE) for name, chart in charts.items() if chart is not None}
 
 
 def pareto_front(points: Sequence[tuple[str, float, float]]) -> list[str]:
@@ -63,33 +61,8 @@ def pareto_front(points: Sequence[tuple[str, float, float]]) -> list[str]:
     return front
 
 
-def _svg(chart: alt.TopLevelMixin) -> str:
-    """Return the drawing in the page's colours."""
-    axis = {"labelColor": "var(--soft)", "titleColor": "var(--soft)", "gridColor": "var(--line)"}
-    axis |= {"domainColor": "var(--edge)", "tickColor": "var(--edge)", "titleFontWeight": "normal"}
-    text = {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": _LABEL_PX, "tickCount": 4}
-    config = {"aria": False, "background": "transparent", "font": "system-ui, sans-serif", "view": {"stroke": None}}
-    padding = {
-        "left": 20,
-        "right": 12,
-        "top": 4,
-        "bottom": 4,
-    }  # the reader's font may be wider than the one measured with
-    spec = {
-        **chart.to_dict(),
-        "padding": padding,
-        "config": {**config, "axis": {**axis, **text}, "text": {"fontSize": 12}},
-    }
-    svg: str = vl_convert.vegalite_to_svg(spec)
-    return svg
-
-
 def _chart(rows: _Data) -> alt.Chart:
     return alt.Chart({"values": [dict(row) for row in rows]})
-
-
-def _names(field: str, title: str | None = None) -> alt.Y:
-    return alt.Y(f"{field}:N", sort=None, title=title, axis=alt.Axis(ticks=False, domain=False, minExtent=_EXTENT_PX))
 
 
 def _bars(rows: Sequence[Row], name: str) -> alt.TopLevelMixin | None:
@@ -103,10 +76,10 @@ def _bars(rows: Sequence[Row], name: str) -> alt.TopLevelMixin | None:
         return None
     room = _FOR_TEXT * max(row["value"] for row in values)
     x = alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, room]))
-    base = _chart(values).encode(y=_names("stage"), x=x)
-    bars = base.mark_bar(color="var(--bar)", height=14)
+    base = _chart(values).encode(y=row_names("stage"), x=x)
+    marks = base.mark_bar(color="var(--bar)", height=14)
     labels = base.mark_text(align="left", dx=5, color="var(--ink)").encode(text="text:N")
-    return alt.layer(bars, labels).properties(width=_WIDTH_PX, height=_ROW_PX * len(values))
+    return alt.layer(marks, labels).properties(width=_WIDTH_PX, height=_ROW_PX * len(values))
 
 
 def _measured(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -130,7 +103,7 @@ def _accuracies(rows: Sequence[Row]) -> alt.TopLevelMixin | None:
     values = _measured(rows)
     if not values:
         return None
-    base = _chart(values).encode(y=_names("stage"))
+    base = _chart(values).encode(y=row_names("stage"))
     ends = [min(row["low"] for row in values), max(row["high"] for row in values)]
     scale = alt.Scale(domain=[ends[0], ends[0] + _FOR_TEXT * (ends[1] - ends[0])], nice=False)
     span = base.mark_rule(color="var(--edge)").encode(
@@ -187,7 +160,7 @@ def _tags(base: alt.Chart) -> list[alt.Chart]:
 def _recall(changes: Changes) -> alt.TopLevelMixin:
     """Return a line from before to after for each class; losses are drawn as such."""
     values = [_recall_point(row) for row in changes.recall]
-    base = _chart(values).encode(y=_names("label"))
+    base = _chart(values).encode(y=row_names("label"))
     colour = alt.Color("tone:N", scale=None)
     x = alt.X("before:Q", title="recall, %: before (ring) and after (dot)", scale=alt.Scale(zero=False, padding=12))
     line = base.mark_rule(strokeWidth=3).encode(x=x, x2="after:Q", color=colour)
@@ -213,40 +186,11 @@ def _curve(curve: Curve, field: str, title: str) -> alt.TopLevelMixin:
 
 def _layers(costs: LayerCosts) -> alt.TopLevelMixin:
     """Return one bar for each of the dearest layers, with its divergence."""
-    dearest = costs.layers[:_LAYERS]
-    values = [{"layer": one.name, "kl": one.kl, "text": digits_text(one.kl)} for one in dearest]
-    room = _FOR_TEXT * max((one.kl or 0.0 for one in dearest), default=1.0) or 1.0
-    x = alt.X("kl:Q", axis=None, scale=alt.Scale(domain=[0, room]))
-    base = _chart(values).encode(y=_names("layer"), x=x)
-    labels = base.mark_text(align="left", dx=5, color="var(--ink)").encode(text="text:N")
-    bars = base.mark_bar(color="var(--bar)", height=12)
-    return alt.layer(bars, labels).properties(width=_WIDTH_PX, height=0.85 * _ROW_PX * len(values))
+    return bars([(one.name, one.kl, digits_text(one.kl)) for one in costs.layers[:_LAYERS]], PAGE)
 
 
 def _cuts(costs: LayerCosts) -> alt.TopLevelMixin:
-    """Return a heat map: one row a group, one column a share of its channels, the lost points of top-1 in the cells.
-
-    Of two widths that round to the same eighth the dearer is shown.
-    """
+    """Return a heat map of the dearest groups."""
     dearest = costs.layers[:_LAYERS]
-    drops: dict[tuple[str, int], float] = {}
-    for one in dearest:
-        for cut in one.cuts:
-            cell = (one.name, round(8 * cut.keep))
-            drops[cell] = max(drops.get(cell, cut.top1_drop_pp), cut.top1_drop_pp)
-    worst = max(drops.values(), default=0.0) or 1.0
-    values = [
-        {
-            "group": name,
-            "eighths": eighths,
-            "share": min(1.0, max(0.0, drop / worst)) ** 0.5,  # the root shows small drops, which decide
-            "text": number_text(drop, 1),
-        }
-        for (name, eighths), drop in drops.items()
-    ]
-    x = alt.X("eighths:O", sort="descending", title="channels kept, in eighths", axis=alt.Axis(labelAngle=0))
-    base = _chart(values).encode(x=x, y=_names("group"))
-    shade = alt.Opacity("share:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.04, 0.55]))
-    cells = base.mark_rect(color="var(--bad)").encode(opacity=shade)
-    labels = base.mark_text(color="var(--ink)").encode(text="text:N")
-    return alt.layer(cells, labels).properties(width=_WIDTH_PX, height=_ROW_PX * len(dearest))
+    cuts = [(one.name, cut.keep, cut.top1_drop_pp) for one in dearest for cut in one.cuts]
+    return heat_map([one.name for one in dearest], cuts, PAGE)

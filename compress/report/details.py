@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -48,7 +47,7 @@ class Details:
     """The fields of `compress.report.json_report.Report` of the same names."""
 
     stages: tuple[StageRow, ...]
-    environment: dict[str, Any]
+    environment: dict[str, object]
     recipe: str
     commands: tuple[str, ...]
     curves: tuple[Curve, ...]

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from compress.benchmark.schema import Row
 from compress.package import install_command
@@ -224,7 +223,7 @@ def _stage_cells(report: Report) -> list[tuple[str, ...]]:
     ]
 
 
-def _facts(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _facts(environment: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for name, value in environment.items():
         if name == "schema_version":
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -64,14 +64,14 @@ class Report(Fact):
     schema_version: Literal[1] = 1
     run: str
     baseline: str | None
-    host: dict[str, Any]
+    host: dict[str, object]
     rows: tuple[Row, ...]
     siblings: tuple[SiblingRow, ...] = ()
     gates: tuple[GateRow, ...] = ()
     sensitivity: tuple[str, ...] = ()
     elsewhere: tuple[Bench, ...] = ()
     stages: tuple[StageRow, ...] = ()
-    environment: dict[str, Any] = Field(default_factory=dict)
+    environment: dict[str, object] = Field(default_factory=dict)
     recipe: str = ""
     commands: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()

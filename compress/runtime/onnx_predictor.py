@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,32 @@ from compress.runtime.predictor import (
     no_preprocess,
 )
 
-_INPUT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_Float = type[np.float32] | type[np.float16]
+_INPUT_TYPES: dict[str, _Float] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+class _Value(Protocol):
+    """An input or output of a session; a name in the shape is a free size."""
+
+    name: str
+    type: str
+    shape: list[int | str | None]
+
+
+class _Metadata(Protocol):
+    custom_metadata_map: dict[str, str]
+
+
+class _Session(Protocol):
+    """What we use of `onnxruntime.InferenceSession`, which ships no types."""
+
+    def get_inputs(self) -> list[_Value]: ...
+
+    def get_outputs(self) -> list[_Value]: ...
+
+    def get_modelmeta(self) -> _Metadata: ...
+
+    def run(self, outputs: list[str], feeds: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]: ...
 
 
 class OnnxPredictor:
@@ -70,13 +95,13 @@ class OnnxPredictor:
         check_pixels(pixels_NHWC, self.spec, self.path)
         return self.predict(normalize(pixels_NHWC, self.spec.preprocess))
 
-    def _chunks(self, images_NCHW: Floats) -> list[NDArray[Any]]:
+    def _chunks(self, images_NCHW: Floats) -> list[NDArray[np.generic]]:
         """Return the images as the graph takes them at once: all, or its fixed batch."""
         check_images(images_NCHW, self.spec, self.path)
         images = images_NCHW.astype(self._type, copy=False)
         return [images] if self._batch is None else fixed_batches(images, self._batch)
 
-    def _answers(self, chunks: list[NDArray[Any]]) -> Floats:
+    def _answers(self, chunks: list[NDArray[np.generic]]) -> Floats:
         parts = [self._session.run([self._output], {self._input: chunk})[0] for chunk in chunks]
         return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts), dtype=np.float32)
 
@@ -96,7 +121,7 @@ def session_options(threads: int) -> Any:  # noqa: ANN401 - onnxruntime ships no
     return options
 
 
-def _session(path: Path, threads: int, content: bytes | None) -> tuple[Any, str]:
+def _session(path: Path, threads: int, content: bytes | None) -> tuple[_Session, str]:
     try:
         import onnxruntime as ort
     except ImportError as error:
@@ -109,7 +134,7 @@ def _session(path: Path, threads: int, content: bytes | None) -> tuple[Any, str]
         raise damaged(path, "ONNX", error, content) from error
 
 
-def _input_of(session: Any, path: Path) -> tuple[str, type[np.floating[Any]], int | None, list[int | None]]:  # noqa: ANN401 - onnxruntime ships no types
+def _input_of(session: _Session, path: Path) -> tuple[str, _Float, int | None, list[int | None]]:
     """Return name, type, fixed batch (None: free) and [C, H, W] of the one input."""
     inputs = session.get_inputs()
     found = [f"{one.name} {one.type} {one.shape}" for one in inputs]
@@ -119,7 +144,7 @@ def _input_of(session: Any, path: Path) -> tuple[str, type[np.floating[Any]], in
     return inputs[0].name, _INPUT_TYPES[inputs[0].type], sizes[0], sizes[1:]
 
 
-def _output_of(session: Any, path: Path) -> tuple[str, int | None]:  # noqa: ANN401 - onnxruntime ships no types
+def _output_of(session: _Session, path: Path) -> tuple[str, int | None]:
     """Return name and number of classes (None: the graph does not say) of the one output."""
     outputs = session.get_outputs()
     found = [f"{one.name} {one.type} {one.shape}" for one in outputs]
@@ -129,7 +154,7 @@ def _output_of(session: Any, path: Path) -> tuple[str, int | None]:  # noqa: ANN
     return outputs[0].name, classes if isinstance(classes, int) else None
 
 
-def _spec_in(session: Any, path: Path) -> ModelSpec | None:  # noqa: ANN401 - onnxruntime ships no types
+def _spec_in(session: _Session, path: Path) -> ModelSpec | None:
     text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
     if text is None:
         return None

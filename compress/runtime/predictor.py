@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,7 @@ def check_pixels(pixels_NHWC: Pixels, spec: ModelSpec, path: Path) -> None:
         )
 
 
-def fixed_batches(images: NDArray[Any], batch: int) -> list[NDArray[Any]]:
+def fixed_batches(images: NDArray[np.generic], batch: int) -> list[NDArray[np.generic]]:
     """Return the images in chunks of exactly `batch`; missing ones at the end are zeros, whose answers are dropped."""
     missing = -len(images) % batch
     padded = np.pad(images, ((0, missing), *[(0, 0)] * (images.ndim - 1))) if missing else images

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,49 @@ from compress.runtime.predictor import (
 _IDENTIFIER = b"TFL3"  # bytes 4..8 of every TFLite flatbuffer
 _QUANTIZED = (np.int8, np.uint8)
 DELEGATE_OP = "DELEGATE"
+
+
+class TensorDetail(TypedDict):
+    """What LiteRT says of a tensor; `quantization` is scale and zero point."""
+
+    name: str
+    index: int
+    shape: NDArray[np.int32]
+    dtype: type[np.float32] | type[np.int8] | type[np.uint8]
+    quantization: tuple[float, int]
+
+
+class OpDetail(TypedDict):
+    """What it says of an operator."""
+
+    op_name: str
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+
+
+class Interpreter(Protocol):
+    """What we use of LiteRT's interpreter, which ships no types."""
+
+    def allocate_tensors(self) -> None:
+        """Make room for all tensors."""
+
+    def get_input_details(self) -> list[TensorDetail]:
+        """Return the inputs."""
+
+    def get_output_details(self) -> list[TensorDetail]:
+        """Return the outputs."""
+
+    def set_tensor(self, index: int, value: NDArray[np.generic]) -> None:
+        """Give an input its value."""
+
+    def invoke(self) -> None:
+        """Run the graph."""
+
+    def get_tensor(self, index: int) -> NDArray[np.generic]:
+        """Return an output's value."""
+
+    def _get_ops_details(self) -> list[OpDetail]:
+        """Return the operators, delegates among them."""
 
 
 class TflitePredictor:
@@ -84,20 +128,20 @@ class TflitePredictor:
             values_NHWC[..., channel] = np.take(table, pixels_NHWC[..., channel], mode="clip")
         return self._answers(values_NHWC)
 
-    def _values(self, images_NCHW: Floats) -> NDArray[Any]:
+    def _values(self, images_NCHW: Floats) -> NDArray[np.generic]:
         """Return the images as the file takes them: values_NHWC of its input's type."""
         check_images(images_NCHW, self.spec, self.path)
         return _channels_last(quantize_input(images_NCHW, self._input))
 
-    def _answers(self, values_NHWC: NDArray[Any]) -> Floats:
+    def _answers(self, values_NHWC: NDArray[np.generic]) -> Floats:
         outputs = self._outputs(fixed_batches(values_NHWC, self._batch))
         return dequantize_output(outputs[: len(values_NHWC)], self._output)
 
-    def _outputs(self, chunks: list[NDArray[Any]]) -> NDArray[Any]:
+    def _outputs(self, chunks: list[NDArray[np.generic]]) -> NDArray[np.generic]:
         parts = [self._run(chunk) for chunk in chunks]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _run(self, values_NHWC: NDArray[Any]) -> NDArray[Any]:
+    def _run(self, values_NHWC: NDArray[np.generic]) -> NDArray[np.generic]:
         self._interpreter.set_tensor(self._input["index"], values_NHWC)
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self._output["index"]))
@@ -109,7 +153,7 @@ class TflitePredictor:
         return foreign_spec(self.path, chw, classes, precision, preprocess)
 
 
-def _channels_last(values_NCHW: NDArray[Any]) -> NDArray[Any]:
+def _channels_last(values_NCHW: NDArray[np.generic]) -> NDArray[np.generic]:
     """Return a contiguous NHWC copy; a copy for each channel is three times as fast as one of the transposed view."""
     n, channels, height, width = values_NCHW.shape
     values_NHWC = np.empty((n, height, width, channels), values_NCHW.dtype)
@@ -118,7 +162,7 @@ def _channels_last(values_NCHW: NDArray[Any]) -> NDArray[Any]:
     return values_NHWC
 
 
-def quantize_input(values: Floats, detail: dict[str, Any]) -> NDArray[Any]:
+def quantize_input(values: Floats, detail: TensorDetail) -> NDArray[np.generic]:
     """Return the values in the tensor's type; integers round half to even and saturate, as ONNX QuantizeLinear does."""
     dtype = detail["dtype"]
     if dtype not in _QUANTIZED:
@@ -132,7 +176,7 @@ def quantize_input(values: Floats, detail: dict[str, Any]) -> NDArray[Any]:
     return np.asarray(integers, dtype=dtype)
 
 
-def dequantize_output(values: NDArray[Any], detail: dict[str, Any]) -> Floats:
+def dequantize_output(values: NDArray[np.generic], detail: TensorDetail) -> Floats:
     """Return float32 values: (integer - zero point) * scale for integer tensors."""
     if detail["dtype"] not in _QUANTIZED:
         return values.astype(np.float32, copy=False)
@@ -140,9 +184,9 @@ def dequantize_output(values: NDArray[Any], detail: dict[str, Any]) -> Floats:
     return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
 
 
-def _interpreter(path: Path, threads: int, content: bytes | None) -> tuple[Any, str]:
+def _interpreter(path: Path, threads: int, content: bytes | None) -> tuple[Interpreter, str]:
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter as LiteRtInterpreter
     except ImportError as error:
         raise missing_backend("ai_edge_litert", "serve") from error
     from importlib.metadata import version
@@ -154,7 +198,7 @@ def _interpreter(path: Path, threads: int, content: bytes | None) -> tuple[Any, 
         )
     model = {"model_path": str(path)} if content is None else {"model_content": content}
     try:
-        interpreter = Interpreter(**model, num_threads=threads)
+        interpreter: Interpreter = LiteRtInterpreter(**model, num_threads=threads)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise damaged(path, "TFLite", error, content) from error
@@ -166,7 +210,7 @@ def _start_of(path: Path) -> bytes:
         return file.read(8)
 
 
-def _one(details: list[dict[str, Any]], path: Path, role: str, *, rank: int) -> dict[str, Any]:
+def _one(details: list[TensorDetail], path: Path, role: str, *, rank: int) -> TensorDetail:
     found = [f"{one['name']} {one['dtype'].__name__} {list(one['shape'])}" for one in details]
     allowed = (np.float32, *_QUANTIZED)
     if len(details) != 1 or details[0]["dtype"] not in allowed or len(details[0]["shape"]) != rank:
@@ -183,6 +227,6 @@ def _spec_in(path: Path, content: bytes | None) -> ModelSpec | None:
     return read_spec(path.read_bytes() if content is None else content, str(path))
 
 
-def _partitions(interpreter: Any) -> int:  # noqa: ANN401 - LiteRT ships no types
+def _partitions(interpreter: Interpreter) -> int:
     """Return how many delegate nodes the graph holds after XNNPACK took its share."""
     return sum(op["op_name"] == DELEGATE_OP for op in interpreter._get_ops_details())

@@ -6,11 +6,11 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -53,7 +53,7 @@ def app_of(service: Service) -> ASGIApp:
     shared_metrics = SharedMetrics(_metrics_folder(), lambda: service.metrics.snapshot(gauges(service)))
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, float]]:
         await service.start()
         await shared_metrics.join()
         yield {HEADER_TIMEOUT_S: config.header_timeout_ms / 1000, MAX_CONNECTIONS: config.max_connections}
@@ -131,7 +131,7 @@ def _add_error_handlers(app: FastAPI, service: Service) -> None:
         return reply(request, internal())  # raised again behind it: the gateway writes the traceback to the log
 
 
-def _complaint(item: dict[str, Any]) -> str:
+def _complaint(item: ErrorDetails) -> str:
     name = ".".join(str(part) for part in item["loc"][1:])
     return f"{name}: {item['msg']} (found {str(item.get('input'))[:40]!r})"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -90,7 +90,7 @@ class ServeConfig(BaseModel):
 
     @field_validator("models", mode="before")
     @classmethod
-    def _read_models(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a file, a variable or a caller says
+    def _read_models(cls, given: object) -> object:
         if isinstance(given, dict):
             return [{"name": name, "path": path} for name, path in given.items()]
         if isinstance(given, (list, tuple)):

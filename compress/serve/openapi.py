@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 
+from compress.core.json_types import Json, JsonObject
 from compress.serve.config import ServeConfig
 from compress.serve.http.gateway import KEYED
 from compress.serve.oip.openapi import ERROR, oip_openapi
@@ -25,11 +27,11 @@ _WHAT = {
     503: "overloaded, starting or stopping; Retry-After says when to come again",
     504: "the deadline passed",
 }
-_NUMBER = {"type": "number", "minimum": 0}
-_TEXT = {"type": "string"}
-_FLAG = {"type": "boolean"}
-_TIMING = {"type": "object", "properties": dict.fromkeys(("queue", "decode", "infer", "total"), _NUMBER)}
-_PREDICTIONS = {
+_NUMBER: JsonObject = {"type": "number", "minimum": 0}
+_TEXT: JsonObject = {"type": "string"}
+_FLAG: JsonObject = {"type": "boolean"}
+_TIMING: JsonObject = {"type": "object", "properties": dict.fromkeys(("queue", "decode", "infer", "total"), _NUMBER)}
+_PREDICTIONS: JsonObject = {
     "type": "array",
     "items": {
         "type": "object",
@@ -41,8 +43,8 @@ _PREDICTIONS = {
         },
     },
 }
-_IDENTITY = {"id": _TEXT, "model": _TEXT, "version": _TEXT, "precision": _TEXT, "degraded": _FLAG}
-SCHEMAS: dict[str, Any] = {
+_IDENTITY: JsonObject = {"id": _TEXT, "model": _TEXT, "version": _TEXT, "precision": _TEXT, "degraded": _FLAG}
+SCHEMAS: JsonObject = {
     "Error": {
         "type": "object",
         "description": "What every refusal says: a sentence for people, a word for programs, the request's id.",
@@ -119,12 +121,12 @@ def _ask_for_key(document: dict[str, Any]) -> None:
                 item[method]["security"] = [{name: []} for name in SECURITY_SCHEMES]
 
 
-def failure(status: int) -> dict[str, Any]:
+def failure(status: int) -> JsonObject:
     """Return the OpenAPI response of an error status."""
     return {"description": _WHAT[status], "content": {"application/json": {"schema": {"$ref": ERROR}}}}
 
 
-def _classify(config: ServeConfig) -> dict[str, Any]:
+def _classify(config: ServeConfig) -> JsonObject:
     answer = {"schema": {"oneOf": [{"$ref": _ANSWER}, {"$ref": _ANSWERS}]}}
     return {
         "summary": "Classify an image, or several",
@@ -165,5 +167,5 @@ def _classify(config: ServeConfig) -> dict[str, Any]:
     }
 
 
-def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+def _query(name: str, schema: Mapping[str, Json], description: str) -> JsonObject:
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}

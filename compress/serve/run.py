@@ -8,10 +8,11 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from compress.core.stage import Reporter, SilentReporter
 from compress.errors import UsageError, missing_backend
@@ -19,10 +20,12 @@ from compress.serve.config import ServeConfig
 from compress.serve.http.json_log import log_as_json
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.types import ASGIApp
 
     from compress.serve.core.service import Service
 
+_Handler = Callable[[int, FrameType | None], object] | int | None  # what signal.signal takes and returns
 _CONFIG_VARIABLE = "IMGC_SERVE_CONFIG"  # how a server process is told its config by its parent
 _GRACE_S = 5
 _READY_S = 60  # a process may take this long to be ready, and to say that it lives; uvicorn's 5 s are few on a busy Pi
@@ -68,7 +71,23 @@ def app_from_environment() -> ASGIApp:
     return create_app(ServeConfig.model_validate_json(os.environ[_CONFIG_VARIABLE]))
 
 
-def _options(config: ServeConfig) -> dict[str, Any]:
+class _Options(TypedDict):
+    """What we tell uvicorn."""
+
+    http: str
+    loop: Literal["uvloop", "asyncio"]
+    ws: Literal["none"]
+    lifespan: Literal["on"]
+    access_log: bool
+    log_config: None
+    server_header: bool
+    proxy_headers: bool
+    backlog: int
+    timeout_worker_healthcheck: int
+    timeout_graceful_shutdown: int
+
+
+def _options(config: ServeConfig) -> _Options:
     return {
         "http": "compress.serve.http.protocol:GuardedProtocol",
         "loop": "uvloop" if find_spec("uvloop") else "asyncio",
@@ -84,7 +103,7 @@ def _options(config: ServeConfig) -> dict[str, Any]:
     }
 
 
-def _run_here(server: Any, listener: socket.socket, service: Service) -> None:  # noqa: ANN401 - uvicorn.Server, imported late
+def _run_here(server: uvicorn.Server, listener: socket.socket, service: Service) -> None:
     """Run until a signal. uvicorn raises the signal again when it is done; ours makes that a clean return.
 
     With `drain_ms`, a first signal makes the server say that it is not ready, so that balancers look elsewhere, while
@@ -108,9 +127,9 @@ def _run_here(server: Any, listener: socket.socket, service: Service) -> None:  
 
 
 @contextmanager
-def _without_own_handlers(server: Any) -> Iterator[None]:  # noqa: ANN401 - uvicorn.Server
+def _without_own_handlers(server: uvicorn.Server) -> Iterator[None]:
     """Keep uvicorn from taking the signals: it would end at once."""
-    server.capture_signals = nullcontext
+    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
     yield
 
 
@@ -137,7 +156,7 @@ def _text_of(config: ServeConfig) -> str:
 
 
 @contextmanager
-def _signal_handler(handler: Any) -> Iterator[None]:  # noqa: ANN401 - what signal.signal takes
+def _signal_handler(handler: _Handler) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

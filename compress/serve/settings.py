@@ -7,12 +7,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
-import yaml
 from pydantic import ValidationError
 
-from compress.errors import UsageError
+from compress.core.yaml_nodes import parse
+from compress.errors import RecipeError, UsageError
 from compress.serve.config import ServeConfig, source_in
 
 PREFIX = "IMGC_SERVE_"
@@ -20,6 +20,7 @@ _MAX_BYTES = 1 << 20
 _RESERVED = ("IMGC_SERVE_CONFIG", "IMGC_SERVE_CREW")  # how a server process hears from its parent
 _HINT = "imgc serve FILE --print-config shows every setting"
 _LISTS = ("models", "cors_origins")  # written with commas in a variable
+_SECRETS = ("api_key",)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Settings:
 
 
 def gather(
-    flags: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] | None = None
+    flags: Mapping[str, object], file: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
     """Return the effective settings.
 
@@ -44,13 +45,13 @@ def gather(
         UsageError: a file that cannot be read or says a thing twice, an unknown field, a value that is not allowed;
             names its origin.
     """
-    layers: list[tuple[str, Mapping[str, Any]]] = []
+    layers: list[tuple[str, Mapping[str, object]]] = []
     if file is not None:
         layers += [(origin, {name: value}) for name, (value, origin) in _in_file(file).items()]
     layers += [(PREFIX + name.upper(), {name: value}) for name, value in _in_environment(environment).items()]
     given = {name: value for name, value in flags.items() if value is not None}
     layers += [(_flag(name), {name: value}) for name, value in given.items()]
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     origins = dict.fromkeys(ServeConfig.model_fields, "default")
     for origin, layer in layers:
         for name, value in layer.items():
@@ -63,7 +64,7 @@ def gather(
 
 
 def settings_rows(settings: Settings) -> list[tuple[str, str, str]]:
-    """Return (name, value, origin) of every setting; the key is not settings_rows."""
+    """Return (name, value, origin) of every setting; the key is not shown."""
     values = settings.config.model_dump(mode="json")
     values["models"] = ", ".join(
         f"{one['name']}={one['path']}" if one["name"] else one["path"] for one in values["models"]
@@ -74,67 +75,40 @@ def settings_rows(settings: Settings) -> list[tuple[str, str, str]]:
     ]
 
 
-def _in_file(file: Path) -> dict[str, tuple[Any, str]]:
+def _in_file(file: Path) -> dict[str, tuple[object, str]]:
     """Return name -> (value, origin); TOML's reader does not tell lines, so there the origin is the file."""
     if not file.is_file():
         raise UsageError(f"{file}: no such file", hint=_HINT)
     if file.stat().st_size > _MAX_BYTES:
         raise UsageError(f"{file}: larger than {_MAX_BYTES} bytes, so no settings file")
-    lines: dict[str, int] = {}
     try:
         text = file.read_text(encoding="utf-8-sig")
-        values = tomllib.loads(text) if file.suffix.lower() == ".toml" else _in_yaml(text, str(file), lines)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, no such day in YAML
-        raise UsageError(f"{file}: {_complaint(error)}") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"{file}: need `setting: value` lines, found {type(values).__name__}")
-    return {
-        str(name): (_beside(file, str(name), value), f"{file}:{lines[str(name)]}" if str(name) in lines else str(file))
-        for name, value in values.items()
-    }
+        found = _in_toml(text, file) if file.suffix.lower() == ".toml" else _in_yaml(text, file)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file}: not UTF-8 text ({error.reason})") from error
+    return {name: (_beside(file, name, value), origin) for name, (value, origin) in found.items()}
 
 
-def _in_yaml(text: str, source: str, lines: dict[str, int]) -> Any:  # noqa: ANN401 - any YAML value
-    """Return a YAML document's value; the line of each of its outermost keys, from 1, is put into `lines`."""
-    loader = yaml.SafeLoader(text)
-    root = loader.get_single_node()
-    if root is None:
-        return None
-    _refuse_duplicates(root, source, set())
-    if isinstance(root, yaml.MappingNode):
-        lines.update((key.value, key.start_mark.line + 1) for key, _ in root.value if isinstance(key, yaml.ScalarNode))
-    return loader.construct_document(root)
+def _in_toml(text: str, file: Path) -> dict[str, tuple[object, str]]:
+    try:
+        return {name: (value, str(file)) for name, value in tomllib.loads(text).items()}
+    except RecursionError as error:
+        raise UsageError(f"{file}: nested too deeply") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file}: {error}") from error
 
 
-def _refuse_duplicates(node: yaml.Node, source: str, seen: set[int]) -> None:
-    """Let a document pass in which no mapping, at any depth, names a key twice: YAML would silently keep the last."""
-    if isinstance(node, yaml.ScalarNode) or id(node) in seen:  # an alias stands for a node that was seen
-        return
-    seen.add(id(node))
-    first: dict[str, int] = {}
-    for part in node.value:
-        key, child = part if isinstance(node, yaml.MappingNode) else (None, part)
-        if isinstance(key, yaml.ScalarNode):
-            line = key.start_mark.line + 1
-            if key.value in first:
-                message = f"{source}:{line}: duplicate key '{key.value}' (first at line {first[key.value]})"
-                raise UsageError(message, hint="remove one of the two; YAML would silently keep the last")
-            first[key.value] = line
-        _refuse_duplicates(child, source, seen)
+def _in_yaml(text: str, file: Path) -> dict[str, tuple[object, str]]:
+    try:
+        root = parse(text, str(file), secrets=_SECRETS)
+    except RecipeError as error:
+        raise UsageError(error.message, hint=error.hint or _HINT) from error
+    if not isinstance(root.value, dict):
+        raise UsageError(f"{root.at}: need `setting: value` lines, found {root.raw or 'a list'}", hint=_HINT)
+    return {name: (node.plain(), f"{file}:{(node.key_at or node.at).line}") for name, node in root.value.items()}
 
 
-def _complaint(error: Exception) -> str:
-    """Return why a file cannot be read, without the line itself: it may hold the key."""
-    if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 text ({error.reason})"
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"{error.problem} (line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1})"
-    return str(error).replace("\n", " ")
-
-
-def _beside(file: Path, name: str, value: Any) -> Any:  # noqa: ANN401 - any YAML value
+def _beside(file: Path, name: str, value: object) -> object:
     """Return a value with the paths in it made relative to the file's folder."""
     if name == "degrade" and isinstance(value, str):
         return file.parent / value
@@ -146,13 +120,13 @@ def _beside(file: Path, name: str, value: Any) -> Any:  # noqa: ANN401 - any YAM
     return value
 
 
-def _has_path(source: Any) -> bool:  # noqa: ANN401 - any YAML value
+def _has_path(source: object) -> TypeGuard[dict[str, object]]:
     return isinstance(source, dict) and "path" in source
 
 
-def _in_environment(environment: Mapping[str, str] | None) -> dict[str, Any]:
+def _in_environment(environment: Mapping[str, str] | None) -> dict[str, object]:
     found = os.environ if environment is None else environment
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for variable in sorted(found):
         if variable.startswith(PREFIX) and variable not in _RESERVED:
             name = variable.removeprefix(PREFIX).lower()
@@ -182,6 +156,6 @@ def _bad_value(error: ValidationError, origins: Mapping[str, str]) -> UsageError
         name = str(item["loc"][0]) if item["loc"] else ""
         place = f"{origins[name]}: {'.'.join(str(part) for part in item['loc'])}: " if name else ""
         message = item["msg"].removeprefix("Value error, ")
-        found = "" if name == "api_key" or item["type"] == "value_error" else f" (found {str(item['input'])[:80]!r})"
+        found = "" if name in _SECRETS or item["type"] == "value_error" else f" (found {str(item['input'])[:80]!r})"
         lines.append(f"{place}{message}{found}")
     return UsageError("\n".join(lines), hint=_HINT)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from compress.benchmark.bench_file import read_bench
+from compress.core.json_types import JsonObject
 from compress.core.storage import write_json, write_text
 from compress.pipeline.lock import artifact_at
 from compress.pipeline.runner import RunResult
@@ -125,7 +125,7 @@ def _tested(result: RunResult, context: TrialContext) -> Tested:
     assert stage is not None
     bench = read_bench(artifact_at(result.run_dir, stage).path)
     row, reference = row_of(bench, FINAL), row_of(bench, FLOAT)
-    values: dict[str, Any] = {
+    values: JsonObject = {
         "n_images": row.n_images,
         "top1_pct": row.top1_pct,
         "top1_ci95_pct": row.top1_ci95_pct,

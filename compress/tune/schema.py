@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -103,7 +103,7 @@ class TuneReport(BaseModel):
     runtime: Runtime
     device: str | None
     estimated: bool
-    host: dict[str, Any]
+    host: dict[str, object]
     spent_s: float
     tried: tuple[TriedSetting, ...]
     given_up: tuple[GivenUp, ...]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from compress.core.json_types import JsonObject
 from compress.core.stage import Reporter
 from compress.errors import ImgcError
 from compress.pipeline.lock import RunLock
@@ -244,6 +244,6 @@ class SearchSession:
 
 
 def _said(knobs: Knobs) -> str:
-    given: dict[str, Any] = knobs.model_dump()
+    given: JsonObject = knobs.model_dump()
     extras = [f"{key} {given[key]}" for key in ("scheme", "hard_swish", "patience", "fill")]
     return f"{knobs.arch} at {knobs.input_px} px ({', '.join(extras)})"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from compress.core.json_types import JsonObject
 from compress.graph.targets import TargetName
 
 Scheme = Literal["int8_static", "int8_qat"]
@@ -60,7 +61,7 @@ class Base:
         steps: training steps of an epoch.
     """
 
-    data: dict[str, Any]
+    data: JsonObject
     weights: dict[str, str]
     runtime: Runtime
     target: TargetName | None
@@ -97,7 +98,7 @@ def neighbours(best: Knobs, share: float) -> list[Knobs]:
     return [one for one in found if one != best]
 
 
-def recipe_of(knobs: Knobs, base: Base, name: str, share: float, split: str) -> dict[str, Any]:
+def recipe_of(knobs: Knobs, base: Base, name: str, share: float, split: str) -> JsonObject:
     """Return the whole chain as a recipe.
 
     Args:
@@ -115,7 +116,7 @@ def recipe_of(knobs: Knobs, base: Base, name: str, share: float, split: str) -> 
     return {"imgc": 1, "name": name, "seed": base.seed, "data": base.data, "stages": stages}
 
 
-def footprint_recipe(arch: str, input_px: int, base: Base, name: str, share: float) -> dict[str, Any]:
+def footprint_recipe(arch: str, input_px: int, base: Base, name: str, share: float) -> JsonObject:
     """Return the chain without any training: what it makes has the size and the speed of a trained one."""
     untrained = replace(base, epochs=0)
     stages = [_train(Knobs(arch=arch, input_px=input_px), untrained), {**_prune(share), "importance": "l1"}]
@@ -127,7 +128,7 @@ def footprint_recipe(arch: str, input_px: int, base: Base, name: str, share: flo
     return {"imgc": 1, "name": name, "seed": base.seed, "data": base.data, "stages": stages}
 
 
-def _train(knobs: Knobs, base: Base) -> dict[str, Any]:
+def _train(knobs: Knobs, base: Base) -> JsonObject:
     fit = {"epochs": base.epochs, "lr": _lr(knobs.arch), "label_smoothing": 0.1}
     return {
         "kind": "train",
@@ -139,7 +140,7 @@ def _train(knobs: Knobs, base: Base) -> dict[str, Any]:
     }
 
 
-def _prune(share: float) -> dict[str, Any]:
+def _prune(share: float) -> JsonObject:
     return {
         "kind": "prune",
         "id": "pruned",
@@ -150,8 +151,8 @@ def _prune(share: float) -> dict[str, Any]:
     }
 
 
-def _distill(knobs: Knobs, base: Base) -> dict[str, Any]:
-    fit = {
+def _distill(knobs: Knobs, base: Base) -> JsonObject:
+    fit: JsonObject = {
         "epochs": round(base.epochs * 4 / 3) * knobs.patience,
         "lr": _lr(knobs.arch),
         "label_smoothing": 0.0,
@@ -169,8 +170,8 @@ def _distill(knobs: Knobs, base: Base) -> dict[str, Any]:
     }
 
 
-def _quantize(knobs: Knobs, base: Base) -> dict[str, Any]:
-    stage: dict[str, Any] = {
+def _quantize(knobs: Knobs, base: Base) -> JsonObject:
+    stage: JsonObject = {
         "kind": "quantize",
         "id": "int8",
         "scheme": knobs.scheme,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from compress.core.json_types import Json
 from compress.errors import UsageError, missing_backend
 from compress.tune.goal import TrialResult
 from compress.tune.space import FILLS, PATIENCE, PX, Knobs, has_hard_swish
@@ -146,7 +147,7 @@ class Study:
             and (one.state is TrialState.RUNNING or _POINT in one.user_attrs or _REASON in one.user_attrs)
         ]
 
-    def note(self, name: str, value: Any = None) -> Any:  # noqa: ANN401 - any JSON value
+    def note(self, name: str, value: object = None) -> object:
         """Return what was noted under a name, None for nothing; with a value, note it first."""
         if value is not None:
             self._study.set_user_attr(name, value)
@@ -168,7 +169,7 @@ class Study:
 
 
 def open_study(
-    storage: str, name: str, owner: str, archs: Sequence[str], seed: int, settings: Mapping[str, Any]
+    storage: str, name: str, owner: str, archs: Sequence[str], seed: int, settings: Mapping[str, Json]
 ) -> Study:
     """Return the study of a name, a new one where there is none.
 

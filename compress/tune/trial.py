@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from compress.benchmark.bench_file import read_bench
 from compress.benchmark.schema import Bench, Row
 from compress.core.artifact import Artifact
 from compress.core.digest import sha256_json
 from compress.core.formats import Format
+from compress.core.json_types import Json
 from compress.core.stage import Reporter
 from compress.errors import StageError
 from compress.measure.arena import arena_bytes
@@ -105,7 +105,7 @@ def measure_footprint(arch: str, input_px: int, base: Base, context: TrialContex
     )
 
 
-def carry_out(recipe: Mapping[str, Any], context: TrialContext, watch: Callable[[RunLock], None] | None) -> RunResult:
+def carry_out(recipe: Mapping[str, Json], context: TrialContext, watch: Callable[[RunLock], None] | None) -> RunResult:
     """Run a recipe made here."""
     loaded = recipe_from_dict(recipe, Path.cwd(), source="imgc tune")
     return run_recipe(loaded, runs_dir=context.runs_dir, reporter=context.reporter, device=context.device, watch=watch)

@@ -38,7 +38,6 @@ class Baseline:
     Attributes:
         name: a word for file names.
         title: how a table names it.
-        distribution: the Python distribution whose version goes with the result.
         source: format of the float file that `write` reads.
         format: of the file that `write` makes.
         write: (float file, calibration images_NCHW, file to write) -> None.
@@ -46,7 +45,6 @@ class Baseline:
 
     name: str
     title: str
-    distribution: str
     source: Format
     format: Format
     write: Recipe
@@ -201,20 +199,17 @@ def torchao_default(float_torch: Path, images_NCHW: Floats, out: Path) -> None:
 
 
 BASELINES = (
-    Baseline("ort", "ONNX Runtime quantize_static, per channel", "onnxruntime", Format.ONNX, Format.ONNX, ort_default),
+    Baseline("ort", "ONNX Runtime quantize_static, per channel", Format.ONNX, Format.ONNX, ort_default),
     Baseline(
         "ort-per-tensor",
         "ONNX Runtime quantize_static, per tensor",
-        "onnxruntime",
         Format.ONNX,
         Format.ONNX,
         ort_per_tensor,
     ),
-    Baseline("nncf", "NNCF quantize", "nncf", Format.ONNX, Format.ONNX, nncf_default),
-    Baseline(
-        "torchao", "torchao PT2E, x86 (run by ONNX Runtime)", "torchao", Format.TORCH, Format.ONNX, torchao_default
-    ),
-    Baseline("tflite", "TFLite converter, full int8", "tensorflow", Format.ONNX, Format.TFLITE, tflite_default),
+    Baseline("nncf", "NNCF quantize", Format.ONNX, Format.ONNX, nncf_default),
+    Baseline("torchao", "torchao PT2E, x86 (run by ONNX Runtime)", Format.TORCH, Format.ONNX, torchao_default),
+    Baseline("tflite", "TFLite converter, full int8", Format.ONNX, Format.TFLITE, tflite_default),
 )
 
 

@@ -53,7 +53,6 @@ class LatencyRatio:
 
     Attributes:
         p50_ms: median over the rounds of the file's median call.
-        reference_p50_ms: the same of the other file.
         ratio: median over the rounds of (file's median / other's median); below 1 the file is faster.
         low: lower quartile of the rounds' ratios.
         high: upper quartile.
@@ -61,7 +60,6 @@ class LatencyRatio:
     """
 
     p50_ms: float
-    reference_p50_ms: float
     ratio: float
     low: float
     high: float
@@ -160,4 +158,4 @@ def latency_ratio(predictor: Predictor, reference: Predictor, image_NCHW: Floats
             times[name].append(latency.p50_ms)
     ratios = np.array(times["file"]) / np.array(times["reference"])
     low, middle, high = (float(value) for value in np.percentile(ratios, [25, 50, 75]))
-    return LatencyRatio(median(times["file"]), median(times["reference"]), middle, low, high, rounds)
+    return LatencyRatio(median(times["file"]), middle, low, high, rounds)

@@ -45,7 +45,6 @@ class Large:
     cpu_ms: float
     alone_ms: float
     p50_ms: float | None
-    image_bytes: int
     errors: int
 
 
@@ -119,7 +118,7 @@ def _large(setting: Setting, target: Target, server: ServerProcess) -> Large:
         load = run(closed_loop(server.port, [request], connections=1, count=LARGE_REQUESTS))
     cpu_ms = 1000 * (server.cpu_s() - before) / load.sent
     alone_ms = Alone(target.model).cpu_ms([body], passes=LARGE_REQUESTS)
-    return Large(target.name, cpu_ms, alone_ms, load.p50_ms, len(body), load.sent - load.statuses.get(OK, 0))
+    return Large(target.name, cpu_ms, alone_ms, load.p50_ms, load.sent - load.statuses.get(OK, 0))
 
 
 def _start(setting: Setting, target: Target, server: ServerProcess) -> Start:

@@ -39,8 +39,8 @@ function done(summary, latency)
     for key, count in pairs(thread:get("counts")) do table.insert(parts, string.format('["%s", %d]', key, count)) end
   end
   local errors = summary.errors
-  io.write(string.format('RESULT {"duration_us": %d, "p50_us": %f, "p95_us": %f, "p99_us": %f, "lost": %d, ',
-    summary.duration, latency:percentile(50), latency:percentile(95), latency:percentile(99),
+  io.write(string.format('RESULT {"duration_us": %d, "p50_us": %f, "p99_us": %f, "lost": %d, ',
+    summary.duration, latency:percentile(50), latency:percentile(99),
     errors.connect + errors.read + errors.write))
   io.write('"counts": [' .. table.concat(parts, ", ") .. ']}\\n')
 end
@@ -90,6 +90,5 @@ def parse(printed: str) -> Load:
         ok_per_s=ok_per_s,
         good_per_s=ok_per_s,
         p50_ms=found["p50_us"] / 1000,
-        p95_ms=found["p95_us"] / 1000,
         p99_ms=found["p99_us"] / 1000,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compress.core.dataset import FolderData
+from compress.core.json_types import JsonObject
 from compress.core.stage import Reporter, SilentReporter
 from compress.core.storage import write_text
 from compress.data.dataset import load_dataset
@@ -102,7 +103,7 @@ def as_markdown(points: Sequence[GridPoint], found: TuneReport) -> str:
 def run_grid(photos: Path, weights: Path, runs_dir: Path, reporter: Reporter) -> list[GridPoint]:
     """Carry out the grid, reusing what is sealed, and judge every file on both splits."""
     paths = {arch: str((weights / name).resolve()) for arch, name in _WEIGHTS.items()}
-    data = {"kind": "folder", "path": str(photos.resolve())}
+    data: JsonObject = {"kind": "folder", "path": str(photos.resolve())}
     base = Base(data=data, weights=paths, runtime="tflite", target=None, seed=0, epochs=_EPOCHS, steps=0)
     context = TrialContext(runs_dir, "grid", "cpu", None, reporter)
     found = []

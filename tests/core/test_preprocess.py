@@ -9,6 +9,20 @@ def test_it_survives_json():
     assert Preprocess.model_validate_json(preprocess.model_dump_json()) == preprocess
 
 
+def test_older_files_name_the_one_order_of_channels():
+    plain = Preprocess(resize_px=184, crop_px=160)
+    old = plain.model_dump_json().replace("{", '{"channel_order": "RGB", ', 1)
+    assert Preprocess.model_validate_json(old, strict=True) == plain
+    assert "channel_order" not in plain.model_dump()
+
+
+def test_read_strictly_a_list_of_numbers_is_three_channels_and_of_texts_none():
+    fields = '{"resize_px": 184, "crop_px": 160, "mean": [%s, 0, 0.5]}'
+    assert Preprocess.model_validate_json(fields % "0.5", strict=True).mean == (0.5, 0.0, 0.5)
+    with pytest.raises(ValidationError, match="valid number"):
+        Preprocess.model_validate_json(fields % '"0.5"', strict=True)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -18,6 +32,7 @@ def test_it_survives_json():
         {"resize_px": 160, "crop_px": 160, "std": (0.0, 1.0, 1.0)},
         {"resize_px": 160, "crop_px": 160, "interpolation": "nearest"},
         {"resize_px": 160, "crop_px": 160, "more": 1},
+        {"resize_px": 160, "crop_px": 160, "channel_order": "BGR"},
     ],
 )
 def test_impossible_values_are_refused(wrong):

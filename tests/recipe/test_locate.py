@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from compress.core.yaml_nodes import parse
 from compress.recipe.locate import located, nearest_word
-from compress.recipe.node import parse
 
 
 class _Strict(BaseModel):

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from compress.core.dataset import DefectsData
 from compress.core.digest import sha256_bytes
@@ -23,7 +22,7 @@ _THREADS = 2  # more gain nothing: half of the work holds the interpreter lock
 _BLOCK = 256
 
 
-def parameters(config: DefectsData) -> dict[str, Any]:
+def parameters(config: DefectsData) -> dict[str, object]:
     """Return everything that decides the images, as JSON."""
     sizes = {"train": config.train, "val": config.val, "test": config.test}
     return {"generator": GENERATOR, "seed": config.seed, "size_px": config.size_px, **sizes}
@@ -93,7 +92,7 @@ def _rename(temporary: Path, out: Path, config: DefectsData) -> None:
 
 def _write_all(folder: Path, config: DefectsData, reporter: Reporter) -> None:
     counts = {"train": config.train, "val": config.val, "test": config.test}
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     with (
         reporter.progress(f"defects: writing {sum(counts.values())} images", sum(counts.values())) as advance,
         ThreadPoolExecutor(_THREADS) as pool,
@@ -107,8 +106,8 @@ def _write_all(folder: Path, config: DefectsData, reporter: Reporter) -> None:
 
 def _write_split(
     folder: Path, split: str, count: int, config: DefectsData, pool: ThreadPoolExecutor, advance: Advance
-) -> list[dict[str, Any]]:
-    def write(index: int) -> dict[str, Any]:
+) -> list[dict[str, object]]:
+    def write(index: int) -> dict[str, object]:
         image = make_image(config.seed, split, index, config.size_px)
         name = f"{split}/{LABELS[image.label]}/{index:06d}.jpg"
         (folder / name).write_bytes(image.jpeg)
@@ -117,7 +116,7 @@ def _write_split(
         label = LABELS[image.label]
         return {"file": name, "sha256": digest, "label": label, "surface": image.surface, "strength": strength}
 
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for start in range(0, count, _BLOCK):  # in blocks, so that the bar moves and Ctrl-C is heard
         block = range(start, min(start + _BLOCK, count))
         rows += pool.map(write, block)

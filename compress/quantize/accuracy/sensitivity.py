@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
@@ -60,7 +59,7 @@ class LayerSensitivity:
     images: int
     float_top1_pct: float | None
 
-    def as_json(self, judged_on: str) -> dict[str, Any]:
+    def as_json(self, judged_on: str) -> dict[str, object]:
         """Return it as JSON data; `exclude` takes the names of `nodes`."""
         rows = [
             {

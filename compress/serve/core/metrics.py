@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import reduce
+from typing import TypedDict
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -47,6 +48,17 @@ class Histogram:
         self.total += value
 
 
+class Snapshot(TypedDict):
+    """The counts of a process or of several, as JSON has them; of a histogram the counts and then the sum."""
+
+    requests: dict[str, float]
+    rejections: dict[str, float]
+    stages: dict[str, list[float]]
+    batches: list[float]
+    counts: dict[str, float]
+    gauges: dict[str, float]
+
+
 class Metrics:
     """Counts of one process.
 
@@ -70,7 +82,7 @@ class Metrics:
         """Count one reply; an unforeseen status counts as 500, so that the label set stays fixed."""
         self.requests[status if status in _CODES else 500] += 1
 
-    def snapshot(self, gauges: Mapping[str, float]) -> dict[str, Any]:
+    def snapshot(self, gauges: Mapping[str, float]) -> Snapshot:
         """Return everything as JSON values, to be summed with other processes'."""
         return {
             "requests": {str(code): n for code, n in self.requests.items()},
@@ -86,23 +98,33 @@ class Metrics:
         }
 
 
-def merged(snapshots: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return the sums of snapshots; of the degrade level the greatest."""
-    total: dict[str, Any] = {}
-    for one in snapshots:
-        total = _sum(total, one) if total else one
-    return total
+def merged(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """Return the sums of snapshots, at least one; of the degrade level the greatest."""
+    return reduce(_sum, snapshots)
 
 
-def _sum(a: Any, b: Any, key: str = "") -> Any:  # noqa: ANN401 - JSON values
-    if isinstance(a, dict):
-        return {k: _sum(a[k], b[k], k) if k in a and k in b else a.get(k, b.get(k)) for k in {**a, **b}}
-    if isinstance(a, list):
-        return [x + y for x, y in zip(a, b, strict=True)]
-    return max(a, b) if key == "degrade_level" else a + b
+def _sum(a: Snapshot, b: Snapshot) -> Snapshot:
+    return {
+        "requests": _added(a["requests"], b["requests"]),
+        "rejections": _added(a["rejections"], b["rejections"]),
+        "stages": {stage: _summed(values, b["stages"][stage]) for stage, values in a["stages"].items()},
+        "batches": _summed(a["batches"], b["batches"]),
+        "counts": _added(a["counts"], b["counts"]),
+        "gauges": _added(a["gauges"], b["gauges"], greatest="degrade_level"),
+    }
 
 
-def prometheus_text(total: dict[str, Any], models: Iterable[Mapping[str, str]]) -> bytes:
+def _added(a: Mapping[str, float], b: Mapping[str, float], greatest: str = "") -> dict[str, float]:
+    """Return the sum of each name that one of the two has; of `greatest` the greater."""
+    both = {name: (a.get(name, 0), b.get(name, 0)) for name in {**a, **b}}
+    return {name: max(pair) if name == greatest else sum(pair) for name, pair in both.items()}
+
+
+def _summed(a: Sequence[float], b: Sequence[float]) -> list[float]:
+    return [x + y for x, y in zip(a, b, strict=True)]
+
+
+def prometheus_text(total: Snapshot, models: Iterable[Mapping[str, str]]) -> bytes:
     """Return a merged snapshot in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(total, models))
@@ -110,7 +132,7 @@ def prometheus_text(total: dict[str, Any], models: Iterable[Mapping[str, str]]) 
 
 
 class _Families(Collector):
-    def __init__(self, total: dict[str, Any], models: Iterable[Mapping[str, str]]) -> None:
+    def __init__(self, total: Snapshot, models: Iterable[Mapping[str, str]]) -> None:
         self.total, self.models = total, models
 
     def collect(self) -> Iterator[Metric]:

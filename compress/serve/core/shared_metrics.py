@@ -12,7 +12,8 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from compress.serve.core.metrics import Snapshot
 
 _ANSWER_S = 0.5
 _LIVE, _LEFT = ".sock", ".json"
@@ -26,7 +27,7 @@ class SharedMetrics:
         snapshot: returns this process's counts.
     """
 
-    def __init__(self, folder: Path | None, snapshot: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, folder: Path | None, snapshot: Callable[[], Snapshot]) -> None:
         self.folder = folder
         self.snapshot = snapshot
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"  # a process id alone may come again
@@ -48,7 +49,7 @@ class SharedMetrics:
         self._path(_LIVE).unlink(missing_ok=True)
         self._server.close()
 
-    async def snapshots(self) -> list[dict[str, Any]]:
+    async def snapshots(self) -> list[Snapshot]:
         """Return the counts of all: this process, the siblings that answer in time, those that have ended."""
         if self.folder is None:
             return [self.snapshot()]
@@ -69,13 +70,13 @@ class SharedMetrics:
         return self.folder / f"{self._name}{suffix}"
 
 
-async def _ask(path: Path) -> dict[str, Any] | None:
+async def _ask(path: Path) -> Snapshot | None:
     """Return a sibling's counts; None when it has gone or does not answer."""
     try:
         async with asyncio.timeout(_ANSWER_S):
             reader, writer = await asyncio.open_unix_connection(path)
             try:
-                answer: dict[str, Any] = json.loads(await reader.read())
+                answer: Snapshot = json.loads(await reader.read())
             finally:
                 writer.close()
             return answer

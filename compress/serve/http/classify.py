@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import NotRequired, TypedDict, final
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
@@ -45,6 +45,31 @@ class Wishes:
     allow_degraded: bool = True
 
 
+class ImageAnswer(TypedDict):
+    """What the reply says of one image; `filename` only where several came in a form."""
+
+    filename: NotRequired[str | None]
+    cached: bool
+    predictions: list[dict[str, int | str | float]]
+    timing_ms: dict[str, float]
+
+
+@final
+class ImageRefusal(TypedDict):
+    """What it says of one of several that got no answer."""
+
+    filename: str | None
+    error: str
+    code: str
+
+
+class ImageAnswers(TypedDict):
+    """What it says of several, each with answer or error; the times are the longest."""
+
+    results: list[ImageAnswer | ImageRefusal]
+    timing_ms: dict[str, float]
+
+
 class Classify:
     """The route, over a service."""
 
@@ -75,11 +100,11 @@ class Classify:
             read_ms = (perf_counter() - begun) * 1000
             if media_type == MULTIPART:
                 images = await images_in(body, headers, config.max_files)
-                content = await self._form(model, images, deadline, slot, wishes.top_k)
+                content: ImageAnswer | ImageAnswers = await self._form(model, images, deadline, slot, wishes.top_k)
             else:
                 answer = await service.classify(model, body, deadline, slot)
                 content = _content(answer, wishes.top_k)
-        timing_ms = {**content.pop("timing_ms"), "total": round((perf_counter() - begun) * 1000, 3)}
+        timing_ms = {**content["timing_ms"], "total": round((perf_counter() - begun) * 1000, 3)}
         if not content.get("cached", False):
             self._count(read_ms, timing_ms)
         identity = {
@@ -94,7 +119,7 @@ class Classify:
 
     async def _form(
         self, model: Inference, images: list[UploadedImage], deadline: Deadline, slot: Slot, top_k: int
-    ) -> dict[str, Any]:
+    ) -> ImageAnswer | ImageAnswers:
         """Return the answer to one image as the raw route has it; to several a list, each with answer or error."""
         if len(images) == 1:
             return _content(await self.service.classify(model, images[0].content, deadline, slot), top_k)
@@ -158,7 +183,7 @@ def _flag(name: str, text: str) -> bool:
     return text.lower() in _TRUE
 
 
-def _content(answer: Answer, top_k: int) -> dict[str, Any]:
+def _content(answer: Answer, top_k: int) -> ImageAnswer:
     found = predictions(answer.logits_K, answer.model.spec.labels, top_k)
     return {
         "cached": answer.cached,
@@ -171,7 +196,7 @@ def _content(answer: Answer, top_k: int) -> dict[str, Any]:
     }
 
 
-def _result(image: UploadedImage, answer: Answer | BaseException, top_k: int) -> dict[str, Any]:
+def _result(image: UploadedImage, answer: Answer | BaseException, top_k: int) -> ImageAnswer | ImageRefusal:
     if isinstance(answer, Answer):
         return {"filename": image.filename, **_content(answer, top_k)}
     if isinstance(answer, RequestError):

@@ -112,7 +112,7 @@ class Gateway:
             self.key.check(scope["headers"])
         if self.rate is not None and path.startswith(_WORK):
             client = scope.get("client")
-            self.rate.take(client[0] if client else "", monotonic())
+            self.rate.take(client[0] if client else "")
 
     def _log(self, scope: Scope, status: int, begun_s: float) -> None:
         if (status < 500 or status in _SHED) and random.random() >= self.log_requests:

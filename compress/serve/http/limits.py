@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 import math
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from time import monotonic
 
 from compress.serve.errors import too_many_requests, unauthorized
 
@@ -39,17 +40,20 @@ class ApiKey:
 class RateLimit:
     """A token bucket for each client address; the longest silent are forgotten beyond 10,000."""
 
-    def __init__(self, per_s: float) -> None:
+    def __init__(self, per_s: float, clock: Callable[[], float] = monotonic) -> None:
+        """Take the requests a second of one client; `clock` gives the time in seconds."""
         self.per_s = per_s
+        self._clock = clock
         self.burst = max(1.0, per_s * _BURST)
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # address -> (tokens, at which time)
 
-    def take(self, client: str, now_s: float) -> None:
+    def take(self, client: str) -> None:
         """Count one request.
 
         Raises:
             RequestError: 429 with the seconds after which the next one is let in.
         """
+        now_s = self._clock()
         tokens, then_s = self._buckets.pop(client, (self.burst, now_s))
         tokens = min(self.burst, tokens + (now_s - then_s) * self.per_s)
         allowed = tokens >= 1 - _ROUNDING

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from compress.core.json_types import JsonObject
 from compress.serve.core.inference import Inference
 from compress.serve.core.memory import Pressure, resident_bytes
 from compress.serve.core.service import Service
@@ -12,7 +11,7 @@ from compress.serve.errors import not_ready
 _FIRST_LABELS = 5
 
 
-def health(service: Service) -> dict[str, Any]:
+def health(service: Service) -> JsonObject:
     """Return the models and the state of the service.
 
     Raises:
@@ -36,7 +35,7 @@ def health(service: Service) -> dict[str, Any]:
     }
 
 
-def _facts(model: Inference) -> dict[str, Any]:
+def _facts(model: Inference) -> JsonObject:
     spec = model.spec
     return {
         "name": model.name,

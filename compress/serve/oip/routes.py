@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from compress.core.json_types import JsonObject
 from compress.core.spec import ModelSpec
 from compress.package import VERSION
 from compress.serve.core.admission import Admitted
@@ -222,8 +223,8 @@ class _Handlers:
             raise not_ready()
 
 
-def _metadata(model: ModelInfo) -> dict[str, Any]:
-    logits = {"datatype": "FP32", "shape": [-1, model.spec.num_classes]}
+def _metadata(model: ModelInfo) -> JsonObject:
+    logits: JsonObject = {"datatype": "FP32", "shape": [-1, model.spec.num_classes]}
     return {
         "name": model.name,
         "versions": [model.version],
@@ -285,7 +286,7 @@ def _answer(asked: InferRequest, model: ModelInfo, logits_NK: NDArray[np.float32
     if not np.isfinite(logits_NK).all():
         raise bad_model_output("the model answered with numbers that are not finite")
     outputs, blob = write_outputs(asked, logits_NK, model.spec.labels)
-    content: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
+    content: dict[str, object] = {"model_name": model.name, "model_version": model.version}
     if asked.id is not None:
         content["id"] = asked.id
     content["outputs"] = outputs

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from reprlib import Repr
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from compress.serve.errors import RequestError, bad_request
 
@@ -43,7 +44,7 @@ class RequestInput(_Message):
     shape: Annotated[list[int], Field(min_length=1, max_length=4)]
     datatype: Literal["FP32", "BYTES"]
     parameters: InputParameters = InputParameters()
-    data: Any = None
+    data: object = None
 
 
 class OutputParameters(_Message):
@@ -252,7 +253,7 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     content = dict(pairs)
     if len(content) < len(pairs):
         raise ValueError(f"an object names a field twice (its fields: {excerpt([name for name, _ in pairs])})")
@@ -267,7 +268,7 @@ _PARTS: dict[tuple[str, ...], type[BaseModel]] = {
 }
 
 
-def _complaint(item: Any, kind: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def _complaint(item: ErrorDetails, kind: type[BaseModel]) -> str:
     place = ".".join(str(part)[:60] for part in item["loc"]) or "the request"
     if item["type"] == "extra_forbidden":
         part = _PARTS.get(tuple(part for part in item["loc"][:-1] if isinstance(part, str)), kind)

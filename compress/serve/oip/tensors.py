@@ -9,7 +9,7 @@ import struct
 from base64 import b64decode
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,16 @@ _BINARY_HINT = (
 )
 
 Input = NDArray[np.float32] | list[bytes]
+
+
+class OutputTensor(TypedDict):
+    """One output of an answer: its values are in `data`, or behind the JSON."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: NotRequired[dict[str, int]]
+    data: NotRequired[list[str] | list[float]]
 
 
 def max_containers(input_chw: tuple[int, int, int]) -> int:
@@ -91,7 +101,7 @@ def _check_kind(tensor: RequestInput, datatype: str, shape: list[str]) -> None:
         raise refusal(f"input '{tensor.name}' has the shape {excerpt(tensor.shape)}; allowed: {allowed}")
 
 
-def _numbers(data: Any, shape: list[int]) -> NDArray[np.float32]:  # noqa: ANN401 - any JSON
+def _numbers(data: object, shape: list[int]) -> NDArray[np.float32]:
     """Return JSON numbers, flat or nested as the shape, as f32; beyond its range they are infinite."""
     target = np.empty(shape, dtype=np.float32)
     with np.errstate(over="ignore"):
@@ -105,7 +115,7 @@ def _numbers(data: Any, shape: list[int]) -> NDArray[np.float32]:  # noqa: ANN40
     return target
 
 
-def _fill(target: NDArray[np.float32], data: Any) -> None:  # noqa: ANN401 - any JSON
+def _fill(target: NDArray[np.float32], data: object) -> None:
     if not isinstance(data, list) or len(data) != len(target):
         raise refusal(f"data of 'images' has {_size(data)} where the shape asks for a list of {len(target)}")
     if target.ndim > 1:
@@ -179,35 +189,27 @@ def join(elements: Sequence[str]) -> bytes:
 
 def write_outputs(
     request: InferRequest, logits_NK: NDArray[np.float32], labels: Sequence[str]
-) -> tuple[list[dict[str, Any]], bytes]:
+) -> tuple[list[OutputTensor], bytes]:
     """Return the `outputs` of an answer, and what follows its JSON. All logits must be finite."""
     outputs, blobs = [], []
     for wanted in request.outputs or [RequestedOutput(name="logits")]:
         values_NK = logits_NK if wanted.name == "logits" else softmax(logits_NK).astype(np.float32)
-        output, values = _output(wanted, values_NK, labels)
+        top_k = wanted.parameters.classification
+        if top_k is None:
+            texts, shape = None, list(values_NK.shape)
+        else:
+            rows = [classes(values_K, top_k, labels) for values_K in values_NK]
+            texts, shape = [text for row in rows for text in row], [len(rows), len(rows[0])]
+        output: OutputTensor = {"name": wanted.name, "shape": shape, "datatype": "FP32" if texts is None else "BYTES"}
         binary = wanted.parameters.binary_data
         if request.parameters.binary_data_output if binary is None else binary:
-            blob = join(values) if output["datatype"] == "BYTES" else values_NK.astype("<f4").tobytes()
+            blob = values_NK.astype("<f4").tobytes() if texts is None else join(texts)
             output["parameters"] = {"binary_data_size": len(blob)}
             blobs.append(blob)
         else:
-            output["data"] = values
+            output["data"] = values_NK.ravel().tolist() if texts is None else texts
         outputs.append(output)
     return outputs, b"".join(blobs)
-
-
-def _output(
-    wanted: RequestedOutput, values_NK: NDArray[np.float32], labels: Sequence[str]
-) -> tuple[dict[str, Any], list[Any]]:
-    """Return one output without its values, and the values as they stand in JSON, flat."""
-    top_k = wanted.parameters.classification
-    values: list[Any]
-    if top_k is None:
-        shape, datatype, values = list(values_NK.shape), "FP32", values_NK.ravel().tolist()
-    else:
-        rows = [classes(values_K, top_k, labels) for values_K in values_NK]
-        shape, datatype, values = [len(rows), len(rows[0])], "BYTES", [text for row in rows for text in row]
-    return {"name": wanted.name, "shape": shape, "datatype": datatype}, values
 
 
 def classes(values_K: NDArray[np.float32], top_k: int, labels: Sequence[str]) -> list[str]:

@@ -36,8 +36,8 @@ def _copies(source: Path, images_NCHW: object, out: Path) -> None:
 @pytest.fixture
 def runs(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     baselines = (
-        Baseline("absent", "Absent", "nowhere", Format.ONNX, Format.ONNX, _absent),
-        Baseline("copy", "Copy", "onnx", Format.ONNX, Format.ONNX, _copies),
+        Baseline("absent", "Absent", Format.ONNX, Format.ONNX, _absent),
+        Baseline("copy", "Copy", Format.ONNX, Format.ONNX, _copies),
     )
     monkeypatch.setattr(table, "BASELINES", baselines)
     monkeypatch.setattr(speed, "ARCHS", ("tiny",))

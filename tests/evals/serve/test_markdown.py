@@ -25,14 +25,14 @@ def found() -> ServeResults:
         Served("fast", False, turns=turns(100, 100, 200, cpu_ms=5), alone_ms=[2.5] * 3, same_label_pct=100.0),
         Served("broken", False, failed="No module named 'broken'"),
     ]
-    load = Load(1000, 10, {GAVE_UP: 10, OK: 490, SHED: 500}, 50, 45, 1.0, 2.0, 300.0, 4.2)
+    load = Load(1000, 10, {GAVE_UP: 10, OK: 490, SHED: 500}, 50, 45, 1.0, 300.0, 4.2)
     return ServeResults(
         host=HOST,
         baselines={"litserve": "0.2"},
         load=LoadFound("wrk", 16, 6, served),
         overload=OverloadFound(1000, 10, [Offered("imgc, onnx", 2, 100, 50, load)], {"broken": "no module"}),
         steady=[Steady("imgc, onnx", 50, 20, 20.4, 5.0, 9.0, 0, 2048)],
-        large=[Large("imgc, onnx", 22.0, 20.0, 23.0, 1000, 0)],
+        large=[Large("imgc, onnx", 22.0, 20.0, 23.0, 0)],
         start=[Start("imgc, tflite", [0.9, 0.5, 0.6], 3 << 20, 0.5)],
         soak=Soak("imgc, tflite", 100_000, 100 << 20, 101 << 20, 0, 2, 60.0),
         restarts=Restarts("imgc, onnx", 200, 5000, 3, 4, 321.0, 90.0),

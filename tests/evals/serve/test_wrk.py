@@ -10,8 +10,8 @@ from evals.serve.wrk import has_wrk, parse, wrk_loop
 
 PRINTED = """Running 2s test @ http://127.0.0.1:1/x
   1 threads and 16 connections
-RESULT {"duration_us": 2000000, "p50_us": 1500.0, "p95_us": 2500.0, "p99_us": 3500.0, "lost": 3, "counts": [["200", 80], ["503", 17]]}
-"""  # noqa: E501
+RESULT {"duration_us": 2000000, "p50_us": 1500.0, "p99_us": 3500.0, "lost": 3, "counts": [["200", 80], ["503", 17]]}
+"""
 
 
 def test_what_the_script_prints_is_read():
@@ -19,7 +19,7 @@ def test_what_the_script_prints_is_read():
     assert found.sent == 100
     assert found.statuses == {0: 3, 200: 80, 503: 17}
     assert found.ok_per_s == 40
-    assert (found.p50_ms, found.p95_ms, found.p99_ms) == (1.5, 2.5, 3.5)
+    assert (found.p50_ms, found.p99_ms) == (1.5, 3.5)
 
 
 def test_other_words_are_an_error():

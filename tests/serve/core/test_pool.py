@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -45,9 +44,9 @@ class Desk:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Return a function that lets the pool's clock leap forward."""
+    """Return a function that lets the pool's clock leap forward; else it stands still."""
     ahead = [0.0]
-    monkeypatch.setattr(module, "monotonic", lambda: time.monotonic() + ahead[0])
+    monkeypatch.setattr(module, "monotonic", lambda: ahead[0])
 
     def leap(seconds: float) -> None:
         ahead[0] += seconds

@@ -79,8 +79,9 @@ def test_a_full_house_is_told_before_its_body_is_read(app, onnx_file, make_wire)
 
 def test_a_body_that_never_ends_is_told_504_and_gives_its_place_back(onnx_file, monkeypatch, make_wire):
     monkeypatch.setattr("compress.serve.http.gateway._LINGER_S", 0.05)
-    app = create_app(ServeConfig(models=[onnx_file], threads=1, max_queue=0, timeout_ms=50))
-    loris, after = make_wire([b"\xff\xd8\xff"], ends=False), make_wire([b"not an image"])
+    app = create_app(ServeConfig(models=[onnx_file], threads=1, max_queue=0, timeout_ms=60_000))
+    loris = make_wire([b"\xff\xd8\xff"], headers=[(b"x-timeout-ms", b"50")], ends=False)
+    after = make_wire([b"not an image"])
     ask(app, loris, after)
     assert (loris.status, loris.json["code"]) == (504, "deadline")
     assert after.status == 415, "not 503: the place is free again"

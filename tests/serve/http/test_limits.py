@@ -50,25 +50,52 @@ def test_a_key_beyond_ascii_opens_by_its_utf8():
     ApiKey("schlüssel").check([(b"x-api-key", "schlüssel".encode())])
 
 
-def refusal(limit: RateLimit, client: str, now_s: float) -> RequestError | None:
-    try:
-        limit.take(client, now_s)
-    except RequestError as fault:
-        return fault
-    return None
+class Clients:
+    """Clients before one limit, and the clock that it reads."""
 
+    def __init__(self, per_s: float, now_s: float = 0.0) -> None:
+        self.now_s = now_s
+        self.limit = RateLimit(per_s, clock=lambda: self.now_s)
 
-def let_in(limit: RateLimit, client: str, now_s: float) -> bool:
-    return refusal(limit, client, now_s) is None
+    def refusal(self, client: str = "a") -> RequestError | None:
+        try:
+            self.limit.take(client)
+        except RequestError as fault:
+            return fault
+        return None
+
+    def let_in(self, client: str = "a", *, after_s: float = 0.0) -> bool:
+        self.now_s += after_s
+        return self.refusal(client) is None
+
+    def many(self, count: int) -> list[bool]:
+        return [self.let_in() for _ in range(count)]
 
 
 def test_a_burst_of_two_seconds_then_the_rate_for_each_client_by_itself():
-    limit = RateLimit(5.0)
-    assert [let_in(limit, "a", 0.0) for _ in range(12)] == [True] * 10 + [False] * 2
-    assert let_in(limit, "b", 0.0)
-    assert not let_in(limit, "a", 0.1)
-    assert let_in(limit, "a", 0.2)
-    assert not let_in(limit, "a", 0.2)
+    clients = Clients(5.0)
+    assert clients.many(12) == [True] * 10 + [False] * 2
+    assert clients.let_in("b")
+    assert not clients.let_in(after_s=0.1)
+    assert clients.let_in(after_s=0.1)
+    assert not clients.let_in()
+
+
+@pytest.mark.parametrize("silent_s", [2.0, 3.0, 1000.0])
+def test_a_silence_saves_no_more_than_one_burst(silent_s):
+    clients = Clients(5.0)
+    assert clients.let_in()
+    clients.now_s += silent_s
+    assert clients.many(12) == [True] * 10 + [False] * 2
+
+
+def test_less_than_one_request_in_two_seconds_still_comes_one_at_a_time():
+    clients = Clients(0.25)
+    assert clients.many(2) == [True, False]
+    assert not clients.let_in(after_s=3.9)
+    assert clients.let_in(after_s=0.1)
+    clients.now_s += 1000
+    assert clients.many(2) == [True, False]
 
 
 @given(
@@ -77,42 +104,40 @@ def test_a_burst_of_two_seconds_then_the_rate_for_each_client_by_itself():
     begin_s=st.floats(0, 1e6),
 )
 def test_no_span_of_time_holds_more_than_the_burst_and_the_rate(per_s, gaps_s, begin_s):
-    limit, now_s, taken_s = RateLimit(per_s), begin_s, []
+    clients, taken_s = Clients(per_s, begin_s), []
     for gap_s in gaps_s:
-        now_s += gap_s
-        if let_in(limit, "a", now_s):
-            taken_s.append(now_s)
+        if clients.let_in(after_s=gap_s):
+            taken_s.append(clients.now_s)
     for first in range(len(taken_s)):
         for last in range(first, len(taken_s)):
             span_s = taken_s[last] - taken_s[first]
-            assert last - first + 1 <= limit.burst + span_s * per_s + 1e-3
+            assert last - first + 1 <= clients.limit.burst + span_s * per_s + 1e-3
 
 
 @given(per_s=st.floats(0.01, 1000), asked=st.integers(1, 30))
 def test_who_waits_as_long_as_told_is_let_in(per_s, asked):
-    limit = RateLimit(per_s)
-    for _ in range(asked):
-        let_in(limit, "a", 100.0)
-    fault = refusal(limit, "a", 100.0)
+    clients = Clients(per_s, 100.0)
+    clients.many(asked)
+    fault = clients.refusal()
     if fault is not None:
         assert (fault.status, fault.code) == (429, "too_many_requests")
         wait_s = int(fault.headers["Retry-After"])
         assert wait_s >= 1
-        assert let_in(limit, "a", 100.0 + wait_s)
+        assert clients.let_in(after_s=wait_s)
 
 
 def test_a_refused_request_costs_nothing():
-    limit = RateLimit(1.0)
-    assert [let_in(limit, "a", 0.0) for _ in range(50)].count(True) == 2
-    assert let_in(limit, "a", 1.0)
+    clients = Clients(1.0)
+    assert clients.many(50).count(True) == 2
+    assert clients.let_in(after_s=1.0)
 
 
 def test_the_longest_silent_are_forgotten(monkeypatch):
     monkeypatch.setattr(module, "_MAX_CLIENTS", 3)
-    limit = RateLimit(0.5)
+    clients = Clients(0.5)
     for client in ("a", "b", "c", "d"):
-        assert let_in(limit, client, 0.0)
-    assert not let_in(limit, "b", 0.0)
-    assert let_in(limit, "a", 0.0), "forgotten, so new"
-    assert not let_in(limit, "b", 0.0), "spoke last, so kept"
-    assert let_in(limit, "c", 0.0)
+        assert clients.let_in(client)
+    assert not clients.let_in("b")
+    assert clients.let_in("a"), "forgotten, so new"
+    assert not clients.let_in("b"), "spoke last, so kept"
+    assert clients.let_in("c")

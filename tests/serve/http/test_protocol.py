@@ -15,6 +15,7 @@ from compress.serve.app import app_of
 from compress.serve.config import ServeConfig
 from compress.serve.core.service import Service
 from compress.serve.http import protocol as module
+from compress.serve.http.protocol import GuardedProtocol
 from compress.serve.run import _options
 
 PATIENCE_S = 30
@@ -48,6 +49,17 @@ class Server:
 
     def connections(self) -> int:
         return len(self.server.server_state.connections)
+
+    def only(self) -> GuardedProtocol:
+        """Return the protocol of the one connection there is."""
+        (protocol,) = self.server.server_state.connections
+        return protocol
+
+    def end_head_time(self) -> None:
+        """Let the time that the one connection has for a head be over, as soon as it runs."""
+        self.wait_until(lambda: self.connections() == 1 and self.only()._head_timer is not None)
+        protocol = self.only()
+        protocol.loop.call_soon_threadsafe(protocol.timeout_keep_alive_handler)
 
     @staticmethod
     def wait_until(condition) -> None:
@@ -88,10 +100,11 @@ def drip(wire: socket.socket) -> None:
 
 @pytest.mark.parametrize("said", [b"", b"POST /v1/cla", request(b"x")[:-3]])
 def test_a_head_that_does_not_come_in_time_ends_its_connection(onnx_file, said):
-    with Server(onnx_file, header_timeout_ms=HEADER_MS) as server, server.connected() as wire:
-        begun_s = time.monotonic()
-        wire.sendall(said)
-        assert ended(wire)
+    with Server(onnx_file, header_timeout_ms=HEADER_MS) as server:
+        begun_s = time.monotonic()  # before the server's own time can begin
+        with server.connected() as wire:
+            wire.sendall(said)
+            assert ended(wire)
         assert time.monotonic() - begun_s > HEADER_MS / 1000 * 0.9
 
 
@@ -103,19 +116,23 @@ def test_bytes_that_drip_in_do_not_prolong_the_time_of_a_head(onnx_file):
 
 
 def test_the_time_of_a_head_does_not_run_while_a_request_is_served(held, onnx_file, image):
-    with Server(onnx_file, header_timeout_ms=HEADER_MS) as server, server.connected() as wire:
+    with Server(onnx_file) as server, server.connected() as wire:
+        held.inputs.clear()
         held.go_on.clear()
+        server.wait_until(lambda: server.connections() == 1 and server.only()._head_timer is not None)
         wire.sendall(request(image()))
-        time.sleep(1.5 * HEADER_MS / 1000)
+        server.wait_until(lambda: held.inputs)
+        assert server.only()._head_timer is None
         held.go_on.set()
         assert reply(wire)[0] == 200
 
 
 def test_a_kept_connection_has_the_time_of_a_head_again_for_the_next(onnx_file):
-    with Server(onnx_file, header_timeout_ms=HEADER_MS) as server, server.connected() as wire:
+    with Server(onnx_file) as server, server.connected() as wire:
         wire.sendall(request(method="GET", path="/livez"))
         assert reply(wire)[0] == 200
         wire.sendall(b"GET /livez HT")
+        server.end_head_time()
         assert ended(wire)
 
 
@@ -197,11 +214,12 @@ def test_after_a_503_whose_body_was_not_read_the_next_request_gets_its_own_reply
 
 
 def test_the_rest_of_a_refused_body_has_the_time_of_a_head(onnx_file):
-    with Server(onnx_file, header_timeout_ms=HEADER_MS) as server, server.connected() as wire:
+    with Server(onnx_file) as server, server.connected() as wire:
         refused = request(bytes(1000), Content_Type="application/json")
         wire.sendall(refused[:-500])
         assert reply(wire)[0] == 415
         wire.sendall(bytes(1))
+        server.end_head_time()
         assert ended(wire)
 
 
@@ -212,7 +230,7 @@ def test_rubbish_behind_a_request_ends_the_connection_after_its_reply(held, onnx
         wire.sendall(request(image(), X_Request_Id="whole"))
         server.wait_until(lambda: held.inputs)
         wire.sendall(b"\x00rubbish\r\n\r\n")
-        time.sleep(0.05)
+        server.wait_until(lambda: not server.only().cycle.keep_alive)
         held.go_on.set()
         assert reply(wire)[:2] == (200, "whole")
         assert ended(wire)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import yaml
 
+from compress.core.json_types import Json
 from compress.errors import RecipeError
 
 MAX_DEPTH = 32
@@ -61,7 +61,7 @@ class Node:
         """Return the list, empty when the value is something else."""
         return self.value if isinstance(self.value, list) else []
 
-    def plain(self) -> Any:  # noqa: ANN401 - any JSON value
+    def plain(self) -> Json:
         """Return the value without places: dict, list or scalar."""
         if isinstance(self.value, dict):
             return {key: child.plain() for key, child in self.value.items()}
@@ -80,13 +80,13 @@ class Node:
         return node
 
 
-def node_of(value: Any, at: Position) -> Node:  # noqa: ANN401 - any JSON value
+def node_of(value: Json, at: Position) -> Node:
     """Return a plain value as a tree whose every node stands at one place."""
-    if isinstance(value, dict):
+    if isinstance(value, str | int | float | None):
+        return Node(value, at, raw=str(value))
+    if isinstance(value, Mapping):
         return Node({key: replace(node_of(child, at), key_at=at) for key, child in value.items()}, at)
-    if isinstance(value, list | tuple):
-        return Node([node_of(child, at) for child in value], at)
-    return Node(value, at, raw=str(value))
+    return Node([node_of(child, at) for child in value], at)
 
 
 def merge(below: Node, above: Node) -> Node:
@@ -99,18 +99,22 @@ def merge(below: Node, above: Node) -> Node:
     return replace(above, value=merged)
 
 
-def parse(text: str, source: str, *, at: Position | None = None) -> Node:
+def parse(
+    text: str, source: str, *, at: Position | None = None, secrets: Container[str] = (), empty_hint: str = ""
+) -> Node:
     """Read one YAML document.
 
     Args:
         text: the document.
         source: the name used in messages.
         at: when given, every node stands here (for a value on the command line).
+        secrets: keys whose value no message shows.
+        empty_hint: what to try where there is nothing in it.
 
     Raises:
         RecipeError: broken YAML, or YAML that means something else than it seems to; begins with file:line:column.
     """
-    builder = _Builder(source, at)
+    builder = _Builder(source, at, secrets)
     try:
         root = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -118,9 +122,7 @@ def parse(text: str, source: str, *, at: Position | None = None) -> Node:
     except yaml.reader.ReaderError as error:
         raise RecipeError(f"{source}: {error.reason} (character {error.position})") from None
     if root is None:
-        raise RecipeError(
-            f"{at or Position(source, 1, 1)}: there is nothing in it", hint="`imgc init IMAGES` writes a first recipe"
-        )
+        raise RecipeError(f"{at or Position(source, 1, 1)}: there is nothing in it", hint=empty_hint)
     return builder.build(root, 0)
 
 
@@ -154,9 +156,10 @@ class _Loader(yaml.SafeLoader):
 class _Builder:
     """Turns composed YAML nodes into `Node`s and refuses what YAML would silently misread."""
 
-    def __init__(self, source: str, at: Position | None) -> None:
+    def __init__(self, source: str, at: Position | None, secrets: Container[str]) -> None:
         self._source = source
         self._at = at
+        self._secrets = secrets
         self._count = 0
 
     def position(self, mark: yaml.Mark | None) -> Position:
@@ -190,8 +193,16 @@ class _Builder:
                     f"duplicate key '{key}' (first at {found[key].key_at})",
                     hint="remove one of the two; YAML would silently keep the last",
                 )
-            found[key] = replace(self.build(value_node, depth + 1), key_at=key_at)
+            found[key] = replace(self._value(key, value_node, depth + 1), key_at=key_at)
         return found
+
+    def _value(self, key: str, node: yaml.Node, depth: int) -> Node:
+        try:
+            return self.build(node, depth)
+        except RecipeError:
+            if key not in self._secrets:
+                raise
+        raise self.error(node.start_mark, f"{key}: YAML does not read this as text", hint="put it in quotes")
 
     def _key(self, node: yaml.Node) -> str:
         if node.tag == f"{_TAG}merge":

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from compress.core.yaml_nodes import MAX_ALIASES, MAX_DEPTH, Position, merge, node_of, parse, reads_as_something_else
 from compress.errors import RecipeError
 from compress.recipe.dump import dump_yaml
-from compress.recipe.node import MAX_ALIASES, MAX_DEPTH, Position, merge, node_of, parse, reads_as_something_else
 
 
 def test_values_and_places():
