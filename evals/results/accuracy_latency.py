@@ -72,7 +72,7 @@ def small_table(blocks: Sequence[Block]) -> str:
 
 
 def readme_block(results: ResultFile) -> str:
-    """Return the generated text: the picture, the table, and how it was measured."""
+    """Return the generated text: the table, and how it was measured."""
     blocks = networks(results)
     counts = "/".join(map(str, sorted({count for block in blocks for count in block.n.values()})))
     measured = " ".join(sorted({measured_text(block.measured) for block in blocks}))
@@ -82,8 +82,7 @@ def readme_block(results: ResultFile) -> str:
         f"1, each time beside others of the same runtime. {measured} "
         f"All rows, also where another tool is ahead: [{DOCS}/{results.name}.md]({DOCS}/{results.name}.md)."
     )
-    picture = f"![top-1 against latency of int8 files, ours and other tools', by runtime]({DOCS}/{PICTURE})"
-    return "\n\n".join((picture, small_table(blocks), text))
+    return "\n\n".join((small_table(blocks), text))
 
 
 def points(blocks: Sequence[Block]) -> list[dict[str, Any]]:
