@@ -114,6 +114,6 @@ def test_readme_alone_is_rewritten_between_its_markers(tmp_path):
     text = readme.read_text()
     assert text.startswith("a\n")
     assert text.endswith("b\n")
-    assert "old" not in text
+    assert "\nold\n" not in text
     assert "(docs/results/measuring.md)" in text
     assert (docs / PICTURE).read_text().startswith("<svg")
