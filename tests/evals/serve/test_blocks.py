@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from compress.benchmark.server_load import GAVE_UP, OK, SHED, Load
+from compress.benchmark.server_load import GAVE_UP, OK, SHED
 from evals.results.markdown import block_table, block_text
 from evals.serve.blocks import (
     BLOCKS,
@@ -66,7 +68,8 @@ def test_without_a_baseline_there_is_no_ratio(load):
 
 
 def test_rows_of_the_open_loop_are_compared_at_the_same_rate():
-    load = Load(1000, 10, {GAVE_UP: 10, OK: 490, SHED: 500}, 50, 45, 1.0, 2.0, 300.0, 4.2)
+    shares = {GAVE_UP: 1.0, OK: 49.0, SHED: 50.0}
+    load = SimpleNamespace(good_per_s=45, p99_ms=300.0, shed_p99_ms=4.2, share_pct=lambda status: shares.get(status, 0))
     offered = [Offered(name, times, 100, 50, load) for name in ("imgc, onnx", "other") for times in (1, 2)]
     block = overload_block(OverloadFound(1000, 10, offered, {"broken": "no module"}), COMMON, MEASURED)
     lines = block_table(block).splitlines()[2:]

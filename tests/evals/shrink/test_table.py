@@ -14,7 +14,6 @@ from compress.core.formats import Format
 from compress.errors import StageError, UsageError
 from compress.runtime.evaluate import evaluate
 from compress.runtime.predictor import open_predictor
-from evals.int8.compare import LatencyRatio
 from evals.shrink import table
 from evals.shrink.sentences import TORCH_PRUNING
 from tests.colours import colours_file
@@ -84,7 +83,7 @@ def test_a_file_is_timed_beside_the_float_network_of_its_own_runtime(tmp_path, m
 
     def recorded(own, reference, image_NCHW):
         beside.append((own.path, reference.path))
-        return LatencyRatio(1.0, 2.0, 0.5, 0.4, 0.6, 1)
+        return SimpleNamespace(p50_ms=1.0, ratio=0.5, low=0.4, high=0.6)
 
     monkeypatch.setattr(table, "latency_ratio", recorded)
     row = table._row("int8", file, table.Reference(artifact, spec, files, judged, None))
