@@ -67,8 +67,9 @@ def _labels(svg: str) -> list[str]:
     return [label for label in re.findall('aria-label="([^"]*)"', svg) if "int8 by: " in label]
 
 
-def test_every_text_is_dark_on_white(blocks):
-    svg = drawing(blocks)
+@pytest.mark.parametrize("which", ["made up", "committed"])
+def test_every_text_is_dark_on_white(which, blocks):
+    svg = drawing(blocks) if which == "made up" else (ROOT / DOCS / PICTURE).read_text()
     assert re.search(r'<rect [^>]*fill="white"', svg)
     texts = re.findall(r"<text [^>]*>", svg)
     assert len(texts) > 15

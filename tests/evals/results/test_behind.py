@@ -26,6 +26,7 @@ def test_only_the_pairs_that_are_lost_are_told_in_each_column():
         'In "ratio": a 0.90 (0.80-1.00) against a-sibling 0.80 (0.70-1.00).'
     ]
     assert behind(one, pairs[1:], {"ratio": "lower"}, ["model"]) == []
+    assert behind(one, pairs[1:], {"ratio": "higher"}, ["model"]) == [], "as good is not behind"
     assert behind(one, pairs[1:], {"top1": "lower"}, ["model"]) != []
 
 
