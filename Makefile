@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lint browser test demo results results-int8 results-shrink results-train results-serve results-benchmark results-tune schema clean
+.PHONY: help setup lock lint browser test demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,7 +51,6 @@ demo: setup ## set up and run the whole chain on the bundled data
 
 # `results-*` measure, and write docs/results/ (a page and its JSON in docs/results/data/). `results-render` writes the
 # pages again from the JSON. `results` alone touches README: its table and its picture, from the same JSON.
-.PHONY: results-render results-runs
 results: setup ## write README's table and picture from docs/results/data/int8.json; measures nothing
 	$(BIN)/python -m evals.results.accuracy_latency README.md
 
