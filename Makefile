@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock wheel lint browser test demo results results-int8 results-shrink results-train results-serve results-benchmark results-tune schema clean
+.PHONY: help setup lock wheel lint browser test demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,28 +56,46 @@ test: lint browser ## set up, lint, run all tests
 demo: setup ## set up and run the whole chain on the bundled data
 	$(BIN)/imgc run recipes/demo.yaml --runs-dir $(RUNS)
 
-results: setup ## write README's results table from the runs that exist under runs/
-	$(BIN)/python -m evals.results_table README.md $(RUNS)
+# `results-*` measure, and write docs/results/ (a page and its JSON in docs/results/data/). `results-render` writes the
+# pages again from the JSON. `results` alone touches README: its table and its picture, from the same JSON.
+results: setup ## write README's table and picture from docs/results/data/int8.json; measures nothing
+	$(BIN)/python -m evals.results.accuracy_latency README.md
+
+results-render: setup ## write the pages of docs/results/ from their JSON; measures nothing
+	$(BIN)/python -m evals.results.render
+
+results-runs: setup ## write docs/results/runs from the runs that exist under runs/
+	$(BIN)/python -m evals.results.runs $(RUNS)
+
+# NNCF and torchao bring packages that nothing else needs, so they have an environment of their own.
+INT8_TOOLS := .venv-int8
+INT8_PINS := evals/int8_baselines.txt
+$(INT8_TOOLS)/.dependencies: requirements.lock $(INT8_PINS)
+	$(PYTHON) -m venv --clear $(INT8_TOOLS)
+	$(INT8_TOOLS)/bin/pip install --quiet --upgrade pip
+	$(INT8_TOOLS)/bin/pip install --quiet --requirement requirements.lock --requirement $(INT8_PINS)
+	@touch $@
 
 INT8_RECIPES := $(wildcard recipes/clothing_int8_*.yaml)
-results-int8: setup ## make the int8 runs (needs ../shared/data), compare with other tools, write README's int8 tables
+results-int8: setup $(INT8_TOOLS)/.dependencies ## make the int8 runs (needs ../shared/data), compare with other tools, write docs/results/int8
 	for recipe in $(INT8_RECIPES); do $(BIN)/imgc run $$recipe --runs-dir $(RUNS) || exit 1; done
-	$(BIN)/python -m evals.int8.table README.md $(RUNS)
+	$(INT8_TOOLS)/bin/python -m evals.int8.table $(RUNS)
 
 SHRINK_RECIPES := $(wildcard recipes/clothing_shrink_*.yaml)
-results-shrink: setup ## make the pruning runs (needs ../shared/data), compare with torch-pruning, write README's table
+SHRINK_ARGS ?=
+results-shrink: setup ## make the pruning runs (needs ../shared/data), compare with torch-pruning, write docs/results/pruning; SHRINK_ARGS=--choose
 	for recipe in $(SHRINK_RECIPES); do for seed in 0 1; do \
 		$(BIN)/imgc run $$recipe --set seed=$$seed --name $$(basename $$recipe .yaml)_seed$$seed --runs-dir $(RUNS) || exit 1; \
 	done; done
-	$(BIN)/python -m evals.shrink.table README.md $(RUNS)
+	$(BIN)/python -m evals.shrink.table $(RUNS) $(SHRINK_ARGS)
 
 SHARED := ../shared/data
-results-train: setup ## train by turns with a plain loop (needs ../shared/data), write README's training table
-	GOMP_SPINCOUNT=2000 $(BIN)/python -m evals.train.speed README.md $(SHARED)/clothing \
+results-train: setup ## train by turns with two plain loops (needs ../shared/data), write docs/results/training
+	GOMP_SPINCOUNT=2000 $(BIN)/python -m evals.train.speed $(SHARED)/clothing \
 		$(SHARED)/weights/tf_mobilenetv3_small_100.timm.imagenet.safetensors
 
 BASELINES := .venv-baselines
-BASELINE_PINS := evals/baselines.txt
+BASELINE_PINS := evals/serve_baselines.txt
 $(BASELINES)/.dependencies: $(BASELINE_PINS)
 	$(PYTHON) -m venv --clear $(BASELINES)
 	$(BASELINES)/bin/pip install --quiet --upgrade pip
@@ -86,21 +104,20 @@ $(BASELINES)/.dependencies: $(BASELINE_PINS)
 
 SERVE_RUN := $(RUNS)/clothing_int8_mobilenetv3_small
 SERVE_ARGS ?=
-results-serve: setup ## measure the server beside others (needs an int8 run, ../shared/data), write README's table; SERVE_ARGS='--only load'
+results-serve: setup ## measure the server beside others (needs an int8 run, ../shared/data), write docs/results/serving; SERVE_ARGS='--only load'
 	-@$(MAKE) --no-print-directory $(BASELINES)/.dependencies
-	$(BIN)/python -m evals.serve.table README.md $(SERVE_RUN) $(SHARED)/clothing/test \
-		--baselines $(BASELINES) --json $(RUNS)/serve.json $(SERVE_ARGS)
+	$(BIN)/python -m evals.serve.table $(SERVE_RUN) $(SHARED)/clothing/test --baselines $(BASELINES) $(SERVE_ARGS)
 
 BENCH_RUN := $(RUNS)/clothing_int8_mobilenetv3_small
-results-benchmark: setup ## measure the measuring itself (needs a run with int8 files: BENCH_RUN=), write README's table
-	$(BIN)/python -m evals.benchmark.goals README.md $(BENCH_RUN)
+results-benchmark: setup ## measure the measuring itself (needs a run with int8 files: BENCH_RUN=), write docs/results/measuring
+	$(BIN)/python -m evals.benchmark.goals $(BENCH_RUN)
 
 SEARCH := tune30
 SEARCH_RUNS := $(RUNS)/search# of its own, so that the search finds nothing of the grid's
-results-tune: setup ## search for 30 minutes, carry out a grid of ten (needs ../shared/data), write README's table
+results-tune: setup ## search for 30 minutes, carry out a grid of ten (needs ../shared/data), write docs/results/tune
 	$(BIN)/imgc tune --data $(SHARED)/clothing --max-size 1MB --budget 30m --name $(SEARCH) --runs-dir $(SEARCH_RUNS) \
 		$(foreach file,$(wildcard $(SHARED)/weights/*.safetensors),--weights $(file))
-	$(BIN)/python -m evals.tune.table README.md $(SHARED)/clothing $(SHARED)/weights $(RUNS) $(SEARCH_RUNS)/$(SEARCH)-tune
+	$(BIN)/python -m evals.tune.table $(SHARED)/clothing $(SHARED)/weights $(RUNS) $(SEARCH_RUNS)/$(SEARCH)-tune
 
 schema: setup ## write the JSON Schema of bench.json from its types
 	$(BIN)/python -m compress.benchmark.bench_file

@@ -1,4 +1,4 @@
-"""Programs that measure `imgc` beside other tools. Not packaged: `make results-*` runs them, README shows the results.
+"""Programs that measure `imgc` beside other tools. Not packaged: `make results-*` runs them and writes docs/results/.
 
 Nothing under `compress` imports from here.
 """

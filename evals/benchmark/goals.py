@@ -1,4 +1,4 @@
-"""README's table on the measuring itself: `python -m evals.benchmark.goals README.md RUN`.
+"""The tables on the measuring itself: `python -m evals.benchmark.goals RUN` writes docs/results/measuring.
 
 The same file again and again beside a noisy neighbour, a call of known length, and the runtimes' own benchmark tools.
 """
@@ -24,23 +24,39 @@ from compress.benchmark.measure import OpenedModel, Setting, measure
 from compress.core.cores import usable_cores
 from compress.core.formats import Format
 from compress.core.stage import SilentReporter
-from compress.core.storage import write_text
 from compress.errors import ImgcError, StageError
 from compress.measure.latency import Latency, Timing, measure_latency
 from compress.measure.machine_speed import MachineSpeed
 from compress.pipeline.lock import artifact_at, read_lock
-from compress.report.table import host_text, markdown_table
-from compress.runtime.host import host
 from compress.runtime.predictor import Call, Floats
-from evals.results_table import replace_block
+from evals.benchmark.sentences import BUSY, QUIET, REPEAT
+from evals.results.pages import publish
+from evals.results.provenance import measured_now
+from evals.results.schema import Block, Cell, Column, Measured
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 TIMES = 10
 _CALL_NS = 1_000_000
 _ROUNDS = 9
 _TOOL_CALLS, _TOOL_WARMUP = 1000, 50
 _TOOL_TIMEOUT_S = 120
 _BUSY = "while True: pass"
+REPEAT_COLUMNS = (
+    Column(key="condition", title="condition", kind="text"),
+    Column(key="benchmarks", title="benchmarks"),
+    Column(key="p50_ms", title="medians, ms", digits=3),
+    Column(key="said", title="said unstable or busy"),
+)
+CALL_COLUMNS = (
+    Column(key="call", title="call", kind="text"),
+    Column(key="p50_ms", title="median ms", digits=5),
+    Column(key="longer_pct", title="longer %", digits=2),
+)
+TOOL_COLUMNS = (
+    Column(key="file", title="file", kind="text"),
+    Column(key="ours_ms", title="imgc, mean ms", digits=3),
+    Column(key="theirs_ms", title="the runtime's own tool, mean ms", digits=3),
+    Column(key="ratio", title="ratio", digits=3),
+)
 # The timing loop of ONNX Runtime's own tool, with a session of as many threads as ours.
 _ORT_TOOL = """
 import sys
@@ -181,35 +197,63 @@ def _usual() -> Timing:
     return Timing(warmup=usual.warmup, repeats=usual.repeats, budget_s=usual.budget_s)
 
 
-def as_markdown(repeated: list[Repeated], overhead: float, tools: list[Beside], name: str) -> str:
-    """Return what README shows."""
-    spread = silent_spread_pct(repeated)
-    rows: list[tuple[str, ...]] = [
-        (
-            f"{name}, benchmarked {len(repeated)} times, every other time beside a busy program on every core",
-            f"quiet: {_range(repeated, is_noisy=False)}; interfered: {_range(repeated, is_noisy=True)}",
-            "all said so" if spread is None else f"spread of those that said nothing: {spread:.1f} %",
+def repeat_block(repeated: list[Repeated], name: str, measured: Measured) -> Block:
+    """Return the benchmarks of the same file: the range of their medians, and how many said that they are unstable."""
+    conditions = {QUIET: False, BUSY: True}
+    return Block(
+        key=REPEAT,
+        title="The same file again and again",
+        n={"benchmarks": len(repeated)},
+        setting=f"{name}, every other benchmark beside a busy program on every core",
+        measured=measured,
+        columns=REPEAT_COLUMNS,
+        rows=tuple(
+            _condition(text, [one for one in repeated if one.is_noisy is noisy]) for text, noisy in conditions.items()
         ),
-        ("a call of exactly 1 ms", f"median {1 + overhead / 100:.5f} ms", f"{overhead:.2f} % longer"),
-    ]
-    rows += [
-        (
-            f"{one.name} beside the runtime's own tool, one thread, {len(one.ours_ms)} rounds by turns",
-            f"means {median(one.ours_ms):.3f} and {median(one.theirs_ms):.3f} ms",
-            f"ratio {one.ratio:.3f}",
-        )
-        for one in tools
-    ]
-    head = "_Written by `make results-benchmark`; no number is typed by hand._"
-    text = f"Machine: {host_text(host())}."
-    return "\n\n".join((BEGIN, head, text, markdown_table(("what", "measured", "verdict"), rows, 3), END))
+        facts={"silent_spread_pct": silent_spread_pct(repeated)},
+    )
 
 
-def _range(repeated: list[Repeated], *, is_noisy: bool) -> str:
-    found = [one for one in repeated if one.is_noisy is is_noisy]
+def _condition(text: str, found: list[Repeated]) -> dict[str, Cell]:
     times_ms = [one.p50_ms for one in found]
     said = sum(bool(one.warnings) for one in found)
-    return f"p50 {min(times_ms):.3f} to {max(times_ms):.3f} ms, {said} of {len(found)} said unstable or busy"
+    return {"condition": text, "benchmarks": len(found), "p50_ms": (min(times_ms), max(times_ms)), "said": said}
+
+
+def call_block(longer_pct: float, measured: Measured) -> Block:
+    """Return the call of known length."""
+    usual = _usual()
+    row: dict[str, Cell] = {"call": "exactly 1 ms", "p50_ms": 1 + longer_pct / 100, "longer_pct": longer_pct}
+    return Block(
+        key="call",
+        title="A call of known length",
+        n={"calls": usual.repeats},
+        setting="a call that answers after one millisecond on the clock",
+        measured=measured,
+        columns=CALL_COLUMNS,
+        rows=(row,),
+    )
+
+
+def tools_block(tools: list[Beside], measured: Measured) -> Block:
+    """Return our mean time of a call beside that of the runtime's own tool."""
+    return Block(
+        key="tools",
+        title="Beside the runtimes' own tools",
+        n={"rounds": max((len(one.ours_ms) for one in tools), default=0)},
+        setting="one thread, by turns; means are medians over the rounds, the ratio is of the same round",
+        measured=measured,
+        columns=TOOL_COLUMNS,
+        rows=tuple(
+            {
+                "file": one.name,
+                "ours_ms": median(one.ours_ms),
+                "theirs_ms": median(one.theirs_ms),
+                "ratio": one.ratio,
+            }
+            for one in tools
+        ),
+    )
 
 
 def _exported(run_dir: Path, folder: Path) -> list[OpenedModel]:
@@ -225,21 +269,19 @@ def _exported(run_dir: Path, folder: Path) -> list[OpenedModel]:
     return list(open_models([str(path) for path in newest.values()], folder, threads=1, preprocess=None).candidates)
 
 
-def main(readme: Path, run_dir: Path) -> None:
-    """Measure and write README's block; print it too."""
-    text = readme.read_text(encoding="utf-8")
+def main(run_dir: Path) -> None:
+    """Measure, and write docs/results/measuring."""
+    measured = measured_now("call")
     with TemporaryDirectory() as folder:
         candidates = _exported(run_dir, Path(folder))
-        tools = beside_own_tools(candidates)
-        overhead = overhead_pct()
-        repeated = repeat(candidates[-1])
-    block = as_markdown(repeated, overhead, tools, candidates[-1].name)
-    sys.stdout.write(block + "\n")
-    write_text(readme, replace_block(text, block, BEGIN, END))
+        tools = tools_block(beside_own_tools(candidates), measured)
+        call = call_block(overhead_pct(), measured)
+        repeated = repeat_block(repeat(candidates[-1]), candidates[-1].name, measured)
+    publish("measuring", (repeated, call, tools))
 
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), Path(sys.argv[2]))
+        main(Path(sys.argv[1]))
     except ImgcError as error:
         sys.exit(f"error: {error.message}")

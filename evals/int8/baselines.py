@@ -14,6 +14,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from evals.int8.compare import int8_weight_pct
 
 _BATCH = 32
 _OPSET = 18
+_TOOLS = ("onnxruntime", "nncf", "torchao", "tensorflow")
 Recipe = Callable[[Path, Floats, Path], None]
 
 
@@ -213,6 +215,15 @@ BASELINES = (
 )
 
 
+def versions() -> dict[str, str]:
+    """Return the version of each tool that is installed."""
+    found = {}
+    for name in _TOOLS:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def _check_calibration(images_NCHW: Floats) -> None:
     shape = images_NCHW.shape
     if images_NCHW.dtype != np.float32 or len(shape) != 4 or shape[0] < 1:
@@ -253,5 +264,5 @@ def _not_installed(distribution: str, error: ImportError) -> BackendMissingError
     """Return the error for a baseline that is no part of any extra; `error` names a module it lacks itself."""
     return BackendMissingError(
         f"this comparison needs the Python module '{error.name or distribution}', which is not installed",
-        hint=f"pip install {distribution}",
+        hint=f"pip install --requirement evals/int8_baselines.txt (has {distribution}; `make results-int8` does it)",
     )

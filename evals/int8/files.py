@@ -24,6 +24,6 @@ def write_float_files(graph: onnx.ModelProto, spec: ModelSpec, folder: Path) -> 
     return files
 
 
-def ratio_text(time: LatencyRatio) -> str:
+def ratio_cell(time: LatencyRatio) -> tuple[float, float, float]:
     """Return the ratio and its quartiles."""
-    return f"{time.ratio:.2f} ({time.low:.2f}-{time.high:.2f})"
+    return time.ratio, time.low, time.high

@@ -24,28 +24,32 @@ from compress.quantize.ptq.reconstruct import Reconstruction
 from compress.quantize.ptq.rewrites import hard_swishes
 from compress.quantize.ptq.static import CalibrationImages, StaticOptions, quantize_statically
 from compress.quantize.qdq.quantizer_setup import swish_stem
-from compress.report.table import host_text, markdown_table
-from compress.runtime.host import host
 from compress.runtime.open import open_predictor
 from compress.runtime.predictor import Floats
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 from evals.int8.compare import latency_ratio
-from evals.int8.files import ratio_text, write_float_files
+from evals.int8.files import ratio_cell, write_float_files
+from evals.results.schema import Block, Cell, Column, Measured
 
 ARCHS = ("tf_mobilenetv3_small_100", "mobilenet_v3_large", "squeezenet1_1", "tf_efficientnet_lite0", "mobilenetv2_100")
 _INPUT_PX, _CLASSES = 224, 1000
-_COLUMNS = (
-    "network",
-    "stem",
-    "hard-swish",
-    "LiteRT ms",
-    "of float",
-    "partitions",
-    "ONNX Runtime ms",
-    "of float",
-    "lowering s",
+COLUMNS = (
+    Column(key="network", title="network", kind="text"),
+    Column(key="stem", title="stem", kind="text"),
+    Column(key="hard_swish", title="hard-swish", kind="text"),
+    Column(key="tflite_ms", title="LiteRT ms", digits=2),
+    Column(key="tflite_of_float", title="of float", digits=2),
+    Column(key="partitions", title="partitions"),
+    Column(key="onnx_ms", title="ONNX Runtime ms", digits=2),
+    Column(key="onnx_of_float", title="of float", digits=2),
+    Column(key="lowering_s", title="lowering s", digits=2),
 )
 _WAYS: tuple[tuple[Stem, HardSwishMode], ...] = (
+    ("float", "float"),
+    ("float", "gate"),
+    ("int8", "float"),
+    ("int8", "gate"),
+)
     ("float", "float"),
     ("float", "gate"),
     ("int8", "float"),
@@ -55,14 +59,20 @@ _ONE_WAY: tuple[tuple[Stem, HardSwishMode], ...] = (("int8", "float"),)
 _NO_LEARNING = Reconstruction(steps=0, batch_size=1, lr=1e-4, lr_scale=1e-3)
 
 
-def speed_markdown() -> list[str]:
-    """Return a line about the setting and the table: a row for each network and way to compute stem and hard-swish."""
-    rows: list[tuple[str, ...]] = [row for arch in ARCHS for row in _rows(arch)]
-    text = f"**Speed at {_INPUT_PX} px**: random weights, 1 thread, batch 1, calls in turns, quartiles of 15 rounds."
-    return [f"{text} Machine: {host_text(host())}.", markdown_table(_COLUMNS, rows, 3)]
+def speed_block(measured: Measured) -> Block:
+    """Return the table: a row for each network and way to compute stem and hard-swish."""
+    return Block(
+        key="speed",
+        title=f"Speed at {_INPUT_PX} px",
+        n={"rounds": 15},
+        setting="random weights, 1 thread, batch 1, calls in turns, quartiles of the rounds",
+        measured=measured,
+        columns=COLUMNS,
+        rows=tuple(row for arch in ARCHS for row in _rows(arch)),
+    )
 
 
-def _rows(arch: str) -> Iterator[tuple[str, ...]]:
+def _rows(arch: str) -> Iterator[dict[str, Cell]]:
     spec = new_spec(arch, [str(index) for index in range(_CLASSES)], _INPUT_PX)
     pixels_NHWC = np.random.default_rng(0).integers(0, 256, (8, _INPUT_PX, _INPUT_PX, 3), dtype=np.uint8)
     images = CalibrationImages(pixels_NHWC, spec.preprocess)
@@ -78,7 +88,8 @@ def _rows(arch: str) -> Iterator[tuple[str, ...]]:
             )
             files, seconds = _int8_files(graph, spec, images, options, folder)
             image_NCHW = np.ascontiguousarray(images.sample(np.array([0])).numpy())
-            yield (arch, stem, hard_swish if swishes else "none", *_times(files, floats, image_NCHW), f"{seconds:.2f}")
+            way: dict[str, Cell] = {"network": arch, "stem": stem, "hard_swish": hard_swish if swishes else "none"}
+            yield way | _times(files, floats, image_NCHW) | {"lowering_s": seconds}
 
 
 def _normalised(model: nn.Module, images: CalibrationImages) -> nn.Module:
@@ -113,12 +124,13 @@ def _int8_files(
     return files, seconds
 
 
-def _times(files: dict[Format, Path], floats: dict[Format, Path], image_NCHW: Floats) -> Iterator[str]:
-    """Yield the cells of LiteRT, its partitions, and those of ONNX Runtime."""
-    for format_ in (Format.TFLITE, Format.ONNX):
+def _times(files: dict[Format, Path], floats: dict[Format, Path], image_NCHW: Floats) -> dict[str, Cell]:
+    """Return the cells of LiteRT, its partitions, and those of ONNX Runtime."""
+    cells: dict[str, Cell] = {}
+    for format_, name in ((Format.TFLITE, "tflite"), (Format.ONNX, "onnx")):
         predictor = open_predictor(files[format_])
         time = latency_ratio(predictor, open_predictor(floats[format_]), image_NCHW)
-        yield f"{time.p50_ms:.2f}"
-        yield ratio_text(time)
+        cells |= {f"{name}_ms": time.p50_ms, f"{name}_of_float": ratio_cell(time)}
         if format_ is Format.TFLITE:
-            yield str(getattr(predictor, "delegate_partitions", ""))
+            cells["partitions"] = getattr(predictor, "delegate_partitions", None)
+    return cells

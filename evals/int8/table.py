@@ -1,4 +1,4 @@
-"""README's int8 tables: `python -m evals.int8.table README.md runs`.
+"""The int8 tables: `python -m evals.int8.table RUNS` writes docs/results/int8.
 
 Ours and the default recipes of other tools, made from the same float model and the same calibration images, judged on
 the same images (validation and test) through one Predictor, and timed in turns with the float file of the same
@@ -21,7 +21,6 @@ from compress.core.artifact import Artifact
 from compress.core.formats import Format
 from compress.core.spec import ModelSpec
 from compress.core.stage import SilentReporter
-from compress.core.storage import write_text
 from compress.data.dataset import Split, load_dataset
 from compress.data.examine import content_sha256
 from compress.data.pixel_cache import evaluation_pixels
@@ -31,22 +30,30 @@ from compress.graph.from_torch import to_onnx
 from compress.models.weights import load_model
 from compress.pipeline.current import load_run
 from compress.pipeline.lock import artifact_at, read_lock
-from compress.report.table import host_text, markdown_table
 from compress.runtime.evaluate import evaluate
-from compress.runtime.host import host
 from compress.runtime.open import open_predictor
 from compress.runtime.predictor import Floats
-from evals.int8.baselines import BASELINES
+from evals.int8.baselines import BASELINES, versions
 from evals.int8.compare import evaluate_file, latency_ratio, open_int8
-from evals.int8.files import ratio_text, write_float_files
-from evals.int8.speed import speed_markdown
-from evals.results_table import replace_block
+from evals.int8.files import ratio_cell, write_float_files
+from evals.int8.sentences import OURS
+from evals.int8.speed import speed_block
+from evals.results.pages import publish
+from evals.results.provenance import measured_now
+from evals.results.schema import Block, Cell, Column, Measured
 
-BEGIN = "<!-- int8:begin -->"
-END = "<!-- int8:end -->"
 RUNS = "clothing_int8_*"
-_COLUMNS = ("model", "runtime", "top-1 %", "drop pp", "agree %", "int8 weights %", "partitions", "ms", "of float")
-_TEXT = 2  # the first columns are text
+COLUMNS = (
+    Column(key="model", title="model", kind="text"),
+    Column(key="runtime", title="runtime", kind="text"),
+    Column(key="top1_pct", title="top-1 %", digits=2),
+    Column(key="drop_pp", title="drop pp", digits=2),
+    Column(key="agree_pct", title="agree %", digits=2),
+    Column(key="int8_weight_pct", title="int8 weights %", digits=1),
+    Column(key="partitions", title="partitions"),
+    Column(key="ms", title="ms", digits=2),
+    Column(key="of_float", title="of float", digits=2),
+)
 
 
 @dataclass(frozen=True)
@@ -71,32 +78,40 @@ class FloatModel:
     top1_pct: float
 
 
-def int8_markdown(run_dirs: Sequence[Path]) -> str:
-    """Return the generated block, markers included.
+def int8_block(run_dir: Path, measured: Measured) -> Block:
+    """Return a run's table: the float model, our int8 files, and those of other tools.
 
     Raises:
-        StageError: a folder holds no run with a train and a quantize stage.
+        StageError: the folder holds no run with a train and a quantize stage.
     """
-    parts = ["_Written by `make results-int8` from the runs; no number is typed by hand._"]
-    for run_dir in run_dirs:
-        with tempfile.TemporaryDirectory() as folder:
-            parts += _run_table(run_dir, Path(folder))
-    parts += speed_markdown()
-    return "\n\n".join([BEGIN, *parts, END])
-
-
-def _run_table(run_dir: Path, folder: Path) -> list[str]:
     artifacts = _artifacts(run_dir)
-    model = _float_model(run_dir, artifacts["train"], folder)
-    rows: list[tuple[str, ...]] = [("fp32", "torch", f"{model.top1_pct:.2f}", "0.00", "100.00", "0.0", "", "", "")]
-    for stage_id, artifact in artifacts.items():
-        if artifact.kind in ("quantize", "export"):
-            rows.append(_row(f"imgc {stage_id}", artifact.path, model))
-    rows += _baseline_rows(run_dir, artifacts, model, folder)
-    n = len(model.labels_N)
-    side = model.spec.preprocess.crop_px
-    text = f"**`{run_dir.name}`**: n = {n} (validation and test), {side} px, 1 thread, batch 1. "
-    return [f"{text}Machine: {host_text(host())}.", markdown_table(_COLUMNS, rows, _TEXT)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = _float_model(run_dir, artifacts["train"], folder)
+        rows: list[dict[str, Cell]] = [
+            {
+                "model": "fp32",
+                "runtime": "torch",
+                "top1_pct": model.top1_pct,
+                "drop_pp": 0.0,
+                "agree_pct": 100.0,
+                "int8_weight_pct": 0.0,
+            }
+        ]
+        for stage_id, artifact in artifacts.items():
+            if artifact.kind in ("quantize", "export"):
+                rows.append(_row(f"{OURS}{stage_id}", artifact.path, model))
+        rows += _baseline_rows(run_dir, artifacts, model, folder)
+    tools = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return Block(
+        key=run_dir.name,
+        title=f"`{run_dir.name}`",
+        n={"images (validation and test)": len(model.labels_N)},
+        setting=f"{model.spec.preprocess.crop_px} px, 1 thread, batch 1, {tools}",
+        measured=measured,
+        columns=COLUMNS,
+        rows=tuple(rows),
+    )
 
 
 def _artifacts(run_dir: Path) -> dict[str, Artifact]:
@@ -125,7 +140,7 @@ def _float_model(run_dir: Path, artifact: Artifact, folder: Path) -> FloatModel:
 
 def _baseline_rows(
     run_dir: Path, artifacts: dict[str, Artifact], model: FloatModel, folder: Path
-) -> Iterator[tuple[str, ...]]:
+) -> Iterator[dict[str, Cell]]:
     """Yield a row for each other tool, from the calibration images of the run's first quantize stage."""
     stage = next(artifact for artifact in artifacts.values() if artifact.kind == "quantize")
     images_NCHW = normalize(_calibration_pixels(run_dir, stage, model), model.spec.preprocess)
@@ -136,9 +151,9 @@ def _baseline_rows(
             baseline.write(source, images_NCHW, out)
             yield _row(baseline.title, out, model)
         except BackendMissingError:
-            yield (baseline.title, "not installed", *[""] * (len(_COLUMNS) - 2))
+            yield {"model": baseline.title, "runtime": "not installed"}
         except ImgcError as error:
-            yield (baseline.title, f"failed: {error.message.splitlines()[0][:80]}", *[""] * (len(_COLUMNS) - 2))
+            yield {"model": baseline.title, "runtime": f"failed: {error.message.splitlines()[0][:80]}"}
 
 
 def _calibration_pixels(run_dir: Path, stage: Artifact, model: FloatModel) -> NDArray[np.uint8]:
@@ -152,35 +167,40 @@ def _calibration_pixels(run_dir: Path, stage: Artifact, model: FloatModel) -> ND
     return np.asarray(evaluation_pixels(split, model.spec.preprocess, SilentReporter()))
 
 
-def _row(title: str, path: Path, model: FloatModel) -> tuple[str, ...]:
+def _row(title: str, path: Path, model: FloatModel) -> dict[str, Cell]:
     judged = evaluate_file(path, model.spec, model.pixels_NHWC, model.labels_N, model.logits_NK)
     predictor = open_int8(path, model.spec)
     reference = open_predictor(model.files[predictor.format])
     image_NCHW = normalize(model.pixels_NHWC[:1], model.spec.preprocess)
     time = latency_ratio(predictor, reference, image_NCHW)
-    return (
-        title,
-        predictor.runtime,
-        f"{judged.top1_pct:.2f}",
-        f"{model.top1_pct - judged.top1_pct:.2f}",
-        f"{judged.agreement_pct:.2f}",
-        f"{judged.int8_weight_pct:.1f}",
-        str(getattr(predictor, "delegate_partitions", "")),
-        f"{time.p50_ms:.2f}",
-        ratio_text(time),
-    )
+    return {
+        "model": title,
+        "runtime": predictor.runtime,
+        "top1_pct": judged.top1_pct,
+        "drop_pp": model.top1_pct - judged.top1_pct,
+        "agree_pct": judged.agreement_pct,
+        "int8_weight_pct": judged.int8_weight_pct,
+        "partitions": getattr(predictor, "delegate_partitions", None),
+        "ms": time.p50_ms,
+        "of_float": ratio_cell(time),
+    }
 
 
-def _main(readme: Path, runs_dir: Path) -> None:
+def main(runs_dir: Path) -> None:
+    """Measure all runs and the speed at 224 px; write docs/results/int8.
+
+    Raises:
+        UsageError: there is no run.
+    """
     found = sorted(path for path in runs_dir.glob(RUNS) if path.is_dir())
     if not found:
         raise UsageError(f"{runs_dir}: holds no run {RUNS}", hint="`make results-int8` makes them")
-    block = int8_markdown(found)
-    write_text(readme, replace_block(readme.read_text(encoding="utf-8"), block, BEGIN, END))
+    measured = measured_now("call")
+    publish("int8", (*(int8_block(folder, measured) for folder in found), speed_block(measured)))
 
 
 if __name__ == "__main__":
     try:
-        _main(Path(sys.argv[1]), Path(sys.argv[2]))
+        main(Path(sys.argv[1]))
     except ImgcError as error:
         sys.exit(f"{error.message}\n{error.hint}")

@@ -1,7 +1,8 @@
-"""A baseline server, FastAPI with ONNX Runtime, tuned: `python -m evals.serve.baseline_fastapi MODEL PORT`.
+"""A baseline server, FastAPI with ONNX Runtime, tuned: `python -m evals.serve.baseline_fastapi MODEL PORT LIMIT`.
 
 Raw body, uvloop and httptools, no access log, the work in a thread so that the event loop stays free, one at a time,
-since the server has one core.
+since the server has one core. uvicorn answers 503 to what comes when LIMIT requests are at work, so that it sheds load
+as our server does.
 """
 
 from __future__ import annotations
@@ -37,5 +38,11 @@ def create_app(model_path: Path) -> FastAPI:
 if __name__ == "__main__":
     application = create_app(Path(sys.argv[1]))
     uvicorn.run(
-        application, port=int(sys.argv[2]), loop="uvloop", http="httptools", access_log=False, log_level="warning"
+        application,
+        port=int(sys.argv[2]),
+        limit_concurrency=int(sys.argv[3]),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="error",  # a warning for each request that is shed would cost what is measured
     )

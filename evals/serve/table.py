@@ -1,7 +1,7 @@
-"""README's serving tables: `python -m evals.serve.table README.md RUN IMAGES [--only load,steady] ...`.
+"""The serving tables: `python -m evals.serve.table RUN IMAGES [--only load,steady] ...` writes docs/results/serving.
 
-Measures our server and the baselines part by part; what is found is kept in a JSON file, so that parts measured one by
-one make one table.
+Measures our server and the baselines part by part; each part is a block of its own, with its date and commit, so parts
+may be measured one by one.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compress.core.storage import write_text
 from compress.errors import ImgcError, UsageError
-from compress.runtime.host import host
-from evals.results_table import replace_block
+from evals.results.pages import DOCS, publish
+from evals.results.provenance import measured_now
+from evals.serve.blocks import BLOCKS, PARTS, setting_text
 from evals.serve.calm import measure_large, measure_start, measure_steady
 from evals.serve.endure import measure_restarts, measure_soak
-from evals.serve.found import PARTS, read_found, write_found
 from evals.serve.images import make_images
-from evals.serve.markdown import BEGIN, END, serve_markdown
 from evals.serve.overload import measure_overload
 from evals.serve.rounds import Setting, measure_load
 from evals.serve.targets import baseline_versions
@@ -41,11 +39,10 @@ _NUMBERS = ("rounds", "seconds", "open_s", "steady_s", "idle_s", "soak", "restar
 def parse(words: list[str]) -> argparse.Namespace:
     """Return the arguments; numbers that are not given are None."""
     parser = argparse.ArgumentParser(prog="serve_table", description=__doc__)
-    parser.add_argument("readme", type=Path)
     parser.add_argument("run", type=Path, help="a run with an int8 ONNX and a TFLite file")
     parser.add_argument("photos", type=Path, help="a folder of images")
     parser.add_argument("--baselines", type=Path, default=Path(".venv-baselines"), help="their virtual environment")
-    parser.add_argument("--json", type=Path, default=Path("runs/serve.json"), help="where all that is found is kept")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="where the pages of results lie")
     parser.add_argument("--only", type=_parts, default=PARTS, help=f"of {','.join(PARTS)}")
     for name in _NUMBERS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int)
@@ -65,23 +62,18 @@ def newest(run: Path, suffix: str) -> Path:
 
 
 def main(words: list[str]) -> None:
-    """Measure the parts asked for, keep each as soon as it is found, write README's block."""
+    """Measure the parts asked for; write each into docs/results/ as soon as it is found."""
     given = parse(words)
-    found = read_found(given.json)
     numbers = {name: value for name in _NUMBERS if (value := getattr(given, name)) is not None}
     onnx, tflite = newest(given.run, ".onnx"), newest(given.run, ".tflite")
+    common = setting_text(baseline_versions(given.baselines))
     with tempfile.TemporaryDirectory() as folder:
         images = make_images(given.photos, Path(folder))
         setting = Setting(onnx, tflite, images, given.baselines, **numbers)
         for part in given.only:
-            result = _MEASURES[part](setting, _say)
-            found = found.model_copy(
-                update={part: result, "host": host(), "baselines": baseline_versions(given.baselines)}
-            )
-            write_found(given.json, found)
-    block = serve_markdown(found)
-    sys.stdout.write(block + "\n")
-    write_text(given.readme, replace_block(given.readme.read_text(encoding="utf-8"), block, BEGIN, END))
+            measured = measured_now()
+            found = _MEASURES[part](setting, _say)
+            publish("serving", (BLOCKS[part](found, common, measured),), given.docs)
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -1,15 +1,16 @@
-"""README's table of pruned networks: `python -m evals.shrink.table README.md runs`.
+"""The table of pruned networks: `python -m evals.shrink.table RUNS [--choose]` writes docs/results/pruning.
 
 Each run's pruned and distilled networks beside the float network they came from, their stock narrower siblings, what
-torch-pruning's defaults leave at the same MACs, and the int8 files that are made of them; all judged on the same
-images (validation and test) and timed in turns with the float network in torch.
+torch-pruning's defaults leave at the same MACs, and the int8 files that are made of them; all timed in turns with the
+float network in the same runtime. Validation judges them; the test images are asked once, for the page. `--choose`
+prints the table without asking them, and writes nothing: settings are compared by it.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,7 @@ from compress.core.artifact import Artifact
 from compress.core.formats import Format
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, SilentReporter
-from compress.core.storage import write_text
-from compress.data.dataset import Dataset, load_dataset
+from compress.data.dataset import Dataset, Split, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
 from compress.distill.config import DistillConfig
@@ -31,64 +31,90 @@ from compress.engine.losses import label_loss
 from compress.engine.options import FitOptions
 from compress.engine.setup import fit_setup
 from compress.errors import ImgcError, StageError, UsageError
+from compress.graph.from_torch import to_onnx
 from compress.models.build import arch_info, describe
 from compress.models.weights import load_model, save_model
 from compress.pipeline.current import load_run
 from compress.pipeline.lock import artifact_at, read_lock
 from compress.prune.config import PruneConfig
 from compress.recipe.load import LoadedRecipe
-from compress.report.table import host_text, markdown_table, size_text
 from compress.runtime.evaluate import agreement_pct, evaluate
-from compress.runtime.host import host
 from compress.runtime.open import open_predictor
-from compress.runtime.predictor import Floats
+from compress.runtime.predictor import Floats, Predictor
 from evals.int8.compare import latency_ratio
-from evals.int8.files import ratio_text
-from evals.results_table import replace_block
+from evals.int8.files import ratio_cell, write_float_files
+from evals.results.markdown import block_table
+from evals.results.pages import publish
+from evals.results.provenance import measured_now
+from evals.results.schema import Block, Cell, Column, Measured
 from evals.shrink.baselines import torch_pruning_default
+from evals.shrink.sentences import TORCH_PRUNING, TUNED
 
-BEGIN = "<!-- shrink:begin -->"
-END = "<!-- shrink:end -->"
 RUNS = "clothing_shrink_*"
-_COLUMNS = ("model", "MACs", "of fp32", "params", "file", "of fp32", "top-1 %", "drop pp", "agree %", "ms", "of fp32")
-_TEXT = 1  # the first column is text
+COLUMNS = (
+    Column(key="model", title="model", kind="text"),
+    Column(key="runtime", title="runtime", kind="text"),
+    Column(key="macs_m", title="MACs, M", digits=2),
+    Column(key="macs_pct", title="of fp32 %", digits=1),
+    Column(key="params", title="params", kind="count"),
+    Column(key="size_bytes", title="file", kind="bytes"),
+    Column(key="times_smaller", title="times smaller", digits=1),
+    Column(key="val_top1_pct", title="validation top-1 %", digits=2),
+    Column(key="val_drop_pp", title="drop pp", digits=2),
+    Column(key="val_agree_pct", title="agree %", digits=2),
+    Column(key="test_top1_pct", title="test top-1 %", digits=2),
+    Column(key="ms", title="ms", digits=2),
+    Column(key="of_fp32", title="of fp32 in the same runtime", digits=2),
+)
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The float network of a run, and the images that all are judged on.
+class Judged:
+    """The images of a split, and what the float network answers to them.
 
     Attributes:
-        artifact: of the train stage.
-        spec: what it is.
-        pixels_NHWC: validation and test images.
+        pixels_NHWC: as its preprocessing has them.
         labels_N: their class indices.
-        logits_NK: its answers to them.
+        logits_NK: its answers.
         top1_pct: 0..100.
     """
 
-    artifact: Artifact
-    spec: ModelSpec
     pixels_NHWC: NDArray[np.uint8]
-    labels_N: Sequence[int]
+    labels_N: tuple[int, ...]
     logits_NK: Floats
     top1_pct: float
 
 
-def shrink_markdown(run_dirs: Sequence[Path]) -> str:
-    """Return the generated block, markers included.
+@dataclass(frozen=True)
+class Reference:
+    """The float network of a run.
+
+    Attributes:
+        artifact: of the train stage.
+        spec: what it is.
+        files: the network in each format, so that every file is timed beside its own runtime's.
+        val: judges.
+        test: asked once; None while something is chosen.
+    """
+
+    artifact: Artifact
+    spec: ModelSpec
+    files: dict[Format, Path]
+    val: Judged
+    test: Judged | None
+
+
+def shrink_block(run_dir: Path, measured: Measured, *, with_test: bool = True) -> Block:
+    """Return a run's table.
+
+    Args:
+        run_dir: of a run with a train and a prune stage.
+        measured: now.
+        with_test: whether the test images are asked.
 
     Raises:
-        StageError: a folder holds no run with a train and a prune stage.
+        StageError: the folder holds no such run.
     """
-    parts = ["_Written by `make results-shrink` from the runs; no number is typed by hand._"]
-    for run_dir in run_dirs:
-        with tempfile.TemporaryDirectory() as folder:
-            parts += _run_table(run_dir, Path(folder))
-    return "\n\n".join([BEGIN, *parts, END])
-
-
-def _run_table(run_dir: Path, folder: Path) -> list[str]:
     lock = read_lock(run_dir)
     artifacts = {stage.id: artifact_at(run_dir, stage) for stage in lock.stages} if lock else {}
     pruned = [artifact for artifact in artifacts.values() if artifact.kind == "prune"]
@@ -96,17 +122,25 @@ def _run_table(run_dir: Path, folder: Path) -> list[str]:
         raise StageError(f"{run_dir}: has no train and prune stage", hint="`make results-shrink` makes the runs")
     recipe = load_run(run_dir)
     dataset = _dataset(run_dir, recipe)
-    reference = _reference(artifacts["train"], dataset)
-    judged = [
-        (artifact.stage_id, artifact.path) for artifact in artifacts.values() if artifact.format is not Format.BENCH
-    ]
-    rows = [_row(title, path, reference) for title, path in judged]
-    rows += [
-        _row(title, path, reference) for title, path in _baseline_files(recipe, reference, dataset, artifacts, folder)
-    ]
-    side, n = reference.spec.preprocess.crop_px, len(reference.labels_N)
-    setting = f"n = {n} (validation and test), {side} px, 1 thread, batch 1, seed {recipe.recipe.seed}"
-    return [f"**`{run_dir.name}`**: {setting}. Machine: {host_text(host())}.", markdown_table(_COLUMNS, rows, _TEXT)]
+    files = [(one.stage_id, one.path) for one in artifacts.values() if one.format is not Format.BENCH]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        reference = _reference(artifacts["train"], dataset, folder, with_test=with_test)
+        rows = [_row(title, path, reference) for title, path in files]
+        others = _baseline_files(recipe, reference, dataset, artifacts, folder)
+        rows += [_row(title, path, reference) for title, path in others]
+    counted = {"validation images": len(reference.val.labels_N)}
+    if reference.test is not None:
+        counted["test images"] = len(reference.test.labels_N)
+    return Block(
+        key=run_dir.name,
+        title=f"`{run_dir.name}`",
+        n=counted,
+        setting=f"{reference.spec.preprocess.crop_px} px, 1 thread, batch 1, seed {recipe.recipe.seed}",
+        measured=measured,
+        columns=COLUMNS,
+        rows=tuple(rows),
+    )
 
 
 def _dataset(run_dir: Path, loaded: LoadedRecipe) -> Dataset:
@@ -115,14 +149,18 @@ def _dataset(run_dir: Path, loaded: LoadedRecipe) -> Dataset:
     return load_dataset(loaded.recipe.data, seed=loaded.recipe.seed)
 
 
-def _reference(artifact: Artifact, dataset: Dataset) -> Reference:
+def _reference(artifact: Artifact, dataset: Dataset, folder: Path, *, with_test: bool) -> Reference:
+    model, spec = load_model(artifact.path)
+    files = {Format.TORCH: artifact.path, **write_float_files(to_onnx(model, spec), spec, folder)}
     predictor = open_predictor(artifact.path)
-    both = [dataset.splits["val"], dataset.splits["test"]]
-    preprocess = predictor.spec.preprocess
-    pixels_NHWC = np.concatenate([evaluation_pixels(split, preprocess, SilentReporter()) for split in both])
-    labels_N = [label for split in both for label in split.labels_N]
-    judged = evaluate(predictor, pixels_NHWC, labels_N)
-    return Reference(artifact, predictor.spec, pixels_NHWC, labels_N, judged.logits_NK, judged.top1_pct)
+    test = _judged(predictor, dataset.splits["test"]) if with_test else None
+    return Reference(artifact, spec, files, _judged(predictor, dataset.splits["val"]), test)
+
+
+def _judged(predictor: Predictor, split: Split) -> Judged:
+    pixels_NHWC = np.asarray(evaluation_pixels(split, predictor.spec.preprocess, SilentReporter()))
+    found = evaluate(predictor, pixels_NHWC, split.labels_N)
+    return Judged(pixels_NHWC, tuple(split.labels_N), found.logits_NK, found.top1_pct)
 
 
 def _baseline_files(
@@ -138,7 +176,7 @@ def _baseline_files(
         narrow = torch_pruning_default(model, spec, ours.macs)
         path = folder / f"{stage.id}.safetensors"
         save_model(path, narrow, describe(narrow, spec))
-        yield f"torch-pruning, uniform, at {stage.id}", path
+        yield f"{TORCH_PRUNING}{stage.id}", path
         options = next(
             (s.fit for s in loaded.recipe.stages if isinstance(s, DistillConfig) and s.from_ == stage.id), None
         )
@@ -146,7 +184,7 @@ def _baseline_files(
             tuned = folder / f"{stage.id}-tuned.safetensors"
             _fine_tuned(narrow, spec, dataset, options, folder, loaded.recipe.seed)
             save_model(tuned, narrow, describe(narrow, spec))
-            yield f"the same, {options.epochs} epochs of cross entropy", tuned
+            yield f"{TORCH_PRUNING}{stage.id}{TUNED}, {options.epochs} epochs of cross entropy", tuned
 
 
 def _fine_tuned(
@@ -158,37 +196,49 @@ def _fine_tuned(
     return model
 
 
-def _row(title: str, path: Path, reference: Reference) -> tuple[str, ...]:
+def _row(title: str, path: Path, reference: Reference) -> dict[str, Cell]:
     predictor = open_predictor(path)
-    judged = evaluate(predictor, reference.pixels_NHWC, reference.labels_N)
-    image_NCHW = normalize(reference.pixels_NHWC[:1], reference.spec.preprocess)
-    time = latency_ratio(predictor, open_predictor(reference.artifact.path), image_NCHW)
+    judged = evaluate(predictor, reference.val.pixels_NHWC, reference.val.labels_N)
+    image_NCHW = normalize(reference.val.pixels_NHWC[:1], reference.spec.preprocess)
+    time = latency_ratio(predictor, open_predictor(reference.files[predictor.format]), image_NCHW)
+    test = reference.test
     spec, size = predictor.spec, path.stat().st_size
-    return (
-        title,
-        f"{spec.macs / 1e6:.2f} M",
-        f"{100 * spec.macs / reference.spec.macs:.1f} %",
-        f"{spec.params / 1e3:.0f} k",
-        size_text(size),
-        f"1/{reference.artifact.size_bytes / size:.1f}",
-        f"{judged.top1_pct:.2f}",
-        f"{reference.top1_pct - judged.top1_pct:.2f}",
-        f"{agreement_pct(reference.logits_NK, judged.logits_NK):.2f}",
-        f"{time.p50_ms:.2f}",
-        ratio_text(time),
-    )
+    return {
+        "model": title,
+        "runtime": predictor.runtime,
+        "macs_m": spec.macs / 1e6,
+        "macs_pct": 100 * spec.macs / reference.spec.macs,
+        "params": spec.params,
+        "size_bytes": size,
+        "times_smaller": reference.artifact.size_bytes / size,
+        "val_top1_pct": judged.top1_pct,
+        "val_drop_pp": reference.val.top1_pct - judged.top1_pct,
+        "val_agree_pct": agreement_pct(reference.val.logits_NK, judged.logits_NK),
+        "test_top1_pct": evaluate(predictor, test.pixels_NHWC, test.labels_N).top1_pct if test else None,
+        "ms": time.p50_ms,
+        "of_fp32": ratio_cell(time),
+    }
 
 
-def _main(readme: Path, runs_dir: Path) -> None:
+def main(runs_dir: Path, *, choose: bool) -> None:
+    """Measure all runs; print their tables on validation, or write the page.
+
+    Raises:
+        UsageError: there is no run.
+    """
     found = sorted(path for path in runs_dir.glob(RUNS) if path.is_dir())
     if not found:
         raise UsageError(f"{runs_dir}: holds no run {RUNS}", hint="`make results-shrink` makes them")
-    block = shrink_markdown(found)
-    write_text(readme, replace_block(readme.read_text(encoding="utf-8"), block, BEGIN, END))
+    measured = measured_now("call")
+    blocks = tuple(shrink_block(folder, measured, with_test=not choose) for folder in found)
+    if choose:
+        sys.stdout.write("\n\n".join(f"{block.title}\n\n{block_table(block)}" for block in blocks) + "\n")
+    else:
+        publish("pruning", blocks)
 
 
 if __name__ == "__main__":
     try:
-        _main(Path(sys.argv[1]), Path(sys.argv[2]))
+        main(Path(sys.argv[1]), choose="--choose" in sys.argv[2:])
     except ImgcError as error:
         sys.exit(f"{error.message}\n{error.hint}")

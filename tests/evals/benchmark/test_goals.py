@@ -10,27 +10,41 @@ from onnx import TensorProto, helper, numpy_helper
 from compress.core.formats import Format
 from compress.errors import StageError
 from evals.benchmark import goals as module
-from evals.benchmark.goals import Beside, Repeated, as_markdown, own_tool_ms, silent_spread_pct
+from evals.benchmark.goals import (
+    Beside,
+    Repeated,
+    call_block,
+    own_tool_ms,
+    repeat_block,
+    silent_spread_pct,
+    tools_block,
+)
+from evals.benchmark.sentences import BUSY, QUIET
+from tests.evals.blocks import MEASURED
 
-QUIET = [Repeated(False, 1.0, ()), Repeated(False, 1.02, ())]
+SILENT = [Repeated(False, 1.0, ()), Repeated(False, 1.02, ())]
 
 
 def test_the_spread_is_of_those_that_say_nothing():
-    assert silent_spread_pct([*QUIET, Repeated(True, 1.5, ("busy: other programs",))]) == pytest.approx(2)
-    assert silent_spread_pct([*QUIET, Repeated(True, 1.5, ())]) == pytest.approx(50)
-    assert silent_spread_pct([*QUIET, Repeated(False, 0.5, ())]) == pytest.approx(104)
+    assert silent_spread_pct([*SILENT, Repeated(True, 1.5, ("busy: other programs",))]) == pytest.approx(2)
+    assert silent_spread_pct([*SILENT, Repeated(True, 1.5, ())]) == pytest.approx(50)
+    assert silent_spread_pct([*SILENT, Repeated(False, 0.5, ())]) == pytest.approx(104)
     assert silent_spread_pct([Repeated(False, 0.5, ("unstable",))]) is None
 
 
-def test_the_table_says_all_three():
-    tools = [Beside("m.tflite", (1.1, 1.2, 1.3), (1.0, 1.0, 1.0))]
-    block = as_markdown([*QUIET, Repeated(True, 1.5, ("busy",))], 0.05, tools, "m.tflite")
-    assert block.startswith(module.BEGIN)
-    assert "quiet: p50 1.000 to 1.020 ms, 0 of 2 said unstable or busy" in block
-    assert "interfered: p50 1.500 to 1.500 ms, 1 of 1 said unstable or busy" in block
-    assert "spread of those that said nothing: 2.0 %" in block
-    assert "0.05 % longer" in block
-    assert "ratio 1.200" in block
+def test_the_range_of_the_medians_and_the_warnings_are_told_quiet_and_busy_apart():
+    found = repeat_block([*SILENT, Repeated(True, 1.5, ("busy",))], "m.tflite", MEASURED)
+    assert [row["condition"] for row in found.rows] == [QUIET, BUSY]
+    assert found.rows[0] == {"condition": QUIET, "benchmarks": 2, "p50_ms": (1.0, 1.02), "said": 0}
+    assert found.rows[1] == {"condition": BUSY, "benchmarks": 1, "p50_ms": (1.5, 1.5), "said": 1}
+    assert found.number("silent_spread_pct") == pytest.approx(2)
+
+
+def test_a_call_of_known_length_and_the_tools():
+    assert call_block(0.05, MEASURED).rows[0]["p50_ms"] == pytest.approx(1.0005)
+    tools = tools_block([Beside("m.tflite", (1.1, 1.2, 1.3), (1.0, 1.0, 1.0))], MEASURED)
+    assert tools.n == {"rounds": 3}
+    assert tools.rows[0] == {"file": "m.tflite", "ours_ms": 1.2, "theirs_ms": 1.0, "ratio": 1.2}
 
 
 def test_the_runtimes_own_tool_is_asked_and_its_failure_told(tmp_path):

@@ -141,6 +141,7 @@ def test_a_missing_tool_says_so(name, module, floats, images, tmp_path, monkeypa
         _baseline(name).write(floats[_baseline(name).source], images, tmp_path / "out")
     assert module in caught.value.message
     assert caught.value.hint.startswith("pip install")
+    assert "int8_baselines.txt" in caught.value.hint or name != "nncf"
     assert not list(tmp_path.iterdir())
 
 
@@ -149,7 +150,19 @@ def test_missing_torchao_names_it(floats, images, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(BackendMissingError) as caught:
         _baseline("torchao").write(floats[Format.TORCH], images, tmp_path / "out.onnx")
-    assert caught.value.hint == "pip install torchao"
+    assert "int8_baselines.txt" in caught.value.hint
+    assert "torchao" in caught.value.hint
+
+
+def test_tools_without_an_extra_are_pinned():
+    pins = (Path(baselines.__file__).parents[1] / "int8_baselines.txt").read_text().splitlines()
+    assert {"nncf", "torchao"} <= {line.split("==")[0] for line in pins if "==" in line}
+    assert all("==" in line or line.startswith("#") for line in pins)
+
+
+def test_versions_are_those_that_are_installed(monkeypatch):
+    monkeypatch.setattr(baselines, "_TOOLS", ("onnxruntime", "no-such-distribution"))
+    assert set(baselines.versions()) == {"onnxruntime"}
 
 
 def test_a_file_that_stayed_float_is_refused(floats, tmp_path):

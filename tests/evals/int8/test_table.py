@@ -1,4 +1,4 @@
-"""README's int8 tables, on a run of a tiny network and two made-up baselines."""
+"""The int8 tables, on a run of a tiny network and two made-up baselines."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typer.testing import CliRunner
 
 from compress.cli.main import app
 from compress.core.formats import Format
-from compress.errors import StageError, missing_backend
+from compress.errors import StageError, UsageError, missing_backend
 from evals.int8 import speed, table
 from evals.int8.baselines import Baseline
+from evals.results.markdown import block_table
+from evals.results.schema import Block
+from tests.evals.blocks import MEASURED
 
 RECIPE = """\
 imgc: 1
@@ -49,29 +52,36 @@ def runs(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs"
 
 
-def test_every_model_has_its_row_and_the_readme_its_block(runs: Path, tmp_path: Path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
-    table._main(readme, runs)
-    text = readme.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert "old" not in text
-    assert "n = 21 (validation and test), 32 px" in text
-    rows = {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in _table_rows(text)}
-    assert {"fp32", "imgc ptq", "imgc ptq-tflite", "Absent", "Copy", "tiny"} <= set(rows)
-    assert rows["Absent"][0] == "not installed"
-    assert rows["Copy"][2:4] == ["0.00", "100.00"], "the float model itself"
-    assert rows["imgc ptq"][2] == rows["imgc ptq-tflite"][2]
-    assert rows["imgc ptq"][4] == "100.0"
-    assert rows["imgc ptq-tflite"][5] == "1", "one piece of the graph for XNNPACK"
-    assert float(rows["imgc ptq"][6]) > 0
-
-
-def _table_rows(text: str) -> list[list[str]]:
-    return [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|") and "---" not in line]
+def test_every_model_has_its_row_and_the_page_its_blocks(runs: Path, monkeypatch: pytest.MonkeyPatch):
+    published: list[Block] = []
+    monkeypatch.setattr(table, "publish", lambda name, blocks: published.extend(blocks))
+    monkeypatch.setattr(table, "measured_now", lambda latency: MEASURED.model_copy(update={"latency": latency}))
+    table.main(runs)
+    block, speeds = published
+    assert block.key == "clothing_int8_tiny"
+    assert block.measured.latency == "call"
+    assert block.n == {"images (validation and test)": 21}
+    assert block.setting.startswith("32 px, 1 thread, batch 1, onnxruntime ")
+    rows = {row["model"]: row for row in block.rows}
+    assert set(rows) == {"fp32", "imgc ptq", "imgc ptq-tflite", "Absent", "Copy"}
+    assert rows["Absent"]["runtime"] == "not installed"
+    assert (rows["Copy"]["drop_pp"], rows["Copy"]["agree_pct"]) == (0, 100), "the float model itself"
+    assert rows["imgc ptq"]["drop_pp"] == rows["imgc ptq-tflite"]["drop_pp"]
+    assert rows["imgc ptq"]["int8_weight_pct"] == 100
+    assert rows["imgc ptq-tflite"]["partitions"] == 1, "one piece of the graph for XNNPACK"
+    assert rows["imgc ptq"]["ms"] > 0
+    middle, low, high = rows["imgc ptq"]["of_float"]
+    assert low <= middle <= high
+    (tiny,) = speeds.rows
+    assert (tiny["network"], tiny["hard_swish"]) == ("tiny", "none")
+    assert tiny["tflite_ms"] > 0
+    assert tiny["onnx_ms"] > 0
+    assert "| Absent | not installed | - |" in block_table(block)
+    assert block_table(speeds).count("| tiny |") == 1
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path):
     with pytest.raises(StageError, match="has no train and quantize stage"):
-        table.int8_markdown([tmp_path])
+        table.int8_block(tmp_path, MEASURED)
+    with pytest.raises(UsageError, match="holds no run clothing_int8_"):
+        table.main(tmp_path)

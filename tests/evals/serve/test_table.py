@@ -3,24 +3,27 @@ from __future__ import annotations
 import pytest
 
 from compress.errors import UsageError
+from evals.results.pages import data_path
+from evals.results.schema import read_results
 from evals.serve import table
+from evals.serve.blocks import PARTS
 from evals.serve.endure import Soak
-from evals.serve.found import PARTS, read_found
 from evals.serve.images import LoadImages
 from evals.serve.table import main, newest, parse
+from tests.evals.blocks import MEASURED
 
 
 def test_parts_and_numbers_may_be_chosen():
-    given = parse(["README.md", "run", "photos", "--only", "load,soak", "--soak", "50"])
+    given = parse(["run", "photos", "--only", "load,soak", "--soak", "50"])
     assert given.only == ("load", "soak")
     assert (given.soak, given.rounds) == (50, None)
-    assert parse(["README.md", "run", "photos"]).only == PARTS
+    assert parse(["run", "photos"]).only == PARTS
     assert tuple(table._MEASURES) == PARTS
 
 
 def test_a_part_that_does_not_exist_is_refused(capsys):
     with pytest.raises(SystemExit):
-        parse(["README.md", "run", "photos", "--only", "lod"])
+        parse(["run", "photos", "--only", "lod"])
     assert "unknown part 'lod'" in capsys.readouterr().err
 
 
@@ -33,27 +36,26 @@ def test_the_last_stage_that_made_a_file_counts(tmp_path):
         newest(tmp_path, ".tflite")
 
 
-def test_parts_measured_one_by_one_make_one_table(tmp_path, monkeypatch):
+def test_parts_measured_one_by_one_make_one_page(tmp_path, monkeypatch):
     for suffix in ("onnx", "tflite"):
         (tmp_path / "run" / "01-x").mkdir(parents=True, exist_ok=True)
         (tmp_path / "run" / "01-x" / f"model.{suffix}").touch()
-    readme, kept = tmp_path / "README.md", tmp_path / "serve.json"
-    readme.write_text("before\n<!-- serve:begin -->\nold\n<!-- serve:end -->\nafter\n")
+    page = tmp_path / "serving.md"
+    page.write_text("before\n<!-- serve:begin -->\nold\n<!-- serve:end -->\nafter\n")
     monkeypatch.setattr(table, "make_images", lambda photos, folder: LoadImages([], folder / "large.jpg"))
+    monkeypatch.setattr(table, "measured_now", lambda: MEASURED)
 
     def soak(setting, say):
         return Soak("imgc, tflite", setting.soak, 1 << 20, 2 << 20, 0, 0, 1.0)
 
     monkeypatch.setitem(table._MEASURES, "soak", soak)
     monkeypatch.setitem(table._MEASURES, "steady", lambda setting, say: [])
-    words = [str(readme), str(tmp_path / "run"), str(tmp_path), "--json", str(kept), "--soak", "70"]
+    words = [str(tmp_path / "run"), str(tmp_path), "--docs", str(tmp_path), "--soak", "70"]
     main([*words, "--only", "soak"])
     main([*words, "--only", "steady"])
-    found = read_found(kept)
-    assert found.soak.requests == 70
-    assert found.steady == []
-    text = readme.read_text()
+    assert [one.key for one in read_results(data_path("serving", tmp_path)).blocks] == ["soak", "steady"]
+    text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
-    assert "70 requests, 0 lost" in text
+    assert "n = 70 requests" in text
     assert "old" not in text

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evals.serve import targets
-from evals.serve.targets import DEADLINE_MS, baseline_versions, baselines, ours
+from evals.serve.targets import DEADLINE_MS, FASTAPI_LIMIT, baseline_versions, baselines, ours
 
 
 def test_our_cache_is_off_where_there_is_one(monkeypatch):
@@ -26,6 +26,11 @@ def test_baselines_serve_the_same_file_from_their_own_environment():
         assert str(Path("model.onnx").absolute()) in (*baseline.command, *baseline.env.values())
         assert "{port}" in baseline.command
         assert not baseline.ours
+
+
+def test_the_baseline_that_anybody_could_write_sheds_load_too():
+    fastapi = baselines(Path("model.onnx"), Path("elsewhere"))[0]
+    assert fastapi.command[-1] == str(FASTAPI_LIMIT)
 
 
 def test_no_environment_has_no_versions(tmp_path):

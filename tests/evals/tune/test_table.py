@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from compress.core.stage import SilentReporter
 from compress.errors import UsageError
 from compress.tune import schema
 from compress.tune.goal import Goal, TrialResult
 from compress.tune.space import Knobs
-from evals.tune.table import BEGIN, GridPoint, as_markdown, best_within
+from evals.tune import table
+from evals.tune.sentences import tune_sentences
+from evals.tune.table import GridPoint, chosen_of, tune_block
+from tests.evals.blocks import MEASURED
 
 POINTS = (
-    GridPoint("a", 900_000, 88.0, 85.0, 100.0),
-    GridPoint("b", 900_000, 87.0, 86.5, 200.0),
-    GridPoint("too large", 1_000_001, 99.0, 99.0, 300.0),
+    GridPoint("a", Path("a"), 900_000, 88.0, 100.0, test_pct=85.0),
+    GridPoint("b", Path("b"), 900_000, 87.0, 200.0),
+    GridPoint("too large", Path("c"), 1_000_001, 99.0, 300.0),
 )
 
 
@@ -40,16 +46,40 @@ def report() -> schema.TuneReport:
 
 
 def test_what_is_too_large_does_not_count():
-    chosen, best = best_within(POINTS)
-    assert (chosen.name, best.name) == ("a", "b")
+    assert chosen_of(POINTS).name == "a"
     with pytest.raises(UsageError, match="no point of the grid"):
-        best_within(POINTS[2:])
+        chosen_of(POINTS[2:])
 
 
-def test_the_table_compares_on_the_test_images_with_both():
-    block = as_markdown(POINTS, report())
-    assert block.startswith(BEGIN)
-    assert "+1.00 pp from the grid's that validation chooses (a), -0.50 pp from the one of the greatest test" in block
-    assert "spent 250 s" in block
-    assert "took 600 s" in block
-    assert "**imgc tune**: tiny 96 px, 50 %" in block
+def test_the_table_has_test_numbers_of_the_two_that_validation_chose_alone():
+    found = tune_block(POINTS, report(), MEASURED)
+    assert [row["model"] for row in found.rows] == ["too large", "a", "b", "imgc tune: tiny 96 px, 50 %"]
+    assert [row["test_pct"] for row in found.rows] == [None, 85.0, None, 86.0]
+    assert [row["fits"] for row in found.rows] == ["no", "yes", "yes", "yes"]
+    assert found.n == {"validation images": 341, "test images": 372}
+    first, ahead = tune_sentences(
+        found.model_copy(update={"rows": (*found.rows[:3], found.rows[3] | {"val_pct": 87.5})})
+    )
+    assert "spent 250 s (1 settings to the end, 0 given up), the stages of the grid took 600 s" in first
+    assert "+1.00 pp from the one that validation chooses of the grid (a)" in first
+    assert ahead.endswith("87.50 against a 88.00."), "neither what is too large nor what is worse"
+
+
+def test_the_grid_asks_the_test_images_once(monkeypatch):
+    asked = []
+
+    def top1_pct(file, images, split):
+        asked.append((str(file), split))
+        return {"one": 80.0, "two": 90.0}[str(file)] - (split == "test")
+
+    points = iter([GridPoint("one", Path("one"), 9, 80.0, 1.0), GridPoint("two", Path("two"), 9, 90.0, 1.0)])
+    recipes = []
+    monkeypatch.setattr(table, "_GRID", table._GRID[:2])
+    monkeypatch.setattr(table, "recipe_of", lambda *words: recipes.append(words[-1]))
+    monkeypatch.setattr(table, "carry_out", lambda *_: None)
+    monkeypatch.setattr(table, "_judged", lambda *_: next(points))
+    monkeypatch.setattr(table, "top1_pct", top1_pct)
+    found = table.run_grid(Path("images"), Path("weights"), Path("runs"), SilentReporter())
+    assert asked == [("two", "test")]
+    assert [one.test_pct for one in found] == [None, 89.0]
+    assert recipes == ["val", "val"]
