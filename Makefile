@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lint browser test demo results results-int8 results-shrink results-train results-serve results-benchmark results-tune schema clean
+.PHONY: help setup lock lint browser test demo results results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -97,6 +97,9 @@ results-tune: setup ## search for 30 minutes, carry out a grid of ten (needs ../
 
 schema: setup ## write the JSON Schema of bench.json from its types
 	$(BIN)/python -m compress.benchmark.bench_file
+
+docs: setup ## write docs/reference/ from the types and the command line
+	$(BIN)/python -m docs_tools.generate docs/reference
 
 clean: ## remove the runs and the tools' caches; the environment stays
 	rm -rf $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
