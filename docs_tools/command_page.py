@@ -18,6 +18,11 @@ _HEAD = """\
 
 `imgc COMMAND --help` prints the same. `--debug` and `--quiet` stand before the command: `imgc --debug run imgc.yaml`.
 """
+_EXIT_HEAD = """\
+# Exit codes
+
+A failure prints what was found, what is allowed and what to try next, without a traceback.
+"""
 _MEANING = {
     0: "done",
     2: "the recipe, the command line or the data is wrong",
@@ -59,16 +64,11 @@ def _section(name: str, command: Any) -> str:  # noqa: ANN401 - as above
 def exit_code_page() -> str:
     """Return the page: each exit code, and the errors that end with it."""
     found = [one for one in vars(errors).values() if inspect.isclass(one) and issubclass(one, errors.ImgcError)]
+    found.remove(errors.ImgcError)
     rows = [["0", _MEANING[0], ""]]
     for code in sorted({one.exit_code for one in found}):
-        names = [f"`{one.__name__}`" for one in found if one.exit_code == code and one is not errors.ImgcError]
-        rows.append([str(code), _MEANING[code], ", ".join(names)])
-    parts = [
-        "# Exit codes",
-        "A failure prints what was found, what is allowed and what to try next, without a traceback.",
-    ]
-    parts += [markdown_table(("code", "meaning", "errors"), rows)]
-    parts += [
-        f"- `{one.__name__}`: {inspect.cleandoc(one.__doc__ or '')}" for one in found if one is not errors.ImgcError
-    ]
-    return "\n\n".join(parts[:3]) + "\n\n" + "\n".join(parts[3:]) + "\n"
+        names = ", ".join(f"`{one.__name__}`" for one in found if one.exit_code == code)
+        rows.append([str(code), _MEANING[code], names])
+    table = markdown_table(("code", "meaning", "errors"), rows)
+    meanings = "\n".join(f"- `{one.__name__}`: {inspect.cleandoc(one.__doc__ or '')}" for one in found)
+    return f"{_EXIT_HEAD}\n{table}\n\n{meanings}\n"

@@ -32,15 +32,14 @@ _HEAD = """\
 
 def format_page() -> str:
     """Return the page: one section a file, then the parts that the files share."""
-    parts, shared = [_HEAD], {}
+    parts = [_HEAD]
+    shared: dict[str, Any] = {}
     for title, model in _FILES:
         schema = model.model_json_schema()
         shared |= schema.get("$defs", {})
         parts.append(_section(f"## {title}", schema))
     parts.append("## Parts")
-    parts += [
-        _section(f"### {name}", one) for name, one in sorted(shared.items()) if "properties" in one or "enum" in one
-    ]
+    parts += [_section(f"### {name}", one) for name, one in sorted(shared.items())]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
