@@ -12,6 +12,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _COMMENT = re.compile(r"<!-- (not run|setup): (.+?) -->")
 _SPAN = re.compile(r"`(imgc [^`]+)`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|<img [^>]*src=\"([^\"]+)\"")
+REPOSITORY_PATH = re.compile(r"(recipes|configs|docs|docs_tools|evals|calibration_data|tests|compress)/[a-z0-9_./-]*")
 _SEPARATORS = {"&&", "||", "|", ";", "&"}
 
 
@@ -84,6 +85,14 @@ def prose_of(page: Path) -> str:
 def spans_of(page: Path) -> list[str]:
     """Return the code spans that begin with `imgc `."""
     return [" ".join(span.split()) for span in _SPAN.findall(prose_of(page))]
+
+
+def paths_of(page: Path) -> list[str]:
+    """Return the paths of this repository that code spans and comments name, without those with a placeholder."""
+    text = prose_of(page)
+    reasons = " ".join(reason for _, reason in _COMMENT.findall(text)).split()
+    named = [*re.findall(r"`([^`\s]+)`", text), *(word.strip(".,;") for word in reasons)]
+    return [name for name in named if REPOSITORY_PATH.fullmatch(name)]
 
 
 def links_of(page: Path) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.docs.command_line import complaint
 from tests.docs.conftest import TUTORIAL, run_blocks, runnable
-from tests.docs.markdown import PAGES, ROOT, Block, blocks_of, spans_of
+from tests.docs.markdown import PAGES, REPOSITORY_PATH, ROOT, Block, blocks_of, spans_of
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 RUN_PAGES = [page for page in PAGES if runnable(page) and page != TUTORIAL]
@@ -47,9 +47,8 @@ def test_a_command_is_one_there_is(block: Block):
         if words[0] == "make":
             targets = {word for word in words[1:] if "=" not in word}
             assert targets <= TARGETS, block.name
-        for word in words:
-            if re.match(r"(recipes|configs|docs|evals|calibration_data|tests|compress)/", word):
-                assert (ROOT / word).exists(), f"{block.name}: {word}"
+        named = [word for word in words if REPOSITORY_PATH.fullmatch(word)]
+        assert [path for path in named if not (ROOT / path).exists()] == [], block.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_page)

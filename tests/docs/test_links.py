@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import PAGES, ROOT, links_of
+from tests.docs.markdown import PAGES, ROOT, links_of, paths_of
 
 # linked already, and written elsewhere: remove a line as soon as its file is there
 COMING = {
@@ -23,6 +23,12 @@ def test_a_link_leads_to_a_file(page: Path):
         link for link in links_of(page) if not _target(page, link).exists() and _target(page, link) not in COMING
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_path_that_is_named_is_there(page: Path):
+    if page.name != "CHANGELOG.md":  # which names what is gone
+        assert [path for path in paths_of(page) if not (ROOT / path).exists()] == []
 
 
 def test_what_is_there_is_not_said_to_be_coming():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import markdown
-from tests.docs.markdown import blocks_of, links_of, spans_of, split_line
+from tests.docs.markdown import blocks_of, links_of, paths_of, spans_of, split_line
 
 PAGE = """\
 # Title
@@ -17,7 +17,7 @@ imgc train \\
   --epochs 2 && imgc prune --keep 0.7  # a remark
 ```
 
-<!-- not run: it answers until it is stopped -->
+<!-- not run: it answers until it is stopped; tests/serve runs it -->
 ```sh
 KEY=x imgc serve > log.txt
 ```
@@ -27,7 +27,8 @@ imgc_is_not_a_command()
 ```
 
 Use `imgc run
-FILE`, `imgcs`, and [a page](docs/other.md#part), [the web](https://example.org), ![a chart](chart.svg).
+FILE`, `imgcs`, `compress/lower/ops.py`, `compress/ROOM/stage.py`,
+[a page](docs/other.md#part), [the web](https://example.org), and ![a chart](chart.svg).
 """
 
 
@@ -44,12 +45,13 @@ def test_blocks_have_their_comments_and_commands(page: Path):
     assert first.comments == {"setup": "runs"}
     assert first.commands() == [["imgc", "train", "--epochs", "2"], ["imgc", "prune", "--keep", "0.7"]]
     assert first.name == "page.md:5"
-    assert second.comments == {"not run": "it answers until it is stopped"}
+    assert second.comments == {"not run": "it answers until it is stopped; tests/serve runs it"}
     assert second.commands() == [["imgc", "serve"]]
 
 
 def test_spans_and_links_are_found(page: Path):
     assert spans_of(page) == ["imgc run FILE"]
+    assert paths_of(page) == ["compress/lower/ops.py", "tests/serve"]
     assert links_of(page) == ["docs/other.md#part", "chart.svg"]
 
 

@@ -78,6 +78,7 @@ def test_make_help_lists_every_target():
 
 def test_ci_runs_what_the_readme_says():
     assert "make test" in (ROOT / ".ci" / "run").read_text()
+    assert "make test" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     readme = (ROOT / "README.md").read_text()
     assert "make demo" in readme
     assert "make test" in readme
