@@ -34,6 +34,7 @@ SMALLER = {
     "init": ("--arch", "tiny", "--weights", "none", "--input-px", "32"),
     "run imgc.yaml": tuple(word for key, value in _RECIPE.items() for word in ("--set", f"stages.{key}={value}")),
     "train": ("--epochs", "1"),
+    "prune": ("--no-sibling",),
     "distill": ("--epochs", "1"),
     "quantize": ("--set", "fit.epochs=1", "--set", "reconstruct.steps=2"),
     "benchmark": ("--repeats", "5", "--budget-s", "0.01"),
