@@ -53,9 +53,9 @@ def _section(name: str, command: Any) -> str:  # noqa: ANN401 - as above
     context = typer.Context(command, info_name=name)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     rows = []
-    for parameter in command.params:  # --help is not among them
+    for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is not None:
+        if record is not None and parameter.name != "help":
             rows.append([f"`{record[0]}`", " ".join(record[1].split())])
     text = inspect.cleandoc(command.help or "")
     return f"## {name}\n\n```text\n{usage}\n```\n\n{text}\n\n{markdown_table(('option', 'meaning'), rows)}"

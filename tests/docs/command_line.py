@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import typer
 from typer.main import get_command
 
 from compress.cli.main import app
@@ -20,14 +21,15 @@ def complaint(words: Sequence[str], *, complete: bool = True) -> str:
         rest = rest[1:]
     if words and not rest:
         return ""
-    while rest and hasattr(command, "commands"):
+    while rest and hasattr(command, "commands") and not rest[0].startswith("-"):
         if rest[0] not in command.commands:
             return f"{name} has no command '{rest[0]}'"
         command, name = command.commands[rest[0]], f"{name} {rest[0]}"
         if command.hidden:
             return f"{name} is an old spelling"
         rest = rest[1:]
-    options = {opt: parameter for parameter in command.params for opt in getattr(parameter, "opts", ())}
+    parameters = command.get_params(typer.Context(command, info_name=name))
+    options = {opt: parameter for parameter in parameters for opt in getattr(parameter, "opts", ())}
     for word in rest:
         flag = word.partition("=")[0]
         if flag.startswith("-") and flag in options and options[flag].hidden:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-_COMMENT = re.compile(r"<!-- (not run|setup): (.+?) -->")
+_COMMENT = re.compile(r"<!-- (not run|setup|example): (.+?) -->")
 _SPAN = re.compile(r"`(imgc [^`]+)`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|<img [^>]*src=\"([^\"]+)\"")
 REPOSITORY_PATH = re.compile(r"(recipes|configs|docs|docs_tools|evals|calibration_data|tests|compress)/[a-z0-9_./-]*")
@@ -71,7 +71,8 @@ def blocks_of(page: Path) -> list[Block]:
         elif inside is not None:
             inside.append(line)
         elif match := _COMMENT.fullmatch(line.strip()):
-            comments = {**comments, match[1]: match[2]}
+            if match[1] != "example":  # that one is about the whole page
+                comments = {**comments, match[1]: match[2]}
         elif line.strip():
             comments = {}
     return found
@@ -88,11 +89,16 @@ def spans_of(page: Path) -> list[str]:
 
 
 def paths_of(page: Path) -> list[str]:
-    """Return the paths of this repository that code spans and comments name, without those with a placeholder."""
+    """Return the paths of this repository that code spans and comments name.
+
+    Left out are those with a placeholder in capitals, and those with the word of an `<!-- example: WORD -->`.
+    """
     text = prose_of(page)
+    examples = [word for kind, word in _COMMENT.findall(text) if kind == "example"]
     reasons = " ".join(reason for _, reason in _COMMENT.findall(text)).split()
     named = [*re.findall(r"`([^`\s]+)`", text), *(word.strip(".,;") for word in reasons)]
-    return [name for name in named if REPOSITORY_PATH.fullmatch(name)]
+    paths = [name for name in named if REPOSITORY_PATH.fullmatch(name)]
+    return [path for path in paths if not any(word in path for word in examples)]
 
 
 def links_of(page: Path) -> list[str]:

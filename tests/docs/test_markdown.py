@@ -10,6 +10,8 @@ from tests.docs.markdown import blocks_of, links_of, paths_of, spans_of, split_l
 PAGE = """\
 # Title
 
+<!-- example: sparsify -->
+
 <!-- setup: runs -->
 
 ```sh
@@ -27,7 +29,7 @@ imgc_is_not_a_command()
 ```
 
 Use `imgc run
-FILE`, `imgcs`, `compress/lower/ops.py`, `compress/ROOM/stage.py`,
+FILE`, `imgcs`, `compress/lower/ops.py`, `compress/ROOM/stage.py`, `compress/sparsify/`,
 [a page](docs/other.md#part), [the web](https://example.org), and ![a chart](chart.svg).
 """
 
@@ -44,7 +46,7 @@ def test_blocks_have_their_comments_and_commands(page: Path):
     first, second = blocks_of(page)
     assert first.comments == {"setup": "runs"}
     assert first.commands() == [["imgc", "train", "--epochs", "2"], ["imgc", "prune", "--keep", "0.7"]]
-    assert first.name == "page.md:5"
+    assert first.name == "page.md:7"
     assert second.comments == {"not run": "it answers until it is stopped; tests/serve runs it"}
     assert second.commands() == [["imgc", "serve"]]
 

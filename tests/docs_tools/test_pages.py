@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import typer
 from typer.main import get_command
 
 from compress.cli.main import app
@@ -29,8 +30,8 @@ def test_every_command_and_option_is_named():
         if command.hidden:
             continue
         section = page.partition(f"## imgc {name}\n")[2].partition("\n## ")[0]
-        for parameter in command.params:
-            if parameter.param_type_name == "option" and not parameter.hidden:
+        for parameter in command.get_params(typer.Context(command, info_name=name)):
+            if parameter.param_type_name == "option" and parameter.name != "help" and not parameter.hidden:
                 assert parameter.opts[0] in section, (name, parameter.opts)
 
 
