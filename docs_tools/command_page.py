@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-import typer
 from typer.main import get_command
 
 from compress import errors
@@ -50,7 +49,7 @@ def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: AN
 
 
 def _section(name: str, command: Any) -> str:  # noqa: ANN401 - as above
-    context = typer.Context(command, info_name=name)
+    context = command.make_context(name, [], resilient_parsing=True)  # some options are made only now
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     rows = []
     for parameter in command.get_params(context):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import typer
 from typer.main import get_command
 
 from compress.cli.main import app
@@ -28,7 +27,7 @@ def complaint(words: Sequence[str], *, complete: bool = True) -> str:
         if command.hidden:
             return f"{name} is an old spelling"
         rest = rest[1:]
-    parameters = command.get_params(typer.Context(command, info_name=name))
+    parameters = command.get_params(command.make_context(name, [], resilient_parsing=True))
     options = {opt: parameter for parameter in parameters for opt in getattr(parameter, "opts", ())}
     for word in rest:
         flag = word.partition("=")[0]

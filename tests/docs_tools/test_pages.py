@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-import typer
 from typer.main import get_command
 
 from compress.cli.main import app
@@ -30,7 +29,7 @@ def test_every_command_and_option_is_named():
         if command.hidden:
             continue
         section = page.partition(f"## imgc {name}\n")[2].partition("\n## ")[0]
-        for parameter in command.get_params(typer.Context(command, info_name=name)):
+        for parameter in command.get_params(command.make_context(name, [], resilient_parsing=True)):
             if parameter.param_type_name == "option" and parameter.name != "help" and not parameter.hidden:
                 assert parameter.opts[0] in section, (name, parameter.opts)
 
