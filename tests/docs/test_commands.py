@@ -61,11 +61,6 @@ def test_a_command_in_a_sentence_is_one_there_is(page: Path):
     assert [fault for fault in faults if fault] == []
 
 
-def test_nobody_is_told_to_install_another_program():
-    for page in PAGES:
-        assert not re.search(r"pip install [^\n`]*\bimgc(?!-toolkit)\b", page.read_text()), page
-
-
 def test_the_checks_see_what_they_are_for():
     assert "has no command 'sharpen'" in complaint(["sharpen"])
     assert "No such option: --nme" in complaint(["run", "x.yaml", "--nme", "y"])
