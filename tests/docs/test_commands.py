@@ -11,7 +11,7 @@ import pytest
 
 from tests.docs.command_line import complaint
 from tests.docs.conftest import TUTORIAL, run_blocks, runnable
-from tests.docs.markdown import PAGES, REPOSITORY_PATH, ROOT, Block, blocks_of, spans_of
+from tests.docs.markdown import PAGES, REPOSITORY_PATH, ROOT, Block, blocks_of, prose_of, spans_of
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 RUN_PAGES = [page for page in PAGES if runnable(page) and page != TUTORIAL]
@@ -59,6 +59,11 @@ def test_a_command_in_a_sentence_is_one_there_is(page: Path):
         if words and not PLACEHOLDER.fullmatch(words[0]):
             faults.append(complaint(words, complete=False))
     assert [fault for fault in faults if fault] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_page)
+def test_a_target_in_a_sentence_is_one_there_is(page: Path):
+    assert set(re.findall(r"`make ([a-z0-9-]+)`", prose_of(page))) <= TARGETS
 
 
 def test_the_checks_see_what_they_are_for():
