@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock wheel lint browser test demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema clean
+.PHONY: help setup lock wheel lint browser test demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,13 +59,13 @@ demo: setup ## set up and run the whole chain on the bundled data
 # `results-*` measure, and write docs/results/ (a page and its JSON in docs/results/data/). `results-render` writes the
 # pages again from the JSON. `results` alone touches README: its table and its picture, from the same JSON.
 results: setup ## write README's table and picture from docs/results/data/int8.json; measures nothing
-	$(BIN)/python -m evals.results.accuracy_latency README.md
+	$(BIN)/python -m evals.pages.accuracy_latency README.md
 
 results-render: setup ## write the pages of docs/results/ from their JSON; measures nothing
-	$(BIN)/python -m evals.results.render
+	$(BIN)/python -m evals.pages.render
 
 results-runs: setup ## write docs/results/runs from the runs that exist under runs/
-	$(BIN)/python -m evals.results.runs $(RUNS)
+	$(BIN)/python -m evals.pages.runs $(RUNS)
 
 # NNCF and torchao bring packages that nothing else needs, so they have an environment of their own.
 INT8_TOOLS := .venv-int8
@@ -121,6 +121,9 @@ results-tune: setup ## search for 30 minutes, carry out a grid of ten (needs ../
 
 schema: setup ## write the JSON Schema of bench.json from its types
 	$(BIN)/python -m compress.benchmark.bench_file
+
+docs: setup ## write docs/reference/ from the types and the command line
+	$(BIN)/python -m docs_tools.generate docs/reference
 
 clean: ## remove the runs and the tools' caches; the environment stays
 	rm -rf $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info

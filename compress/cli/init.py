@@ -41,9 +41,10 @@ def init(
     """Look at your images and write a recipe for them."""
     import yaml
 
-    from compress.core.storage import write_text
+    from compress.core.storage import write_json, write_text
     from compress.data.dataset import load_dataset
     from compress.errors import UsageError
+    from compress.recipe.json_schema import SCHEMA_NAME, recipe_schema
     from compress.recipe.load import recipe_from_dict
 
     if out.exists() and not force:
@@ -67,8 +68,9 @@ def init(
     text = recipe_text(draft, _weights_value(chosen, out.parent))
     recipe_from_dict(yaml.safe_load(text), out.parent, source="imgc init")  # what we write must be right
     _print_counts(photos, dataset)
+    write_json(out.parent / SCHEMA_NAME, recipe_schema())
     write_text(out, text)
-    typer.echo(f"wrote {out}")
+    typer.echo(f"wrote {out}, and beside it {SCHEMA_NAME}, from which editors complete its keys")
     typer.echo(f"next: imgc run {out}")
     if out == Path("imgc.yaml"):
         typer.echo(
@@ -92,10 +94,12 @@ class RecipeDraft:
 def recipe_text(draft: RecipeDraft, weights: str) -> str:
     """Return the recipe's YAML: the whole chain, with a comment for each choice."""
     from compress.recipe.epochs import epochs_for
+    from compress.recipe.json_schema import SCHEMA_LINE
 
     epochs = epochs_for(draft.n_train, fresh=draft.weights == "none")
     data = ", ".join(f"{key}: {json.dumps(value)}" for key, value in draft.data.items())
     return _TEMPLATE.format(
+        schema_line=SCHEMA_LINE,
         name=json.dumps(draft.name),
         seed=draft.seed,
         data=data,
@@ -110,6 +114,7 @@ def recipe_text(draft: RecipeDraft, weights: str) -> str:
 
 
 _TEMPLATE = """\
+{schema_line}
 # Written by `imgc init`. Run it:      imgc run imgc.yaml
 # Look at it without running it:       imgc plan imgc.yaml
 # Or go verb by verb; each verb takes its options from here: imgc train, imgc prune, imgc distill, ...

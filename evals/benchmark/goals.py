@@ -29,10 +29,10 @@ from compress.measure.latency import Latency, Timing, measure_latency
 from compress.measure.machine_speed import MachineSpeed
 from compress.pipeline.lock import artifact_at, read_lock
 from compress.runtime.predictor import Call, Floats
-from evals.benchmark.sentences import BUSY, QUIET, REPEAT
-from evals.results.pages import publish
+from evals.pages.pages import publish
 from evals.results.provenance import measured_now
 from evals.results.schema import Block, Cell, Column, Measured
+from evals.sentences.measuring import BUSY, QUIET, REPEAT
 
 TIMES = 10
 _CALL_NS = 1_000_000

@@ -50,11 +50,6 @@ _WAYS: tuple[tuple[Stem, HardSwishMode], ...] = (
     ("int8", "float"),
     ("int8", "gate"),
 )
-    ("float", "float"),
-    ("float", "gate"),
-    ("int8", "float"),
-    ("int8", "gate"),
-)
 _ONE_WAY: tuple[tuple[Stem, HardSwishMode], ...] = (("int8", "float"),)
 _NO_LEARNING = Reconstruction(steps=0, batch_size=1, lr=1e-4, lr_scale=1e-3)
 

@@ -36,11 +36,11 @@ from compress.runtime.predictor import Floats
 from evals.int8.baselines import BASELINES, versions
 from evals.int8.compare import evaluate_file, latency_ratio, open_int8
 from evals.int8.files import ratio_cell, write_float_files
-from evals.int8.sentences import OURS
 from evals.int8.speed import speed_block
-from evals.results.pages import publish
+from evals.pages.pages import publish
 from evals.results.provenance import measured_now
 from evals.results.schema import Block, Cell, Column, Measured
+from evals.sentences.int8 import OURS
 
 RUNS = "clothing_int8_*"
 COLUMNS = (

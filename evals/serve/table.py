@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import ImgcError, UsageError
-from evals.results.pages import DOCS, publish
+from evals.pages.pages import DOCS, publish
 from evals.results.provenance import measured_now
 from evals.serve.blocks import BLOCKS, PARTS, setting_text
 from evals.serve.calm import measure_large, measure_start, measure_steady

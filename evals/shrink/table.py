@@ -43,12 +43,12 @@ from compress.runtime.open import open_predictor
 from compress.runtime.predictor import Floats, Predictor
 from evals.int8.compare import latency_ratio
 from evals.int8.files import ratio_cell, write_float_files
+from evals.pages.pages import publish
 from evals.results.markdown import block_table
-from evals.results.pages import publish
 from evals.results.provenance import measured_now
 from evals.results.schema import Block, Cell, Column, Measured
+from evals.sentences.pruning import TORCH_PRUNING, TUNED
 from evals.shrink.baselines import torch_pruning_default
-from evals.shrink.sentences import TORCH_PRUNING, TUNED
 
 RUNS = "clothing_shrink_*"
 COLUMNS = (

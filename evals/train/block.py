@@ -10,7 +10,7 @@ import numpy as np
 from compress.engine.options import FitOptions
 from compress.runtime.evaluate import mcnemar_p, wilson_ci95_pct
 from evals.results.schema import Block, Cell, Column, Measured
-from evals.train.sentences import LOOPS
+from evals.sentences.training import LOOPS
 
 ARCH, INPUT_PX = "tf_mobilenetv3_small_100", 160
 PLAIN, CAREFUL, OURS, BARE = "plain", "careful", "ours", "bare"

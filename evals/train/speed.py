@@ -36,7 +36,7 @@ from compress.engine.setup import FitSetup
 from compress.errors import ImgcError, UsageError
 from compress.models.build import build_model, new_spec
 from compress.models.weights import load_pretrained
-from evals.results.pages import publish
+from evals.pages.pages import publish
 from evals.results.provenance import measured_now
 from evals.train.block import ARCH, BARE, CAREFUL, INPUT_PX, OURS, PLAIN, Speeds, TrainingResults, training_block
 from evals.train.plain_loop import CAREFULLY

@@ -25,10 +25,10 @@ from compress.tune.outcome import JSON_NAME
 from compress.tune.schema import TuneReport
 from compress.tune.space import Base, Knobs, recipe_of
 from compress.tune.trial import TrialContext, carry_out, final_file
-from evals.results.pages import publish
+from evals.pages.pages import publish
 from evals.results.provenance import measured_now
 from evals.results.schema import Block, Cell, Column, Measured
-from evals.tune.sentences import SEARCH
+from evals.sentences.tune import SEARCH
 
 LIMIT_BYTES = 1_000_000
 _WEIGHTS = {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typer.testing import Result
 
 from compress.cli.init import RecipeDraft, data_block, recipe_text, slug
 from compress.models.build import build_model, new_spec
+from compress.recipe.json_schema import recipe_schema
 from compress.recipe.load import load_recipe
 from compress.recipe.plan import plan
 
@@ -117,3 +119,11 @@ def test_a_damaged_image_stops_it_or_is_left_out(imgc: Imgc, folder: Path, photo
 def test_a_name_that_no_run_can_have_is_refused_before_anything_is_written(imgc: Imgc, folder: Path, photos: Path):
     assert imgc("init", photos, "--arch", "tiny", "--name", "a b").exit_code == 2
     assert not Path("imgc.yaml").exists()
+
+
+def test_editors_find_the_schema_beside_the_recipe(imgc: Imgc, folder: Path, photos: Path):
+    (folder / "sub").mkdir()
+    assert imgc("init", photos, "--arch", "tiny", "--out", "sub/mine.yaml").exit_code == 0
+    first = (folder / "sub" / "mine.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=imgc.schema.json"
+    assert json.loads((folder / "sub" / "imgc.schema.json").read_text()) == recipe_schema()

@@ -19,7 +19,7 @@ from evals.benchmark.goals import (
     silent_spread_pct,
     tools_block,
 )
-from evals.benchmark.sentences import BUSY, QUIET
+from evals.sentences.measuring import BUSY, QUIET
 from tests.evals.blocks import MEASURED
 
 SILENT = [Repeated(False, 1.0, ()), Repeated(False, 1.02, ())]

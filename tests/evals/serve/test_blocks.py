@@ -8,6 +8,7 @@ import pytest
 
 from compress.benchmark.server_load import GAVE_UP, OK, SHED
 from evals.results.markdown import block_table, block_text
+from evals.sentences.serving import serving_sentences
 from evals.serve.blocks import (
     BLOCKS,
     load_block,
@@ -22,7 +23,6 @@ from evals.serve.calm import Start, Steady
 from evals.serve.endure import Restarts, Soak
 from evals.serve.overload import Offered, OverloadFound
 from evals.serve.rounds import LoadFound, Served, Turn
-from evals.serve.sentences import serving_sentences
 from evals.serve.targets import FASTAPI_LIMIT
 from tests.evals.blocks import MEASURED
 

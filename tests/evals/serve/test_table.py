@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from compress.errors import UsageError
-from evals.results.pages import data_path
+from evals.pages.pages import data_path
 from evals.results.schema import read_results
 from evals.serve import table
 from evals.serve.blocks import PARTS

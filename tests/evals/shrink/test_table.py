@@ -14,8 +14,8 @@ from compress.core.formats import Format
 from compress.errors import StageError, UsageError
 from compress.runtime.evaluate import evaluate
 from compress.runtime.open import open_predictor
+from evals.sentences.pruning import TORCH_PRUNING
 from evals.shrink import table
-from evals.shrink.sentences import TORCH_PRUNING
 from tests.colours import colours_file
 from tests.evals.blocks import MEASURED
 

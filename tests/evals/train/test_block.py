@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from compress.engine.options import FitOptions
+from evals.sentences.training import training_sentences
 from evals.train.block import BARE, CAREFUL, OURS, PLAIN, Speeds, TrainingResults, only_right, training_block
-from evals.train.sentences import training_sentences
 from tests.evals.blocks import MEASURED
 
 

@@ -11,8 +11,8 @@ from compress.errors import UsageError
 from compress.tune import schema
 from compress.tune.goal import Goal, TrialResult
 from compress.tune.space import Knobs
+from evals.sentences.tune import tune_sentences
 from evals.tune import table
-from evals.tune.sentences import tune_sentences
 from evals.tune.table import GridPoint, chosen_of, tune_block
 from tests.evals.blocks import MEASURED
 

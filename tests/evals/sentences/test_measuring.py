@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from evals.benchmark.sentences import BUSY, QUIET, REPEAT, measuring_sentences, verdict
+from evals.sentences.measuring import BUSY, QUIET, REPEAT, measuring_sentences, verdict
 from tests.evals.blocks import block
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from evals.shrink.sentences import DISTILLED, TORCH_PRUNING, TUNED, pruning_sentences
+from evals.sentences.pruning import DISTILLED, TORCH_PRUNING, TUNED, pruning_sentences
 from tests.evals.blocks import block
 
 TUNED_NAME = f"{TORCH_PRUNING}macs60{TUNED}, 12 epochs of cross entropy"

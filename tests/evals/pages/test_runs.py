@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from compress.errors import StageError, UsageError
-from evals.results import runs as module
+from evals.pages import runs as module
+from evals.pages.runs import benchmarked_runs, runs_block
 from evals.results.markdown import block_table, block_text
-from evals.results.runs import benchmarked_runs, runs_block
 from tests.evals.blocks import MEASURED
 
 

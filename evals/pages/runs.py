@@ -1,4 +1,4 @@
-"""The tables of runs: `python -m evals.results.runs RUNS` writes docs/results/runs from the runs that exist."""
+"""The tables of runs: `python -m evals.pages.runs RUNS` writes docs/results/runs from the runs that exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from compress.pipeline.lock import LOCK_NAME, LockedStage, read_lock
 from compress.pipeline.run_dir import RESOLVED_NAME
 from compress.report.json_report import Report, build_report
 from compress.report.table import setting_text
-from evals.results.pages import publish
+from evals.pages.pages import publish
 from evals.results.provenance import measured_then
 from evals.results.schema import Block, Cell, Column
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from evals.int8.sentences import int8_sentences, pairs
+from evals.sentences.int8 import int8_sentences, pairs
 from tests.evals.blocks import block
 
 ROWS = [

@@ -1,11 +1,11 @@
-"""Write the pages of `docs/results/` from their JSON, measuring nothing: `python -m evals.results.render`."""
+"""Write the pages of `docs/results/` from their JSON, measuring nothing: `python -m evals.pages.render`."""
 
 from __future__ import annotations
 
 import sys
 
 from compress.errors import ImgcError
-from evals.results.pages import render_all
+from evals.pages.pages import render_all
 
 if __name__ == "__main__":
     try:

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from compress.core.storage import write_text
 from compress.errors import UsageError
-from evals.benchmark.sentences import measuring_sentences
-from evals.int8.sentences import int8_sentences
 from evals.results.behind import behind, siblings
 from evals.results.markdown import Sentences, replace_block, results_markdown
 from evals.results.schema import Block, ResultFile, read_results, write_results
-from evals.serve.sentences import serving_sentences
-from evals.shrink.sentences import CHOSEN as DISTILLATION_CHOSEN
-from evals.shrink.sentences import pruning_sentences
-from evals.train.sentences import training_sentences
-from evals.tune.sentences import CHOSEN as GAINS_CHOSEN
-from evals.tune.sentences import tune_sentences
+from evals.sentences.int8 import int8_sentences
+from evals.sentences.measuring import measuring_sentences
+from evals.sentences.pruning import CHOSEN as DISTILLATION_CHOSEN
+from evals.sentences.pruning import pruning_sentences
+from evals.sentences.serving import serving_sentences
+from evals.sentences.training import training_sentences
+from evals.sentences.tune import CHOSEN as GAINS_CHOSEN
+from evals.sentences.tune import tune_sentences
 
 DOCS = Path("docs/results")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from compress.errors import UsageError
-from evals.results import render
-from evals.results.pages import DOCS, PAGES, data_path, publish, render_all, rendered, runs_sentences
+from evals.pages import render
+from evals.pages.pages import DOCS, PAGES, data_path, publish, render_all, rendered, runs_sentences
 from evals.results.schema import read_results
 from tests.evals.blocks import block
 

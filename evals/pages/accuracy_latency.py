@@ -1,6 +1,6 @@
 """README's table and picture: accuracy against latency, our int8 files and the other tools', each in one runtime.
 
-`python -m evals.results.accuracy_latency README.md` makes both from `docs/results/data/int8.json` and measures nothing.
+`python -m evals.pages.accuracy_latency README.md` makes both from `docs/results/data/int8.json` and measures nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import vl_convert
 from compress.core.storage import write_text
 from compress.errors import ImgcError, UsageError
 from compress.report.table import markdown_table
-from evals.int8.sentences import OURS, WITHOUT_TRAINING, pairs
+from evals.pages.pages import DOCS, data_path
 from evals.results.behind import Row, middle
 from evals.results.markdown import measured_text, replace_block
-from evals.results.pages import DOCS, data_path
 from evals.results.schema import Block, ResultFile, read_results
+from evals.sentences.int8 import OURS, WITHOUT_TRAINING, pairs
 
 MARKER = "results"
 PICTURE = "accuracy-latency.svg"

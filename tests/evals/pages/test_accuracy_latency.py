@@ -11,7 +11,7 @@ pytest.importorskip("altair")
 pytest.importorskip("vl_convert")
 
 from compress.errors import UsageError
-from evals.results.accuracy_latency import (
+from evals.pages.accuracy_latency import (
     MARKER,
     PICTURE,
     drawing,
@@ -21,8 +21,8 @@ from evals.results.accuracy_latency import (
     readme_block,
     small_table,
 )
+from evals.pages.pages import DOCS, data_path
 from evals.results.markdown import replace_block
-from evals.results.pages import DOCS, data_path
 from evals.results.schema import ResultFile, read_results
 from tests.evals.blocks import block
 
