@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ import pytest
 from compress.errors import UsageError
 from compress.serve.config import ServeConfig
 from compress.serve.run import serve
+from tests.waiting import until
 
 CODE = """
 import sys
@@ -69,14 +69,14 @@ def read_all(wire: socket.socket) -> bytes:
 
 
 def wait_until_refused(url: str) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
+    def refused() -> bool:
         try:
             connect(url).close()
         except ConnectionRefusedError:
-            return
-        time.sleep(0.02)
-    raise AssertionError("still listening 30 s after SIGTERM")
+            return True
+        return False
+
+    until(refused)
 
 
 def test_sigterm_in_the_middle_of_a_request_still_answers_it(onnx_file, image):

@@ -7,12 +7,12 @@ import resource
 import shutil
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.serve.abuse.real_server import form, request, running, until
+from tests.serve.abuse.real_server import form, request, running
+from tests.waiting import until
 
 
 def test_the_model_file_may_be_replaced_overwritten_and_deleted(onnx_file, image, tmp_path):
@@ -76,7 +76,7 @@ def test_sigterm_under_load_answers_every_request_it_had(onnx_file, image, tmp_p
             assert wire.reply().status == 100
         for caller in callers:
             caller.start()
-        time.sleep(0.7)
+        until(lambda: all(caller.answered for caller in callers))
         server.process.send_signal(signal.SIGTERM)
         for i, wire in enumerate(halves):
             wire.send(body)
