@@ -256,3 +256,12 @@ def test_pages_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("PIL.GifImagePlugin.GifImageFile.n_frames", property(lambda _: pytest.fail("they are counted")))
     with pytest.raises(BadImageError, match="animated"):
         decode(data[:-1] + frame * 20 + b";")
+
+
+@pytest.mark.parametrize("value", [-1, 65_536])
+def test_32_bit_pixels_beyond_16_bits_are_refused(value: int) -> None:
+    within = np.full((4, 4), 65_535, np.int32)
+    assert decode(encoded(Image.fromarray(within), "TIFF")).getpixel((0, 0)) == (255, 255, 255)
+    within[2, 1] = value
+    with pytest.raises(BadImageError, match="beyond 16 bits"):
+        decode(encoded(Image.fromarray(within), "TIFF"))
