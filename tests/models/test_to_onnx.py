@@ -18,6 +18,7 @@ from compress.models.onnx_meta import spec_of
 from compress.models.to_onnx import to_onnx
 from compress.models.weights import save_model
 
+pytestmark = pytest.mark.usefixtures("real_exporter")
 PLAIN = {"Conv", "Clip", "Relu", "HardSwish", "HardSigmoid", "Mul", "Add", "Concat", "MaxPool", "Gemm"}
 PLAIN |= {"GlobalAveragePool", "Flatten"}
 
