@@ -19,6 +19,7 @@ from compress.models.onnx_meta import embed_spec
 from compress.models.to_onnx import to_onnx
 
 Imgc = Callable[..., Result]
+QUICK = ("--set", "reconstruct.steps=20")  # how far weights move does not matter here
 PREPROCESS = '{"resize_px": 32, "crop_px": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
 
 
@@ -35,7 +36,7 @@ def weights(folder: Path) -> Path:
 
 def quantized(imgc: Imgc, *more: str | Path) -> Result:
     given = ("quantize", "--arch", "tiny", "--weights", "w.safetensors", "--input-px", "32")
-    return imgc(*given, "--calibration", "images", *more)
+    return imgc(*given, "--calibration", "images", *(() if "--set" in more else QUICK), *more)
 
 
 def test_quantize_export_and_evaluate(imgc: Imgc, folder: Path, weights: Path):
@@ -67,7 +68,7 @@ def test_a_float_onnx_file_ours_or_of_another_tool(imgc: Imgc, folder: Path, wei
     model = to_onnx(build_model(spec), spec)
     embed_spec(model, spec)
     onnx.save(model, "ours.onnx")
-    result = imgc("quantize", "--from", "ours.onnx", "--calibration", "images")
+    result = imgc("quantize", "--from", "ours.onnx", "--calibration", "images", *QUICK)
     assert result.exit_code == 0, result.output
     again = imgc("quantize", "--from", "runs/ours/01-quantize/model.onnx", "--calibration", "images")
     assert again.exit_code == 2
@@ -78,7 +79,8 @@ def test_a_float_onnx_file_ours_or_of_another_tool(imgc: Imgc, folder: Path, wei
     missing = imgc("quantize", "--from", "other.onnx", "--calibration", "images")
     assert missing.exit_code == 2
     assert "--preprocess" in missing.output
-    result = imgc("quantize", "--from", "other.onnx", "--calibration", "images", "--preprocess", PREPROCESS)
+    given = ("quantize", "--from", "other.onnx", "--calibration", "images", "--preprocess", PREPROCESS)
+    result = imgc(*given, *QUICK)
     assert result.exit_code == 0, result.output
     (folder / "m.csv").write_text("path,label\nimages/a/00.png,2\nimages/b/01.png,0\n")
     given = ("--data", "m.csv", "--preprocess", PREPROCESS, "--json")
