@@ -43,6 +43,12 @@ def _even_speed() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def one_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one new process tell a model's memory, not three, in tests that are of something else."""
+    monkeypatch.setattr("compress.benchmark.memory._PROCESSES", 1)
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a class folder with train/val/test of noisy one-colour images that a small net learns at once."""

@@ -10,6 +10,8 @@ import pytest
 
 from tests.benchmark.conftest import RIGHT_KC, make_artifact
 
+pytestmark = pytest.mark.usefixtures("one_fresh_process")
+
 make_artifact = make_artifact  # the fixture of the benchmark's own tests
 
 

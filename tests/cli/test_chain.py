@@ -14,7 +14,7 @@ from typer.testing import Result
 
 Imgc = Callable[..., Result]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_fresh_process")]
 
 
 @pytest.fixture

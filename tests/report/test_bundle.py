@@ -21,7 +21,10 @@ from compress.recipe.load import load_recipe
 from compress.report import bundle as packing
 from compress.report.bundle import write_bundle
 
-pytestmark = pytest.mark.slow  # one real run: train, export to both formats
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("one_fresh_process"),
+]  # one real run: train, export to both formats
 
 ROOT = Path(__file__).parents[2]
 BLOCKED = ("torch", "torchvision", "timm", "onnx", "tensorflow", "safetensors", "fastapi")
