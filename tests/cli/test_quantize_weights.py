@@ -39,6 +39,7 @@ def quantized(imgc: Imgc, *more: str | Path) -> Result:
     return imgc(*given, "--calibration", "images", *(() if "--set" in more else QUICK), *more)
 
 
+@pytest.mark.slow
 def test_quantize_export_and_evaluate(imgc: Imgc, folder: Path, weights: Path):
     result = quantized(imgc, "--json")
     assert result.exit_code == 0, result.output
@@ -63,6 +64,7 @@ def test_quantize_export_and_evaluate(imgc: Imgc, folder: Path, weights: Path):
     assert "same answer on" in text
 
 
+@pytest.mark.slow
 def test_a_float_onnx_file_ours_or_of_another_tool(imgc: Imgc, folder: Path, weights: Path):
     spec = new_spec("tiny", ("x", "y", "z"), 32)
     model = to_onnx(build_model(spec), spec)
@@ -114,6 +116,7 @@ def test_mistakes_are_told_with_exit_code_2(
     assert not list(folder.glob("runs/*/*/model.onnx"))
 
 
+@pytest.mark.slow
 def test_an_unknown_label_is_told(imgc: Imgc, folder: Path, weights: Path):
     assert quantized(imgc).exit_code == 0
     for label, words in (("tenchh", "did you mean 'tench'"), ("1000", "an index 0..999"), ("-1", "an index 0..999")):
@@ -127,6 +130,7 @@ def test_an_unknown_label_is_told(imgc: Imgc, folder: Path, weights: Path):
 FAULTS = [(("--exclude", "nosuchlayer"), "nosuchlayer"), (("--max-drop-pp", "1"), "labels")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "words"), FAULTS)
 def test_a_failed_try_leaves_the_model_and_the_run_of_before(imgc: Imgc, folder: Path, weights: Path, fault, words):
     quick = ("--set", "reconstruct.steps=0")
@@ -145,6 +149,7 @@ def test_a_failed_try_leaves_the_model_and_the_run_of_before(imgc: Imgc, folder:
     assert imgc("report").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_new_run_whose_images_are_refused_does_not_become_the_latest(imgc: Imgc, folder: Path, weights: Path):
     quick = ("--set", "reconstruct.steps=0")
     assert quantized(imgc, *quick).exit_code == 0
@@ -155,6 +160,7 @@ def test_a_new_run_whose_images_are_refused_does_not_become_the_latest(imgc: Img
     assert (folder / "runs/latest").resolve().name == "tiny"
 
 
+@pytest.mark.slow
 def test_a_model_that_an_export_reads_is_never_tidied_away(imgc: Imgc, folder: Path, weights: Path):
     assert quantized(imgc, "--set", "reconstruct.steps=0").exit_code == 0
     made = folder / "runs/tiny/01-quantize/model.onnx"

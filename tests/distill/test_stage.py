@@ -243,6 +243,7 @@ class KilledError(Exception):
     """Stands for SIGKILL between two epochs."""
 
 
+@pytest.mark.slow
 def test_a_killed_distillation_goes_on_with_its_schedules_and_hints(photos, tmp_path, monkeypatch):
     inputs = _inputs(tmp_path)
     options = {"hints": 2.0, "alpha": 0.9, "alpha_final": 0.3, "temperature": 4.0, "temperature_final": 1.0,
@@ -290,6 +291,7 @@ def square_photos(photos, tmp_path):
     return tmp_path / "square"
 
 
+@pytest.mark.slow
 def test_without_random_augmentation_the_teacher_answers_once_an_image(photos, square_photos, tmp_path, monkeypatch):
     shown = 0
     logits = stage.Teacher.logits

@@ -26,6 +26,7 @@ def _pair(lively):
     return {"before": model, "after": network.cut(halves)}, spec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnx", "tflite"])
 def test_the_files_of_both_networks_are_timed_and_give_their_logits(lively, monkeypatch, runtime):
     models, spec = _pair(lively)

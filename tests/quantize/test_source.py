@@ -44,6 +44,7 @@ def weights(folder: Path, classes: int, spoil: str = "") -> Path:
     return folder / "w.safetensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("classes", "first"), [(4, "0"), (1000, "tench")])
 def test_the_head_says_how_many_classes_there_are(tmp_path: Path, classes: int, first: str):
     model, spec = graph_of_arch("tiny", str(weights(tmp_path, classes)), 32, None, QUIET)

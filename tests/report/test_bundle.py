@@ -53,6 +53,7 @@ def run_dir(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_recipe(load_recipe(folder / "r.yaml"), runs_dir=folder / "runs").run_dir
 
 
+@pytest.mark.slow
 def test_there_and_back(run_dir: Path, tmp_path: Path) -> None:
     """The other machine is a process that can import none of what `imgc[serve]` lacks, nor can its children."""
     bundle, here = tmp_path / "bundle", tmp_path / "pi"

@@ -211,6 +211,7 @@ def test_a_litert_file_is_served_alike(tflite_file, image):
     assert body["predictions"][0]["label"] == "blue"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["onnx", "tflite"])
 def test_serving_imports_no_training_framework(kind, onnx_file, tflite_file, photos):
     code = """

@@ -79,6 +79,7 @@ def wait_until_refused(url: str) -> None:
     until(refused)
 
 
+@pytest.mark.slow
 def test_sigterm_in_the_middle_of_a_request_still_answers_it(onnx_file, image):
     body = image(size=(600, 400))
     with running(onnx_file) as (process, url):
@@ -94,6 +95,7 @@ def test_sigterm_in_the_middle_of_a_request_still_answers_it(onnx_file, image):
     assert (process.returncode, out.strip(), err) == (0, "ended", "")
 
 
+@pytest.mark.slow
 def test_a_client_that_sends_too_much_still_hears_why(onnx_file):
     with running(onnx_file) as (process, url):
         wire = connect(url)
@@ -109,6 +111,7 @@ def test_a_client_that_sends_too_much_still_hears_why(onnx_file):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_port_and_end_together(onnx_file, image):
     body = image()
     with running(onnx_file, workers=2) as (process, url):

@@ -33,6 +33,7 @@ def test_the_table_says_all_three():
     assert "ratio 1.200" in block
 
 
+@pytest.mark.slow
 def test_the_runtimes_own_tool_is_asked_and_its_failure_told(tmp_path):
     node = helper.make_node("Gemm", ["images", "weight"], ["logits"])
     graph = helper.make_graph(

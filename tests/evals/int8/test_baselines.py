@@ -69,6 +69,7 @@ def test_names_are_unique():
     assert len({baseline.name for baseline in BASELINES}) == len(BASELINES)
 
 
+@pytest.mark.slow
 def test_quantize_static_is_uint8_by_int8_per_channel(floats, images, tmp_path):
     path = _make("ort", floats, images, tmp_path)
     model = onnx.load(path)

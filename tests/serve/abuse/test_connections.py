@@ -12,6 +12,8 @@ import pytest
 from tests.serve.abuse.real_server import Wire, request, running
 from tests.waiting import LONG_S, until
 
+pytestmark = pytest.mark.slow
+
 HEADER_S = 1.0
 PATIENCE_S = 9.0  # a server that was not told so would wait for 10 s
 

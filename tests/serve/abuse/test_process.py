@@ -14,6 +14,8 @@ import pytest
 from tests.serve.abuse.real_server import form, request, running
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_model_file_may_be_replaced_overwritten_and_deleted(onnx_file, image, tmp_path):
     model = tmp_path / "model.onnx"
@@ -119,6 +121,7 @@ def no_file_may_grow() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["no file may grow", "no folder for temporary files"])
 def test_a_full_disk_does_not_matter(onnx_file, image, tmp_path, kind):
     nowhere = {"TMPDIR": str(tmp_path / "none"), "TEMP": str(tmp_path / "none"), "TMP": str(tmp_path / "none")}

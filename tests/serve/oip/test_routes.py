@@ -563,6 +563,7 @@ def mangled(draw: st.DrawFn) -> tuple[bytes, dict[str, str]]:
     return body, {HEADER_LENGTH: length}
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],

@@ -25,6 +25,8 @@ from compress.serve.page.routes import PAGE_HEADERS, page_routes
 from tests.contrast import WEAKEST_CONTRAST
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SHA = "5f3a9c" + "0" * 58
 RED, GREEN, BLUE = (220, 60, 20), (30, 200, 60), (20, 60, 220)
