@@ -35,6 +35,7 @@ def _network(width: int = 8, seed: int = 0, activation: type[nn.Module] = nn.ReL
     return nn.Sequential(nn.Conv2d(3, width, 1), activation(), nn.Conv2d(width, width, 1)).eval()
 
 
+@pytest.mark.slow
 def test_a_shared_export_is_byte_for_byte_what_the_exporter_would_have_written(tmp_path: Path):
     spec = new_spec("squeezenet1_1", ("a", "b", "c"), 32)
     first, second = build_model(spec), build_model(spec)

@@ -51,7 +51,7 @@ class Forked:
         for path in self._said:
             path.touch()
         given = (list(arguments), [str(path) for path in self._said], str(exports), dict(environment or {}), death)
-        self.process = _FORKS.Process(target=_run, args=given)
+        self.process = _FORKS.Process(target=_run, args=given, daemon=True)  # a test that fails leaves none behind
         self.process.start()
 
     def kill(self) -> None:

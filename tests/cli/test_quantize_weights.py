@@ -90,6 +90,7 @@ def test_a_float_onnx_file_ours_or_of_another_tool(imgc: Imgc, folder: Path, wei
     assert found[0] == found[1], "a manifest of some classes by index means the same to both"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

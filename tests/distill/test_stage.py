@@ -270,6 +270,7 @@ def test_a_killed_distillation_goes_on_with_its_schedules_and_hints(photos, tmp_
     assert not _same(_tensors(tmp_path / "straight"), _tensors(tmp_path / "constant"))
 
 
+@pytest.mark.slow
 def test_each_knob_of_the_loss_reaches_it(photos, tmp_path):
     inputs, fit = _inputs(tmp_path), FIT | {"epochs": 1, "keep": "last"}
     knobs = [{}, {"loss": "dkd"}, {"loss": "dkd", "dkd_beta": 9.0}, {"alpha": 0.1}, {"temperature": 9.0}]

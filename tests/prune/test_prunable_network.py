@@ -79,6 +79,7 @@ def test_any_cut_runs_fits_its_table_and_comes_back_bit_equal(lively, tmp_path, 
     assert stored == table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCH_NAMES)
 def test_every_architecture_is_pruned(lively, arch):
     model, spec = lively(arch, 64)

@@ -21,6 +21,7 @@ class HalfRight:
         return 2.0
 
 
+@pytest.mark.slow
 def test_turns_go_round_and_one_that_fails_stops_nobody(tmp_path, monkeypatch):
     setting = tiny_setting(tmp_path, rounds=2, seconds=1, connections=2)
     broken = tiny_target("import sys\nsys.exit('cannot load')", name="broken", model=setting.onnx)

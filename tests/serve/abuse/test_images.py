@@ -92,6 +92,7 @@ def test_a_png_whose_rows_go_on_for_ever(server):
     assert server.peak_mib() - before < 60
 
 
+@pytest.mark.slow
 def test_the_largest_image_allowed_has_a_bounded_price(server):
     before = server.peak_mib()
     reply = server.post(encoded(Image.new("RGB", (8000, 8000), BLUE), "PNG"))
