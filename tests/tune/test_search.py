@@ -30,6 +30,7 @@ def test_the_budget_is_overrun_by_one_stage_at_most(world: World):
     assert world.now <= 75.0 + STAGE_S
 
 
+@pytest.mark.slow
 def test_what_cannot_end_in_time_is_not_begun(world: World):
     world.search(4.5 * STAGE_S)  # two chains, and too little for a third whose training is sealed
     assert len(world.begun) == len(world.ended) == 2

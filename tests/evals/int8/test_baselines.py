@@ -23,6 +23,8 @@ from evals.int8 import baselines
 from evals.int8.baselines import BASELINES
 from evals.int8.compare import int8_weight_pct, open_int8
 
+pytestmark = pytest.mark.slow
+
 SIDE = 32
 SPEC = ModelSpec(
     arch="tiny",
