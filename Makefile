@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock wheel lint browser test demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
+.PHONY: help setup lock wheel lint browser test test-quick demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,10 +48,16 @@ browser: ## install Debian's Chromium, which the tests of the page drive, where 
 	else { apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } \
 		|| echo "chromium could not be installed: the browser tests will be skipped"; fi
 
-# Two processes, a thread each: most tests build graphs in Python, which has no use for a second thread. A file's tests
-# stay together and in order, for they share networks that take seconds to build.
+# Two processes, a thread each: most tests build graphs in Python, which has no use for a second thread. Each begins with
+# one half of the tests, in order, for neighbours share networks that take seconds to make; who is done takes from the other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 test: lint browser ## set up, lint, run all tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+test-quick: setup ## before each commit: style, and the tests that take no longer than about 2 s each
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(PYTEST) -m "not slow and not real"
 
 demo: setup ## set up and run the whole chain on the bundled data
 	$(BIN)/imgc run recipes/demo.yaml --runs-dir $(RUNS)

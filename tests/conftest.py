@@ -15,7 +15,7 @@ from PIL import Image
 
 from compress.measure.machine_speed import MachineSpeed
 
-pytest_plugins = ("tests.graphs", "tests.run_folders", "tests.tiny_files", "tests.lively")
+pytest_plugins = ("tests.exports", "tests.graphs", "tests.run_folders", "tests.tiny_files", "tests.lively")
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 50)}
 COUNTS = {"train": 24, "val": 9, "test": 12}
@@ -41,6 +41,12 @@ def _even_speed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latency, "speed_of_this_machine", lambda: MachineSpeed(read=lambda: 1.0))
         yield
+
+
+@pytest.fixture
+def one_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one new process tell a model's memory, not three, in tests that are of something else."""
+    monkeypatch.setattr("compress.benchmark.memory._PROCESSES", 1)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.lower.walk import Lowered, lower
+from tests.exports import alone
 
 
 class Build:
@@ -216,23 +217,27 @@ def _network(name: str):
 
 
 @pytest.fixture(scope="session")
-def float_network(tmp_path_factory) -> Callable[[str], Path]:
+def float_network(exports_folder) -> Callable[[str], Path]:
     """Export a torchvision or timm network by name: random weights, 64 px, 3 classes, the graph as torch writes it."""
-    made: dict[str, Path] = {}
 
     def export(name: str) -> Path:
-        import torch
-
-        if name not in made:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                program = torch.onnx.export(
-                    _network(name), (torch.zeros(2, 3, 64, 64),), dynamo=True, opset_version=18,
-                    input_names=["images"], output_names=["logits"],
-                    dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
-                )  # fmt: skip
-            made[name] = tmp_path_factory.mktemp(name) / "float.onnx"
-            onnx.save(program.model_proto, made[name])
-        return made[name]
+        path = exports_folder / f"float_network_{name}.onnx"
+        with alone(path.with_suffix(".lock")):
+            if not path.exists():
+                onnx.save(_exported(_network(name)), path)
+        return path
 
     return export
+
+
+def _exported(model) -> onnx.ModelProto:
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            model, (torch.zeros(2, 3, 64, 64),), dynamo=True, opset_version=18,
+            input_names=["images"], output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
+        )  # fmt: skip
+    return program.model_proto

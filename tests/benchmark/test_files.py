@@ -65,6 +65,7 @@ def test_an_image_that_is_not_square_is_told(make_artifact, tmp_path):
     assert "32 x 48, only square" in failed.error
 
 
+@pytest.mark.slow
 def test_an_architecture_is_built_with_random_weights(tmp_path):
     (tiny,) = opened(["tiny"], tmp_path).candidates
     assert "random weights" in tiny.unasked
@@ -73,6 +74,7 @@ def test_an_architecture_is_built_with_random_weights(tmp_path):
     assert tiny.path == tiny.name == "tiny"
 
 
+@pytest.mark.slow
 def test_a_librarys_architecture_is_built_too(tmp_path):
     (net,) = opened(["torchvision:squeezenet1_1"], tmp_path).candidates
     assert net.predictor.spec.arch == "torchvision:squeezenet1_1"

@@ -19,6 +19,7 @@ NO_TWICE = SOURCE.replace(
 ).replace("class Server", "seen = set()\nclass Server")
 
 
+@pytest.mark.slow
 def test_the_processes_offer_one_poisson_process_together():
     with start_tiny() as server:
         address = Address(LOCAL, server.port, "/classify")
@@ -32,6 +33,7 @@ def test_the_processes_offer_one_poisson_process_together():
     assert all(0 <= outcome.lag_s <= outcome.latency_s for outcome in outcomes)
 
 
+@pytest.mark.slow
 def test_marked_images_are_all_new_and_others_are_not():
     with start_tiny(NO_TWICE) as server:
         address = Address(LOCAL, server.port, "/classify")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import Mock
 
 import pytest
 
-from compress.benchmark.http_client import Address, LostError, Pool, parse_address, request_bytes
+from compress.benchmark.http_client import Address, Connection, LostError, Pool, parse_address, request_bytes
 from compress.errors import UsageError
 
 
@@ -57,13 +58,18 @@ def test_without_keep_alive_each_request_has_a_connection_of_its_own():
 
 
 def test_an_answer_in_pieces_is_put_together():
-    async def slowly(writer, body):
+    async def in_pieces():
+        connection = Connection()
+        connection.connection_made(Mock(asyncio.Transport))
+        reply = asyncio.create_task(connection.ask(b"request"))
+        await asyncio.sleep(0)
         for piece in (b"HTTP/1.1 503 No\r\ncontent-le", b"ngth: 4\r\n\r", b"\nab", b"cd"):
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0.01)
+            assert not reply.done()
+            connection.data_received(piece)
+            await asyncio.sleep(0)
+        return await reply
 
-    ((reply,), _) = asyncio.run(ask(slowly))
+    reply = asyncio.run(in_pieces())
     assert (reply.status, reply.body) == (503, b"abcd")
 
 
@@ -101,12 +107,17 @@ def test_nobody_listening_is_a_lost_request():
 
 def test_at_most_so_many_connections_are_open_at_once():
     inside = most = 0
+    full = asyncio.Event()
 
     async def wait(writer, body):
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
-        await asyncio.sleep(0.02)
+        if inside == 3:
+            full.set()
+        await full.wait()
+        for _ in range(100):  # whoever else is let in comes meanwhile
+            await asyncio.sleep(0)
         inside -= 1
         await echo(writer, body)
 

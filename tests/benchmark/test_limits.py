@@ -39,3 +39,8 @@ def test_wrong_limits_name_the_right_word(text: str, words: str, hint: str) -> N
 def test_one_limit_for_a_metric() -> None:
     with pytest.raises(UsageError, match="top1_pct has two limits"):
         parse_limits(["top1_pct:-1", "top1_pct:-2"])
+
+
+def test_a_share_of_a_number_below_zero_is_no_less_than_of_one_above() -> None:
+    (drop,) = parse_limits(["top1_drop_pp:+10%"])
+    assert drop.allowed(-2.0) == drop.allowed(2.0) == pytest.approx(0.2)

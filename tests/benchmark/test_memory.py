@@ -14,6 +14,7 @@ from compress.errors import StageError
 MB = 1_000_000
 
 
+@pytest.mark.slow
 def test_a_child_of_a_large_process_is_not_large(make_artifact) -> None:
     ballast = np.ones(400 * MB, np.uint8)
     found = measure_fresh(make_artifact("export").path)

@@ -11,6 +11,8 @@ from compress.core.stage import SilentReporter
 from compress.measure.latency import Timing
 from compress.measure.op_cost import OpCost
 
+pytestmark = pytest.mark.usefixtures("one_fresh_process")
+
 
 @pytest.fixture
 def measured(make_artifact, tmp_path):

@@ -70,12 +70,13 @@ def test_the_peak_of_a_server(cache):
     assert all(4.0 <= seconds <= 8.0 for _, seconds, *_ in generators.orders)
 
 
-def test_a_peak_of_few_queries_is_said_to_be_doubtful():
-    with start_tiny() as server:
-        address = Address(LOCAL, server.port, "/classify")
-        found = measure_server(address, Modelled(300), BODIES, PeakSearch(100, 1.0, "off", 40), "m", SilentReporter())
-        none = measure_server(address, Modelled(0), BODIES, PeakSearch(100, 1.0, "off", 40), "m", SilentReporter())
-        short = measure_server(address, Modelled(1e9), BODIES, PeakSearch(100, 1.0, "off", 2), "m", SilentReporter())
+def test_a_peak_of_few_queries_is_said_to_be_doubtful(monkeypatch):
+    monkeypatch.setattr("compress.benchmark.server._one_by_one_s", lambda address, bodies: 0.005)  # tried first: 100/s
+    address = Address(LOCAL, free_port())
+    found = measure_server(address, Modelled(300), BODIES, PeakSearch(100, 1.0, "off", 40), "m", SilentReporter())
+    none = measure_server(address, Modelled(0), BODIES, PeakSearch(100, 1.0, "off", 40), "m", SilentReporter())
+    short = measure_server(address, Modelled(1e9), BODIES, PeakSearch(100, 1.0, "off", 2), "m", SilentReporter())
+    assert [probe.per_s for probe in found.probes[:3]] == [100, 200, 400]
     assert "raise --seconds" in found.warnings[0]
     assert found.n < ENOUGH * len(found.probes)
     assert none.peak_per_s is None

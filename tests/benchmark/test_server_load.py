@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 
 import pytest
 
@@ -24,9 +23,31 @@ from compress.benchmark.server_load import (
 from compress.errors import StageError
 
 REQUEST = [request_bytes("/x", b"image")]
+TICK_S = 1e-5
 
 
-async def against(statuses, load, *, work_s=0.0):
+class Clock:
+    """A clock that moves when it is read, and by the work of the server: how fast this machine is does not show."""
+
+    def __init__(self):
+        self.now_s = 0.0
+
+    def __call__(self):
+        self.now_s += TICK_S
+        return self.now_s
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """Give the generator a clock that does not depend on the machine; it is waited for by reading it."""
+    clock = Clock()
+    monkeypatch.setattr("compress.benchmark.server_load.perf_counter", clock)
+    monkeypatch.setattr("compress.benchmark.http_client.perf_counter", clock)
+    monkeypatch.setattr("compress.benchmark.server_load._SPIN_S", float("inf"))
+    return clock
+
+
+async def against(statuses, load, *, work=asyncio.sleep, work_s=0.0):
     """Run `load(port)` against a server that works on one request at a time and gives these statuses by turns."""
     turns, one_at_a_time = itertools.cycle(statuses), asyncio.Lock()
 
@@ -35,7 +56,7 @@ async def against(statuses, load, *, work_s=0.0):
             while await reader.readuntil(b"\r\n\r\n"):
                 await reader.readexactly(len(b"image"))
                 async with one_at_a_time:
-                    await asyncio.sleep(work_s)
+                    await work(work_s)
                     status = next(turns)
                 if status == LOST:
                     break
@@ -52,6 +73,15 @@ async def against(statuses, load, *, work_s=0.0):
         server.close()
 
 
+def working(clock):
+    """Return work that takes its time on this clock alone."""
+
+    async def work(work_s):
+        clock.now_s += work_s
+
+    return work
+
+
 def test_the_closed_loop_sends_so_many_and_counts_each_status():
     found = run(against([OK, SHED, LOST, OK], lambda port: closed_loop(port, REQUEST, connections=1, count=8)))
     assert found.sent == 8
@@ -60,29 +90,35 @@ def test_the_closed_loop_sends_so_many_and_counts_each_status():
     assert found.ok_per_s == pytest.approx(4 / found.seconds)
 
 
-def test_the_closed_loop_ends_after_its_time():
-    found = run(against([OK], lambda port: closed_loop(port, REQUEST, connections=2, seconds=0.2), work_s=0.01))
-    assert 0.2 <= found.seconds < 1
-    assert 2 <= found.sent <= 25
+def test_the_closed_loop_ends_after_its_time(clock):
+    closed = lambda port: closed_loop(port, REQUEST, connections=2, seconds=0.2)  # noqa: E731
+    found = run(against([OK], closed, work=working(clock), work_s=0.01))
+    assert 0.2 <= found.seconds < 0.23
+    assert 20 <= found.sent <= 22
 
 
 def test_the_closed_loop_ends_when_it_is_told_to():
     async def stopped(port):
         stop = asyncio.Event()
+        answered = asyncio.Event()
         load = asyncio.create_task(closed_loop(port, REQUEST, connections=2, stop=stop, pause_s=0.001))
-        await asyncio.sleep(0.05)
+        answering.append(answered)
+        await answered.wait()
         stop.set()
         return await load
 
-    assert run(against([OK], stopped)).sent > 0
+    async def work(_):
+        answering[0].set()
+
+    answering = []
+    assert run(against([OK], stopped, work=work)).sent > 0
 
 
-def test_the_open_loop_counts_from_the_moment_a_request_was_due():
+def test_the_open_loop_counts_from_the_moment_a_request_was_due(clock):
     # 20 requests within 0.2 s to a server that needs 0.05 s for each: the last waits for about 0.8 s. A generator that
     # asked only when it had an answer would report 0.05 s for all of them.
-    found = run(
-        against([OK], lambda port: open_loop(port, REQUEST, per_s=100, seconds=0.2, connections=1), work_s=0.05)
-    )
+    opened = lambda port: open_loop(port, REQUEST, per_s=100, seconds=0.2, connections=1)  # noqa: E731
+    found = run(against([OK], opened, work=working(clock), work_s=0.05))
     assert found.sent == len(list(arrivals(100, 0.2, 0)))
     assert found.p99_ms > 0.7 * found.sent * 50 - 200
     assert found.p50_ms > 200
@@ -98,18 +134,19 @@ def test_the_open_loop_sends_at_the_rate_whatever_the_server_does():
 
 def test_the_open_loop_gives_up_in_the_end(monkeypatch):
     monkeypatch.setattr("compress.benchmark.server_load._DRAIN_S", 0.1)
-    found = run(against([OK], lambda port: open_loop(port, REQUEST, per_s=50, seconds=0.1), work_s=5))
+    never = lambda _: asyncio.Event().wait()  # noqa: E731
+    found = run(against([OK], lambda port: open_loop(port, REQUEST, per_s=50, seconds=0.1), work=never))
     assert set(found.statuses) == {GAVE_UP}
 
 
-def test_the_lag_of_the_generator_is_told_apart_from_the_latency():
+def test_the_lag_of_the_generator_is_told_apart_from_the_latency(clock):
     async def held_up(port):
         pool = Pool(port, 4)
         return await offer(pool, itertools.cycle(REQUEST), slow_moments())
 
     def slow_moments():
         yield 0.01
-        time.sleep(0.1)  # the generator is busy with something else
+        clock.now_s += 0.1  # the generator is busy with something else
         yield 0.02
 
     outcomes, _ = run(against([OK], held_up))

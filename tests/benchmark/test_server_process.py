@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 import pytest
 
 from compress.benchmark.server_process import ServerProcess, answers, family, free_port, pinned
 from compress.errors import StageError
 from tests.benchmark.tiny_server import SOURCE, start_tiny
+from tests.waiting import until
 
 WITH_A_CHILD = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'while True: pass'])\n{SOURCE}"
 
@@ -36,14 +36,10 @@ def test_a_server_is_ready_is_watched_and_is_stopped():
 def test_children_are_counted_and_stopped_too():
     with start_tiny(WITH_A_CHILD) as server:
         _, child = server.pids()
-        before = server.cpu_s()
-        time.sleep(0.5)
-        assert server.cpu_s() - before > 0.1  # the child's; the server does nothing
-    for _ in range(100):
-        if len(family(child)) == 1 and not alive(child):
-            break
-        time.sleep(0.02)
-    assert not alive(child)
+        before_s = server.cpu_s()
+        until(lambda: server.cpu_s() - before_s > 0.1)  # the child's; the server does nothing
+    until(lambda: not alive(child))
+    assert len(family(child)) == 1
 
 
 def test_a_server_that_ends_says_what_it_printed():
@@ -51,10 +47,18 @@ def test_a_server_that_ends_says_what_it_printed():
         start_tiny("import sys\nprint('no such model', flush=True)\nsys.exit(3)")
 
 
-def test_a_server_that_is_never_ready_is_stopped():
-    command = [sys.executable, "-c", "import time\nprint('still loading', flush=True)\ntime.sleep(60)"]
+def test_a_server_that_is_never_ready_is_stopped(monkeypatch):
+    patience_s = 1.0
+
+    def asked(self, path, end_s):
+        until(self.printed)
+        wait_ready(self, path, end_s - patience_s)
+
+    wait_ready = ServerProcess._wait_ready
+    monkeypatch.setattr(ServerProcess, "_wait_ready", asked)
+    command = [sys.executable, "-c", "import signal\nprint('still loading', flush=True)\nsignal.pause()"]
     with pytest.raises(StageError, match="not ready in time: still loading"):
-        ServerProcess(command, port=free_port(), ready_path="/", cores={0}, patience_s=1)
+        ServerProcess(command, port=free_port(), ready_path="/", cores={0}, patience_s=patience_s)
 
 
 def test_a_command_that_does_not_exist_is_an_error():

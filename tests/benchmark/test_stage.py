@@ -17,6 +17,8 @@ from compress.core.formats import Format
 from compress.core.stage import RunContext, SilentReporter
 from compress.errors import StageError
 
+pytestmark = pytest.mark.usefixtures("one_fresh_process")
+
 CONTRACT = [
     *["stage", "format", "precision", "path", "sha256", "size_bytes", "params", "macs", "n_images", "top1_pct"],
     *["top1_ci95_pct", "top5_pct", "top1_drop_pp", "agreement_pct", "runtime", "threads", "batch"],

@@ -13,6 +13,8 @@ from compress.core.formats import Format
 from compress.core.stage import SilentReporter
 from compress.measure.latency import Timing
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_fresh_process")]
+
 TIMING = Timing(warmup=1, repeats=5, budget_s=0.1)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.chain.forked import Forked
+
 RECIPE = """\
 imgc: 1
 name: twice
@@ -25,26 +27,26 @@ stages:
 
 
 @pytest.mark.slow
-def test_two_fresh_runs_make_the_same_bytes(photos: Path, tmp_path: Path):
+def test_two_fresh_runs_make_the_same_bytes(photos: Path, tmp_path: Path, exports_folder: Path):
+    """One is a process of its own from the start, and the other is not: hash seeds and addresses differ."""
     recipe = tmp_path / "twice.yaml"
     recipe.write_text(RECIPE.format(photos=photos))
+    folders = [tmp_path / "new", tmp_path / "forked"]  # other runs beside it would be reused
+    words = [["-q", "run", str(recipe), "--deterministic", "--runs-dir", str(folder)] for folder in folders]
+    forked = Forked(words[1], tmp_path, exports_folder)
+    new = subprocess.run(
+        [sys.executable, "-m", "compress", *words[0]],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONHASHSEED": "1"},
+    )
+    assert new.returncode == 0, new.stderr
+    code, _, errors = forked.finish()
+    assert code == 0, errors
     hashes = []
-    for number in range(2):
-        runs = tmp_path / str(number)  # other runs beside it would be reused
-        command = [
-            sys.executable,
-            "-m",
-            "compress",
-            "-q",
-            "run",
-            str(recipe),
-            "--deterministic",
-            "--runs-dir",
-            str(runs),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
-        assert done.returncode == 0, done.stderr
-        lock = json.loads((runs / "twice" / "run.lock.json").read_text())
+    for folder in folders:
+        lock = json.loads((folder / "twice" / "run.lock.json").read_text())
         assert not any(stage["reused"] for stage in lock["stages"])
         hashes.append([stage["artifact"]["sha256"] for stage in lock["stages"]])
     assert hashes[0] == hashes[1]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.chain.forked import Death, Forked
 
 RECIPE = """\
 imgc: 1
@@ -25,18 +23,17 @@ stages:
      fit: {{epochs: 2, batch_size: 8}}}}
   - {{kind: export, format: all}}
 """
-STAGES = ("01-train", "02-prune", "03-distill", "04-quantize", "05-export-onnx", "06-export-tflite")
+CHECKPOINT = "checkpoint.safetensors"
+# a stage that trains is killed as it writes its second checkpoint, any other as it writes its first file
+DEATHS = (
+    Death("/.partial/01-train-", CHECKPOINT, 2),
+    Death("/.partial/02-prune-"),
+    Death("/.partial/03-distill-", CHECKPOINT, 2),
+    Death("/.partial/04-quantize-", CHECKPOINT, 2),
+    Death("/.partial/05-export-onnx-"),
+    Death("/.partial/06-export-tflite-"),
+)
 pytestmark = pytest.mark.slow
-
-
-def _start(arguments: list[str], runs: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "compress", "--quiet", "run", *arguments, "--runs-dir", str(runs)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ))
-
-
-def _finish(process: subprocess.Popen[bytes]) -> None:
-    _, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors.decode()
 
 
 def _hashes(runs: Path) -> dict[str, str]:
@@ -44,36 +41,28 @@ def _hashes(runs: Path) -> dict[str, str]:
     return {stage["id"]: stage["artifact"]["sha256"] for stage in lock["stages"]}
 
 
-def _kill_in(stage: str, arguments: list[str], runs: Path) -> bool:
-    """Start the run, kill it as soon as it works in this stage; return whether the stage was still unsealed."""
-    process = _start(arguments, runs)
-    sealed = runs / "kill" / stage
-    partials = runs / "kill" / ".partial"
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        if sealed.exists() or list(partials.glob(f"{stage}-*")):
-            break
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
-    return not sealed.exists()
-
-
-@pytest.mark.timeout(900)
-def test_a_run_killed_in_every_stage_ends_with_the_same_artifacts(photos: Path, tmp_path: Path) -> None:
+def test_a_run_killed_in_every_stage_ends_with_the_same_artifacts(
+    photos: Path, tmp_path: Path, exports_folder: Path
+) -> None:
     recipe = tmp_path / "kill.yaml"
     recipe.write_text(RECIPE.format(photos=photos))
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
-    _finish(_start([str(recipe)], undisturbed))
 
+    def run(runs: Path, arguments: list[str], death: Death | None = None) -> None:
+        words = ["--quiet", "run", *arguments, "--runs-dir", str(runs)]
+        code, _, errors = Forked(words, tmp_path, exports_folder, death=death).finish()
+        assert code == (-signal.SIGKILL if death else 0), errors
+
+    run(undisturbed, [str(recipe)])
     arguments = [str(recipe)]
-    killed = []
-    for stage in STAGES:
-        killed.append(_kill_in(stage, arguments, disturbed))
+    for place, death in enumerate(DEATHS):
+        run(disturbed, arguments, death)
+        (work,) = (disturbed / "kill").glob(f"{death.folder[1:]}*")
+        assert bool(list(work.rglob(CHECKPOINT))) == (death.file == CHECKPOINT), "where it trains it can go on"
+        assert len(list((disturbed / "kill").glob("0*"))) == place, "the stages before are sealed"
         arguments = ["--resume"]
-    _finish(_start(arguments, disturbed))
+    run(disturbed, arguments)
 
-    assert sum(killed) >= 4, "most kills must have hit a stage at work"
     assert list(_hashes(undisturbed)) == ["train", "prune", "distill", "quantize", "export-onnx", "export-tflite"]
     assert _hashes(disturbed) == _hashes(undisturbed)
     assert not (disturbed / "kill" / ".partial").exists()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.chain.forked import Forked
+from tests.waiting import until
 
 RECIPE = """\
 imgc: 1
@@ -33,20 +34,27 @@ CALM = "batch_size: 8, optimizer: sgd, lr: 0.003, clip_norm: 1.0"
 pytestmark = pytest.mark.slow
 
 
-def _start(arguments: list[str], processes: int = 2) -> list[subprocess.Popen[str]]:
-    """Start the processes as torchrun does, so that each one's exit code and words can be told apart."""
+def _places(processes: int) -> list[dict[str, str]]:
+    """Return the environment of each process, as torchrun sets it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    started = []
-    for rank in range(processes):
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
-        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
-        environment = os.environ | {name: str(value) for name, value in place.items()}
-        command = [sys.executable, "-m", "compress", "run", *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        started.append(subprocess.Popen(command, text=True, env=environment, **pipes))
-    return started
+    same = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "OMP_NUM_THREADS": 1}
+    same |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    places = [same | {"RANK": rank, "LOCAL_RANK": rank} for rank in range(processes)]
+    return [{name: str(value) for name, value in place.items()} for place in places]
+
+
+def _start(arguments: list[str], processes: int = 2) -> list[subprocess.Popen[str]]:
+    """Start the processes as torchrun does, so that each one's exit code and words can be told apart."""
+    command = [sys.executable, "-m", "compress", "run", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return [subprocess.Popen(command, text=True, env=os.environ | place, **pipes) for place in _places(processes)]
+
+
+def _fork(arguments: list[str], folder: Path, exports: Path) -> list[Forked]:
+    """Start two processes in the same way, without the seconds that imports take."""
+    return [Forked(["run", *arguments], folder, exports, environment=place) for place in _places(2)]
 
 
 def _finish(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
@@ -85,23 +93,28 @@ def test_two_processes_make_one_run_and_learn_what_one_learns(photos: Path, tmp_
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_when_a_process_is_killed_the_other_says_so_and_the_run_goes_on(photos: Path, tmp_path: Path, victim: int):
+def test_when_a_process_is_killed_the_other_says_so_and_the_run_goes_on(
+    photos: Path, tmp_path: Path, exports_folder: Path, victim: int
+):
     runs = tmp_path / "runs"
-    processes = _start([_recipe(photos, tmp_path, epochs=25), "--runs-dir", str(runs)])
-    deadline = time.monotonic() + 60
-    while not list(runs.glob("pair/.partial/*/checkpoint.safetensors")):
-        assert time.monotonic() < deadline
-        assert [process.poll() for process in processes] == [None, None]
-        time.sleep(0.01)
-    processes[victim].send_signal(signal.SIGKILL)
-    code, _, said = _finish(processes)[1 - victim]
+    recipe = _recipe(photos, tmp_path, epochs=25)
+    processes = _fork([recipe, "--runs-dir", str(runs)], tmp_path, exports_folder)
+
+    def at_work() -> bool:
+        assert all(process.runs for process in processes)
+        return bool(list(runs.glob("pair/.partial/*/checkpoint.safetensors")))
+
+    until(at_work)
+    processes[victim].kill()
+    code, _, said = [process.finish() for process in processes][1 - victim]
     assert code == 4
     assert said.count("error: ") == 1, said
     assert "another process of this run ended" in said
     assert "run --resume" in said
     assert "Traceback" not in said
 
-    (code, _, first), (second_code, *_) = _finish(_start(["--resume", "--runs-dir", str(runs)]))
+    again = _fork(["--resume", "--runs-dir", str(runs)], tmp_path, exports_folder)
+    (code, _, first), (second_code, *_) = [process.finish() for process in again]
     assert (code, second_code) == (0, 0), first
     assert "info: continuing after epoch " in first
     lock = json.loads((runs / "pair" / "run.lock.json").read_text())

@@ -10,6 +10,8 @@ import pytest
 
 from tests.benchmark.conftest import RIGHT_KC, make_artifact
 
+pytestmark = pytest.mark.usefixtures("one_fresh_process")
+
 make_artifact = make_artifact  # the fixture of the benchmark's own tests
 
 
@@ -18,6 +20,7 @@ def model(make_artifact):
     return make_artifact("model").path
 
 
+@pytest.mark.slow
 def test_files_are_measured_side_by_side_and_written(imgc, folder, make_artifact, model, photos):
     other = make_artifact("other", weight_KC=RIGHT_KC[[0, 2, 1]]).path  # green and red confused
     result = imgc("benchmark", "files", model, other, "--data", photos, "--out", "b.json", "--json")
@@ -33,6 +36,7 @@ def test_files_are_measured_side_by_side_and_written(imgc, folder, make_artifact
     assert set(answers["top1"]) == {first["stage"], second["stage"]}
 
 
+@pytest.mark.slow
 def test_the_baseline_may_be_named_by_its_file(imgc, folder, make_artifact, model, photos):
     other = make_artifact("other", weight_KC=RIGHT_KC[[0, 2, 1]]).path
     result = imgc("benchmark", "files", model, other, "--data", photos, "--baseline", other, "--json")
@@ -42,6 +46,7 @@ def test_the_baseline_may_be_named_by_its_file(imgc, folder, make_artifact, mode
     assert "--baseline x.onnx: not one of the models: model.onnx" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_the_split_that_was_asked_is_said(imgc, folder, model, photos):
     assert "n = 12 test images" in imgc("benchmark", "files", model, "--data", photos).stdout
     assert "n = 24 training images" in imgc("benchmark", "files", model, "--data", photos / "train").stdout
@@ -54,6 +59,7 @@ def test_without_images_the_times_come_alone(imgc, folder, model):
     assert "GlobalAveragePool" in result.stdout
 
 
+@pytest.mark.slow
 def test_how_many_calls_are_timed_and_how_long_can_be_said(imgc, folder, model):
     result = imgc("benchmark", "files", model, "--repeats", "37", "--json")
     assert json.loads(result.stdout)["rows"][0]["latency_calls"] == 37
@@ -61,6 +67,7 @@ def test_how_many_calls_are_timed_and_how_long_can_be_said(imgc, folder, model):
     assert json.loads(brief.stdout)["rows"][0]["latency_calls"] < 100_000
 
 
+@pytest.mark.slow
 def test_several_threads_batches_and_callers_are_a_sweep(imgc, folder, model):
     result = imgc(
         "benchmark", "files", model, "--threads", "1,2", "--batch", "2", "--callers", "1,2", "--out", "b.json"
@@ -92,6 +99,7 @@ def test_none_at_all_is_an_error_with_every_reason(imgc, folder):
     assert not (folder / "b.json").exists()
 
 
+@pytest.mark.slow
 def test_a_model_that_answers_nan_is_marked(imgc, folder, make_artifact, model, photos):
     broken = make_artifact("nan", weight_KC=np.full((3, 3), np.nan, np.float32)).path
     result = imgc("benchmark", "files", model, broken, "--data", photos, "--json")
@@ -112,6 +120,7 @@ def test_an_unknown_operator_is_marked(imgc, folder, model):
     assert "NoSuchOp" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_foreign_file_without_its_preprocessing_is_timed_and_says_what_to_give(imgc, folder, model, photos):
     graph = onnx.load(str(model))
     del graph.metadata_props[:]
@@ -150,6 +159,7 @@ def test_no_images_and_strange_labels_are_refused_before_anything_is_timed(imgc,
     assert "not classes of the model" in result.stderr
 
 
+@pytest.mark.slow
 def test_an_architecture_has_no_accuracy_and_is_no_failure(imgc, folder, model, photos):
     result = imgc("benchmark", "files", model, "tiny", "--data", photos, "--json")
     assert result.exit_code == 0, result.stderr

@@ -19,6 +19,7 @@ from compress.models.build import build_model, new_spec
 from compress.models.imagenet_labels import imagenet_labels
 
 Imgc = Callable[..., Result]
+QUICK = ("--set", "reconstruct.steps=20")  # how far weights move does not matter here
 PREPROCESS = '{"resize_px": 32, "crop_px": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
 
 
@@ -35,9 +36,10 @@ def weights(folder: Path) -> Path:
 
 def quantized(imgc: Imgc, *more: str | Path) -> Result:
     given = ("quantize", "--arch", "tiny", "--weights", "w.safetensors", "--input-px", "32")
-    return imgc(*given, "--calibration", "images", *more)
+    return imgc(*given, "--calibration", "images", *(() if "--set" in more else QUICK), *more)
 
 
+@pytest.mark.slow
 def test_quantize_export_and_evaluate(imgc: Imgc, folder: Path, weights: Path):
     result = quantized(imgc, "--json")
     assert result.exit_code == 0, result.output
@@ -62,12 +64,13 @@ def test_quantize_export_and_evaluate(imgc: Imgc, folder: Path, weights: Path):
     assert "same answer on" in text
 
 
+@pytest.mark.slow
 def test_a_float_onnx_file_ours_or_of_another_tool(imgc: Imgc, folder: Path, weights: Path):
     spec = new_spec("tiny", ("x", "y", "z"), 32)
     model = to_onnx(build_model(spec), spec)
     embed_spec(model, spec)
     onnx.save(model, "ours.onnx")
-    result = imgc("quantize", "--from", "ours.onnx", "--calibration", "images")
+    result = imgc("quantize", "--from", "ours.onnx", "--calibration", "images", *QUICK)
     assert result.exit_code == 0, result.output
     again = imgc("quantize", "--from", "runs/ours/01-quantize/model.onnx", "--calibration", "images")
     assert again.exit_code == 2
@@ -78,7 +81,8 @@ def test_a_float_onnx_file_ours_or_of_another_tool(imgc: Imgc, folder: Path, wei
     missing = imgc("quantize", "--from", "other.onnx", "--calibration", "images")
     assert missing.exit_code == 2
     assert "--preprocess" in missing.output
-    result = imgc("quantize", "--from", "other.onnx", "--calibration", "images", "--preprocess", PREPROCESS)
+    given = ("quantize", "--from", "other.onnx", "--calibration", "images", "--preprocess", PREPROCESS)
+    result = imgc(*given, *QUICK)
     assert result.exit_code == 0, result.output
     (folder / "m.csv").write_text("path,label\nimages/a/00.png,2\nimages/b/01.png,0\n")
     given = ("--data", "m.csv", "--preprocess", PREPROCESS, "--json")
@@ -86,6 +90,7 @@ def test_a_float_onnx_file_ours_or_of_another_tool(imgc: Imgc, folder: Path, wei
     assert found[0] == found[1], "a manifest of some classes by index means the same to both"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -112,6 +117,7 @@ def test_mistakes_are_told_with_exit_code_2(
     assert not list(folder.glob("runs/*/*/model.onnx"))
 
 
+@pytest.mark.slow
 def test_an_unknown_label_is_told(imgc: Imgc, folder: Path, weights: Path):
     assert quantized(imgc).exit_code == 0
     for label, words in (("tenchh", "did you mean 'tench'"), ("1000", "an index 0..999"), ("-1", "an index 0..999")):
@@ -125,6 +131,7 @@ def test_an_unknown_label_is_told(imgc: Imgc, folder: Path, weights: Path):
 FAULTS = [(("--exclude", "nosuchlayer"), "nosuchlayer"), (("--max-drop-pp", "1"), "labels")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "words"), FAULTS)
 def test_a_failed_try_leaves_the_model_and_the_run_of_before(imgc: Imgc, folder: Path, weights: Path, fault, words):
     quick = ("--set", "reconstruct.steps=0")
@@ -143,6 +150,7 @@ def test_a_failed_try_leaves_the_model_and_the_run_of_before(imgc: Imgc, folder:
     assert imgc("report").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_new_run_whose_images_are_refused_does_not_become_the_latest(imgc: Imgc, folder: Path, weights: Path):
     quick = ("--set", "reconstruct.steps=0")
     assert quantized(imgc, *quick).exit_code == 0
@@ -153,6 +161,7 @@ def test_a_new_run_whose_images_are_refused_does_not_become_the_latest(imgc: Img
     assert (folder / "runs/latest").resolve().name == "tiny"
 
 
+@pytest.mark.slow
 def test_a_model_that_an_export_reads_is_never_tidied_away(imgc: Imgc, folder: Path, weights: Path):
     assert quantized(imgc, "--set", "reconstruct.steps=0").exit_code == 0
     made = folder / "runs/tiny/01-quantize/model.onnx"

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from compress.benchmark.server import PeakSearch
 from compress.benchmark.server_process import family, free_port
 from tests.benchmark.tiny_server import SOURCE, start_tiny
 from tests.colours import colours_file, jpeg
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,15 +102,9 @@ def test_a_signal_ends_the_server_and_the_load_too(model, number):
     imgc = [sys.executable, "-m", "compress", "benchmark", "scenarios"]
     command = [*imgc, str(model), "--scenario", "server", "--seconds", "60"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    members: list[int] = []
-    for _ in range(600):
-        members = family(process.pid)
-        if len(members) >= 3:
-            break
-        time.sleep(0.05)
-    assert len(members) >= 3, "no server and no load were started"
+    members = until(lambda: members if len(members := family(process.pid)) >= 3 else None)  # a server and a load
     os.kill(process.pid, number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130, said
     assert "interrupted" in said
-    assert not any(Path(f"/proc/{pid}").exists() for pid in members)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in members))  # one just begun ends with its input

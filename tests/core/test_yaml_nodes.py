@@ -12,6 +12,8 @@ def test_values_and_places():
     assert root.plain() == {"a": 1, "b": [{"x": 2.5, "y": "no"}]}
     assert str(root.find(("b", 0, "y")).at) == "r.yaml:4:8"
     assert str(root.find(("b", 0, "y")).key_at) == "r.yaml:4:5"
+    for beside in (-1, 1, "x"):  # names nothing: the list itself is meant
+        assert root.find(("b", beside)) is root.find(("b",))
 
 
 @pytest.mark.parametrize(

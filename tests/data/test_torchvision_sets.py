@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import pytest
 from PIL import Image
 
-from compress.core.dataset import TORCHVISION_SETS, TorchvisionData
+from compress.core.dataset import TorchvisionData
 from compress.core.stage import SilentReporter
 from compress.data.dataset import load_dataset
 from compress.data.torchvision_sets import _SOURCES, materialise
 from compress.errors import DataError
 
 datasets = pytest.importorskip("torchvision.datasets")
+
+NAMES = get_args(TorchvisionData.model_fields["name"].annotation)
 
 
 class Pretend:
@@ -38,7 +40,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_name_of_the_config_is_known_to_torchvision() -> None:
-    assert set(_SOURCES) == set(TORCHVISION_SETS)
+    assert set(_SOURCES) == set(NAMES)
     assert all(hasattr(datasets, source.class_name) for source in _SOURCES.values())
 
 
@@ -55,7 +57,7 @@ def test_written_once_with_its_own_splits(monkeypatch: pytest.MonkeyPatch) -> No
     assert {name: len(split) for name, split in load_dataset(config, seed=0).splits.items()}["test"] == 6
 
 
-@pytest.mark.parametrize("name", TORCHVISION_SETS)
+@pytest.mark.parametrize("name", NAMES)
 def test_absent_and_not_to_be_downloaded_is_a_clear_error(name: str, tmp_path: Path) -> None:
     config = TorchvisionData(kind="torchvision", name=name, root=tmp_path / "nothing")
     with pytest.raises(DataError, match=f"{name}: not found below .*nothing") as caught:

@@ -243,6 +243,7 @@ class KilledError(Exception):
     """Stands for SIGKILL between two epochs."""
 
 
+@pytest.mark.slow
 def test_a_killed_distillation_goes_on_with_its_schedules_and_hints(photos, tmp_path, monkeypatch):
     inputs = _inputs(tmp_path)
     options = {"hints": 2.0, "alpha": 0.9, "alpha_final": 0.3, "temperature": 4.0, "temperature_final": 1.0,
@@ -269,6 +270,7 @@ def test_a_killed_distillation_goes_on_with_its_schedules_and_hints(photos, tmp_
     assert not _same(_tensors(tmp_path / "straight"), _tensors(tmp_path / "constant"))
 
 
+@pytest.mark.slow
 def test_each_knob_of_the_loss_reaches_it(photos, tmp_path):
     inputs, fit = _inputs(tmp_path), FIT | {"epochs": 1, "keep": "last"}
     knobs = [{}, {"loss": "dkd"}, {"loss": "dkd", "dkd_beta": 9.0}, {"alpha": 0.1}, {"temperature": 9.0}]
@@ -290,6 +292,7 @@ def square_photos(photos, tmp_path):
     return tmp_path / "square"
 
 
+@pytest.mark.slow
 def test_without_random_augmentation_the_teacher_answers_once_an_image(photos, square_photos, tmp_path, monkeypatch):
     shown = 0
     logits = stage.Teacher.logits

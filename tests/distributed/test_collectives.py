@@ -29,6 +29,7 @@ def _result(together: Path, case: str) -> dict:
     return json.loads((together / f"{list(CASES).index(case)}-0" / "result.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_do_what_one_does(together, tmp_path, case):
     found = _result(together, case)
@@ -40,10 +41,12 @@ def test_two_processes_do_what_one_does(together, tmp_path, case):
         torch.testing.assert_close(torch.tensor(found["weights"][name]).to(tensor), tensor, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_parameter_that_nobody_uses_stays_as_it_was(together):
     assert _result(together, "uneven")["weights"]["unused"] == [[1.0, 1.0], [1.0, 1.0]]
 
 
+@pytest.mark.slow
 def test_the_first_process_alone_writes(together):
     written = sorted(path.name for path in together.rglob("*") if path.is_file())
     assert written == sorted(["checkpoint.safetensors", "events.out.tfevents.0.imgc", "result.json"] * len(CASES))

@@ -26,6 +26,7 @@ def _faults(mode: str) -> tuple[str, int]:
     return said, int(faults)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
 def test_freed_memory_is_used_again_without_page_faults():
     said, kept = _faults("keep")

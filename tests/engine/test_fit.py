@@ -248,6 +248,7 @@ def test_no_epochs_leave_the_model_and_measure_it(tmp_path):
     assert 0 <= result.best_val_top1_pct <= 100
 
 
+@pytest.mark.slow
 def test_tensorboard_reads_the_scalars_of_all_epochs_after_a_resume(tmp_path):
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 

@@ -11,6 +11,7 @@ def _read(folder) -> list[tuple[int, str, float]]:
     return [(e.step, v.tag, v.tensor.float_val[0]) for e in events for v in e.summary.value]
 
 
+@pytest.mark.slow
 def test_tensorboard_reads_what_was_started_and_appended(tmp_path):
     append = {"epoch": 2, "loss": 0.25}
     start_scalars(tmp_path, [{"epoch": 1, "loss": 0.5}])

@@ -88,6 +88,15 @@ def _parity(source, exported, **changes):
     return check_parity(np.float32(source), np.float32(exported), **(options | changes))
 
 
+def test_small_logits_may_differ_as_much_as_those_of_size_one():
+    small = np.array([[0.01, 0.02]])
+    assert _parity(small, small + 0.9e-3)["parity_max_abs_logit_diff"] == pytest.approx(0.9e-3, rel=1e-3)
+    with pytest.raises(CheckError, match=r"allowed 0\.001 "):
+        _parity(small, small + 1.1e-3)
+    large = np.array([[10.0, 20.0]])
+    assert _parity(large, large + 0.019)["parity_max_abs_logit_diff"] == pytest.approx(0.019, rel=1e-3)
+
+
 def test_parity_of_equal_logits():
     metrics = _parity([[1, 2], [3, 0]], [[1, 2], [3, 0]])
     assert metrics["parity_max_abs_logit_diff"] == 0

@@ -51,6 +51,7 @@ def foreign(build, images, tmp_path) -> Path:
     return target
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # onnxruntime's quantizer recommends pre-processing through the root logger
 def test_qdq_model_of_another_tool(foreign, images, runs, tmp_path):
     run_onnx, run_tflite = runs
@@ -67,6 +68,7 @@ def test_qdq_model_of_another_tool(foreign, images, runs, tmp_path):
     assert "1 XNNPACK partition" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_bad_model_leaves_nothing(foreign, tmp_path):
     model = onnx.load(foreign)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from compress.core.preprocess import Preprocess
 from compress.core.stage import SilentReporter
 from compress.data.dataset import load_dataset
 from compress.data.pixel_cache import evaluation_pixels
-from compress.export.parity import images, noise
+from compress.export.parity import images, noise, opened
 
 PREPROCESS = Preprocess(resize_px=32, crop_px=32)
 
@@ -28,3 +30,10 @@ def test_validation_images_come_first_then_those_of_the_test(photos, count, chos
 @pytest.mark.parametrize(("count", "made"), [(1000, 256), (3, 3)])
 def test_noise_is_at_most_so_many_images(count, made):
     assert noise((3, 8, 8), count, 0).shape == (made, 3, 8, 8)
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(8, 4, 16), (8, 100, 100), (5000, 8, 2048)])
+def test_a_file_without_a_spec_is_opened_with_a_size_that_a_preprocess_may_have(monkeypatch, height, width, side):
+    monkeypatch.setattr("compress.export.parity.open_predictor", lambda path, preprocess: preprocess)
+    found = opened(Path("model.onnx"), None, (3, height, width))
+    assert (found.resize_px, found.crop_px) == (side, side)

@@ -115,6 +115,17 @@ def test_float_bias_is_rounded_to_the_accumulator(build, images, same):
     same(b.model(b.q(b.node("Conv", [b.q("images"), weight, bias]))), images(), int8=True)
 
 
+def test_float_bias_is_rounded_to_the_nearest_step(build):
+    b = build(quantized=True)
+    weight, scale_O = b.weight((6, 4, 3, 3), size=0.2)
+    product_O = (np.float32(8.0 / 255) * scale_O).astype(np.float64)
+    bias = b.const((np.array([2.6, -2.6, 2.4, -2.4, 0.9, -0.9]) * product_O).astype(np.float32), "bias")
+    model = unpack(lower(b.model(b.q(b.node("Conv", [b.q("images"), weight, bias])))).data)
+    (stored,) = [tensor for tensor in model.subgraphs[0].tensors if tensor.name == b"bias"]
+    integers = np.frombuffer(np.asarray(model.buffers[stored.buffer].data, np.uint8).tobytes(), np.int32)
+    assert integers.tolist() == [3, -3, 2, -2, 1, -1]
+
+
 def test_conv_without_bias(build, images, same):
     b = build(quantized=True)
     weight, _ = b.weight((6, 4, 3, 3), size=0.2)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -184,6 +185,7 @@ def as_images(values: np.ndarray) -> np.ndarray:
     return values if values.ndim == 4 else values[..., None, None]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=80, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.large_base_example],

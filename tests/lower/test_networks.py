@@ -19,6 +19,8 @@ from compress.core.stage import RunContext
 from compress.export import tflite_checks
 from compress.lower.walk import Lowered, lower
 
+pytestmark = pytest.mark.slow
+
 SIDE = 64  # of `float_network`
 LABELS = ("blue", "green", "red")
 SLOW = (

@@ -17,6 +17,7 @@ def _anatomy(model, spec):
     return PrunableNetwork(model, spec.input_chw, head=arch_info(spec.arch).head)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arch=st.sampled_from(ARCHS), seed=st.integers(0, 1000), some=st.booleans())
 def test_what_is_counted_is_what_a_cut_leaves(lively, arch, seed, some):

@@ -13,6 +13,8 @@ from compress.prune import latency
 from compress.prune.latency import exported_latency_ms
 from compress.prune.prunable_network import PrunableNetwork
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
@@ -26,6 +28,7 @@ def _pair(lively):
     return {"before": model, "after": network.cut(halves)}, spec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnx", "tflite"])
 def test_the_files_of_both_networks_are_timed_and_give_their_logits(lively, monkeypatch, runtime):
     models, spec = _pair(lively)
@@ -48,6 +51,7 @@ def test_the_files_of_both_networks_are_timed_and_give_their_logits(lively, monk
     assert {name.lower().removesuffix("predictor") for name in seen.values()} == {runtime}
 
 
+@pytest.mark.slow
 def test_the_median_is_returned_and_no_file_stays(lively, monkeypatch):
     models, spec = _pair(lively)
     folders = []

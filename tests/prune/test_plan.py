@@ -47,6 +47,7 @@ def test_counted_budgets_are_kept_and_used_up(planned, unit, part):
     assert share == 1.0 or network.costs.count(unit, curve(share + 2**-24)) > limit
 
 
+@pytest.mark.slow
 def test_a_sibling_comes_as_near_as_it_can(planned):
     network, curve = planned
     cost = cost_of("macs", curve, network.costs, _no_measure)

@@ -33,6 +33,7 @@ def _no_timing(monkeypatch):
     monkeypatch.setattr("compress.prune.stage.exported_latency_ms", by_macs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["macs", "params"])
 @pytest.mark.parametrize("options", [{}, {"scope": "global"}, {"scope": "isomorphic"}, {"allocation": "sensitivity"}])
 def test_a_share_of_the_cost_is_kept_and_used_up(context, trained, unit, options):
@@ -89,6 +90,7 @@ def test_no_group_is_cut_below_the_minimum_and_protected_ones_not_at_all(context
         run(PruneConfig(protect=("nosuch",)), trained, context("wrong"))
 
 
+@pytest.mark.slow
 def test_sensitivity_is_written_and_said(context, trained):
     ctx = context()
     run(PruneConfig(keep=0.5, sensitivity=True, importance="l2"), trained, ctx)
@@ -111,12 +113,14 @@ def test_sensitivity_is_written_and_said(context, trained):
     assert rows[0].count(":") == 1 + len(LEVELS)
 
 
+@pytest.mark.slow
 def test_allocation_by_sensitivity_is_not_the_uniform_one(context, trained):
     plain = run(PruneConfig(target_macs=0.6, importance="l2"), trained, context("plain"))
     chosen = run(PruneConfig(target_macs=0.6, importance="l2", allocation="sensitivity"), trained, context("chosen"))
     assert [layer.out_features for layer in plain.spec.layers] != [layer.out_features for layer in chosen.spec.layers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"scope": "global"}, {"allocation": "sensitivity"}])
 def test_two_rounds_keep_the_same_share_of_the_first_network_as_one(context, trained, options):
     common = {"keep": 0.5, "importance": "l2", **options}
@@ -131,6 +135,7 @@ class _KilledError(Exception):
     """Stands for SIGKILL."""
 
 
+@pytest.mark.slow
 def test_killed_in_the_second_round_the_first_is_not_trained_again(context, trained, monkeypatch):
     config = PruneConfig(target_macs=0.4, rounds=2, recovery=RECOVERY, alpha=0.5)
     whole = context("whole")

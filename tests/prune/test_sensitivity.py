@@ -41,6 +41,7 @@ def _weights(model):
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCHS)
 def test_switching_off_is_cutting(lively, arch):
     """For groups all over the network: expanded, added, gated, squeeze and concatenated channels."""
@@ -182,6 +183,7 @@ def test_a_group_that_cannot_be_cut_stays_whole():
     assert _path(found, _Areas(a=1, b=1), a=8, b=100) == [(8, 100), (8, 50)]
 
 
+@pytest.mark.slow
 def test_on_a_real_network_each_step_saves(lively):
     model, spec = lively("tiny", 48)
     network = _anatomy(model, spec)

@@ -13,6 +13,7 @@ from compress.prune.config import PruneConfig
 from compress.prune.stage import run
 
 
+@pytest.mark.slow
 def test_a_narrower_model_is_written_and_said(context, trained):
     ctx = context()
     output = run(PruneConfig(keep=0.5), trained, ctx)
@@ -37,6 +38,7 @@ def test_a_narrower_model_is_written_and_said(context, trained):
     assert not any("nothing was cut" in line for line in ctx.reporter.lines)
 
 
+@pytest.mark.slow
 def test_taylor_and_recovery_are_repeatable_and_learn(context, trained):
     recovery = FitOptions(epochs=6, batch_size=8, lr=5e-3, warmup_epochs=0, crop_scale_min=0.8)
     config = PruneConfig(keep=0.6, importance="taylor", recovery=recovery, alpha=0.0)  # the network before knows little
@@ -60,6 +62,7 @@ def test_pruning_needs_the_images_of_the_same_classes(context, trained):
     assert not list(ctx.stage_dir.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "text"),
     [({"keep": 1.0}, "keep 1"), ({"target_macs": 1.0}, "target_macs 1"), ({"target_latency_ms": 1e6}, "1e+06")],

@@ -21,6 +21,8 @@ from compress.models.weights import save_model
 from compress.quantize import source
 from compress.quantize.source import float_graph, graph_of_arch
 
+pytestmark = pytest.mark.slow
+
 PREPROCESS = Preprocess(resize_px=32, crop_px=32)
 QUIET = SilentReporter()
 
@@ -44,6 +46,7 @@ def weights(folder: Path, classes: int, spoil: str = "") -> Path:
     return folder / "w.safetensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("classes", "first"), [(4, "0"), (1000, "tench")])
 def test_the_head_says_how_many_classes_there_are(tmp_path: Path, classes: int, first: str):
     model, spec = graph_of_arch("tiny", str(weights(tmp_path, classes)), 32, None, QUIET)
@@ -52,6 +55,7 @@ def test_the_head_says_how_many_classes_there_are(tmp_path: Path, classes: int, 
     assert model.graph.output[0].type.tensor_type.shape.dim[1].dim_value == classes
 
 
+@pytest.mark.slow
 def test_a_preprocessing_that_is_given_wins(tmp_path: Path):
     given = Preprocess(resize_px=40, crop_px=32, interpolation="bicubic")
     _, spec = graph_of_arch("tiny", str(weights(tmp_path, 3)), None, given, QUIET)
@@ -67,6 +71,7 @@ def test_weights_with_nan_or_of_another_architecture_are_refused(tmp_path: Path)
         graph_of_arch("mobilenetv2_100", str(weights(tmp_path, 3)), 64, None, QUIET)
 
 
+@pytest.mark.slow
 def test_a_torch_file_and_the_onnx_file_made_of_it_give_the_same_graph(tmp_path: Path):
     spec = new_spec("tiny", ("a", "b"), 32)
     module = build_model(spec)

@@ -29,6 +29,8 @@ from compress.runtime.open import open_predictor
 from compress.train.config import TrainConfig
 from compress.train.stage import run as train
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"reconstruct": {"steps": 20}}  # where it does not matter how far weights have moved
 
 

@@ -69,7 +69,8 @@ def test_published_weights_and_a_folder_without_labels(
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    given = ("--weights", weights, "--calibration", "calibration.csv", "--json")
+    quick = ("--set", "reconstruct.steps=20")
+    given = ("--weights", weights, "--calibration", "calibration.csv", *quick, "--json")
     (stage,) = json.loads(call("quantize", "--arch", "squeezenet1_1", *given))["stages"]
     assert stage["metrics"]["sqnr_db"] > 15
     call("export", "--format", "all")

@@ -23,7 +23,10 @@ from compress.recipe.load import load_recipe
 from compress.report import bundle as packing
 from compress.report.bundle import write_bundle
 
-pytestmark = pytest.mark.slow  # one real run: train, export to both formats
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("one_fresh_process"),
+]  # one real run: train, export to both formats
 
 ROOT = Path(__file__).parents[2]
 BLOCKED = ("torch", "torchvision", "timm", "onnx", "tensorflow", "safetensors", "fastapi")
@@ -52,6 +55,7 @@ def run_dir(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_recipe(load_recipe(folder / "r.yaml"), runs_dir=folder / "runs").run_dir
 
 
+@pytest.mark.slow
 def test_there_and_back(run_dir: Path, tmp_path: Path) -> None:
     """The other machine is a process that can import none of what the extra `serve` lacks, nor can its children."""
     bundle, here = tmp_path / "bundle", tmp_path / "pi"

@@ -80,6 +80,7 @@ def test_nothing_is_loaded_and_nothing_runs(report) -> None:
     assert "@import" not in page
 
 
+@pytest.mark.slow
 def test_labels_and_texts_from_outside_are_only_text(report) -> None:
     page = to_html(report)
     assert "<script" not in page
@@ -90,6 +91,7 @@ def test_labels_and_texts_from_outside_are_only_text(report) -> None:
     assert "<b>note" not in to_html(hostile)
 
 
+@pytest.mark.slow
 def test_images_are_shown_small_and_one_that_is_gone_is_said_to_be(report) -> None:
     page = to_html(report)
     shown = sum(len(changes.images) for changes in report.changes)

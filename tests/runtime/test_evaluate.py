@@ -153,3 +153,10 @@ def test_calibration_error_of_known_answers() -> None:
     assert expected_calibration_error_pct(np.array([[1.0, 0.0]]), np.array([0])) == 0.0
     edge = np.array([[0.6, 0.4], [0.61, 0.39]])  # 0.6 ends its bin, 0.61 begins the next
     assert expected_calibration_error_pct(edge, np.array([0, 1])) == pytest.approx(100 * (0.4 + 0.61) / 2)
+
+
+def test_wilson_interval_holds_the_share_and_stays_within_0_and_100() -> None:
+    for n in range(1, 120):
+        for correct in range(n + 1):
+            low, high = wilson_ci95_pct(correct, n)
+            assert 0 <= low <= 100.0 * (correct / n) <= high <= 100, (correct, n)

@@ -8,7 +8,6 @@ import re
 import struct
 import subprocess
 import sys
-import time
 import zlib
 
 import httpx2
@@ -21,6 +20,7 @@ from compress.core.digest import sha256_file
 from compress.data.transforms import preprocess_files, read_pixels
 from compress.serve.app import create_app
 from compress.serve.config import ServeConfig
+from tests.waiting import until
 
 URL = "/v1/classify"
 
@@ -189,10 +189,7 @@ def test_late_work_is_told_504_and_keeps_its_place_until_it_ends(held, onnx_file
         busy = client.post(URL, content=image())
         assert (busy.status_code, busy.json()["code"]) == (503, "overloaded")
         held.go_on.set()
-        until = time.monotonic() + 20
-        while (reply := client.post(URL, content=image())).status_code == 503 and time.monotonic() < until:
-            time.sleep(0.01)
-        assert reply.status_code == 200
+        assert until(lambda: reply if (reply := client.post(URL, content=image())).status_code != 503 else None)
 
 
 def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(held, onnx_file, image, monkeypatch):
@@ -214,6 +211,7 @@ def test_a_litert_file_is_served_alike(tflite_file, image):
     assert body["predictions"][0]["label"] == "blue"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["onnx", "tflite"])
 def test_serving_imports_no_training_framework(kind, onnx_file, tflite_file, photos):
     code = """

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ import pytest
 from compress.errors import UsageError
 from compress.serve.config import ServeConfig
 from compress.serve.run import serve
+from tests.waiting import until
 
 CODE = """
 import sys
@@ -69,16 +69,17 @@ def read_all(wire: socket.socket) -> bytes:
 
 
 def wait_until_refused(url: str) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
+    def refused() -> bool:
         try:
             connect(url).close()
         except ConnectionRefusedError:
-            return
-        time.sleep(0.02)
-    raise AssertionError("still listening 30 s after SIGTERM")
+            return True
+        return False
+
+    until(refused)
 
 
+@pytest.mark.slow
 def test_sigterm_in_the_middle_of_a_request_still_answers_it(onnx_file, image):
     body = image(size=(600, 400))
     with running(onnx_file) as (process, url):
@@ -94,6 +95,7 @@ def test_sigterm_in_the_middle_of_a_request_still_answers_it(onnx_file, image):
     assert (process.returncode, out.strip(), err) == (0, "ended", "")
 
 
+@pytest.mark.slow
 def test_a_client_that_sends_too_much_still_hears_why(onnx_file):
     with running(onnx_file) as (process, url):
         wire = connect(url)
@@ -109,6 +111,7 @@ def test_a_client_that_sends_too_much_still_hears_why(onnx_file):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_port_and_end_together(onnx_file, image):
     body = image()
     with running(onnx_file, workers=2) as (process, url):

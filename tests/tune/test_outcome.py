@@ -46,6 +46,7 @@ def asked(tmp_path: Path, goal: Goal) -> SearchRequest:
     return SearchRequest(goal, BASE, TrialContext(tmp_path, "s", "cpu", None, SilentReporter()), None)
 
 
+@pytest.mark.slow
 def test_the_chosen_one_is_tested_once_and_written_with_its_recipe(tmp_path, asked_for) -> None:
     study = study_of(tmp_path, (96, 80.0, 900), (128, 85.0, 1000), (160, 95.0, 2000))
     report = conclude(study, asked(tmp_path, Goal(max_size_bytes=1000)), tmp_path / "out")

@@ -47,6 +47,7 @@ def test_a_call_of_known_length_and_the_tools():
     assert tools.rows[0] == {"file": "m.tflite", "ours_ms": 1.2, "theirs_ms": 1.0, "ratio": 1.2}
 
 
+@pytest.mark.slow
 def test_the_runtimes_own_tool_is_asked_and_its_failure_told(tmp_path):
     node = helper.make_node("Gemm", ["images", "weight"], ["logits"])
     graph = helper.make_graph(

@@ -24,6 +24,8 @@ from evals.int8 import baselines
 from evals.int8.baselines import BASELINES
 from evals.int8.compare import int8_weight_pct, open_int8
 
+pytestmark = pytest.mark.slow
+
 SIDE = 32
 SPEC = ModelSpec(
     arch="tiny",
@@ -70,6 +72,7 @@ def test_names_are_unique():
     assert len({baseline.name for baseline in BASELINES}) == len(BASELINES)
 
 
+@pytest.mark.slow
 def test_quantize_static_is_uint8_by_int8_per_channel(floats, images, tmp_path):
     path = _make("ort", floats, images, tmp_path)
     model = onnx.load(path)

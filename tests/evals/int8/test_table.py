@@ -52,6 +52,7 @@ def runs(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs"
 
 
+@pytest.mark.slow
 def test_every_model_has_its_row_and_the_page_its_blocks(runs: Path, monkeypatch: pytest.MonkeyPatch):
     published: list[Block] = []
     monkeypatch.setattr(table, "publish", lambda name, blocks: published.extend(blocks))

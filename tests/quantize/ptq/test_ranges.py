@@ -50,3 +50,9 @@ def test_no_rule_spends_a_step_below_the_dead_end_of_hard_swish(rule):
     grid = grid_by_rule(rule, _histogram(values), "HardSwish", 99.99)
     assert -grid.zero_point * grid.scale == pytest.approx(-3.0, abs=0.1)
     assert grid.scale * (255 - grid.zero_point) > 4.0
+
+
+def test_a_percentile_ends_at_the_edges_of_the_bins_that_it_keeps():
+    even = RangeHistogram(0.0, 2048.0, np.ones(2048))
+    assert percentile_range(even, 50.0) == (512.0, 1536.0)
+    assert percentile_range(even, 100.0) == (0.0, 2048.0)

@@ -8,7 +8,7 @@ from compress.core.stage import SilentReporter
 from compress.engine.losses import kl_divergence
 from compress.errors import StageError
 from compress.quantize.ptq.calibrate import calibrate
-from compress.quantize.ptq.reconstruct import Reconstruction, _step, reconstruct
+from compress.quantize.ptq.reconstruct import Reconstruction, WeightGrids, _step, reconstruct
 from compress.quantize.qdq.fake_quant import weight_scales
 from compress.quantize.qdq.quant_graph import QuantGraph
 from compress.quantize.qdq.quantizer_setup import block_ends, range_groups
@@ -105,3 +105,17 @@ def test_layers_that_stay_float_are_not_learned(float_model, images_NCHW):
     after = _run((quantized, teacher, images), float_model, steps=5).learned()
     assert np.array_equal(before["w0"], after["w0"])
     assert not np.array_equal(before["wd"], after["wd"])
+
+
+def test_a_weight_that_moves_beyond_its_grid_stops_at_the_end_of_it(float_model, images_NCHW):
+    quantized, _, _ = _parts(float_model, images_NCHW)
+    grids = WeightGrids(quantized)
+    for weight, _ in quantized.rounded_layers():
+        start = weight.detach().clone()
+        limit = start.abs().amax(dim=tuple(range(1, start.ndim)), keepdim=True)
+        inner = start.abs() < limit
+        with torch.no_grad():
+            weight[inner & (start > 0)] += 1000.0
+            weight[inner & (start < 0)] -= 1000.0
+        grids.hold()
+        assert torch.equal(weight.detach(), torch.where(inner, limit * start.sign(), start))

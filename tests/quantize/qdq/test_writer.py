@@ -129,3 +129,8 @@ def test_layers_that_stay_float_keep_float_weights_and_are_simulated_so(float_mo
         simulated_NK = quantized(torch.from_numpy(images_NCHW)).numpy()
     step = quantized.grids()["logits"].scale
     assert np.abs(_onnx_runtime(written, images_NCHW) - simulated_NK).max() <= 2.01 * step
+
+
+def test_a_weight_beyond_its_grid_is_stored_as_the_end_of_it():
+    weight = np.array([[200.0, -200.0, 126.6, -0.6]], np.float32)
+    assert weight_integers(weight, np.array([1.0], np.float32)).tolist() == [[127, -127, 127, -1]]

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.serve.abuse.real_server import Server, running, until
+from tests.serve.abuse.real_server import Server, running
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

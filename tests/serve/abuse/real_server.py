@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -15,17 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tests.waiting import until
+
 CLASSIFY = "/v1/classify"
 PATIENCE_S = 60
-
-
-def until(holds, *, within_s: float = 20):
-    """Return what `holds` returns as soon as it is true."""
-    end = time.monotonic() + within_s
-    while not (value := holds()):
-        assert time.monotonic() < end, f"not so after {within_s} s"
-        time.sleep(0.02)
-    return value
 
 
 @dataclass
@@ -179,6 +173,11 @@ class Server:
     def peak_mib(self) -> float:
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+)", text)[1]) / 1024
+
+    def cpu_s(self) -> float:
+        """Return the processor time it has used, which does not grow while others have the processor."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def files(self) -> int:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))

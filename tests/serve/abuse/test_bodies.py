@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from tests.serve.abuse.real_server import form, request, until
+from tests.serve.abuse.real_server import form, request
+from tests.waiting import until
 
 LIMIT = 10 << 20
 HUNDRED_MIB = 100 << 20

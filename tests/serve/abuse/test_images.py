@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import struct
-import time
 import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.serve.abuse.real_server import until
+from tests.waiting import until
 
 RED, BLUE = (220, 60, 20), (10, 30, 240)
 
@@ -66,10 +65,10 @@ def claiming(kind: str, side: int) -> bytes:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
 @pytest.mark.parametrize("side", [9000, 30_000, 60_000])
 def test_a_header_of_huge_sides(server, kind, side):
-    before, begun = server.peak_mib(), time.monotonic()
+    before, used_s = server.peak_mib(), server.cpu_s()
     reply = server.post(claiming(kind, side))
     assert (reply.status, reply.code) == (422, "bad_image")
-    assert time.monotonic() - begun < 5
+    assert server.cpu_s() - used_s < 5
     assert server.peak_mib() - before < 100
 
 
@@ -79,10 +78,10 @@ def test_a_png_with_a_bomb_beside_the_image(server, kind, times):
     middle = b"a\0\1\0\0\0" if kind == b"iTXt" else b"a\0\0"
     bomb = chunk(kind, middle + zlib.compress(bytes(200 << 20 if times == 1 else 1_000_000), 9))
     data = encoded(plain(), "PNG")
-    before, begun = server.peak_mib(), time.monotonic()
+    before, used_s = server.peak_mib(), server.cpu_s()
     reply = server.post(data[:33] + bomb * times + data[33:])
     assert reply.status in (200, 422)
-    assert time.monotonic() - begun < 5
+    assert server.cpu_s() - used_s < 5
     assert server.peak_mib() - before < 150
 
 
@@ -93,6 +92,7 @@ def test_a_png_whose_rows_go_on_for_ever(server):
     assert server.peak_mib() - before < 60
 
 
+@pytest.mark.slow
 def test_the_largest_image_allowed_has_a_bounded_price(server):
     before = server.peak_mib()
     reply = server.post(encoded(Image.new("RGB", (8000, 8000), BLUE), "PNG"))
@@ -103,10 +103,10 @@ def test_the_largest_image_allowed_has_a_bounded_price(server):
 def test_a_jpeg_of_ten_thousand_scans(server):
     data = encoded(plain(size=(2000, 2000)), "JPEG", progressive=True)
     scan = data[data.rindex(b"\xff\xda") : -2]
-    begun = time.monotonic()
+    used_s = server.cpu_s()
     reply = server.post(data[:-2] + scan * 10_000 + data[-2:])
     assert (reply.status, reply.code) == (422, "bad_image")
-    assert time.monotonic() - begun < 3
+    assert server.cpu_s() - used_s < 3
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])

@@ -7,12 +7,14 @@ import resource
 import shutil
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.serve.abuse.real_server import form, request, running, until
+from tests.serve.abuse.real_server import form, request, running
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_model_file_may_be_replaced_overwritten_and_deleted(onnx_file, image, tmp_path):
@@ -76,7 +78,7 @@ def test_sigterm_under_load_answers_every_request_it_had(onnx_file, image, tmp_p
             assert wire.reply().status == 100
         for caller in callers:
             caller.start()
-        time.sleep(0.7)
+        until(lambda: all(caller.answered for caller in callers))
         server.process.send_signal(signal.SIGTERM)
         for i, wire in enumerate(halves):
             wire.send(body)
@@ -119,6 +121,7 @@ def no_file_may_grow() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["no file may grow", "no folder for temporary files"])
 def test_a_full_disk_does_not_matter(onnx_file, image, tmp_path, kind):
     nowhere = {"TMPDIR": str(tmp_path / "none"), "TEMP": str(tmp_path / "none"), "TMP": str(tmp_path / "none")}

@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from compress.data.decode import BadImageError, decode
-from tests.serve.abuse.real_server import form, request, until
+from tests.serve.abuse.real_server import form, request
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
 
 COLOURS = {"red": (220, 60, 20), "green": (30, 200, 40), "blue": (10, 30, 240)}
 ACTIONS = st.tuples(

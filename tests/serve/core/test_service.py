@@ -475,6 +475,7 @@ def test_it_ends_by_itself_when_the_time_of_the_drain_is_over(onnx_file):
         assert time.monotonic() - begun_s >= 0.3
 
 
+@pytest.mark.slow
 def test_the_counts_of_two_processes_are_summed_and_outlive_their_restart(onnx_file, image, tmp_path_factory):
     folder = tmp_path_factory.mktemp("w")  # a short name: a socket's path has at most 107 bytes
     exact = {

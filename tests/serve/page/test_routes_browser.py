@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 import pytest
 import uvicorn
@@ -23,6 +23,9 @@ from compress.serve.config import ServeConfig
 from compress.serve.http.docs_page import docs_html
 from compress.serve.page.routes import PAGE_HEADERS, page_routes
 from tests.contrast import WEAKEST_CONTRAST
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 SHA = "5f3a9c" + "0" * 58
@@ -118,11 +121,8 @@ def listening(app) -> Iterator[str]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        until = monotonic() + 30
-        while not server.started:
-            assert thread.is_alive()
-            assert monotonic() < until
-            sleep(0.01)
+        until(lambda: server.started or not thread.is_alive())
+        assert server.started
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
