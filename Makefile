@@ -63,8 +63,8 @@ demo: setup ## set up and run the whole chain on the bundled data
 	$(BIN)/imgc run recipes/demo.yaml --runs-dir $(RUNS)
 
 # `results-*` measure, and write docs/results/ (a page and its JSON in docs/results/data/). `results-render` writes the
-# pages again from the JSON. `results` alone touches README: its table and its picture, from the same JSON.
-results: setup ## write README's table and picture from docs/results/data/int8.json; measures nothing
+# pages again from the JSON. `results` alone touches README: its table and its chart, from the same JSON.
+results: setup ## write README's table and chart from docs/results/data/int8.json; measures nothing
 	$(BIN)/python -m evals.pages.accuracy_latency README.md
 
 results-render: setup ## write the pages of docs/results/ from their JSON; measures nothing

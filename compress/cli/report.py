@@ -34,7 +34,7 @@ def report(
     run_dir = current_run(runs_dir, run)
     if other is None:
         if add:
-            add_elsewhere(run_dir, add)
+            add_remote_benchmark(run_dir, add)
         show_report(run_dir, as_json=as_json, as_markdown=as_markdown, junit=junit)
         return
     if add or junit:
@@ -46,7 +46,7 @@ def report(
     show_comparison(f"run {run} -> {other}", found, as_json=as_json, as_markdown=as_markdown)
 
 
-def add_elsewhere(run_dir: Path, path: Path) -> None:
+def add_remote_benchmark(run_dir: Path, path: Path) -> None:
     """Keep a measurement of another machine in the run's folder and say so."""
     from compress.report.remote_benchmarks import add_bench
     from compress.report.table import host_text

@@ -126,7 +126,7 @@ def _sections(report: Report, drawings: _Drawings) -> Iterator[str]:
     yield from _training(report, drawings)
     yield section("Gates", table(("gate", "at", "limit", "value", "result"), map(_gate_cells, report.gates), 2))
     yield section("Against the stock narrower network", *(paragraph(sibling_line(row)) for row in report.siblings))
-    yield from _elsewhere(report)
+    yield from _remote_benchmarks(report)
     yield section("Stages", table(("stage", "kind", "reads", "seconds", ""), _stage_cells(report), 3))
     yield section("Environment", definitions(_facts(report.environment)))
     yield section("Recipe", preformatted(report.recipe))
@@ -202,7 +202,7 @@ def _gate_cells(gate: GateRow) -> tuple[str, ...]:
     return (gate.metric, gate.at, f"{gate.limit:.10g}", value, "pass" if gate.passed else "FAIL")
 
 
-def _elsewhere(report: Report) -> Iterator[str]:
+def _remote_benchmarks(report: Report) -> Iterator[str]:
     for bench in report.elsewhere:
         rows = [row_cells(row) for row in bench.rows]
         yield section(

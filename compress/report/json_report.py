@@ -15,7 +15,7 @@ from compress.report.changes import Changes
 from compress.report.curves import Curve
 from compress.report.details import StageRow, read_details
 from compress.report.layers import LayerCosts
-from compress.report.remote_benchmarks import read_elsewhere
+from compress.report.remote_benchmarks import read_remote_benchmarks
 from compress.report.rows import read_run
 from compress.report.siblings import SiblingRow
 
@@ -101,6 +101,6 @@ def build_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Re
         siblings=run.siblings,
         gates=tuple(GateRow.model_validate(result) for result in results),
         sensitivity=run.sensitivity,
-        elsewhere=read_elsewhere(run_dir),
+        elsewhere=read_remote_benchmarks(run_dir),
         **vars(read_details(run_dir, run.lock, run.baseline)),
     )

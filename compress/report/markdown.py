@@ -42,12 +42,12 @@ def to_markdown(report: Report) -> str:
     if report.gates:
         rows = [_gate_cells(gate) for gate in report.gates]
         parts += ["## Gates", markdown_table(_GATE_COLUMNS, rows, 2)]
-    parts += _elsewhere(report.elsewhere)
+    parts += _remote_benchmarks(report.elsewhere)
     parts += ["## How to repeat it", _repeat(report)]
     return "\n\n".join(parts) + "\n"
 
 
-def _elsewhere(benches: Sequence[Bench]) -> list[str]:
+def _remote_benchmarks(benches: Sequence[Bench]) -> list[str]:
     parts = ["## On other machines"] if benches else []
     for bench in benches:
         setting = rows_text(bench.rows, bench.baseline, bench.split) or "without images"

@@ -14,7 +14,7 @@ from compress.core.storage import write_json
 from compress.errors import StageError, UsageError
 from compress.pipeline.lock import LockedStage, read_lock
 
-ELSEWHERE_NAME = "elsewhere"
+FOLDER_NAME = "elsewhere"
 _MACHINE = ("cpu", "arch", "cores")  # a host has no name; this is what tells machines apart
 
 
@@ -36,11 +36,11 @@ def add_bench(run_dir: Path, path: Path) -> Bench:
             f"{path}: measured no file of the run '{run_dir.name}': it has {measured}; the run has {own} (SHA-256)",
             hint="`imgc bundle RUN` packs the run's files to be measured elsewhere; add the result to that run",
         )
-    write_json(run_dir / ELSEWHERE_NAME / _file_name(found), found.model_dump(mode="json"))
+    write_json(run_dir / FOLDER_NAME / _file_name(found), found.model_dump(mode="json"))
     return found
 
 
-def read_elsewhere(run_dir: Path) -> tuple[Bench, ...]:
+def read_remote_benchmarks(run_dir: Path) -> tuple[Bench, ...]:
     """Return what was added, by machine; rows whose stage was made anew since are left out.
 
     Raises:
@@ -48,7 +48,7 @@ def read_elsewhere(run_dir: Path) -> tuple[Bench, ...]:
     """
     models = _models(run_dir)
     benches = []
-    for path in sorted((run_dir / ELSEWHERE_NAME).glob("*.json")):
+    for path in sorted((run_dir / FOLDER_NAME).glob("*.json")):
         try:
             benches.append(_of_run(read_bench(path), models))
         except UsageError as error:

@@ -15,6 +15,7 @@ from compress.core.preprocess import Preprocess
 from compress.core.spec import SPEC_KEY, ModelSpec
 from compress.data.transforms import normalize
 from compress.errors import ModelFileError, missing_backend
+from compress.graph.interface import Interface, Port, classifier_interface
 from compress.runtime.host import saturates_u8s8
 from compress.runtime.predictor import (
     Call,
@@ -30,7 +31,8 @@ from compress.runtime.predictor import (
 )
 
 _Float = type[np.float32] | type[np.float16]
-_INPUT_TYPES: dict[str, _Float] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_TYPES: dict[str, _Float] = {"float32": np.float32, "float16": np.float16}
+_DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
 
 class _Value(Protocol):
@@ -77,8 +79,9 @@ class OnnxPredictor:
         self.threads = threads
         self.runtime = f"onnxruntime {version}"
         self._session = session
-        self._input, self._type, self._batch, chw = _input_of(session, path)
-        self._output, classes = _output_of(session, path)
+        found = classifier_interface(_interface_of(session), path)
+        self._input, self._type, self._batch = found.image.name, _TYPES[found.image.dtype], found.batch
+        self._output, chw, classes = found.logits.name, found.chw, found.classes
         self.spec = spec or _spec_in(session, path) or _foreign(path, chw, classes, preprocess, content)
         check_spec(path, self.spec, chw, classes)
 
@@ -134,24 +137,13 @@ def _session(path: Path, threads: int, content: bytes | None) -> tuple[_Session,
         raise damaged(path, "ONNX", error, content) from error
 
 
-def _input_of(session: _Session, path: Path) -> tuple[str, _Float, int | None, list[int | None]]:
-    """Return name, type, fixed batch (None: free) and [C, H, W] of the one input."""
-    inputs = session.get_inputs()
-    found = [f"{one.name} {one.type} {one.shape}" for one in inputs]
-    if len(inputs) != 1 or inputs[0].type not in _INPUT_TYPES or len(inputs[0].shape) != 4:
-        raise ModelFileError(f"{path}: need one float input of shape [N, C, H, W], found {'; '.join(found) or 'none'}")
-    sizes = [size if isinstance(size, int) else None for size in inputs[0].shape]
-    return inputs[0].name, _INPUT_TYPES[inputs[0].type], sizes[0], sizes[1:]
+def _interface_of(session: _Session) -> Interface:
+    return Interface(tuple(map(_port, session.get_inputs())), tuple(map(_port, session.get_outputs())))
 
 
-def _output_of(session: _Session, path: Path) -> tuple[str, int | None]:
-    """Return name and number of classes (None: the graph does not say) of the one output."""
-    outputs = session.get_outputs()
-    found = [f"{one.name} {one.type} {one.shape}" for one in outputs]
-    if len(outputs) != 1 or outputs[0].type not in _INPUT_TYPES or len(outputs[0].shape) != 2:
-        raise ModelFileError(f"{path}: need one float output of shape [N, K], found {'; '.join(found) or 'none'}")
-    classes = outputs[0].shape[1]
-    return outputs[0].name, classes if isinstance(classes, int) else None
+def _port(value: _Value) -> Port:
+    shape = tuple(size if isinstance(size, int) else None for size in value.shape)
+    return Port(value.name, _DTYPES.get(value.type, value.type), shape)
 
 
 def _spec_in(session: _Session, path: Path) -> ModelSpec | None:
@@ -168,7 +160,7 @@ def _spec_in(session: _Session, path: Path) -> ModelSpec | None:
 
 
 def _foreign(
-    path: Path, chw: list[int | None], classes: int | None, preprocess: Preprocess | None, content: bytes | None
+    path: Path, chw: tuple[int | None, ...], classes: int | None, preprocess: Preprocess | None, content: bytes | None
 ) -> ModelSpec:
     if preprocess is None:
         raise no_preprocess(path)

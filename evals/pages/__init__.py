@@ -1,1 +1,1 @@
-"""The pages of docs/results/ and README's table and picture, from their JSON."""
+"""The pages of docs/results/ and README's table and chart, from their JSON."""

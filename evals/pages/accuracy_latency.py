@@ -1,4 +1,4 @@
-"""README's table and picture: accuracy against latency, our int8 files and the other tools', each in one runtime.
+"""README's table and chart: accuracy against latency, our int8 files and the other tools', each in one runtime.
 
 `python -m evals.pages.accuracy_latency README.md` makes both from `docs/results/data/int8.json` and measures nothing.
 """
@@ -23,7 +23,7 @@ from evals.results.schema import Block, ResultFile, read_results
 from evals.sentences.int8 import OURS, WITHOUT_TRAINING, pairs
 
 MARKER = "results"
-PICTURE = "accuracy-latency.svg"
+CHART = "accuracy-latency.svg"
 _PREFIX = "clothing_int8_"
 _NETWORKS = {
     "mobilenetv2": "MobileNetV2",
@@ -105,7 +105,7 @@ def points(blocks: Sequence[Block]) -> list[dict[str, Any]]:
 
 
 def drawing(blocks: Sequence[Block]) -> str:
-    """Return the picture as SVG: a panel for each runtime, on white, so that it can be read on light and dark pages."""
+    """Return the chart as SVG: a panel for each runtime, on white, so that it can be read on light and dark pages."""
     values = points(blocks)
     floor, top = min(point["drawn"] for point in values), max(point["top1"] for point in values)
     tools = [tool for tool in _TOOLS.values() if any(point["tool"] == tool[0] for point in values)]
@@ -186,14 +186,14 @@ def _numbers(row: Row) -> tuple[str, str]:
 
 
 def main(readme: Path, docs: Path = DOCS) -> None:
-    """Draw the picture and write README's block.
+    """Draw the chart and write README's block.
 
     Raises:
         UsageError: the JSON is not there, or README lacks its markers.
     """
     results = read_results(data_path("int8", docs))
     text = replace_block(readme.read_text(encoding="utf-8"), readme_block(results), MARKER)
-    write_text(docs / PICTURE, drawing(networks(results)))
+    write_text(docs / CHART, drawing(networks(results)))
     write_text(readme, text)
 
 

@@ -12,7 +12,7 @@ from compress.benchmark.schema import Bench
 from compress.errors import StageError, UsageError
 from compress.report.json_report import build_report
 from compress.report.markdown import to_markdown
-from compress.report.remote_benchmarks import add_bench, read_elsewhere
+from compress.report.remote_benchmarks import add_bench, read_remote_benchmarks
 
 PI = {"cpu": "Raspberry Pi 5 Model B", "arch": "aarch64", "cores": 4, "flags": ["asimddp"]}
 
@@ -44,7 +44,7 @@ def test_the_same_measurement_again_replaces_and_another_is_added(make_run, tmp_
     for changes in ({}, {"latency_p50_ms": 6.0}, {"threads": 4}):
         add_bench(run.path, measured(run, tmp_path, **changes))
     add_bench(run.path, measured(run, tmp_path, host={**PI, "cpu": "Raspberry Pi 4"}))
-    found = read_elsewhere(run.path)
+    found = read_remote_benchmarks(run.path)
     assert sorted((bench.host["cpu"][-7:], bench.rows[0].threads, bench.rows[0].latency_p50_ms) for bench in found) == [
         ("Model B", 1, 6.0),
         ("Model B", 4, 7.125),
@@ -67,7 +67,7 @@ def test_rows_of_a_stage_made_anew_are_left_out(make_run, tmp_path: Path) -> Non
     value = json.loads(lock.read_text())
     value["stages"][1]["artifact"]["sha256"] = "a" * 64
     lock.write_text(json.dumps(value))
-    assert read_elsewhere(run.path) == ()
+    assert read_remote_benchmarks(run.path) == ()
 
 
 def test_a_damaged_file_is_named(make_run) -> None:
@@ -76,4 +76,4 @@ def test_a_damaged_file_is_named(make_run) -> None:
     folder.mkdir()
     (folder / "pi.json").write_text("{")
     with pytest.raises(StageError, match=r"pi\.json: not a bench\.json"):
-        read_elsewhere(run.path)
+        read_remote_benchmarks(run.path)

@@ -214,7 +214,7 @@ def read_message(text: bytes, kind: type[M], max_containers: int) -> M:
 def _too_deep(text: bytes) -> bool:
     """Return whether lists and objects lie more than MAX_DEPTH in each other; brackets in strings count as well.
 
-    Asked before parsing: the parser recurses in C, and where a library has raised Python's recursion limit (onnx2tf
+    Requested before parsing: the parser recurses in C, and where a library has raised Python's recursion limit (onnx2tf
     does) it ends the process instead of raising RecursionError.
     """
     depth = 0

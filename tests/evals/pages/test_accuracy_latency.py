@@ -1,4 +1,4 @@
-"""README's picture and table: made from the committed JSON, every file a point, every label dark on white."""
+"""README's chart and table: made from the committed JSON, every file a point, every label dark on white."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ pytest.importorskip("vl_convert")
 
 from compress.errors import UsageError
 from evals.pages.accuracy_latency import (
+    CHART,
     MARKER,
-    PICTURE,
     drawing,
     main,
     networks,
@@ -55,7 +55,7 @@ def test_readme_is_what_the_json_says(committed):
 
 
 def test_the_committed_picture_has_every_file_of_the_json(committed):
-    drawn = (ROOT / DOCS / PICTURE).read_text()
+    drawn = (ROOT / DOCS / CHART).read_text()
     found = points(networks(committed))
     assert len(found) >= 20
     assert sorted(_labels(drawn)) == sorted(_labels(drawing(networks(committed)))), "make results"
@@ -69,7 +69,7 @@ def _labels(svg: str) -> list[str]:
 
 @pytest.mark.parametrize("which", ["made up", "committed"])
 def test_every_text_is_dark_on_white(which, blocks):
-    svg = drawing(blocks) if which == "made up" else (ROOT / DOCS / PICTURE).read_text()
+    svg = drawing(blocks) if which == "made up" else (ROOT / DOCS / CHART).read_text()
     assert re.search(r'<rect [^>]*fill="white"', svg)
     texts = re.findall(r"<text [^>]*>", svg)
     assert len(texts) > 15
@@ -117,4 +117,4 @@ def test_readme_alone_is_rewritten_between_its_markers(tmp_path):
     assert text.endswith("b\n")
     assert "\nold\n" not in text
     assert "(docs/results/measuring.md)" in text
-    assert (docs / PICTURE).read_text().startswith("<svg")
+    assert (docs / CHART).read_text().startswith("<svg")
