@@ -1,1 +1,1 @@
-"""Architectures and their files: explicit names, layer tables, strict weights, one clean ONNX graph."""
+"""Architectures and their files: explicit names, layer tables, strict weights."""

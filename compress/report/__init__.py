@@ -1,1 +1,1 @@
-"""A run as rows: `report.json` for programs, `report.md` for people, a table for the terminal and one for README."""
+"""A run as rows: `report.json` for programs, `report.md` for people, a page for a browser, a table for the terminal."""

@@ -1,1 +1,1 @@
-"""The server. Gateway (HTTP, limits, admission) -> logic (decode, preprocess, top-k) -> inference (lent predictors)."""
+"""The server. Gateway (HTTP, limits, admission) -> core (decode, preprocess, top-k) -> inference (lent predictors)."""
