@@ -25,7 +25,7 @@ from compress.pipeline.explain import require_kept
 from compress.pipeline.gates import require_gates
 from compress.pipeline.lock import artifact_at
 from compress.pipeline.run_dir import run_path
-from compress.pipeline.runner import RunResult, run_recipe
+from compress.pipeline.runner import RunOutcome, run_recipe
 from compress.pipeline.undo import undone_on_failure
 from compress.report.json_report import Report
 from compress.report.siblings import SiblingRow, sibling_line
@@ -91,7 +91,7 @@ def _carry_out(
     require_gates(result.gates)
 
 
-def _say_made(draft: StageDraft, request: StageRequest, result: RunResult, made: list[Artifact]) -> None:
+def _say_made(draft: StageDraft, request: StageRequest, result: RunOutcome, made: list[Artifact]) -> None:
     """Print for each new stage what it read and made, and what it found out beside."""
     for stage, artifact in zip(draft.new, made, strict=True):
         reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
@@ -114,13 +114,13 @@ def artifact_line(artifact: Artifact) -> str:
     return ", ".join(parts)
 
 
-def _made(result: RunResult, stage_id: str) -> Artifact:
+def _made(result: RunOutcome, stage_id: str) -> Artifact:
     stage = result.lock.find(stage_id)
     assert stage is not None, f"the run finished without its stage '{stage_id}'"
     return artifact_at(result.run_dir, stage)
 
 
-def _read_text(result: RunResult, role: str, source: str | Path) -> str:
+def _read_text(result: RunOutcome, role: str, source: str | Path) -> str:
     """Return what was read, and where it lies; the role is told where it says more than that it was read."""
     text = (
         str(short_path(source)) if isinstance(source, Path) else f"{source} ({short_path(_made(result, source).path)})"
@@ -134,7 +134,7 @@ def _images_text(config: StageConfig) -> str:
 
 
 def _as_json(
-    draft: StageDraft, result: RunResult, made: list[Artifact], out: Path | None, report: Report
+    draft: StageDraft, result: RunOutcome, made: list[Artifact], out: Path | None, report: Report
 ) -> dict[str, object]:
     stages = [
         {
@@ -164,5 +164,5 @@ def _new_siblings(draft: StageDraft, report: Report) -> list[SiblingRow]:
     return [row for row in report.siblings if row.stage in new]
 
 
-def _has_sibling(stage_id: str, result: RunResult) -> bool:
+def _has_sibling(stage_id: str, result: RunOutcome) -> bool:
     return any(stage.inputs.get("like") == stage_id for stage in result.lock.stages)

@@ -15,7 +15,7 @@ from compress.recipe.schema import Gate
 GATES_NAME = "gates.json"
 
 
-class GateResult(TypedDict):
+class GateOutcome(TypedDict):
     """A gate and what was found; `value` None: not measured."""
 
     metric: str
@@ -25,7 +25,7 @@ class GateResult(TypedDict):
     passed: bool
 
 
-def check_gates(gates: Sequence[Gate], lock: RunLock, run_dir: Path) -> list[GateResult]:
+def check_gates(gates: Sequence[Gate], lock: RunLock, run_dir: Path) -> list[GateOutcome]:
     """Return one result for each bound: `{"metric", "at", "limit", "value", "passed"}`.
 
     Values come from the newest benchmark that has a row for the stage; sizes are known without one. A value that
@@ -42,7 +42,7 @@ def check_gates(gates: Sequence[Gate], lock: RunLock, run_dir: Path) -> list[Gat
     return results
 
 
-def require_gates(results: Sequence[GateResult]) -> None:
+def require_gates(results: Sequence[GateOutcome]) -> None:
     """Raise when a gate does not hold.
 
     Raises:
@@ -57,7 +57,7 @@ def require_gates(results: Sequence[GateResult]) -> None:
         raise GateError("\n".join(lines), hint="everything was written: `imgc report` shows the whole table")
 
 
-def _result(gate: Gate, limit: float, value: float | None, passed: bool) -> GateResult:
+def _result(gate: Gate, limit: float, value: float | None, passed: bool) -> GateOutcome:
     return {"metric": gate.metric, "at": gate.at, "limit": limit, "value": value, "passed": passed}
 
 

@@ -16,7 +16,7 @@ from compress.errors import ImgcError, StageError
 from compress.pipeline.call import call_stage
 from compress.pipeline.environment import environment
 from compress.pipeline.failure import expected_failure, named
-from compress.pipeline.gates import GATES_NAME, GateResult, check_gates
+from compress.pipeline.gates import GATES_NAME, GateOutcome, check_gates
 from compress.pipeline.inputs import file_artifact
 from compress.pipeline.key import key_of, key_parts, lazy_fingerprint
 from compress.pipeline.lock import LockedStage, RunLock, artifact_at, read_lock, write_lock
@@ -40,7 +40,7 @@ Watch = Callable[[RunLock], None]
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunOutcome:
     """A finished run.
 
     Attributes:
@@ -52,7 +52,7 @@ class RunResult:
 
     run_dir: Path
     lock: RunLock
-    gates: list[GateResult]
+    gates: list[GateOutcome]
     reused: tuple[str, ...]
 
 
@@ -65,7 +65,7 @@ def run_recipe(
     device: str = "cpu",
     deterministic: bool = False,
     watch: Watch | None = None,
-) -> RunResult:
+) -> RunOutcome:
     """Carry out a recipe in `runs_dir/name`; a stage whose work is already sealed is not done again.
 
     Broken gates are in the result and raise nothing here, so that the report can be written first.
@@ -122,7 +122,7 @@ class _Runner:
         self._artifacts: dict[str, Artifact] = {}
         self._lock = self._lock_so_far()
 
-    def run(self) -> RunResult:
+    def run(self) -> RunOutcome:
         """Bring every stage to its sealed state, tidy, and check the gates."""
         reused = []
         for stage in self._plan.stages:
@@ -138,7 +138,7 @@ class _Runner:
         self._record_only_the_plan()
         gates = check_gates(self._plan.gates, self._lock, self._run_dir)
         write_json(self._run_dir / GATES_NAME, gates)
-        return RunResult(self._run_dir, self._lock, gates, tuple(reused))
+        return RunOutcome(self._run_dir, self._lock, gates, tuple(reused))
 
     def _lock_so_far(self) -> RunLock:
         try:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from compress.benchmark.schema import Bench, Row
 from compress.core.fact import Fact
-from compress.pipeline.gates import GateResult
+from compress.pipeline.gates import GateOutcome
 from compress.report.changes import Changes
 from compress.report.curves import Curve
 from compress.report.details import StageRow, read_details
@@ -81,7 +81,7 @@ class Report(Fact):
     notes: tuple[str, ...] = ()
 
 
-def build_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Report:
+def build_report(run_dir: Path, gates: Sequence[GateOutcome] | None = None) -> Report:
     """Return the report of a run as far as it went.
 
     Args:

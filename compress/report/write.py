@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compress.core.storage import write_json, write_text
-from compress.pipeline.gates import GateResult
+from compress.pipeline.gates import GateOutcome
 from compress.report.html import to_html
 from compress.report.json_report import Report, build_report
 from compress.report.markdown import to_markdown
@@ -16,7 +16,7 @@ MARKDOWN_NAME = "report.md"
 HTML_NAME = "report.html"
 
 
-def write_report(run_dir: Path, gates: Sequence[GateResult] | None = None) -> Report:
+def write_report(run_dir: Path, gates: Sequence[GateOutcome] | None = None) -> Report:
     """Write `report.json`, `report.md` and `report.html` into the run's folder and return what they say.
 
     Args:

@@ -10,7 +10,7 @@ from compress.benchmark.bench_file import read_bench
 from compress.core.json_types import JsonObject
 from compress.core.storage import write_json, write_text
 from compress.pipeline.lock import artifact_at
-from compress.pipeline.runner import RunResult
+from compress.pipeline.runner import RunOutcome
 from compress.recipe.dump import dump_yaml
 from compress.runtime.host import host
 from compress.tune.goal import (
@@ -120,7 +120,7 @@ def _reason(points: Sequence[TrialResult], chosen: TrialResult | None, goal: Goa
     )
 
 
-def _tested(result: RunResult, context: TrialContext) -> Tested:
+def _tested(result: RunOutcome, context: TrialContext) -> Tested:
     stage = result.lock.find("benchmark")
     assert stage is not None
     bench = read_bench(artifact_at(result.run_dir, stage).path)

@@ -16,7 +16,7 @@ from compress.core.stage import Reporter
 from compress.errors import StageError
 from compress.measure.arena import arena_bytes
 from compress.pipeline.lock import RunLock, artifact_at
-from compress.pipeline.runner import RunResult, run_recipe
+from compress.pipeline.runner import RunOutcome, run_recipe
 from compress.recipe.load import recipe_from_dict
 from compress.tune.footprint import SHARE, Footprint
 from compress.tune.goal import TrialResult
@@ -63,7 +63,7 @@ def try_out(
     return point_of(result, name, context), seconds
 
 
-def point_of(result: RunResult, name: str, context: TrialContext) -> TrialResult:
+def point_of(result: RunOutcome, name: str, context: TrialContext) -> TrialResult:
     """Return a finished chain as a point.
 
     Raises:
@@ -105,7 +105,7 @@ def measure_footprint(arch: str, input_px: int, base: Base, context: TrialContex
     )
 
 
-def carry_out(recipe: Mapping[str, Json], context: TrialContext, watch: Callable[[RunLock], None] | None) -> RunResult:
+def carry_out(recipe: Mapping[str, Json], context: TrialContext, watch: Callable[[RunLock], None] | None) -> RunOutcome:
     """Run a recipe made here."""
     loaded = recipe_from_dict(recipe, Path.cwd(), source="imgc tune")
     return run_recipe(loaded, runs_dir=context.runs_dir, reporter=context.reporter, device=context.device, watch=watch)
@@ -116,16 +116,16 @@ def row_of(bench: Bench, stage_id: str) -> Row:
     return next(row for row in bench.rows if row.stage == stage_id)
 
 
-def final_file(result: RunResult) -> Path:
+def final_file(result: RunOutcome) -> Path:
     """Return the exported file."""
     return _artifact(result, FINAL).path
 
 
-def _bench(result: RunResult) -> Bench:
+def _bench(result: RunOutcome) -> Bench:
     return read_bench(_artifact(result, "benchmark").path)
 
 
-def _artifact(result: RunResult, stage_id: str) -> Artifact:
+def _artifact(result: RunOutcome, stage_id: str) -> Artifact:
     stage = result.lock.find(stage_id)
     assert stage is not None
     return artifact_at(result.run_dir, stage)
@@ -139,6 +139,6 @@ def latency_ms_of(row: Row, context: TrialContext) -> float:
     return row.macs / 1e6 * context.ms_per_mmac
 
 
-def _memory(result: RunResult) -> int | None:
+def _memory(result: RunOutcome) -> int | None:
     file = _artifact(result, FINAL)
     return arena_bytes(file.path) if file.format is Format.TFLITE else None

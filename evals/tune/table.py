@@ -18,7 +18,7 @@ from compress.core.stage import Reporter, SilentReporter
 from compress.data.dataset import load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.errors import ImgcError, UsageError
-from compress.pipeline.runner import RunResult
+from compress.pipeline.runner import RunOutcome
 from compress.runtime.evaluate import evaluate
 from compress.runtime.open import open_predictor
 from compress.tune.outcome import JSON_NAME
@@ -162,7 +162,7 @@ def top1_pct(file: Path, images: Path, split: str) -> float:
     return evaluate(predictor, pixels_NHWC, asked.labels_N, SilentReporter()).top1_pct
 
 
-def _judged(name: str, result: RunResult, images: Path) -> GridPoint:
+def _judged(name: str, result: RunOutcome, images: Path) -> GridPoint:
     file = final_file(result)
     seconds = sum(stage.seconds for stage in result.lock.stages if stage.kind != "benchmark")
     return GridPoint(name, file, file.stat().st_size, top1_pct(file, images, "val"), seconds)

@@ -29,8 +29,9 @@ QUANTIZE = """\
      fit: {{epochs: 1, {calm}}}}}
 """
 # AdamW's first steps divide noise by noise: from scratch, with 8 images a batch, the order of a sum shows at once.
-# So it does with plain answers (one process alone, its learning rate 1.00003 times: 4 % off); soft ones are calm.
-CALM = "batch_size: 8, optimizer: sgd, lr: 0.003, clip_norm: 1.0"
+# So it does with plain answers (one process alone, its learning rate 1.00003 times: 4 % off); soft ones are calm. The
+# learning rate is low for the same reason: at 0.003 one host of two differed by 2.7 % after the third epoch.
+CALM = "batch_size: 8, optimizer: sgd, lr: 0.001, clip_norm: 1.0"
 pytestmark = pytest.mark.slow
 
 

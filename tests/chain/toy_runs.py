@@ -7,7 +7,7 @@ from pathlib import Path
 from toy_stages import ToyRecipe
 
 from compress.core.digest import sha256_file
-from compress.pipeline.runner import RunResult, run_recipe
+from compress.pipeline.runner import RunOutcome, run_recipe
 from compress.recipe.load import LoadedRecipe, recipe_from_dict
 
 LINE = [
@@ -37,10 +37,10 @@ def recipe(stages, folder: Path, *, name="demo", **more) -> LoadedRecipe:
     return recipe_from_dict({"imgc": 1, "name": name, "stages": stages, **more}, folder, schema=ToyRecipe)
 
 
-def run(stages, folder: Path, *, name="demo", reporter=None, **more) -> RunResult:
+def run(stages, folder: Path, *, name="demo", reporter=None, **more) -> RunOutcome:
     return run_recipe(recipe(stages, folder, name=name, **more), runs_dir=folder / "runs", reporter=reporter)
 
 
-def hashes(result: RunResult) -> dict[str, str]:
+def hashes(result: RunOutcome) -> dict[str, str]:
     """Return id -> SHA-256 of the file as it lies there."""
     return {stage.id: sha256_file(result.run_dir / stage.artifact.path) for stage in result.lock.stages}

@@ -35,8 +35,8 @@ def test_without_the_extra_nothing_is_written_and_it_is_said(tmp_path, monkeypat
     write_heat_map(tmp_path / "map.svg", "t", ["group"], [("group", 0.5, 3.25)], reporter)
     assert list(tmp_path.iterdir()) == []
     assert reporter.lines == [
-        "bars.svg is not drawn: `pip install 'imgc[report]'` brings what draws it",
-        "map.svg is not drawn: `pip install 'imgc[report]'` brings what draws it",
+        "bars.svg is not drawn: `pip install 'imgc-toolkit[report]'` brings what draws it",
+        "map.svg is not drawn: `pip install 'imgc-toolkit[report]'` brings what draws it",
     ]
 
 

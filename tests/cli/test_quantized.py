@@ -27,6 +27,9 @@ def test_sensitivity_is_a_ranked_table(tmp_path, capsys):
     found = {"images": 64, "judged_on": "images", "float_top1_pct": None, "layers": [{**layer, "top1_pct": None}]}
     (tmp_path / "sensitivity.json").write_text(json.dumps(found))
     show_sensitivity(tmp_path)
+    assert "sensitivity.svg" not in capsys.readouterr().out, "without the extra that draws it"
+    (tmp_path / "sensitivity.svg").write_text("<svg/>")
+    show_sensitivity(tmp_path)
     out = capsys.readouterr().out
     assert "5.00e-01" in out
     assert "top-1" not in out

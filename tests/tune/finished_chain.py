@@ -9,7 +9,7 @@ from compress.benchmark.schema import Bench, Row
 from compress.core.artifact import Artifact
 from compress.core.formats import Format
 from compress.pipeline.lock import LockedStage, RunLock
-from compress.pipeline.runner import RunResult
+from compress.pipeline.runner import RunOutcome
 from compress.tune.space import FINAL, FLOAT
 
 
@@ -22,7 +22,7 @@ def row(stage: str, **figures: Any) -> Row:
     return Row(**(known | figures))
 
 
-def finished(run_dir: Path, final: Row) -> RunResult:
+def finished(run_dir: Path, final: Row) -> RunOutcome:
     """Return a run of three stages; the last has measured the float network and the final file."""
     lock = RunLock(name=run_dir.name)
     files = ((FLOAT, "train", "model.onnx"), (FINAL, "export", "model.onnx"), ("benchmark", "benchmark", "bench.json"))
@@ -45,4 +45,4 @@ def finished(run_dir: Path, final: Row) -> RunResult:
         lock = lock.with_stage(stage)
     bench = Bench(host={}, baseline=FLOAT, rows=(row(FLOAT, top1_pct=91.0), final))
     (run_dir / "03-benchmark" / "bench.json").write_text(bench.model_dump_json())
-    return RunResult(run_dir, lock, [], ())
+    return RunOutcome(run_dir, lock, [], ())

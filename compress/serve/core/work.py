@@ -25,7 +25,7 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class ScoredLabel:
     """One class and the softmax share it got, 0..1."""
 
     index: int
@@ -186,6 +186,6 @@ def best(logits_K: NDArray[np.float32], top_k: int) -> list[tuple[int, float]]:
     return [(int(i), float(scores_K[i])) for i in order]
 
 
-def predictions(logits_K: NDArray[np.float32], labels: Sequence[str], top_k: int) -> list[Prediction]:
+def predictions(logits_K: NDArray[np.float32], labels: Sequence[str], top_k: int) -> list[ScoredLabel]:
     """Return the `top_k` best classes, best first (all, when there are fewer)."""
-    return [Prediction(index, labels[index], score) for index, score in best(logits_K, top_k)]
+    return [ScoredLabel(index, labels[index], score) for index, score in best(logits_K, top_k)]
