@@ -27,7 +27,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHA = "5f3a9c" + "0" * 58
 RED, GREEN, BLUE = (220, 60, 20), (30, 200, 60), (20, 60, 220)
 SCHEMES, WIDTHS = ("light", "dark"), (360, 1280)
