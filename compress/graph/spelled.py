@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 from onnx import GraphProto, NodeProto, helper
 
 from compress.graph.operators import CLIP, HARD_SIGMOID, HARD_SWISH
@@ -106,11 +105,9 @@ class _View:
         return (given.get("min") if low is None else low), (given.get("max") if high is None else high)
 
     def _number(self, name: str) -> float | None:
-        """Return a constant of one value; None for anything else."""
+        """Return a constant of one element; None for anything else: a larger one may broadcast its operand."""
         array = self._known.get(name)
-        if array is None or array.size == 0 or not np.all(array == array.flat[0]):
-            return None
-        return float(array.flat[0])
+        return float(array.flat[0]) if array is not None and array.size == 1 else None
 
 
 def _close(number: float | None, wanted: float) -> bool:
