@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,11 +73,6 @@ def test_the_checks_see_what_they_are_for():
     assert "Missing parameter" in complaint(["init"])
     assert complaint(["init"], complete=False) == ""
     assert complaint(["run", "x.yaml", "--set", "a.b=1"]) == ""
-
-
-def test_make_help_lists_the_targets():
-    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert {line.split()[0] for line in listed.splitlines()} == TARGETS
 
 
 def test_the_run_folder_is_as_described(first_model: Path):
