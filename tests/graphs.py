@@ -213,6 +213,8 @@ def _network(name: str):
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.running_mean.normal_(0, 0.1)
                 module.running_var.uniform_(0.5, 1.5)
+            if getattr(module, "inplace", False) is True:
+                module.inplace = False  # the same graph, in three quarters of the exporter's time
     return model.eval()
 
 

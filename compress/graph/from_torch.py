@@ -41,6 +41,7 @@ def to_onnx(model: nn.Module, spec: ModelSpec, *, opset: int = _EXPORT_OPSET, dy
     if opset not in OPSETS:
         raise UsageError(f"opset {opset} cannot be written (allowed {OPSETS.start} to {OPSETS.stop - 1})")
     folded = fold_batch_norm(model, spec.input_chw).cpu().to(memory_format=torch.contiguous_format)
+    _use_no_operator_in_place(folded)
     exported = clean(_export(folded, spec.input_chw, dynamic_batch=dynamic_batch))
     if opset != _EXPORT_OPSET:
         exported = version_converter.convert_version(exported, opset)
@@ -49,6 +50,16 @@ def to_onnx(model: nn.Module, spec: ModelSpec, *, opset: int = _EXPORT_OPSET, dy
     described = describe(model, spec)
     embed_spec(exported, described.model_copy(update={"layers": (), "rewrites": (*spec.rewrites, "fold_bn")}))
     return exported
+
+
+def _use_no_operator_in_place(model: nn.Module) -> None:
+    """Let activations write to new tensors: the graph is the same, and torch's exporter is about twice as fast.
+
+    It traces an in-place activation through its decomposition, `aten.hardswish_` for one, to replace it in the end.
+    """
+    for module in model.modules():
+        if getattr(module, "inplace", False) is True:
+            setattr(module, "inplace", False)  # noqa: B010 - to the type checker every attribute is a tensor
 
 
 def _export(model: nn.Module, input_chw: tuple[int, int, int], *, dynamic_batch: bool) -> ModelProto:

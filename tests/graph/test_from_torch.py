@@ -14,6 +14,7 @@ import torch
 
 from compress.core.digest import sha256_bytes
 from compress.errors import UsageError
+from compress.graph import from_torch
 from compress.graph.from_torch import to_onnx
 from compress.graph.metadata import spec_of
 from compress.models.weights import save_model
@@ -56,6 +57,20 @@ def test_the_graph_is_plain_and_agrees_with_torch_at_every_batch(lively, arch):
     assert stored.macs > 0
 
 
+def test_an_activation_in_place_gives_the_same_graph_and_stays_in_the_network(lively, monkeypatch):
+    nn = torch.nn
+    layers = [nn.Conv2d(3, 4, 3), nn.Hardswish(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)]
+    model, spec = nn.Sequential(*layers).eval(), lively("tiny")[1]
+    given = []
+    real = from_torch._export
+    monkeypatch.setattr(from_torch, "_export", lambda net, *size, **how: given.append(net) or real(net, *size, **how))
+    found = to_onnx(model, spec)
+    assert model[1].inplace
+    assert not given[0][1].inplace, "torch's exporter would trace it through its decomposition"
+    model[1].inplace = False
+    assert to_onnx(model, spec).SerializeToString() == found.SerializeToString()
+
+
 def _says_nothing_of_this_machine(proto):
     data = proto.SerializeToString()
     assert not any(word in data for word in (b"site-packages", b".py", str(Path.cwd()).encode()))
@@ -66,6 +81,7 @@ def _says_nothing_of_this_machine(proto):
 _SCRIPT = """
 import sys
 from compress.core.digest import sha256_bytes
+from compress.graph import from_torch
 from compress.graph.from_torch import to_onnx
 from compress.models.weights import load_model
 model, spec = load_model(__import__("pathlib").Path(sys.argv[1]))
