@@ -12,6 +12,7 @@ from typing import Any
 DISTRIBUTION = "imgc-toolkit"
 VERSION = "0.1.0"
 _PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+_LICENSE = "LICENSE"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,23 @@ def declared() -> Declared:
 
     found = distribution(DISTRIBUTION)
     return Declared(str(found.metadata["Requires-Python"]), tuple(found.requires or ()))
+
+
+def license_text() -> str:
+    """Return the licence, which every copy has to carry: in a checkout the file there, else the one installed.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: neither is there.
+        FileNotFoundError: the checkout or the installed package lacks it.
+    """
+    if _checkout() is not None:
+        return (_PYPROJECT.parent / _LICENSE).read_text(encoding="utf-8")
+    from importlib.metadata import distribution
+
+    text = distribution(DISTRIBUTION).read_text(f"licenses/{_LICENSE}")
+    if text is None:
+        raise FileNotFoundError(f"the installed {DISTRIBUTION} has no file licenses/{_LICENSE}")
+    return text
 
 
 def _checkout() -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from compress.benchmark.bundle import Manifest
+from compress.benchmark.bundle_file import Manifest
 from compress.benchmark.schema import Answers, Bench
 from compress.core.spec import ModelSpec
 from compress.pipeline.lock import RunLock

@@ -46,3 +46,12 @@ def test_elsewhere_it_declares_what_was_installed(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(package, "_PYPROJECT", tmp_path / "pyproject.toml")
     monkeypatch.syspath_prepend(info.parent)
     assert package.declared() == package.Declared(">=3.11", ("numpy>=2.0", 'torch>=2.9; extra == "train"'))
+    with pytest.raises(FileNotFoundError, match="licenses/LICENSE"):
+        package.license_text()
+    (info / "licenses").mkdir()
+    (info / "licenses" / "LICENSE").write_text("of the installed one")
+    assert package.license_text() == "of the installed one"
+
+
+def test_a_checkout_has_its_licence():
+    assert package.license_text() == (ROOT / "LICENSE").read_text()

@@ -28,7 +28,7 @@ def bundle(
     from compress.cli.output import print_json, size_text
     from compress.cli.run_files import short_path
     from compress.pipeline.current import current_run
-    from compress.report.bundle import write_bundle
+    from compress.report.bundle_writer import write_bundle
 
     run_dir = current_run(runs_dir, run)
     folder = out or Path(f"{run_dir.name}-bundle")
@@ -67,7 +67,7 @@ def benchmark_bundle(
         ModelFileError: a model cannot be opened here.
     """
     from compress.benchmark.bench_file import ANSWERS_NAME
-    from compress.benchmark.bundle import open_bundle, other_answers
+    from compress.benchmark.bundle_file import open_bundle, other_answers
     from compress.benchmark.measure import Setting, measure
     from compress.cli.output import print_json, print_table
     from compress.core.storage import write_json

@@ -13,7 +13,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from compress.core.storage import atomic_path
-from compress.package import DISTRIBUTION, VERSION, declared
+from compress.package import DISTRIBUTION, VERSION, declared, license_text
 
 SERVE_LOCK = Path(__file__).with_name("serve.lock")  # what the extra `serve` needs, with hashes; by `make lock`
 _PACKAGE = Path(__file__).parents[1]
@@ -31,6 +31,7 @@ def write_wheel(folder: Path) -> Path:
         f"{_INFO}/METADATA": _metadata().encode(),
         f"{_INFO}/WHEEL": _WHEEL.encode(),
         f"{_INFO}/entry_points.txt": _SCRIPTS.encode(),
+        f"{_INFO}/licenses/LICENSE": license_text().encode(),
     }
     files[f"{_INFO}/RECORD"] = _record(files).encode()
     wheel = folder / f"{_STEM}-py3-none-any.whl"
@@ -56,6 +57,7 @@ def _metadata() -> str:
         f"Name: {DISTRIBUTION}",
         f"Version: {VERSION}",
         "License-Expression: Apache-2.0",
+        "License-File: LICENSE",
         f"Requires-Python: {needs.requires_python}",
         *(f"Requires-Dist: {text}" for text in needs.requires),
         *(f"Provides-Extra: {extra}" for extra in extras),

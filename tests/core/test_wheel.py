@@ -85,10 +85,12 @@ def test_a_bundle_s_wheel_is_the_one_that_make_builds(built: dict[str, bytes], t
     packed = contents(wheel)
     assert in_package(packed) == in_package(built)
     ours, theirs = (Parser().parsestr(files[f"{INFO}/METADATA"].decode()) for files in (packed, built))
-    for field in ("Name", "Version", "Requires-Python", "License-Expression"):
+    for field in ("Name", "Version", "Requires-Python", "License-Expression", "License-File"):
         assert ours[field] == theirs[field]
     assert ours.get_all("Provides-Extra") == theirs.get_all("Provides-Extra")
     assert needs(ours.get_all("Requires-Dist")) == needs(theirs.get_all("Requires-Dist"))
+    license_file = f"{INFO}/licenses/LICENSE"
+    assert packed[license_file] == built[license_file]
     entry_points = f"{INFO}/entry_points.txt"
     assert packed[entry_points].split() == built[entry_points].split()
 

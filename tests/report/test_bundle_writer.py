@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from compress.benchmark.bundle import Manifest, open_bundle
+from compress.benchmark.bundle_file import Manifest, open_bundle
 from compress.cli.main import app
 from compress.core.formats import Format, Precision
 from compress.core.stage import SilentReporter
@@ -21,7 +21,7 @@ from compress.package import DISTRIBUTION, VERSION
 from compress.pipeline.runner import run_recipe
 from compress.recipe.load import load_recipe
 from compress.report import bundle as packing
-from compress.report.bundle import write_bundle
+from compress.report.bundle_writer import write_bundle
 
 pytestmark = [
     pytest.mark.slow,

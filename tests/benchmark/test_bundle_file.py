@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from compress.benchmark.bundle import Manifest, open_bundle, other_answers
+from compress.benchmark.bundle_file import Manifest, open_bundle, other_answers
 from compress.benchmark.schema import Answers
 from compress.core.digest import sha256_file
 from compress.errors import UsageError

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from compress.benchmark.bundle import MANIFEST_NAME, BundledImage, BundledModel, Manifest
+from compress.benchmark.bundle_file import MANIFEST_NAME, BundledImage, BundledModel, Manifest
 from compress.core.artifact import Artifact
 from compress.core.digest import sha256_file
 from compress.core.formats import Format, Precision
