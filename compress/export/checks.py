@@ -14,6 +14,7 @@ from onnx import numpy_helper
 
 from compress.core.artifact import Metrics
 from compress.core.formats import Precision
+from compress.core.names import few
 from compress.core.spec import ModelSpec
 from compress.errors import CheckError
 from compress.graph.importer import FOREIGN
@@ -24,7 +25,7 @@ from compress.runtime.evaluate import agreement_pct
 
 Floats = npt.NDArray[np.float32]
 MIN_INT8_WEIGHT_PCT = 50.0  # below it, a file called int8 is a float file
-_NAMES_SHOWN = 20
+MOST_NAMED = 20
 _ROUNDED_APART = "quantize with `stem: int8` (fewer floats that runtimes round apart), or see parity.min_agreement_pct"
 _RELATIVE_BOUND = {Precision.FP32: 1e-3, Precision.FP16: 5e-2}  # of the largest logit
 _INT8_TYPES = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
@@ -110,10 +111,10 @@ def int8_metrics(path: Path, int8_bytes: int, float_bytes: int, float_ops: list[
     if share < MIN_INT8_WEIGHT_PCT:
         raise CheckError(
             f"{path}: only {share:.1f} % of the weight bytes are int8, at least {MIN_INT8_WEIGHT_PCT:g} % are needed "
-            f"to call it int8; float: {name_list(float_ops)}",
+            f"to call it int8; float: {few(float_ops, MOST_NAMED)}",
             hint="quantize more layers, or export as fp32",
         )
-    return {"int8_weight_pct": share, "float_ops": len(float_ops), "float_op_names": name_list(float_ops)}
+    return {"int8_weight_pct": share, "float_ops": len(float_ops), "float_op_names": few(float_ops, MOST_NAMED)}
 
 
 def check_parity(
@@ -168,12 +169,6 @@ def check_parity(
         "parity_images": len(source_NK),
         "parity_on": "images" if images else "noise",
     }
-
-
-def name_list(names: list[str]) -> str:
-    """Return the names in one line, shortened where there are many."""
-    shown = ", ".join(names[:_NAMES_SHOWN])
-    return f"{shown} and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else shown
 
 
 def _csv(values: tuple[int, ...]) -> str:

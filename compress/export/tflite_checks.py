@@ -15,9 +15,10 @@ from onnx import numpy_helper
 
 from compress.core.artifact import Metrics
 from compress.core.formats import Precision
+from compress.core.names import few
 from compress.core.spec import ModelSpec
 from compress.errors import CheckError
-from compress.export.checks import int8_metrics, name_list
+from compress.export.checks import MOST_NAMED, int8_metrics
 from compress.runtime.tflite_meta import schema, text_of, unpack
 
 TFLITE_OPS = frozenset(
@@ -115,7 +116,7 @@ def check_integers_only(data: bytes, path: Path, target: str) -> None:
     ends = [graph.tensors[index] for index in (*graph.inputs, *graph.outputs)]
     if floats := _float_operators(model) + [_name(tensor) for tensor in ends if tensor.type != types.INT8]:
         raise CheckError(
-            f"{path}: {name_list(floats)} in float; target {target} allows no float",
+            f"{path}: {few(floats, MOST_NAMED)} in float; target {target} allows no float",
             hint="look at that node of the QDQ model: it has to be quantized on both sides",
         )
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import onnx
 
+from compress.core.names import few
 from compress.errors import CheckError
 from compress.graph.operators import INT8, OPERATORS, PASSING, QDQ
 from compress.graph.proto import Consumers, consumers_of, makers_of, opset_of
 from compress.graph.targets import Target
 
 _FLOAT_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
-_NAMES_SHOWN = 8
+_MOST_NAMED = 8
 _OTHER_HELP = "put what it reads and what it makes between QuantizeLinear and DequantizeLinear: `imgc quantize` does"
 _TYPE = {onnx.TensorProto.UINT8: "uint8", onnx.TensorProto.INT8: "int8"}
 
@@ -126,8 +127,7 @@ def _check_activations(model: onnx.ModelProto, target: Target, where: str) -> No
 
 
 def _named(nodes: list[onnx.NodeProto]) -> str:
-    shown = ", ".join(f"{node.name or node.output[0]} ({node.op_type})" for node in nodes[:_NAMES_SHOWN])
-    return f"{shown} and {len(nodes) - _NAMES_SHOWN} more" if len(nodes) > _NAMES_SHOWN else shown or "nothing"
+    return few([f"{node.name or node.output[0]} ({node.op_type})" for node in nodes], _MOST_NAMED) or "nothing"
 
 
 def _maker(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
