@@ -13,12 +13,14 @@ import io
 import os
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from compress.data.decode_cost import decoding_bytes
 from compress.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -45,13 +47,21 @@ class BadImageError(DataError):
         self.reason = reason
 
 
-def decode(source: Path | bytes, *, draft_px: int | None = None) -> Image.Image:
+def decode(
+    source: Path | bytes,
+    *,
+    draft_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    afford: Callable[[int], None] | None = None,
+) -> Image.Image:
     """Return the image as upright 8-bit RGB.
 
     Args:
         source: a file, or a file's bytes.
         draft_px: when the image will be shrunk anyway: a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as
             both sides keep this many pixels. Several times faster for large images.
+        max_pixels: most pixels that the file may declare, `MAX_PIXELS` or fewer.
+        afford: called with the bytes of memory that decoding takes at its peak, before it begins; may raise.
 
     Raises:
         BadImageError: empty, too large, not one of `FORMATS`, truncated, damaged, animated, or of float pixels.
@@ -68,7 +78,13 @@ def decode(source: Path | bytes, *, draft_px: int | None = None) -> Image.Image:
     try:
         _check_passes(data)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return _decoded(image, draft_px)
+            _check_header(image, max_pixels)
+            full_size = image.size
+            if draft_px is not None:
+                image.draft("RGB", (draft_px, draft_px))
+            if afford is not None:
+                afford(decoding_bytes(image, full_size, data))
+            return _decoded(image)
     except _Refused as refusal:
         raise BadImageError(name, str(refusal)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -110,18 +126,19 @@ def _check_scans(data: bytes) -> None:
         at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
 
 
-def _decoded(image: Image.Image, draft_px: int | None) -> Image.Image:
+def _check_header(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise _Refused(f"{width} x {height} is more than {MAX_PIXELS} pixels")
+    if width * height > max_pixels:
+        raise _Refused(f"{width} x {height} is more than {max_pixels} pixels")
     # A phone's MPO file is a JPEG with previews or depth behind the image; only the first image is meant.
     # Whether there are more is asked, not how many: counting walks through the whole file.
     if getattr(image, "is_animated", False) and image.format != "MPO":
         raise _Refused("animated or several pages")
     if isinstance(image, TiffImageFile):
         _check_tiff(image)
-    if draft_px is not None:
-        image.draft("RGB", (draft_px, draft_px))
+
+
+def _decoded(image: Image.Image) -> Image.Image:
     image.load()
     ImageOps.exif_transpose(image, in_place=True)  # a copy of the largest image would be a quarter of a gigabyte
     return _to_rgb(image)

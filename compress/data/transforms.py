@@ -5,7 +5,7 @@ Shape suffixes: N images, H and W pixels, C = 3 channels in RGB order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compress.core.preprocess import Preprocess
-from compress.data.decode import decode
+from compress.data.decode import MAX_PIXELS, decode
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _DRAFT = 2  # a JPEG is decoded at a reduced scale that keeps at least twice the pixels the resize needs
@@ -39,13 +39,26 @@ def to_pixels(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
     return np.array(square, dtype=np.uint8)
 
 
-def read_pixels(source: Path | bytes, preprocess: Preprocess) -> NDArray[np.uint8]:
+def read_pixels(
+    source: Path | bytes,
+    preprocess: Preprocess,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    afford: Callable[[int], None] | None = None,
+) -> NDArray[np.uint8]:
     """Return `to_pixels` of a file or a file's bytes: the one way from a stored image to pixels.
+
+    Args:
+        source: a file, or its bytes.
+        preprocess: gives the sizes.
+        max_pixels: as `decode` takes it.
+        afford: as `decode` takes it; the bytes that it is told are in use until this returns.
 
     Raises:
         BadImageError: the file is no usable image.
     """
-    return to_pixels(decode(source, draft_px=draft_px(preprocess)), preprocess)
+    image = decode(source, draft_px=draft_px(preprocess), max_pixels=max_pixels, afford=afford)
+    return to_pixels(image, preprocess)
 
 
 @lru_cache(maxsize=16)

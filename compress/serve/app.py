@@ -19,12 +19,12 @@ from compress.serve.config import ServeConfig
 from compress.serve.core.metrics import CONTENT_TYPE, merged, prometheus_text
 from compress.serve.core.service import Service
 from compress.serve.core.shared_metrics import SharedMetrics
-from compress.serve.errors import RequestError, bad_request, internal
+from compress.serve.errors import RequestError, bad_request, internal, not_ready
 from compress.serve.http.classify import Classify
 from compress.serve.http.docs_page import docs_html
 from compress.serve.http.gateway import Gateway, error_response
 from compress.serve.http.limits import ApiKey, RateLimit
-from compress.serve.http.protocol import HEADER_TIMEOUT_S, MAX_CONNECTIONS
+from compress.serve.http.protocol import CONNECTIONS, Connections
 from compress.serve.http.status import gauges, health, model_facts
 from compress.serve.oip.backend import ServiceBackend
 from compress.serve.oip.routes import oip_routes
@@ -50,13 +50,15 @@ def create_app(config: ServeConfig) -> ASGIApp:
 def app_of(service: Service) -> ASGIApp:
     """Return the application over a service."""
     config = service.config
+    connections = Connections(config.max_connections, config.header_timeout_ms / 1000)
+    service.memory.on_hard_pressure = connections.end_unread
     shared_metrics = SharedMetrics(_metrics_folder(), lambda: service.metrics.snapshot(gauges(service)))
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, float]]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Connections]]:
         await service.start()
         await shared_metrics.join()
-        yield {HEADER_TIMEOUT_S: config.header_timeout_ms / 1000, MAX_CONNECTIONS: config.max_connections}
+        yield {CONNECTIONS: connections}
         await service.stop()
         await shared_metrics.leave()
 
@@ -81,6 +83,7 @@ def app_of(service: Service) -> ASGIApp:
         metrics=service.metrics,
         key=ApiKey(key.get_secret_value()) if key else None,
         rate=RateLimit(rate) if rate else None,
+        refusing=lambda: service.admission.refusing,
         log_requests=config.log_requests,
         cors_origins=config.cors_origins,
     )
@@ -92,8 +95,10 @@ def _add_routes(app: FastAPI, service: Service, shared_metrics: SharedMetrics) -
     async def ready() -> Response:
         return JSONResponse(health(service))
 
-    @app.get("/livez", summary="Say that the process runs")
+    @app.get("/livez", summary="Say that the process runs; 503 when only a restart helps")
     async def live() -> Response:
+        if service.memory.hopeless:
+            raise not_ready("memory stays short: restart the server")
         return JSONResponse({"status": "alive"})
 
     @app.get("/docs", include_in_schema=False)

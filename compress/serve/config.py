@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from compress.data.decode import MAX_PIXELS
+
 MIB = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_MODELS = 16
@@ -47,6 +49,7 @@ class ServeConfig(BaseModel):
         threads: images worked on at once in one process, each by one thread; None: the usable cores over `workers`.
         timeout_ms: time from a request's headers to its reply; later is told 504. `X-Timeout-Ms` may lower it.
         max_body_bytes: largest request body that is read.
+        max_pixels: most pixels of one image, width times height as its file declares them.
         max_files: most images in one multipart request, and most images in one tensor request.
         max_queue: accepted requests that may wait beyond those being worked on; more are told 503.
         max_queue_bytes: bytes of bodies that may be inside at once; more are told 503.
@@ -73,6 +76,7 @@ class ServeConfig(BaseModel):
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     timeout_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 1000
     max_body_bytes: Annotated[int, Field(ge=1024, le=256 * MIB)] = 10 * MIB
+    max_pixels: Annotated[int, Field(ge=1, le=MAX_PIXELS)] = 32_000_000
     max_files: Annotated[int, Field(ge=1, le=256)] = 16
     max_queue: Annotated[int, Field(ge=0, le=100_000)] = 64
     max_queue_bytes: Annotated[int, Field(ge=1024, le=4096 * MIB)] = 64 * MIB

@@ -59,6 +59,15 @@ def too_large(limit_bytes: int, *, body_unread: bool) -> RequestError:
     return RequestError(413, "too_large", message, body_unread=body_unread)
 
 
+def image_too_costly(cost_bytes: int, capacity_bytes: int) -> RequestError:
+    """Return 413: an image whose pixels would take more memory than the server has for images."""
+    message = (
+        f"decoding this image would take {cost_bytes >> 20} MiB, and this server has {capacity_bytes >> 20} MiB "
+        "for it: send it with fewer pixels, or as a JPEG that is not progressive"
+    )
+    return RequestError(413, "image_too_costly", message)
+
+
 def unsupported_type(found: str) -> RequestError:
     """Return 415: what came is no image, by its declared type or by its first bytes."""
     message = (

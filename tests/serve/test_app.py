@@ -18,8 +18,9 @@ from PIL import Image
 
 from compress.core.digest import sha256_file
 from compress.data.transforms import preprocess_files, read_pixels
-from compress.serve.app import create_app
+from compress.serve.app import app_of, create_app
 from compress.serve.config import ServeConfig
+from compress.serve.core.service import Service
 from tests.waiting import until
 
 URL = "/v1/classify"
@@ -194,7 +195,9 @@ def test_late_work_is_told_504_and_keeps_its_place_until_it_ends(held, onnx_file
 
 def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(held, onnx_file, image, monkeypatch):
     decoded = []
-    monkeypatch.setattr("compress.serve.core.work.read_pixels", lambda *a: decoded.append(1) or read_pixels(*a))
+    monkeypatch.setattr(
+        "compress.serve.core.work.read_pixels", lambda *a, **more: decoded.append(1) or read_pixels(*a, **more)
+    )
     app = create_app(ServeConfig(models=[onnx_file], threads=1, max_queue=4, timeout_ms=300))
     with TestClient(app) as client:
         held.inputs.clear()
@@ -229,3 +232,24 @@ print(sorted({"torch", "torchvision", "tensorflow", "onnx", "timm"} & set(sys.mo
     done = subprocess.run([sys.executable, "-c", code, model, image], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_a_server_that_only_a_restart_helps_says_so_to_its_supervisor(onnx_file):
+    service = Service(ServeConfig(models=[onnx_file], threads=1))
+    client = TestClient(app_of(service))  # not started: nothing watches the memory here
+    assert client.get("/livez").status_code == 200
+    service.memory.hopeless = True
+    reply = client.get("/livez")
+    assert (reply.status_code, reply.json()["code"]) == (503, "not_ready")
+
+
+def test_while_memory_is_short_only_monitors_are_answered(onnx_file):
+    service = Service(ServeConfig(models=[onnx_file], threads=1))
+    client = TestClient(app_of(service))
+    service.admission.refusing = True
+    for path in ("/", "/docs", "/openapi.json", "/v2", "/v2/models/colours", "/nowhere"):
+        assert client.get(path).json()["code"] == "overloaded", path
+    for path in ("/livez", "/metrics"):
+        assert client.get(path).status_code == 200, path
+    for path in ("/readyz", "/healthz", "/v2/health/ready", "/v2/health/live"):
+        assert b"overloaded" not in client.get(path).content, path

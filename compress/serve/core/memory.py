@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -54,6 +56,14 @@ def resident_bytes() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def give_back() -> bool:
+    """Give memory that was freed back to the system, which glibc keeps for later; return whether there was any."""
+    if not sys.platform.startswith("linux"):
+        return False
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none, and keeps less
+    return trim is not None and trim(0) == 1
 
 
 def cgroup_limit_bytes() -> int | None:

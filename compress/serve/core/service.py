@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import io
 import logging
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 
 import numpy as np
@@ -20,9 +22,11 @@ from compress.serve.config import MIB, ServeConfig
 from compress.serve.core.admission import Admission, Slot
 from compress.serve.core.cache import AnswerCache, Key
 from compress.serve.core.deadline import Deadline
+from compress.serve.core.decode_budget import DecodeBudget
 from compress.serve.core.degrade import Degrader
 from compress.serve.core.inference import Inference
-from compress.serve.core.memory import MemoryAlarm, Pressure, cgroup_limit_bytes, resident_bytes
+from compress.serve.core.memory import MemoryAlarm
+from compress.serve.core.memory_watch import MemoryWatch, left_for_images, memory_limit_bytes
 from compress.serve.core.metrics import Metrics
 from compress.serve.core.pool import WorkerPool, resolve
 from compress.serve.core.work import InferenceJob, can_batch, max_batch, run_jobs
@@ -63,6 +67,7 @@ class Service:
         degraded: the smaller model that answers for the first under load; None: there is none.
         ready: whether requests are let in.
         draining: whether SIGTERM came: served, but said to be not ready.
+        memory: watches what this process takes.
     """
 
     def __init__(self, config: ServeConfig) -> None:
@@ -76,11 +81,17 @@ class Service:
         self.models = _open_models(config, threads)
         self.first = next(iter(self.models.values()))
         self.degraded = _open_degraded(config, self.first, threads)
-        self.pool: WorkerPool[InferenceJob] = WorkerPool(threads, run_jobs, max_batch, can_batch)
+        self.decoding = DecodeBudget(config.max_pixels)
+        self.pool: WorkerPool[InferenceJob] = WorkerPool(
+            threads, partial(run_jobs, budget=self.decoding), max_batch, can_batch
+        )
         self.admission = Admission(threads + config.max_queue, config.max_queue_bytes)
         self.cache = AnswerCache(config.cache_mib * MIB)
         self.degrader = Degrader()
-        self.alarm = MemoryAlarm(_memory_limit(config))
+        self.alarm = MemoryAlarm(memory_limit_bytes(config))
+        self.memory = MemoryWatch(self.alarm, self.cache, self.decoding, self.admission, self.degrader)
+        if config.workers > 1:
+            self.memory.on_hopeless = _end_this_process  # the parent starts another one
         self.metrics = Metrics()
         self.ready = False
         self.draining = False
@@ -90,6 +101,7 @@ class Service:
         """Start threads and watch; let requests in."""
         loop = asyncio.get_running_loop()
         self._warm_up(loop)
+        self.decoding.capacity_bytes = left_for_images(self.alarm.limit_bytes, self.config)
         self.pool.start(loop)
         self._watch = asyncio.create_task(self._keep_watch())
         self.ready = True
@@ -100,7 +112,7 @@ class Service:
         Image.new("RGB", _WARM_UP_SIZE).save(file, "JPEG")
         for model in [*self.models.values(), *([self.degraded] if self.degraded is not None else [])]:
             job = InferenceJob(loop.create_future(), monotonic(), model, Deadline(_WARM_UP_MS), file.getvalue())
-            run_jobs([job])
+            run_jobs([job], self.decoding)
             if job.fault is not None:
                 raise job.error or job.fault
 
@@ -220,7 +232,7 @@ class Service:
     async def _keep_watch(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_S)
-            self._see_memory()
+            await self.memory.see()
             self._see_load()
             while (jobs := self.pool.replace_lost(self.config.stuck_ms / 1000)) is not None:
                 await self._see_lost(jobs)
@@ -228,16 +240,6 @@ class Service:
     def _see_load(self) -> None:
         # against the server's own deadline: a client that is in a hurry must not degrade the others
         self.degrader.see(self.predicted_wait_s() * 1000 / self.config.timeout_ms, monotonic())
-
-    def _see_memory(self) -> None:
-        before = self.alarm.pressure
-        pressure = self.alarm.see(resident_bytes())
-        self.admission.refusing = pressure is Pressure.HARD
-        self.degrader.forced = pressure >= Pressure.SOFT
-        if pressure >= Pressure.SOFT:
-            self.cache.shrink(self.cache.limit_bytes // 4 if pressure is Pressure.SOFT else 0)
-        if pressure is not before:
-            log.warning("memory: %s", pressure.name.lower())
 
     async def _see_lost(self, jobs: Sequence[InferenceJob]) -> None:
         """Answer the jobs of a lost thread and make a predictor for its successor; not ready until it is there."""
@@ -253,6 +255,10 @@ class Service:
             except Exception:  # no memory for one more: the others go on, and so must the watch
                 log.exception("no predictor for the new worker thread")
         self.ready = self.metrics.workers_replaced < _MAX_REPLACED
+
+
+def _end_this_process() -> None:
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _answer(job: InferenceJob) -> Answer:
@@ -286,10 +292,3 @@ def _open_degraded(config: ServeConfig, first: Inference, threads: int) -> Infer
             hint="give a model of the same classes to --degrade",
         )
     return smaller
-
-
-def _memory_limit(config: ServeConfig) -> int | None:
-    if config.memory_limit_mib is not None:
-        return config.memory_limit_mib * MIB
-    limit = cgroup_limit_bytes()
-    return None if limit is None else limit // config.workers

@@ -17,6 +17,7 @@ from compress.data.transforms import read_pixels
 from compress.errors import StageError
 from compress.runtime.logits import softmax
 from compress.serve.core.deadline import Deadline
+from compress.serve.core.decode_budget import DecodeBudget
 from compress.serve.core.inference import Inference
 from compress.serve.core.pool import QueuedJob
 from compress.serve.errors import RequestError, bad_model_output, internal, undecodable, unsupported_type
@@ -76,7 +77,7 @@ def can_batch(first: InferenceJob, other: InferenceJob) -> bool:
     return first.model is other.model and isinstance(other.input, bytes)
 
 
-def run_jobs(jobs: Sequence[InferenceJob]) -> None:
+def run_jobs(jobs: Sequence[InferenceJob], budget: DecodeBudget) -> None:
     """Do images for one model together, or one batch of tensors; outcomes are left in the jobs.
 
     An image that fails, fails alone. Nothing is raised, except what ends a thread.
@@ -85,36 +86,37 @@ def run_jobs(jobs: Sequence[InferenceJob]) -> None:
     for job in jobs:
         job.queue_ms = (now_s - job.queued_s) * 1000
     if isinstance(jobs[0].input, bytes):
-        _run_images(jobs)
+        _run_images(jobs, budget)
     else:
         _guarded(jobs, lambda: _infer_tensors(jobs[0]))
 
 
-def _run_images(jobs: Sequence[InferenceJob]) -> None:
-    pixels = [_pixels(job) for job in jobs]
+def _run_images(jobs: Sequence[InferenceJob], budget: DecodeBudget) -> None:
+    pixels = [_pixels(job, budget) for job in jobs]
     ready = [(job, one_HWC) for job, one_HWC in zip(jobs, pixels, strict=True) if one_HWC is not None]
     if ready:
         left = [job for job, _ in ready]
         _guarded(left, lambda: _infer_pixels(left, [one_HWC for _, one_HWC in ready]))
 
 
-def _pixels(job: InferenceJob) -> NDArray[np.uint8] | None:
+def _pixels(job: InferenceJob, budget: DecodeBudget) -> NDArray[np.uint8] | None:
     """Return u8 [H,W,C], or None, with the fault left in the job."""
     found: list[NDArray[np.uint8]] = []
     begun = perf_counter()
-    _guarded([job], lambda: found.append(_decode(job)))
+    _guarded([job], lambda: found.append(_decode(job, budget)))
     job.decode_ms = (perf_counter() - begun) * 1000
     return found[0] if found else None
 
 
-def _decode(job: InferenceJob) -> NDArray[np.uint8]:
+def _decode(job: InferenceJob, budget: DecodeBudget) -> NDArray[np.uint8]:
     assert isinstance(job.input, bytes), "tensors are not decoded"
     job.worked = job.deadline.remaining_s() > 0
     job.deadline.check("decoding")
     if not looks_like_an_image(job.input):
         raise unsupported_type(f"the first bytes {job.input[:8].hex(' ')}")
     try:
-        pixels_HWC = read_pixels(job.input, job.model.spec.preprocess)
+        with budget.share(job.deadline) as afford:
+            pixels_HWC = read_pixels(job.input, job.model.spec.preprocess, max_pixels=budget.max_pixels, afford=afford)
     except BadImageError as error:
         raise undecodable(error.reason) from error
     job.deadline.check("inference")

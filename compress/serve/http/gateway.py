@@ -8,7 +8,7 @@ import logging
 import random
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 
@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from compress.serve.core.metrics import Metrics
-from compress.serve.errors import RequestError, internal
+from compress.serve.errors import RequestError, internal, overloaded
 from compress.serve.http.limits import ApiKey, RateLimit
 
 log = logging.getLogger("imgc.serve")
@@ -27,6 +27,7 @@ _SHED = (503, 504)  # overload is no fault, and a flood of lines would make it w
 BODY_READ = "imgc.body_read"  # in the request's state, once its whole body has been read
 _DROPPED_BYTES = 1 << 20  # an unread body of at most this size is read and dropped, and the connection lives on
 _WORK = ("/v1/", "/v2/models", "/v2/repository")  # what costs; the page, health and documentation stay open
+_MONITORED = ("/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready")
 KEYED = (*_WORK, "/metrics")
 _EXPOSED = ("X-Request-Id", "X-Model-Version", "Server-Timing", "Retry-After")  # a page elsewhere may read them
 
@@ -46,15 +47,28 @@ class Gateway:
         metrics: Metrics,
         key: ApiKey | None,
         rate: RateLimit | None,
+        refusing: Callable[[], bool],
         log_requests: float,
         cors_origins: Sequence[str] = (),
     ) -> None:
-        """Wrap an application; `hot` are POST routes that are reached without the framework's routing."""
+        """Wrap an application.
+
+        Args:
+            app: the application.
+            hot: POST routes that are reached without the framework's routing.
+            metrics: counts every reply.
+            key: asked for where work or counts are; None: no key.
+            rate: of each client's work; None: any.
+            refusing: whether memory is so short that only monitors are answered.
+            log_requests: share of the answered requests that are logged, 0..1.
+            cors_origins: web origins whose pages may call the server.
+        """
         self.app = app
         self.hot = hot
         self.metrics = metrics
         self.key = key
         self.rate = rate
+        self.refusing = refusing
         self.log_requests = log_requests
         self._cors_origins = cors_origins
         self._inside = self._for_browsers(self._handle)
@@ -108,6 +122,8 @@ class Gateway:
 
     def _let_in(self, scope: Scope) -> None:
         path = scope["path"]
+        if self.refusing() and path not in _MONITORED:
+            raise overloaded("memory")
         if self.key is not None and path.startswith(KEYED):
             self.key.check(scope["headers"])
         if self.rate is not None and path.startswith(_WORK):

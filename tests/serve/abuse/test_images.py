@@ -95,9 +95,17 @@ def test_a_png_whose_rows_go_on_for_ever(server):
 @pytest.mark.slow
 def test_the_largest_image_allowed_has_a_bounded_price(server):
     before = server.peak_mib()
-    reply = server.post(encoded(Image.new("RGB", (8000, 8000), BLUE), "PNG"))
+    reply = server.post(encoded(Image.new("RGB", (5600, 5600), BLUE), "PNG"))
     assert (reply.status, reply.label) == (200, "blue")
-    assert server.peak_mib() - before < 700, "two copies of 4 bytes a pixel"
+    assert server.peak_mib() - before < 350, "two copies of 4 bytes a pixel"
+
+
+def test_a_larger_image_is_refused_by_its_header(server):
+    before = server.peak_mib()
+    reply = server.post(encoded(Image.new("RGB", (5700, 5700), BLUE), "PNG"))
+    assert (reply.status, reply.code) == (422, "bad_image")
+    assert "5700 x 5700 is more than 32000000 pixels" in reply.json["error"]
+    assert server.peak_mib() - before < 50
 
 
 def test_a_jpeg_of_ten_thousand_scans(server):

@@ -334,7 +334,7 @@ def test_memory_that_runs_short_shrinks_the_cache_then_shuts_the_door_and_it_ope
     onnx_file, tflite_file, image, monkeypatch
 ):
     used_mib = [50]
-    monkeypatch.setattr(module, "resident_bytes", lambda: used_mib[0] * MIB)
+    monkeypatch.setattr("compress.serve.core.memory_watch.resident_bytes", lambda: used_mib[0] * MIB)
     config = ServeConfig(
         models=[onnx_file], degrade=tflite_file, threads=1, cache_mib=1, memory_limit_mib=100, timeout_ms=60_000
     )

@@ -8,6 +8,7 @@ import pytest
 
 from compress.errors import StageError
 from compress.serve.core.deadline import Deadline
+from compress.serve.core.decode_budget import DecodeBudget
 from compress.serve.core.inference import Inference
 from compress.serve.core.work import (
     InferenceJob,
@@ -51,7 +52,7 @@ def test_a_model_that_answers_nonsense_is_500(onnx_file, image, monkeypatch):
     inference = Inference(onnx_file, 1)
     monkeypatch.setattr(inference, "predict_pixels", lambda _: np.full((1, 3), np.nan, np.float32))
     job = image_work(inference, image())
-    run_jobs([job])
+    run_jobs([job], DecodeBudget())
     assert job.logits_NK is None
     assert (job.fault.status, job.fault.code) == (500, "bad_model_output")
 
@@ -62,7 +63,7 @@ def test_every_readable_format_is_known_by_its_first_bytes(onnx_file, image, kin
     assert looks_like_an_image(body)
     model = Inference(onnx_file, 1)
     job = image_work(model, body)
-    run_jobs([job])
+    run_jobs([job], DecodeBudget())
     assert job.fault is None
     assert [one.label for one in predictions(job.logits_NK[0], model.spec.labels, 1)] == ["blue"]
 
@@ -76,7 +77,7 @@ def test_in_a_batch_the_bad_and_the_late_fail_alone(onnx_file, image):
         image_work(model, image(), timeout_ms=0),
         image_work(model, image((20, 60, 230))),
     ]
-    run_jobs(jobs)
+    run_jobs(jobs, DecodeBudget())
     assert [job.fault and job.fault.status for job in jobs] == [None, 422, 415, 504, None]
     assert [int(job.logits_NK.argmax()) for job in (jobs[0], jobs[4])] == [0, 2]
 
@@ -85,7 +86,7 @@ def test_a_fault_of_ours_is_told_to_all_of_the_batch_and_kept_for_the_log(onnx_f
     model = Inference(onnx_file, 1)
     monkeypatch.setattr(model, "predict_pixels", lambda _: 1 / 0)
     jobs = [image_work(model, image()) for _ in range(2)]
-    run_jobs(jobs)
+    run_jobs(jobs, DecodeBudget())
     assert [(job.fault.code, type(job.error)) for job in jobs] == [("internal", ZeroDivisionError)] * 2
 
 
@@ -93,7 +94,7 @@ def test_tensors_are_inferred_as_they_come(onnx_file):
     model = Inference(onnx_file, 1)
     images_NCHW = np.random.default_rng(0).normal(size=(3, 3, 32, 32)).astype(np.float32)
     job = image_work(model, images_NCHW)
-    run_jobs([job])
+    run_jobs([job], DecodeBudget())
     np.testing.assert_array_equal(job.logits_NK, model.predict(images_NCHW))
 
 
@@ -118,6 +119,6 @@ def test_other_bytes_are_not_an_image(body):
 def test_what_is_too_late_to_begin_is_no_work(onnx_file, image):
     model = Inference(onnx_file, 1)
     late, bad = image_work(model, image(), timeout_ms=0), image_work(model, b"hello")
-    run_jobs([late])
-    run_jobs([bad])
+    run_jobs([late], DecodeBudget())
+    run_jobs([bad], DecodeBudget())
     assert (late.worked, bad.worked) == (False, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPResponse
 
 import pytest
@@ -15,8 +15,9 @@ from compress.serve.app import app_of
 from compress.serve.config import ServeConfig
 from compress.serve.core.service import Service
 from compress.serve.http import protocol as module
-from compress.serve.http.protocol import GuardedProtocol
+from compress.serve.http.protocol import Connections, GuardedProtocol
 from compress.serve.run import _options
+from tests.serve.abuse.real_server import Wire
 
 PATIENCE_S = 30
 HEADER_MS = 300
@@ -47,6 +48,10 @@ class Server:
         with socket.create_connection(self.listener.getsockname(), PATIENCE_S) as wire:
             yield wire
 
+    def wired(self) -> Wire:
+        """Return a connection that reads no byte of the next reply with one."""
+        return Wire(self.listener.getsockname())
+
     def connections(self) -> int:
         return len(self.server.server_state.connections)
 
@@ -54,6 +59,9 @@ class Server:
         """Return the protocol of the one connection there is."""
         (protocol,) = self.server.server_state.connections
         return protocol
+
+    def all_connections(self) -> Connections:
+        return self.server.lifespan.state[module.CONNECTIONS]
 
     def end_head_time(self) -> None:
         """Let the time that the one connection has for a head be over, as soon as it runs."""
@@ -138,7 +146,7 @@ def test_a_kept_connection_has_the_time_of_a_head_again_for_the_next(onnx_file):
 
 @pytest.mark.parametrize("said", ["one line", "many lines", "target"])
 def test_a_head_that_is_too_long_is_refused_before_its_end(onnx_file, said):
-    many = "".join(f"X-{n}: {'y' * 100}\r\n" for n in range(1000))
+    many = "".join(f"X-{n}: {'y' * 1000}\r\n" for n in range(100))
     rest = {
         "one line": f"/ HTTP/1.1\r\nX: {'y' * 80_000}",
         "many lines": f"/ HTTP/1.1\r\n{many}",
@@ -150,6 +158,87 @@ def test_a_head_that_is_too_long_is_refused_before_its_end(onnx_file, said):
         answer.begin()
         assert (answer.status, answer.read()) == (400, b"The headers are too long.")
         assert ended(wire)
+
+
+def test_a_head_of_very_many_fields_is_refused_before_its_end(onnx_file):
+    fields = module._MAX_FIELDS
+    with Server(onnx_file) as server:
+        with server.connected() as wire:
+            wire.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * (fields + 1))
+            answer = HTTPResponse(wire)
+            answer.begin()
+            assert (answer.status, answer.read()) == (400, b"More than 128 header fields.")
+            assert ended(wire)
+        with server.connected() as wire:
+            wire.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * (fields - 1) + b"\r\n")
+            assert reply(wire)[0] == 200
+
+
+def test_requests_sent_ahead_are_answered_up_to_a_bound_and_then_the_connection_ends(held, onnx_file, image):
+    ahead = module._MAX_WAITING
+    with Server(onnx_file) as server, server.wired() as wire:
+        held.inputs.clear()
+        held.go_on.clear()
+        wire.send(request(image(), X_Request_Id="first"))
+        server.wait_until(lambda: held.inputs)
+        more = [request(method="GET", path="/livez", X_Request_Id=f"r{n}") for n in range(ahead + 9)]
+        wire.send(b"".join(more))
+        server.wait_until(lambda: server.only()._refused)
+        assert len(server.only().pipeline) == server.only()._all.waiting == ahead
+        held.go_on.set()
+        replies = [wire.reply() for _ in range(ahead + 1)]
+        assert [one.status for one in replies] == [200] * (ahead + 1)
+        assert [one.headers["x-request-id"] for one in replies] == ["first", *(f"r{n}" for n in range(ahead))]
+        assert wire.ended()
+        server.wait_until(lambda: not server.connections())
+        connections = server.all_connections()
+        assert (connections.open, connections.waiting) == (set(), 0)
+
+
+def test_while_requests_wait_nothing_more_is_read(held, onnx_file, image):
+    with Server(onnx_file) as server, server.wired() as wire:
+        held.inputs.clear()
+        held.go_on.clear()
+        wire.send(request(image()) * 3)
+        server.wait_until(lambda: held.inputs and server.only()._all.waiting == 2)
+        assert server.only().flow.read_paused
+        wire.send(request(image()) * 30)  # still in the socket when the first is answered
+        held.go_on.set()
+        assert [wire.reply().status for _ in range(33)] == [200] * 33
+
+
+def test_all_connections_together_may_let_a_number_of_requests_wait(held, onnx_file, image, monkeypatch):
+    monkeypatch.setattr(module, "_MAX_WAITING_IN_ALL", 3)
+    with Server(onnx_file) as server, server.wired() as one, server.wired() as two:
+        held.inputs.clear()
+        held.go_on.clear()
+        one.send(request(image()) * 4)
+        server.wait_until(lambda: server.all_connections().waiting == 3)
+        two.send(request(image()) * 2)
+        server.wait_until(lambda: any(connection._refused for connection in server.all_connections().open))
+        held.go_on.set()
+        assert [one.reply().status for _ in range(4)] == [200] * 4
+        assert two.reply().status == 200
+        assert two.ended()
+
+
+def test_connections_that_take_no_replies_are_ended_when_memory_is_short(onnx_file):
+    with Server(onnx_file) as server, server.connected() as wire, server.connected() as reads:
+        reads.sendall(request(method="GET", path="/livez"))
+        assert reply(reads)[0] == 200
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        ask = request(method="GET", path="/openapi.json")
+
+        def stuffed() -> bool:
+            with suppress(BlockingIOError):
+                wire.send(ask, socket.MSG_DONTWAIT)
+            return any(one.transport.get_write_buffer_size() for one in server.all_connections().open)
+
+        server.wait_until(stuffed)
+        assert server.all_connections().end_unread() == 1
+        server.wait_until(lambda: server.connections() == 1)
+        reads.sendall(request(method="GET", path="/livez"))
+        assert reply(reads)[0] == 200
 
 
 def test_a_long_body_and_many_heads_are_not_a_long_head(onnx_file, image):

@@ -127,7 +127,7 @@ def oip_app(backend: ColoursBackend, door: Door) -> Gateway:
     async def on_http_error(request: Request, error: HTTPException):
         return error_response(request.scope, RequestError(error.status_code, "http_error", str(error.detail)))
 
-    return Gateway(app, hot={}, metrics=Metrics(), key=None, rate=None, log_requests=0.0)
+    return Gateway(app, hot={}, metrics=Metrics(), key=None, rate=None, refusing=lambda: False, log_requests=0.0)
 
 
 @pytest.fixture(scope="module")
