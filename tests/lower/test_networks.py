@@ -59,6 +59,15 @@ def network(request, float_network) -> tuple[str, Path]:
     return request.param, float_network(request.param)
 
 
+@pytest.fixture(scope="module")
+def prepared_network(network, tmp_path_factory) -> Path:
+    """Return the file behind `quant_pre_process`, which decomposes HardSwish into x * HardSigmoid(x) and folds."""
+    name, path = network
+    prepared = tmp_path_factory.mktemp(name) / "prepared.onnx"
+    quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+    return prepared
+
+
 @pytest.fixture
 def pixels(images) -> np.ndarray:
     return images((3, SIDE, SIDE), count=8, spread=1.0)
@@ -94,11 +103,10 @@ def test_float(network, images, same, ops):
 
 @pytest.mark.filterwarnings("ignore")  # onnxruntime's quantizer recommends pre-processing through the root logger
 @pytest.mark.parametrize(("activation", "per_channel", "prepared"), VARIANTS)
-def test_quantized_by_onnxruntime(network, pixels, check_int8, tmp_path, activation, per_channel, prepared):
+def test_quantized_by_onnxruntime(request, network, pixels, check_int8, tmp_path, activation, per_channel, prepared):
     name, path = network
-    if prepared:  # decomposes HardSwish into x * HardSigmoid(x) and folds what it can
-        source, path = path, tmp_path / "prepared.onnx"
-        quant_pre_process(str(source), str(path), skip_symbolic_shape=True)
+    if prepared:
+        path = request.getfixturevalue("prepared_network")
     target = tmp_path / "int8.onnx"
     kind = QuantType.QUInt8 if activation == "uint8" else QuantType.QInt8
     quantize_static(
@@ -131,7 +139,7 @@ def test_quantized_by_us(network, pixels, check_int8, tmp_path, photos, activati
     )  # fmt: skip
     ctx = RunContext(stage_dir=tmp_path, seed=0, data=FolderData(path=photos))
     output = run(
-        QuantizeConfig(calibration_count=12, activation=activation, reconstruct={"steps": 5}), {"from": artifact}, ctx
+        QuantizeConfig(calibration_count=12, activation=activation, reconstruct={"steps": 2}), {"from": artifact}, ctx
     )
     stem = swish_stem(model)
     float_convs = sum(node.name in stem for node in model.graph.node if node.op_type == "Conv")

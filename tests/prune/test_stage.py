@@ -9,8 +9,15 @@ from compress.engine.options import FitOptions
 from compress.errors import StageError, UsageError
 from compress.models.build import build_model, new_spec
 from compress.models.weights import load_model, save_model
+from compress.prune import latency
 from compress.prune.config import PruneConfig
 from compress.prune.stage import run
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    """Measure latencies as always, but not for long: here it does not matter how exactly."""
+    monkeypatch.setattr(latency, "_TIMING", latency.Timing(warmup=1, repeats=5, budget_s=0.1))
 
 
 @pytest.mark.slow

@@ -67,10 +67,21 @@ def entropy_range(histogram: RangeHistogram) -> tuple[float, float]:
     (Migacz, 8-bit inference with TensorRT, 2017); one end is searched, then the other.
     """
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
-    lows, highs = low * FRACTIONS, high * FRACTIONS
+    return _least(lambda low, high: _divergence(histogram, low, high), low, low * FRACTIONS, high * FRACTIONS)
+
+
+def _least(
+    error: Callable[[float, float], float], low: float, lows: np.ndarray, highs: np.ndarray
+) -> tuple[float, float]:
+    """Return the ends with the least error; the upper is searched from `low`, then the other, `ROUNDS` times."""
+    # often most are equal: a tensor behind a ReLU has no values below zero
+    some_lows, some_highs = list(dict.fromkeys(lows.tolist())), list(dict.fromkeys(highs.tolist()))
     for _ in range(ROUNDS):
-        high = float(min(highs, key=lambda end: _divergence(histogram, low, float(end))))
-        low = float(min(lows, key=lambda end: _divergence(histogram, float(end), high)))
+        start = low
+        high = min(some_highs, key=lambda end: error(start, end))
+        low = min(some_lows, key=lambda end: error(end, high))
+        if low == start:
+            break  # the next round would find the same
     return low, high
 
 
@@ -101,19 +112,22 @@ def best_grid(histogram: RangeHistogram, curve: str | None) -> Grid:
     apply = _CURVES[curve]
     wanted = apply(centres)
 
+    rounded = np.empty_like(centres)  # one buffer: this runs some hundred times for every tensor of a network
+
     def error(low: float, high: float) -> float:
         grid = Grid.of_range(low, high)
-        steps = np.clip(np.round(centres / grid.scale) + grid.zero_point, 0, QMAX) - grid.zero_point
-        return float(np.sum(weights * (apply(steps * grid.scale) - wanted) ** 2))
+        np.rint(np.divide(centres, grid.scale, out=rounded), out=rounded)
+        # the same numbers as clipped to 0..QMAX with the zero point added
+        np.minimum(np.maximum(rounded, -grid.zero_point, out=rounded), QMAX - grid.zero_point, out=rounded)
+        off = apply(np.multiply(rounded, grid.scale, out=rounded))
+        off = np.subtract(off, wanted, out=rounded)
+        return float(np.multiply(weights, np.square(off, out=rounded), out=rounded).sum())
 
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)
     lows, highs = low * FRACTIONS, high * FRACTIONS
     if curve is not None:
         lows = np.append(np.maximum(lows, _DEAD[curve]), max(low, _DEAD[curve]))
-    for _ in range(ROUNDS):
-        high = float(min(highs, key=lambda end: error(low, end)))
-        low = float(min(lows, key=lambda end: error(end, high)))
-    return Grid.of_range(low, high)
+    return Grid.of_range(*_least(error, low, lows, highs))
 
 
 # Below these the curve is zero and flat.

@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.quantize.ptq.ranges import RangeHistogram, best_grid, entropy_range, grid_by_rule, percentile_range
+from compress.quantize.ptq.ranges import (
+    ROUNDS,
+    RangeHistogram,
+    _least,
+    best_grid,
+    entropy_range,
+    grid_by_rule,
+    percentile_range,
+)
 
 
 def _histogram(values: np.ndarray) -> RangeHistogram:
@@ -56,3 +64,21 @@ def test_a_percentile_ends_at_the_edges_of_the_bins_that_it_keeps():
     even = RangeHistogram(0.0, 2048.0, np.ones(2048))
     assert percentile_range(even, 50.0) == (512.0, 1536.0)
     assert percentile_range(even, 100.0) == (0.0, 2048.0)
+
+
+@pytest.mark.parametrize("pull", [0.0, 0.5])
+def test_the_shorter_search_ends_where_that_of_all_rounds_and_candidates_does(pull):
+    """With no pull between the ends, one round is enough; with one, each round moves both."""
+
+    def error(low: float, high: float) -> float:
+        return (low + 1.0) ** 2 + (high - 1.0) ** 2 + pull * low * high
+
+    ends = np.repeat(np.linspace(0.1, 4.0, 40), 3)
+    found, wanted = _least(error, -4.0, -ends, ends), []
+    low = -4.0
+    for _ in range(ROUNDS):
+        high = min(ends, key=lambda end: error(low, end))
+        low = min(-ends, key=lambda end: error(end, high))
+        wanted.append((low, high))
+    assert found == wanted[-1]
+    assert (wanted[0] == wanted[-1]) == (pull == 0.0)
