@@ -23,6 +23,7 @@ from compress.serve.errors import RequestError, bad_request, internal, not_ready
 from compress.serve.http.classify import Classify
 from compress.serve.http.docs_page import docs_html
 from compress.serve.http.gateway import Gateway, error_response
+from compress.serve.http.hosts import hosts_of
 from compress.serve.http.limits import ApiKey, RateLimit
 from compress.serve.http.protocol import CONNECTIONS, Connections
 from compress.serve.http.status import gauges, health, model_facts
@@ -74,26 +75,29 @@ def app_of(service: Service) -> ASGIApp:
         title="imgc serve", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False, routes=routes
     )
     _add_error_handlers(app, service)
-    _add_routes(app, service, shared_metrics)
+    key = ApiKey(config.api_key.get_secret_value()) if config.api_key else None
+    _add_routes(app, service, shared_metrics, None if config.public_health else key)
     complete(app, config)
-    key, rate = config.api_key, config.rate_limit
     return Gateway(
         app,
         hot={CLASSIFY: classify},
+        hosts=hosts_of(config.host, config.allowed_hosts),
         metrics=service.metrics,
-        key=ApiKey(key.get_secret_value()) if key else None,
-        rate=RateLimit(rate) if rate else None,
+        key=key,
+        rate=RateLimit(config.rate_limit) if config.rate_limit else None,
         refusing=lambda: service.admission.refusing,
         log_requests=config.log_requests,
         cors_origins=config.cors_origins,
     )
 
 
-def _add_routes(app: FastAPI, service: Service, shared_metrics: SharedMetrics) -> None:
+def _add_routes(app: FastAPI, service: Service, shared_metrics: SharedMetrics, health_key: ApiKey | None) -> None:
     @app.get("/healthz", summary="Which models answer, and how they are doing")
     @app.get("/readyz", summary="The same, for a balancer: 503 while requests should go elsewhere")
-    async def ready() -> Response:
-        return JSONResponse(health(service))
+    async def ready(request: Request) -> Response:
+        state = health(service)
+        told = health_key is None or health_key.is_in(request.scope["headers"])
+        return JSONResponse(state if told else {"status": state["status"]})
 
     @app.get("/livez", summary="Say that the process runs; 503 when only a restart helps")
     async def live() -> Response:

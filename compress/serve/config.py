@@ -61,6 +61,9 @@ class ServeConfig(BaseModel):
         stuck_ms: a worker thread that is this long in one piece of work is given up and replaced.
         drain_ms: time after SIGTERM in which requests are still served while /readyz answers 503 (one process only).
         api_key: what `X-API-Key` or `Authorization: Bearer` must carry; None: no key asked.
+        allowed_hosts: names that requests may call this server by, beside this machine's own; "*": any. Without any,
+            a server bound to loopback answers to this machine's names alone, another one to every name.
+        public_health: whether /healthz and /readyz tell models, labels and digests to those without the key.
         rate_limit: requests per second that one client address may make, in bursts of twice as many; None: any.
         cors_origins: web origins whose pages may call the server.
         log_requests: share of the answered requests that are logged, 0..1; failures of the server are always.
@@ -88,6 +91,8 @@ class ServeConfig(BaseModel):
     stuck_ms: Annotated[int, Field(ge=100, le=3_600_000)] = 30_000
     drain_ms: Annotated[int, Field(ge=0, le=600_000)] = 0
     api_key: SecretStr | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    public_health: bool = False
     rate_limit: Annotated[float, Field(gt=0, le=1e6)] | None = None
     cors_origins: tuple[str, ...] = ()
     log_requests: Annotated[float, Field(ge=0, le=1)] = 0.0

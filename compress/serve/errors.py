@@ -138,6 +138,12 @@ def deadline_passed(timeout_ms: int, before: str) -> RequestError:
 BODY = "the body had arrived"
 
 
+def unknown_host(name: str) -> RequestError:
+    """Return 421: the request is meant for another host."""
+    message = f"this server does not answer to the host '{name[:80]}' (setting: allowed_hosts)"
+    return RequestError(421, "unknown_host", message)
+
+
 def unsupported_request_type(found: str) -> RequestError:
     """Return 415: an inference request that is declared to be neither JSON nor JSON and bytes."""
     message = f"the content type is {found}; allowed: application/json, application/octet-stream, or none"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -26,10 +25,11 @@ if TYPE_CHECKING:
     from compress.serve.core.service import Service
 
 _Handler = Callable[[int, FrameType | None], object] | int | None  # what signal.signal takes and returns
-_CONFIG_VARIABLE = "IMGC_SERVE_CONFIG"  # how a server process is told its config by its parent
 _GRACE_S = 5
 _READY_S = 60  # a process may take this long to be ready, and to say that it lives; uvicorn's 5 s are few on a busy Pi
 _BACKLOG = 2048
+_OTHER_FILES = 64  # that a process has open beside its connections
+log = logging.getLogger("imgc.serve")
 
 
 def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
@@ -47,9 +47,11 @@ def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
 
         from compress.serve.app import app_of
         from compress.serve.core.service import Service
+        from compress.serve.processes import run_processes
     except ModuleNotFoundError as error:
         raise missing_backend(error.name or "uvicorn", "serve") from error
     log_as_json()
+    config = _with_files_enough(config)
     service = Service(config)  # also with many processes: a bad file is refused here, once, and not by each of them
     with _listen(config) as listener:
         host, port = listener.getsockname()[:2]
@@ -60,15 +62,19 @@ def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
             _run_here(uvicorn.Server(uvicorn.Config(app_of(service), **_options(config))), listener, service)
         else:
             del service
-            _run_processes(config, listener)
+            entry = f"{__name__}:{app_from_environment.__name__}"
+            options = uvicorn.Config(entry, factory=True, workers=config.workers, **_options(config))
+            with _signal_handler(signal.SIG_DFL):
+                run_processes(config, options, listener)
 
 
 def app_from_environment() -> ASGIApp:
     """Return the application of a server process, by the config its parent left in the environment."""
     from compress.serve.app import create_app
+    from compress.serve.processes import CONFIG_VARIABLE
 
     log_as_json()
-    return create_app(ServeConfig.model_validate_json(os.environ[_CONFIG_VARIABLE]))
+    return create_app(ServeConfig.model_validate_json(os.environ[CONFIG_VARIABLE]))
 
 
 class _Options(TypedDict):
@@ -133,28 +139,6 @@ def _without_own_handlers(server: uvicorn.Server) -> Iterator[None]:
     yield
 
 
-def _run_processes(config: ServeConfig, listener: socket.socket) -> None:
-    import uvicorn
-    from uvicorn.supervisors import Multiprocess
-
-    from compress.serve.app import SHARED_METRICS_VARIABLE
-
-    os.environ[_CONFIG_VARIABLE] = _text_of(config)
-    entry = f"{__name__}:{app_from_environment.__name__}"
-    options = uvicorn.Config(entry, factory=True, workers=config.workers, **_options(config))
-    with tempfile.TemporaryDirectory(prefix="imgc-serve-") as folder, _signal_handler(signal.SIG_DFL):
-        os.environ[SHARED_METRICS_VARIABLE] = folder
-        Multiprocess(options, sockets=[listener]).run()
-
-
-def _text_of(config: ServeConfig) -> str:
-    """Return the config as JSON with the key in it: the environment of a child is read by this user alone."""
-    values = config.model_dump(mode="json")
-    if config.api_key is not None:
-        values["api_key"] = config.api_key.get_secret_value()
-    return json.dumps(values)
-
-
 @contextmanager
 def _signal_handler(handler: _Handler) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -163,6 +147,25 @@ def _signal_handler(handler: _Handler) -> Iterator[None]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+def _with_files_enough(config: ServeConfig) -> ServeConfig:
+    """Return the config with as many connections as this process may have files; raise that limit where it can be."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has no such limit
+        return config
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = config.max_connections + _OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return config
+    if hard == resource.RLIM_INFINITY or hard > soft:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    most = min(config.max_connections, max(1, soft - _OTHER_FILES))
+    if most < config.max_connections:
+        log.warning("only %d connections at once: the limit of open files is %d (ulimit -n)", most, soft)
+    return config.model_copy(update={"max_connections": most})
 
 
 def _listen(config: ServeConfig) -> socket.socket:

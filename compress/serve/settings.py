@@ -19,7 +19,7 @@ PREFIX = "IMGC_SERVE_"
 _MAX_BYTES = 1 << 20
 _RESERVED = ("IMGC_SERVE_CONFIG", "IMGC_SERVE_CREW")  # how a server process hears from its parent
 _HINT = "imgc serve FILE --print-config shows every setting"
-_LISTS = ("models", "cors_origins")  # written with commas in a variable
+_LISTS = ("models", "cors_origins", "allowed_hosts")  # written with commas in a variable
 _SECRETS = ("api_key",)
 
 
@@ -69,7 +69,8 @@ def settings_rows(settings: Settings) -> list[tuple[str, str, str]]:
     values["models"] = ", ".join(
         f"{one['name']}={one['path']}" if one["name"] else one["path"] for one in values["models"]
     )
-    values["cors_origins"] = ", ".join(values["cors_origins"])
+    for name in ("cors_origins", "allowed_hosts"):
+        values[name] = ", ".join(values[name])
     return [
         (name, "none" if value in (None, "") else str(value), settings.origins[name]) for name, value in values.items()
     ]

@@ -121,7 +121,7 @@ def image() -> Callable[..., bytes]:
 @pytest.fixture
 def client(onnx_file: Path) -> Iterator[TestClient]:
     app = create_app(ServeConfig(models=[onnx_file], threads=2))
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         yield client
 
 
@@ -174,7 +174,7 @@ class Wire:
             "raw_path": b"/v1/classify",
             "query_string": b"",
             "root_path": "",
-            "headers": [(b"content-type", b"image/jpeg"), *headers],
+            "headers": [(b"host", b"localhost"), (b"content-type", b"image/jpeg"), *headers],
             "client": None,
             "server": ("test", 80),
         }

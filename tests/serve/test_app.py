@@ -52,7 +52,7 @@ def test_the_model_is_given_what_evaluation_gives_it_bit_for_bit(held, onnx_file
     large = tmp_path / "large.jpg"  # so much larger than the model's input that it is decoded at a reduced scale
     large.write_bytes(image(size=(1203, 801)))
     paths = [large, *sorted((photos / "test").rglob("*.jpg"))]
-    with TestClient(create_app(ServeConfig(models=[onnx_file], threads=1))) as client:
+    with TestClient(create_app(ServeConfig(models=[onnx_file], threads=1)), base_url="http://localhost") as client:
         held.inputs.clear()  # the warm-up's
         for path in paths:
             assert client.post(URL, content=path.read_bytes()).status_code == 200
@@ -68,7 +68,9 @@ def test_ready_says_which_model_is_warm(client, path):
 
 
 def test_before_the_start_it_lives_but_is_not_ready(onnx_file, image):
-    client = TestClient(create_app(ServeConfig(models=[onnx_file])))  # no lifespan without `with`
+    client = TestClient(
+        create_app(ServeConfig(models=[onnx_file])), base_url="http://localhost"
+    )  # no lifespan without `with`
     assert client.get("/livez").json() == {"status": "alive"}
     for reply in (client.get("/healthz"), client.get("/readyz"), client.post(URL, content=image())):
         assert (reply.status_code, reply.json()["code"]) == (503, "not_ready")
@@ -143,7 +145,7 @@ def test_unknown_paths_and_methods(client):
 
 def test_a_bug_is_told_without_its_inside(held, onnx_file, image, monkeypatch):
     app = create_app(ServeConfig(models=[onnx_file]))
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         monkeypatch.setattr(held, "predict", lambda _: 1 / 0)
         reply = client.post(URL, content=image(), headers={"X-Request-Id": "b"})
     assert (reply.status_code, reply.json()["code"]) == (500, "internal")
@@ -160,7 +162,7 @@ def test_one_bad_image_among_many_fails_alone_and_each_reply_is_its_own(onnx_fil
     async def scenario():
         async with (
             app.app.router.lifespan_context(app.app),
-            httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://test") as client,
+            httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://localhost") as client,
         ):
             posts = [client.post(URL, content=b, headers={"X-Request-Id": f"r{i}"}) for i, b in enumerate(bodies)]
             return await asyncio.gather(*posts)
@@ -183,7 +185,7 @@ def test_one_bad_image_among_many_fails_alone_and_each_reply_is_its_own(onnx_fil
 
 def test_late_work_is_told_504_and_keeps_its_place_until_it_ends(held, onnx_file, image):
     app = create_app(ServeConfig(models=[onnx_file], threads=1, max_queue=0, timeout_ms=300))
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://localhost") as client:
         held.go_on.clear()
         late = client.post(URL, content=image())
         assert (late.status_code, late.json()["code"]) == (504, "deadline")
@@ -199,7 +201,7 @@ def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(he
         "compress.serve.core.work.read_pixels", lambda *a, **more: decoded.append(1) or read_pixels(*a, **more)
     )
     app = create_app(ServeConfig(models=[onnx_file], threads=1, max_queue=4, timeout_ms=300))
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://localhost") as client:
         held.inputs.clear()
         decoded.clear()
         held.go_on.clear()
@@ -209,7 +211,7 @@ def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(he
 
 
 def test_a_litert_file_is_served_alike(tflite_file, image):
-    with TestClient(create_app(ServeConfig(models=[tflite_file], threads=2))) as client:
+    with TestClient(create_app(ServeConfig(models=[tflite_file], threads=2)), base_url="http://localhost") as client:
         body = client.post(URL, content=image((10, 30, 240))).json()
     assert body["predictions"][0]["label"] == "blue"
 
@@ -223,7 +225,7 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 from compress.serve.app import create_app
 from compress.serve.config import ServeConfig
-with TestClient(create_app(ServeConfig(models=[Path(sys.argv[1])], threads=1))) as client:
+with TestClient(create_app(ServeConfig(models=[Path(sys.argv[1])], threads=1)), base_url="http://localhost") as client:
     assert client.post("/v1/classify", content=Path(sys.argv[2]).read_bytes()).status_code == 200
 print(sorted({"torch", "torchvision", "tensorflow", "onnx", "timm"} & set(sys.modules)))
 """
@@ -236,7 +238,7 @@ print(sorted({"torch", "torchvision", "tensorflow", "onnx", "timm"} & set(sys.mo
 
 def test_a_server_that_only_a_restart_helps_says_so_to_its_supervisor(onnx_file):
     service = Service(ServeConfig(models=[onnx_file], threads=1))
-    client = TestClient(app_of(service))  # not started: nothing watches the memory here
+    client = TestClient(app_of(service), base_url="http://localhost")  # not started: nothing watches the memory here
     assert client.get("/livez").status_code == 200
     service.memory.hopeless = True
     reply = client.get("/livez")
@@ -245,7 +247,7 @@ def test_a_server_that_only_a_restart_helps_says_so_to_its_supervisor(onnx_file)
 
 def test_while_memory_is_short_only_monitors_are_answered(onnx_file):
     service = Service(ServeConfig(models=[onnx_file], threads=1))
-    client = TestClient(app_of(service))
+    client = TestClient(app_of(service), base_url="http://localhost")
     service.admission.refusing = True
     for path in ("/", "/docs", "/openapi.json", "/v2", "/v2/models/colours", "/nowhere"):
         assert client.get(path).json()["code"] == "overloaded", path
@@ -253,3 +255,36 @@ def test_while_memory_is_short_only_monitors_are_answered(onnx_file):
         assert client.get(path).status_code == 200, path
     for path in ("/readyz", "/healthz", "/v2/health/ready", "/v2/health/live"):
         assert b"overloaded" not in client.get(path).content, path
+
+
+KEYED = {"threads": 1, "api_key": "secret"}
+
+
+def test_without_the_key_health_says_only_that_it_is_well(onnx_file):
+    with TestClient(create_app(ServeConfig(models=[onnx_file], **KEYED)), base_url="http://localhost") as client:
+        for path in ("/healthz", "/readyz"):
+            assert client.get(path).json() == {"status": "ok"}
+            assert client.get(path, headers={"X-API-Key": "guess"}).json() == {"status": "ok"}
+            told = client.get(path, headers={"X-API-Key": "secret"}).json()
+            assert told["labels_first"] == ["red", "green", "blue"]
+
+
+def test_health_tells_everybody_when_it_is_asked_to(onnx_file):
+    app = create_app(ServeConfig(models=[onnx_file], public_health=True, **KEYED))
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.get("/healthz").json()["sha256"] == sha256_file(onnx_file)
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", URL, "/v2", "/docs", "/metrics"])
+def test_a_page_whose_name_leads_to_this_machine_is_not_answered(client, path):
+    reply = client.get(path, headers={"Host": "evil.example"})
+    assert (reply.status_code, reply.json()["code"]) == (421, "unknown_host")
+    assert "allowed_hosts" in reply.json()["error"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "x" * 500])
+def test_a_compressed_body_is_told_that_it_is_not_read(client, image, encoding):
+    reply = client.post(URL, content=image(), headers={"Content-Encoding": encoding})
+    assert (reply.status_code, reply.json()["code"]) == (415, "unsupported_encoding")
+    assert len(reply.json()["error"]) < 200
+    assert client.post(URL, content=image(), headers={"Content-Encoding": "identity"}).status_code == 200

@@ -55,7 +55,7 @@ def hold(operation, client, mode, statuses=None):
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
 def test_every_reply_is_documented(onnx_file, mode):
-    app = create_app(ServeConfig(models=[onnx_file], threads=1, timeout_ms=10_000))
+    app = create_app(ServeConfig(models=[onnx_file], threads=1, timeout_ms=10_000, allowed_hosts=("testserver",)))
     with get_client(app) as client:
         for operation in operations_of(app):
             hold(operation, client, mode)
@@ -65,7 +65,7 @@ def test_every_reply_is_documented(onnx_file, mode):
     ("limits", "status"), [({"api_key": "secret"}, 401), ({"rate_limit": 1e-6}, 429)], ids=["key", "rate"]
 )
 def test_who_is_not_let_in_is_told_so_as_documented(onnx_file, limits, status):
-    app = create_app(ServeConfig(models=[onnx_file], threads=1, **limits))
+    app = create_app(ServeConfig(models=[onnx_file], threads=1, allowed_hosts=("testserver",), **limits))
     with get_client(app) as client:
         client.post("http://testserver/v1/classify")  # the burst of one
         for operation in operations_of(app):

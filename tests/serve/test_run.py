@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import httpx2
 import pytest
 
 from compress.errors import UsageError
+from compress.serve import run
 from compress.serve.config import ServeConfig
 from compress.serve.run import serve
 from tests.waiting import until
@@ -56,7 +58,9 @@ def connect(url: str) -> socket.socket:
 def half_sent(url: str, body: bytes) -> socket.socket:
     """Send the headers and half of the body; return when the server has them, known by its 100 Continue."""
     wire = connect(url)
-    head = f"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    head = (
+        f"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    )
     wire.sendall(head.encode())
     assert wire.recv(4096).startswith(b"HTTP/1.1 100")
     wire.sendall(body[: len(body) // 2])
@@ -100,7 +104,7 @@ def test_a_client_that_sends_too_much_still_hears_why(onnx_file):
     with running(onnx_file) as (process, url):
         wire = connect(url)
         size = 64 << 20
-        wire.sendall(f"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+        wire.sendall(f"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n".encode())
         for _ in range(40):  # what a client that does not listen while it sends has sent before it looks
             wire.sendall(bytes(1 << 20))
         assert read_all(wire).startswith(b"HTTP/1.1 413")
@@ -128,3 +132,24 @@ def test_an_address_in_use_is_a_users_mistake(onnx_file):
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}") as caught:
             serve(ServeConfig(models=[onnx_file], port=port))
     assert f"--port {port + 1}" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "connections", "raised"),
+    [
+        (5000, 5000, 2048, None),
+        (256, 4096, 2048, 2112),
+        (256, -1, 2048, 2112),
+        (256, 1000, 936, 1000),
+        (256, 256, 192, None),
+        (-1, -1, 2048, None),
+        (32, 32, 1, None),
+    ],
+)
+def test_there_are_no_more_connections_than_files_may_be_open(monkeypatch, caplog, soft, hard, connections, raised):
+    limits = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limits.append(pair))
+    assert run._with_files_enough(ServeConfig()).max_connections == connections
+    assert limits == ([] if raised is None else [(raised, hard)])
+    assert ("ulimit -n" in caplog.text) == (connections < 2048)

@@ -47,12 +47,12 @@ class MemoryWatch:
         """Look once, and act on it."""
         before = self.alarm.pressure
         pressure = self.alarm.see(resident_bytes())
-        if pressure >= Pressure.SOFT:
-            self.cache.shrink(self.cache.limit_bytes // 4 if pressure is Pressure.SOFT else 0)
         if pressure >= Pressure.SOFT or (self.decoding.freed_bytes > _MUCH_FREED and not self.decoding.held_bytes):
             self.decoding.freed_bytes = 0
             await asyncio.to_thread(give_back)
             pressure = self.alarm.see(resident_bytes())
+        if pressure >= Pressure.SOFT:
+            self.cache.shrink(self.cache.limit_bytes // 4 if pressure is Pressure.SOFT else 0)
         if pressure is Pressure.HARD:
             self.on_hard_pressure()
         self.admission.refusing = pressure is Pressure.HARD

@@ -27,7 +27,7 @@ STAGES = ("read", "decode", "queue", "infer", "total")
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCHES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_CODES = frozenset({200, 400, 401, 404, 405, 413, 415, 422, 429, 500, 503, 504})
+_CODES = frozenset({200, 400, 401, 404, 405, 413, 415, 421, 422, 429, 500, 503, 504})
 
 
 @dataclass

@@ -18,6 +18,7 @@ from compress.serve.errors import (
     empty_body,
     incomplete_body,
     too_large,
+    unsupported_encoding,
     unsupported_type,
 )
 
@@ -59,6 +60,17 @@ def declared_length(headers: Mapping[str, str], max_body_bytes: int) -> int:
     if int(length) > max_body_bytes:
         raise too_large(max_body_bytes, body_unread=True)
     return int(length)
+
+
+def check_encoding(headers: Mapping[str, str]) -> None:
+    """Let a body pass that is not compressed.
+
+    Raises:
+        RequestError: 415 it is declared to be.
+    """
+    encoding = headers.get("content-encoding", "identity")
+    if encoding.strip().lower() not in ("", "identity"):
+        raise unsupported_encoding(f"'{encoding[:80]}'")
 
 
 def check_image_type(media_type: str) -> None:

@@ -23,6 +23,7 @@ from compress.serve.errors import RequestError, bad_request
 from compress.serve.http.body import (
     MULTIPART,
     UploadedImage,
+    check_encoding,
     check_image_type,
     declared_length,
     declared_type,
@@ -87,6 +88,7 @@ class Classify:
         headers = Headers(raw=scope["headers"])
         deadline = deadline_of(headers, config.timeout_ms)
         wishes = wishes_in(scope["query_string"])
+        check_encoding(headers)
         media_type = declared_type(headers)
         if media_type != MULTIPART:
             check_image_type(media_type)

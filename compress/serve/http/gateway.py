@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from compress.serve.core.metrics import Metrics
 from compress.serve.errors import RequestError, internal, overloaded
+from compress.serve.http.hosts import Hosts
 from compress.serve.http.limits import ApiKey, RateLimit
 
 log = logging.getLogger("imgc.serve")
@@ -27,7 +28,8 @@ _SHED = (503, 504)  # overload is no fault, and a flood of lines would make it w
 BODY_READ = "imgc.body_read"  # in the request's state, once its whole body has been read
 _DROPPED_BYTES = 1 << 20  # an unread body of at most this size is read and dropped, and the connection lives on
 _WORK = ("/v1/", "/v2/models", "/v2/repository")  # what costs; the page, health and documentation stay open
-_MONITORED = ("/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready")
+_ALIVE = "/livez"  # a probe may call the server by any name: the answer says nothing
+_MONITORED = (_ALIVE, "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready")
 KEYED = (*_WORK, "/metrics")
 _EXPOSED = ("X-Request-Id", "X-Model-Version", "Server-Timing", "Retry-After")  # a page elsewhere may read them
 
@@ -44,6 +46,7 @@ class Gateway:
         app: ASGIApp,
         *,
         hot: Mapping[str, ASGIApp],
+        hosts: Hosts,
         metrics: Metrics,
         key: ApiKey | None,
         rate: RateLimit | None,
@@ -56,6 +59,7 @@ class Gateway:
         Args:
             app: the application.
             hot: POST routes that are reached without the framework's routing.
+            hosts: the names that requests may call this server by.
             metrics: counts every reply.
             key: asked for where work or counts are; None: no key.
             rate: of each client's work; None: any.
@@ -65,6 +69,7 @@ class Gateway:
         """
         self.app = app
         self.hot = hot
+        self.hosts = hosts
         self.metrics = metrics
         self.key = key
         self.rate = rate
@@ -122,13 +127,15 @@ class Gateway:
 
     def _let_in(self, scope: Scope) -> None:
         path = scope["path"]
+        self.hosts.check(scope["headers"], scope["http_version"], any_name=path == _ALIVE)
         if self.refusing() and path not in _MONITORED:
             raise overloaded("memory")
+        client = scope.get("client")
+        address = client[0] if client else ""
         if self.key is not None and path.startswith(KEYED):
-            self.key.check(scope["headers"])
+            self.key.check(scope["headers"], address)
         if self.rate is not None and path.startswith(_WORK):
-            client = scope.get("client")
-            self.rate.take(client[0] if client else "")
+            self.rate.take(address)
 
     def _log(self, scope: Scope, status: int, begun_s: float) -> None:
         if (status < 500 or status in _SHED) and random.random() >= self.log_requests:

@@ -11,6 +11,7 @@ from time import monotonic
 from compress.serve.errors import too_many_requests, unauthorized
 
 _BURST = 2.0  # seconds' worth of requests that a client may make at once
+_WRONG_KEYS_PER_S = 5.0
 _MAX_CLIENTS = 10_000
 _ROUNDING = 1e-6  # of tokens: who waits exactly as long as told is let in
 
@@ -20,21 +21,33 @@ class ApiKey:
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()
+        self._wrong = RateLimit(_WRONG_KEYS_PER_S)
 
-    def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Let a request pass that carries the key in `X-API-Key` or as `Authorization: Bearer`.
+    def is_in(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Return whether a request carries the key in `X-API-Key` or as `Authorization: Bearer`."""
+        return hmac.compare_digest(_key_in(headers), self._key)
+
+    def check(self, headers: Iterable[tuple[bytes, bytes]], client: str) -> None:
+        """Let a request pass that carries the key; compared in constant time.
 
         Raises:
-            RequestError: 401 no key, or another one; compared in constant time.
+            RequestError: 401 no key; 401 another one, 429 when its client address has sent too many of them.
         """
-        given = b""
-        for name, value in headers:
-            if name == b"x-api-key":
-                given = value
-            elif name == b"authorization" and value[:7].lower() == b"bearer ":
-                given = value[7:].strip()
+        given = _key_in(headers)
         if not hmac.compare_digest(given, self._key):
+            if given:
+                self._wrong.take(client)
             raise unauthorized()
+
+
+def _key_in(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    given = b""
+    for name, value in headers:
+        if name == b"x-api-key":
+            given = value
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+            given = value[7:].strip()
+    return given
 
 
 class RateLimit:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from collections.abc import Sized
 from dataclasses import dataclass, field
+from time import monotonic
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -15,8 +18,10 @@ _MAX_HEAD_BYTES = 32 * 1024
 _MAX_FIELDS = 128  # of a head; each takes a hundred bytes at least, and is sent as five
 _MAX_WAITING = 32  # requests of one connection behind the one that is being answered
 _MAX_WAITING_IN_ALL = 512  # of all connections of a process
+_SAY_EVERY_S = 10.0
 _LAST_READ_S = 0.2
 CONNECTIONS = "imgc.connections"
+log = logging.getLogger("imgc.serve")
 
 
 @dataclass(eq=False)
@@ -27,6 +32,7 @@ class Connections:
         max_connections: more are closed at once.
         header_timeout_s: time for a head, from the connection or its first byte.
         open: those there are.
+        refused: connections that were closed at once.
         waiting: requests that wait behind another one of their connection.
     """
 
@@ -34,6 +40,16 @@ class Connections:
     header_timeout_s: float
     open: set[GuardedProtocol] = field(default_factory=set)
     waiting: int = 0
+    refused: int = 0
+    _said_s: float = -math.inf
+
+    def see_refused(self) -> None:
+        """Count a connection beyond the bound, and say so, at most once in 10 s."""
+        self.refused += 1
+        now_s = monotonic()
+        if now_s - self._said_s > _SAY_EVERY_S:
+            self._said_s = now_s
+            log.warning("%d connections are open; more are closed, %d so far", self.max_connections, self.refused)
 
     def end_unread(self) -> int:
         """End the connections that do not take their replies, and return how many; what they were sent is dropped."""
@@ -93,6 +109,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.flow = _Flow(transport, self.pipeline)
         self._all.open.add(self)
         if len(self._all.open) > self._all.max_connections:
+            self._all.see_refused()
             transport.close()
             return
         self._await_head()

@@ -33,10 +33,9 @@ from compress.serve.errors import (
     deadline_passed,
     not_ready,
     too_large,
-    unsupported_encoding,
     unsupported_request_type,
 )
-from compress.serve.http.body import read_body
+from compress.serve.http.body import check_encoding, read_body
 from compress.serve.oip.schema import IndexRequest, InferRequest, excerpt, read_message, refusal
 from compress.serve.oip.tensors import Input, max_containers, read_input, write_outputs
 
@@ -246,9 +245,7 @@ def _check_headers(headers: Mapping[str, str], max_body_bytes: int) -> None:
     declared = headers.get("content-type", "").split(";")[0].strip().lower()
     if declared not in _TYPES:
         raise unsupported_request_type(excerpt(declared))
-    encoding = headers.get("content-encoding", "identity")
-    if encoding.lower() != "identity":
-        raise unsupported_encoding(excerpt(encoding))
+    check_encoding(headers)
     if _length(headers.get("content-length", "0"), "Content-Length") > max_body_bytes:
         raise too_large(max_body_bytes, body_unread=True)
 

@@ -115,7 +115,7 @@ def request(body: bytes = b"", *lines: str, path: str = CLASSIFY, method: str = 
     """Return a request's bytes; `length`: what is declared, where it is not the truth."""
     head = [
         f"{method} {path} HTTP/1.1",
-        "Host: x",
+        "Host: localhost",
         *lines,
         f"Content-Length: {len(body) if length is None else length}",
     ]

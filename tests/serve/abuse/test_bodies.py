@@ -24,7 +24,10 @@ def send_all_of_it(wire, blocks) -> None:
 
 
 def test_an_empty_body(server):
-    for data in (request(b""), b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"):
+    for data in (
+        request(b""),
+        b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ):
         reply = server.ask(data)
         assert (reply.status, reply.code) == (400, "empty_body")
 
@@ -49,7 +52,7 @@ def test_a_hundred_mib_that_come_anyway_are_not_kept(server, chunked):
     before = server.peak_mib()
     with server.connect() as wire:
         if chunked:
-            wire.send(b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            wire.send(b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
             blocks = [f"{len(BLOCK):x}\r\n".encode() + BLOCK + b"\r\n"] * 100
         else:
             wire.send(request(b"", length=HUNDRED_MIB))
@@ -111,9 +114,9 @@ def test_a_length_that_is_too_long_and_a_client_that_leaves(server, image):
 )
 def test_lengths_that_lie_or_quarrel_end_the_connection(server, lines):
     """Two readings of one length are how a request is smuggled past a proxy: none may be guessed at."""
-    smuggled = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    smuggled = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with server.connect() as wire:
-        head = "\r\n".join(["POST /v1/classify HTTP/1.1", "Host: x", *lines])
+        head = "\r\n".join(["POST /v1/classify HTTP/1.1", "Host: localhost", *lines])
         wire.send(head.encode() + b"\r\n\r\n" + b"0\r\n\r\n" + smuggled)
         reply = wire.reply()
         assert reply.status in (400, 413)
@@ -126,7 +129,7 @@ def test_lengths_that_lie_or_quarrel_end_the_connection(server, lines):
 )
 def test_broken_chunks(server, chunk):
     with server.connect() as wire:
-        wire.send(b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+        wire.send(b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
         if chunk.startswith(b"3;"):
             wire.send(b"\r\n")
             wire.close()

@@ -50,7 +50,7 @@ def closed_after_s(wire: Wire) -> float:
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize("said", [b"", b"POST /v1/classify HTT", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A"])
+@pytest.mark.parametrize("said", [b"", b"POST /v1/classify HTT", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A"])
 def test_a_head_that_does_not_come(server, said):
     with server.connect() as wire:
         wire.send(said)
@@ -117,9 +117,9 @@ def test_a_target_that_is_too_long(server):
     "rubbish",
     [b"\0" * 100, b"\x16\x03\x01\x02\x00\x01\x00", b"HELO x\r\n",
      b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
-     b"GET /\xff HTTP/1.1\r\n\r\n", b"GET http://[ HTTP/1.1\r\n\r\n", b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
-     b"GET /a\0b HTTP/1.1\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n",
-     b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"],
+     b"GET /\xff HTTP/1.1\r\n\r\n", b"GET http://[ HTTP/1.1\r\n\r\n", b"GET * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+     b"GET /a\0b HTTP/1.1\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+     b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"],
 )  # fmt: skip
 def test_rubbish_instead_of_a_request(server, rubbish):
     with server.connect() as wire:

@@ -28,7 +28,7 @@ def serving(models, **settings):
     service = Service(
         ServeConfig(**{"models": models, "threads": 1, "timeout_ms": 60_000, "stuck_ms": 600_000, **settings})
     )
-    with TestClient(app_of(service), raise_server_exceptions=False) as client:
+    with TestClient(app_of(service), base_url="http://localhost", raise_server_exceptions=False) as client:
         yield client, service
 
 
@@ -168,7 +168,8 @@ WRONG_KEYS = [{}, {"X-API-Key": "s3cre"}, {"Authorization": "Bearer s3cret2"}, {
 OPEN = ["/", "/livez", "/healthz", "/readyz", "/docs", "/openapi.json", "/v2", "/v2/health/live", "/v2/health/ready"]
 
 
-def test_the_key_opens_what_costs_and_the_rest_is_open(onnx_file, image):
+def test_the_key_opens_what_costs_and_the_rest_is_open(onnx_file, image, monkeypatch):
+    monkeypatch.setattr("compress.serve.http.limits._WRONG_KEYS_PER_S", 1000.0)
     with serving([onnx_file], api_key="s3cret") as (client, service):
         for method, path in KEYED:
             for headers in WRONG_KEYS:
@@ -226,7 +227,7 @@ def test_short_of_memory_it_answers_503_and_is_not_ready(onnx_file, image, monke
     monkeypatch.setattr(module, "_WATCH_S", 0.005)
     used_mib = [95]
     with serving([onnx_file], memory_limit_mib=100) as (client, service):
-        monkeypatch.setattr(module, "resident_bytes", lambda: used_mib[0] * MIB)
+        monkeypatch.setattr("compress.serve.core.memory_watch.resident_bytes", lambda: used_mib[0] * MIB)
         wait_until(lambda: service.admission.refusing)
         for reply, code in ((client.post(URL, content=image()), "overloaded"), (client.get("/readyz"), "not_ready")):
             assert (reply.status_code, reply.json()["code"]) == (503, code)

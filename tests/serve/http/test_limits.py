@@ -22,7 +22,7 @@ from compress.serve.http.limits import ApiKey, RateLimit
     ],
 )
 def test_the_key_opens(headers):
-    ApiKey("secret").check(headers)
+    ApiKey("secret").check(headers, "a")
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_the_key_opens(headers):
 )
 def test_nothing_else_does(headers):
     with pytest.raises(RequestError) as caught:
-        ApiKey("secret").check(headers)
+        ApiKey("secret").check(headers, "a")
     assert (caught.value.status, caught.value.code) == (401, "unauthorized")
     assert caught.value.headers["WWW-Authenticate"] == "Bearer"
     assert "secret" not in caught.value.message
 
 
 def test_a_key_beyond_ascii_opens_by_its_utf8():
-    ApiKey("schlüssel").check([(b"x-api-key", "schlüssel".encode())])
+    ApiKey("schlüssel").check([(b"x-api-key", "schlüssel".encode())], "a")
 
 
 class Clients:
@@ -141,3 +141,30 @@ def test_the_longest_silent_are_forgotten(monkeypatch):
     assert clients.let_in("a"), "forgotten, so new"
     assert not clients.let_in("b"), "spoke last, so kept"
     assert clients.let_in("c")
+
+
+def test_wrong_keys_are_limited_for_each_client_and_the_right_one_passes_all_the_same():
+    key, wrong, right = ApiKey("secret"), [(b"x-api-key", b"guess")], [(b"x-api-key", b"secret")]
+
+    def refusal(headers: list[tuple[bytes, bytes]], client: str) -> int | None:
+        try:
+            key.check(headers, client)
+        except RequestError as fault:
+            return fault.status
+        return None
+
+    statuses = [refusal(wrong, "a") for _ in range(100)]
+    assert statuses[:10] == [401] * 10
+    assert statuses.count(429) >= 80
+    assert refusal(right, "a") is None
+    assert refusal([], "a") == 401, "no key is no guess"
+    assert refusal(wrong, "b") == 401
+
+
+def test_whether_the_key_is_in_a_request_is_asked_without_counting():
+    key = ApiKey("secret")
+    assert key.is_in([(b"authorization", b"Bearer secret")])
+    assert not any(key.is_in([(b"x-api-key", b"guess")]) for _ in range(50))
+    with pytest.raises(RequestError) as caught:
+        key.check([(b"x-api-key", b"guess")], "a")
+    assert caught.value.status == 401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -78,7 +79,11 @@ class Server:
 
 
 def request(body: bytes = b"", *, method: str = "POST", path: str = "/v1/classify", **headers: object) -> bytes:
-    lines = {"Host": "x", "Content-Length": len(body), **{name.replace("_", "-"): v for name, v in headers.items()}}
+    lines = {
+        "Host": "localhost",
+        "Content-Length": len(body),
+        **{name.replace("_", "-"): v for name, v in headers.items()},
+    }
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
@@ -164,13 +169,13 @@ def test_a_head_of_very_many_fields_is_refused_before_its_end(onnx_file):
     fields = module._MAX_FIELDS
     with Server(onnx_file) as server:
         with server.connected() as wire:
-            wire.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * (fields + 1))
+            wire.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + b"a:b\r\n" * (fields + 1))
             answer = HTTPResponse(wire)
             answer.begin()
             assert (answer.status, answer.read()) == (400, b"More than 128 header fields.")
             assert ended(wire)
         with server.connected() as wire:
-            wire.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * (fields - 1) + b"\r\n")
+            wire.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + b"a:b\r\n" * (fields - 1) + b"\r\n")
             assert reply(wire)[0] == 200
 
 
@@ -223,20 +228,24 @@ def test_all_connections_together_may_let_a_number_of_requests_wait(held, onnx_f
 
 
 def test_connections_that_take_no_replies_are_ended_when_memory_is_short(onnx_file):
-    with Server(onnx_file) as server, server.connected() as wire, server.connected() as reads:
+    with Server(onnx_file) as server, server.connected() as reads:
         reads.sendall(request(method="GET", path="/livez"))
         assert reply(reads)[0] == 200
-        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        ask = request(method="GET", path="/openapi.json")
+        loop = server.only().loop
+        with server.connected() as wire:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            ask = request(method="GET", path="/openapi.json")
 
-        def stuffed() -> bool:
-            with suppress(BlockingIOError):
-                wire.send(ask, socket.MSG_DONTWAIT)
-            return any(one.transport.get_write_buffer_size() for one in server.all_connections().open)
+            async def end_unread() -> int:
+                return server.all_connections().end_unread()
 
-        server.wait_until(stuffed)
-        assert server.all_connections().end_unread() == 1
-        server.wait_until(lambda: server.connections() == 1)
+            def ended_one() -> bool:
+                with suppress(BlockingIOError):
+                    wire.send(ask, socket.MSG_DONTWAIT)
+                return asyncio.run_coroutine_threadsafe(end_unread(), loop).result(PATIENCE_S) == 1
+
+            server.wait_until(ended_one)
+            server.wait_until(lambda: server.connections() == 1)
         reads.sendall(request(method="GET", path="/livez"))
         assert reply(reads)[0] == 200
 
@@ -362,3 +371,16 @@ def test_head_is_refused_as_get_is(onnx_file):
         server.service.draining = True
         for path, status in (("/readyz", 503), ("/livez", 200), ("/v1/classify", 405), ("/none", 404)):
             assert head(wire, path)[::2] == (status, b"")
+
+
+def test_connections_that_are_refused_are_said_once_in_a_while(monkeypatch, caplog):
+    now_s = [100.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now_s[0])
+    connections = Connections(max_connections=7, header_timeout_s=1.0)
+    for now_s[0] in (100.0, 101.0, 109.9, 110.1, 111.0):
+        connections.see_refused()
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "7 connections are open; more are closed, 1 so far",
+        "7 connections are open; more are closed, 4 so far",
+    ]

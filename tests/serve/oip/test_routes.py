@@ -43,6 +43,7 @@ from compress.serve.errors import (
     unsupported_type,
 )
 from compress.serve.http.gateway import Gateway, error_response
+from compress.serve.http.hosts import Hosts
 from compress.serve.oip.routes import HEADER_LENGTH, ModelInfo, oip_routes
 from compress.serve.oip.schema import (
     IndexEntry,
@@ -127,7 +128,9 @@ def oip_app(backend: ColoursBackend, door: Door) -> Gateway:
     async def on_http_error(request: Request, error: HTTPException):
         return error_response(request.scope, RequestError(error.status_code, "http_error", str(error.detail)))
 
-    return Gateway(app, hot={}, metrics=Metrics(), key=None, rate=None, refusing=lambda: False, log_requests=0.0)
+    return Gateway(
+        app, hot={}, hosts=Hosts(None), metrics=Metrics(), key=None, rate=None, refusing=lambda: False, log_requests=0.0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +145,7 @@ def door() -> Door:
 
 @pytest.fixture(scope="module")
 def http(backend: ColoursBackend, door: Door) -> Iterator[TestClient]:
-    with TestClient(oip_app(backend, door), raise_server_exceptions=False) as client:
+    with TestClient(oip_app(backend, door), base_url="http://localhost", raise_server_exceptions=False) as client:
         yield client
 
 
