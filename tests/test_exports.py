@@ -46,9 +46,7 @@ def test_a_shared_export_is_byte_for_byte_what_the_exporter_would_have_written(t
     assert len(list(tmp_path.glob("*.onnx"))) == 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporter, "_export", REAL)
-        assert found == exporter.to_onnx(second, spec).SerializeToString(), (
-            "with a table used before"
-        )
+        assert found == exporter.to_onnx(second, spec).SerializeToString(), "with a table used before"
         patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(REGISTRY.__wrapped__))
         assert found == exporter.to_onnx(second, spec).SerializeToString()
 
