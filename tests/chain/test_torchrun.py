@@ -114,9 +114,9 @@ def test_when_a_process_is_killed_the_other_says_so_and_the_run_goes_on(
         return processes[0].is_stopped
 
     until(at_work)
-    assert list(runs.glob("pair/.partial/*/checkpoint.safetensors"))
     processes[victim].kill()
-    processes[0].go_on()
+    if victim != 0:
+        processes[0].go_on()
     code, _, said = [process.finish() for process in processes][1 - victim]
     assert code == 4
     assert said.count("error: ") == 1, said
