@@ -26,7 +26,7 @@ stages:
   - {{kind: distill, temperature: 2.0, alpha: 0.9, fit: {{epochs: 1, {calm}}}}}
 """
 QUANTIZE = """\
-  - {{kind: quantize, scheme: int8_qat, calibration_count: 8, reconstruct: {{steps: 20}},
+  - {{kind: quantize, scheme: int8_qat, calibration_count: 8, reconstruct: {{steps: 3}},
      fit: {{epochs: 1, {calm}}}}}
 """
 # AdamW's first steps divide noise by noise: from scratch, with 8 images a batch, the order of a sum shows at once.
