@@ -37,7 +37,7 @@ def test_verb_by_verb(ok: Callable[..., str], imgc: Imgc, folder: Path, photos: 
     made = [json.loads(ok("train", "--epochs", "1", "--json"))]
     made.append(json.loads(ok("prune", "--keep", "0.7", "--json")))
     made.append(json.loads(ok("distill", "--epochs", "1", "--json")))
-    made.append(json.loads(ok("quantize", "--epochs", "1", "--set", "reconstruct.steps=2", "--json")))
+    made.append(json.loads(ok("quantize", "--epochs", "1", "--set", "reconstruct.steps=20", "--json")))
     text = ok("export", "--format", "tflite", "--out", "m.tflite")
     assert "export: read quantize (runs/mine/06-quantize/model.onnx)" in text
     assert "export: wrote runs/mine/07-export/model.tflite" in text
