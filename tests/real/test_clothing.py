@@ -23,7 +23,7 @@ stages:
     weights: {weights}
     input_px: 96
     fit: {{epochs: 5, batch_size: 16, lr: 1.0e-3}}
-  - {{kind: quantize, scheme: int8_static, calibration_count: 64, reconstruct: {{steps: 20}}}}
+  - {{kind: quantize, scheme: int8_static, calibration_count: 64}}
   - {{kind: export, format: all}}
   - {{kind: export, id: float, from: train, format: tflite}}
   - {{kind: benchmark, baseline: train, repeats: 10}}
