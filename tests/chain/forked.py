@@ -22,17 +22,19 @@ _LONG_S = 240.0  # never waited for unless something is broken
 
 @dataclass(frozen=True)
 class Death:
-    """When a process kills itself: as it is about to put a file in its place, for the `count`th time.
+    """When a process kills itself, or stops: as it is about to put a file in its place, for the `count`th time.
 
     Attributes:
         folder: part of the path of the file's folder.
         file: its name; empty: any.
         count: from 1.
+        signal: what it sends itself.
     """
 
     folder: str
     file: str = ""
     count: int = 1
+    signal: signal.Signals = signal.SIGKILL
 
 
 class Forked:
@@ -56,6 +58,14 @@ class Forked:
 
     def kill(self) -> None:
         self.process.kill()
+
+    def go_on(self) -> None:
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    @property
+    def is_stopped(self) -> bool:
+        status = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return status.rpartition(")")[2].split()[0] == "T"
 
     @property
     def runs(self) -> bool:
@@ -90,6 +100,6 @@ def _die_at(death: Death) -> None:
         if event == "os.rename" and death.folder in str(arguments[1]) and str(arguments[1]).endswith(death.file):
             left[0] -= 1
             if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), death.signal)
 
     sys.addaudithook(watch)

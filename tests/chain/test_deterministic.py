@@ -12,6 +12,7 @@ import pytest
 
 from tests.chain.forked import Forked
 
+ROOT = Path(__file__).parents[2]
 RECIPE = """\
 imgc: 1
 name: twice
@@ -21,7 +22,7 @@ stages:
   - {{kind: train, arch: tiny, weights: none, input_px: 32, fit: {{epochs: 2, batch_size: 8, mixup: 0.2}}}}
   - {{kind: prune, keep: 0.7, importance: taylor, recovery: {{epochs: 1, batch_size: 8}}}}
   - {{kind: distill, fit: {{epochs: 1, batch_size: 8, ema_decay: 0.9}}}}
-  - {{kind: quantize, scheme: int8_qat, calibration_count: 8, reconstruct: {{steps: 20}},
+  - {{kind: quantize, scheme: int8_qat, calibration_count: 8, reconstruct: {{steps: 5}},
      fit: {{epochs: 1, batch_size: 8}}}}
 """
 
@@ -35,10 +36,11 @@ def test_two_fresh_runs_make_the_same_bytes(photos: Path, tmp_path: Path, export
     words = [["-q", "run", str(recipe), "--deterministic", "--runs-dir", str(folder)] for folder in folders]
     forked = Forked(words[1], tmp_path, exports_folder)
     new = subprocess.run(
-        [sys.executable, "-m", "compress", *words[0]],
+        [sys.executable, "-m", "tests.chain.new_process", str(exports_folder), *words[0]],
         capture_output=True,
         text=True,
         check=False,
+        cwd=ROOT,
         env=os.environ | {"PYTHONHASHSEED": "1"},
     )
     assert new.returncode == 0, new.stderr

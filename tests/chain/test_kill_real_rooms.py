@@ -16,10 +16,10 @@ name: kill
 seed: 3
 data: {{kind: folder, path: {photos}}}
 stages:
-  - {{kind: train, arch: tiny, weights: none, input_px: 32, fit: {{epochs: 3, batch_size: 8}}}}
+  - {{kind: train, arch: tiny, weights: none, input_px: 32, fit: {{epochs: 2, batch_size: 8}}}}
   - {{kind: prune, keep: 0.7, sibling: false}}
   - {{kind: distill, fit: {{epochs: 2, batch_size: 8}}}}
-  - {{kind: quantize, scheme: int8_qat, calibration_count: 16, reconstruct: {{steps: 20}},
+  - {{kind: quantize, scheme: int8_qat, calibration_count: 16, reconstruct: {{steps: 3}},
      fit: {{epochs: 2, batch_size: 8}}}}
   - {{kind: export, format: all}}
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import onnx
 import pytest
 from PIL import Image
 from safetensors.torch import save_file
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 from compress.graph.from_torch import to_onnx
 from compress.graph.metadata import embed_spec
@@ -19,24 +20,53 @@ from compress.models.build import build_model, new_spec
 from compress.models.imagenet_labels import imagenet_labels
 
 Imgc = Callable[..., Result]
-QUICK = ("--set", "reconstruct.steps=20")  # how far weights move does not matter here
+QUICK = ("--set", "reconstruct.steps=2")  # how far weights move does not matter here
+NO_STEP = ("--set", "reconstruct.steps=0")
+QUANTIZE = ("quantize", "--arch", "tiny", "--weights", "w.safetensors", "--input-px", "32", "--calibration", "images")
 PREPROCESS = '{"resize_px": 32, "crop_px": 32, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
 
 
-@pytest.fixture
-def weights(folder: Path) -> Path:
-    """Return a file of 1000 classes, and make a folder of images beside it."""
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a file of 1000 classes and a folder of images."""
+    folder = tmp_path_factory.mktemp("given")
     save_file(build_model(new_spec("tiny", imagenet_labels())).state_dict(), folder / "w.safetensors")
     for index in range(20):
         path = folder / "images" / "ab"[index % 2] / f"{index:02d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.random.default_rng(index).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
+    return folder
+
+
+@pytest.fixture
+def weights(folder: Path, given: Path) -> Path:
+    """Return the file of weights in the working folder, with the images beside it."""
+    shutil.copytree(given, folder, dirs_exist_ok=True)
     return folder / "w.safetensors"
 
 
+@pytest.fixture(scope="module")
+def sealed(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the weights are quantized, without a step of reconstruction."""
+    from compress.cli.main import app
+
+    folder = tmp_path_factory.mktemp("sealed")
+    shutil.copytree(given, folder, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = CliRunner().invoke(app, [*QUANTIZE, *NO_STEP])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def quantized_before(folder: Path, sealed: Path) -> None:
+    """Let the working folder be one in which the weights are quantized."""
+    shutil.copytree(sealed, folder, dirs_exist_ok=True, symlinks=True)
+
+
 def quantized(imgc: Imgc, *more: str | Path) -> Result:
-    given = ("quantize", "--arch", "tiny", "--weights", "w.safetensors", "--input-px", "32")
-    return imgc(*given, "--calibration", "images", *(() if "--set" in more else QUICK), *more)
+    return imgc(*QUANTIZE, *(() if "--set" in more else QUICK), *more)
 
 
 @pytest.mark.slow
@@ -118,8 +148,7 @@ def test_mistakes_are_told_with_exit_code_2(
 
 
 @pytest.mark.slow
-def test_an_unknown_label_is_told(imgc: Imgc, folder: Path, weights: Path):
-    assert quantized(imgc).exit_code == 0
+def test_an_unknown_label_is_told(imgc: Imgc, folder: Path, quantized_before: None):
     for label, words in (("tenchh", "did you mean 'tench'"), ("1000", "an index 0..999"), ("-1", "an index 0..999")):
         (folder / "m.csv").write_text(f"path,label\nimages/a/00.png,{label}\n")
         result = imgc("evaluate", "runs/tiny/01-quantize/model.onnx", "--data", "m.csv")
@@ -133,37 +162,36 @@ FAULTS = [(("--exclude", "nosuchlayer"), "nosuchlayer"), (("--max-drop-pp", "1")
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("fault", "words"), FAULTS)
-def test_a_failed_try_leaves_the_model_and_the_run_of_before(imgc: Imgc, folder: Path, weights: Path, fault, words):
-    quick = ("--set", "reconstruct.steps=0")
-    assert quantized(imgc, *quick).exit_code == 0
+def test_a_failed_try_leaves_the_model_and_the_run_of_before(
+    imgc: Imgc, folder: Path, quantized_before: None, fault, words
+):
     made = folder / "runs/tiny/01-quantize/model.onnx"
     content, recipe = made.read_bytes(), (folder / "runs/tiny/recipe.resolved.yaml").read_bytes()
-    result = quantized(imgc, *quick, *fault)
+    result = quantized(imgc, *NO_STEP, *fault)
     assert result.exit_code == 2
     assert words in result.output
     assert (folder / "runs/tiny/recipe.resolved.yaml").read_bytes() == recipe
     assert imgc("export", "--format", "tflite").exit_code == 0
     assert made.read_bytes() == content
-    result = quantized(imgc, *quick, *fault)  # the run has grown, so that another one begins
+    result = quantized(imgc, *NO_STEP, *fault)  # the run has grown, so that another one begins
     assert result.exit_code == 2
     assert (folder / "runs/latest").resolve().name == "tiny"
     assert imgc("report").exit_code == 0
 
 
 @pytest.mark.slow
-def test_a_new_run_whose_images_are_refused_does_not_become_the_latest(imgc: Imgc, folder: Path, weights: Path):
-    quick = ("--set", "reconstruct.steps=0")
-    assert quantized(imgc, *quick).exit_code == 0
+def test_a_new_run_whose_images_are_refused_does_not_become_the_latest(
+    imgc: Imgc, folder: Path, quantized_before: None
+):
     (folder / "few").mkdir()
     (folder / "images/a/00.png").rename(folder / "few/00.png")
-    result = quantized(imgc, *quick, "--run", "other", "--calibration", "few")
+    result = quantized(imgc, *NO_STEP, "--run", "other", "--calibration", "few")
     assert result.exit_code == 2, result.output
     assert (folder / "runs/latest").resolve().name == "tiny"
 
 
 @pytest.mark.slow
-def test_a_model_that_an_export_reads_is_never_tidied_away(imgc: Imgc, folder: Path, weights: Path):
-    assert quantized(imgc, "--set", "reconstruct.steps=0").exit_code == 0
+def test_a_model_that_an_export_reads_is_never_tidied_away(imgc: Imgc, folder: Path, quantized_before: None):
     made = folder / "runs/tiny/01-quantize/model.onnx"
     (folder / "runs/tiny/run.lock.json").unlink()
     assert imgc("export", "--format", "tflite", "--from", str(made)).exit_code == 0

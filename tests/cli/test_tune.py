@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from compress.tune.space import PX
+
 SEARCH = ("--arch", "tiny", "--weights", "none", "--epochs", "1", "--name", "s", "--budget", "1h")
 
 
@@ -40,7 +42,16 @@ def test_sizes_and_times_are_read():
     assert [_seconds(text) for text in ("90s", "30m", "2h", "0.5h")] == [90, 1800, 7200, 1800]
 
 
+@pytest.fixture
+def short_chains(one_fresh_process, monkeypatch):
+    """Let the search use the smallest images and few steps of quantization: how good models are does not matter."""
+    monkeypatch.setattr("compress.tune.space._START_PX", min(PX))
+    monkeypatch.setattr("compress.tune.search._FOOTPRINT_PX", min(PX))
+    monkeypatch.setattr("compress.tune.space._RECONSTRUCT_STEPS", 3)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_chains")
 def test_a_search_ends_with_a_tested_model_and_goes_on_without_testing_it_again(imgc, folder, photos):
     result = imgc("tune", "--data", photos, *SEARCH, "--trials", "1", "--max-size", "200KB", "--json")
     assert result.exit_code == 0, result.stderr

@@ -149,12 +149,29 @@ def real_address(onnx_file, browser) -> Iterator[str]:  # no server where there 
         yield address
 
 
+class Switch:
+    """An application that is another one in each test, so that one server does for all of them."""
+
+    def __init__(self) -> None:
+        self.app = Canned().app
+
+    async def __call__(self, scope, receive, send) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def switch(browser) -> Iterator[Switch]:
+    switch = Switch()
+    with listening(switch) as address:
+        switch.address = address
+        yield switch
+
+
 @pytest.fixture
-def canned(browser) -> Iterator[Canned]:
+def canned(switch) -> Canned:
     canned = Canned()
-    with listening(canned.app) as address:
-        canned.address = address
-        yield canned
+    canned.address, switch.app = switch.address, canned.app
+    return canned
 
 
 class Tab:
