@@ -124,9 +124,12 @@ def load(
         ModelFileError: the file is missing, damaged, of an unknown format, or does not say how images are prepared.
         BackendMissingError: the library for this format is not installed.
         UsageError: `threads` is below 1, or `preprocess` is none.
+        StageError: the file lies in a run and is not what was sealed there.
     """
+    from compress.pipeline.seal import check_sealed
     from compress.runtime.open import open_predictor
 
+    check_sealed(Path(file))
     return Model(open_predictor(Path(file), threads=threads, device=device, preprocess=as_preprocess(preprocess)))
 
 

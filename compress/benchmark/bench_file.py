@@ -12,11 +12,13 @@ from pydantic import ValidationError
 
 from compress.benchmark.schema import Answers, Bench
 from compress.core.fact import first_fault
+from compress.core.regular_file import read_regular
 from compress.core.storage import write_json
 from compress.errors import UsageError
 
 ANSWERS_NAME = "answers.json"
 SCHEMA_PATH = Path(__file__).with_name("bench.schema.json")
+_MAX_BYTES = 64 << 20
 _HINT = "`imgc benchmark` writes one: NN-benchmark/bench.json in the run's folder"
 
 
@@ -50,7 +52,7 @@ def bench_schema() -> dict[str, object]:
 
 def _json(path: Path) -> object:
     try:
-        data = path.read_bytes()
+        data = read_regular(path, _MAX_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})", hint=_HINT) from None
     try:

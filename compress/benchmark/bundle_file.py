@@ -16,12 +16,14 @@ from compress.benchmark.measure import OpenedModel
 from compress.benchmark.schema import Answers
 from compress.core.digest import sha256_file
 from compress.core.fact import Fact, first_fault
-from compress.core.names import few
+from compress.core.names import few, is_inside
+from compress.core.regular_file import read_regular
 from compress.data.dataset import Split
 from compress.errors import UsageError
 from compress.runtime.open import open_predictor
 
 MANIFEST_NAME = "MANIFEST.json"
+_MAX_MANIFEST_BYTES = 64 << 20
 _HINT = "copy the bundle again, or make it anew: imgc bundle RUN"
 
 
@@ -103,7 +105,7 @@ def other_answers(manifest: Manifest, answers: Answers) -> list[str]:
 def _manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_NAME
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(read_regular(path, _MAX_MANIFEST_BYTES))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}): {folder} is no bundle", hint=_HINT) from None
     except ValidationError as error:
@@ -132,7 +134,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
     root, wrong = folder.resolve(), []
     for name, sha256 in manifest.sha256.items():
         path = root / name
-        if not path.resolve().is_relative_to(root):
+        if not is_inside(name) or not path.resolve().is_relative_to(root):
             raise UsageError(f"{folder / MANIFEST_NAME}: '{name}' leaves the folder; nothing was opened", hint=_HINT)
         if not path.is_file():
             wrong.append(f"{name} (missing)")

@@ -9,6 +9,7 @@ from compress.core.formats import MODEL_FORMATS, SUFFIX, Format, Precision
 from compress.errors import UsageError
 from compress.pipeline.current import current_run, find_artifact
 from compress.pipeline.lock import artifact_at, read_lock
+from compress.pipeline.seal import check_sealed
 
 
 def given_model(path: Path) -> Path:
@@ -16,12 +17,14 @@ def given_model(path: Path) -> Path:
 
     Raises:
         UsageError: it is not a model file by its name, or there is no such file.
+        StageError: it lies in a run and is not what was sealed there.
     """
     allowed = tuple(SUFFIX[fmt] for fmt in MODEL_FORMATS)
     if path.suffix.lower() not in allowed:
         raise UsageError(f"{path}: not a model file by its name", hint=f"model files end in {', '.join(allowed)}")
     if not path.is_file():
         raise UsageError(f"{path}: no such file", hint="the files of a run are listed by: imgc report")
+    check_sealed(path)
     return path
 
 
@@ -42,13 +45,14 @@ def servable_model(run: str | None, runs_dir: Path) -> Path:
     """
     run_dir = current_run(runs_dir, run)
     lock = read_lock(run_dir)
-    newest_first = [artifact_at(run_dir, stage) for stage in reversed(lock.stages if lock else ())]
-    models = [model for model in newest_first if model.format in (Format.TFLITE, Format.ONNX)]
+    newest_first = reversed(lock.stages if lock else ())
+    models = [stage for stage in newest_first if stage.artifact.format in (Format.TFLITE, Format.ONNX)]
     if not models:
         raise UsageError(
             f"{short_path(run_dir)} has no .tflite or .onnx file", hint="make one: imgc export --format tflite"
         )
-    return short_path(max(models, key=_rank).path)  # max keeps the first of equals
+    best = max(models, key=lambda stage: _rank(stage.artifact))  # max keeps the first of equals
+    return short_path(artifact_at(run_dir, best).path)
 
 
 def short_path(path: Path) -> Path:

@@ -6,6 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from compress.core.regular_file import open_regular
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -17,7 +19,7 @@ def sha256_bytes(data: bytes) -> str:
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's content, read in chunks."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

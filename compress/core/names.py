@@ -1,8 +1,38 @@
-"""How many names are written in one line of a message."""
+"""What may be the name of a stage, of a run and of a file in a folder; and how many names one line of a message has.
+
+Names that come from a file (a lock, a seal, a bundle's manifest) become parts of paths: they are checked where the file
+is read, so that nothing behind that door can lead outside its folder.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+STAGE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
+RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"  # the name of a folder below runs/
+StageId = Annotated[str, StringConstraints(pattern=rf"^{STAGE_ID.pattern}$")]
+RunName = Annotated[str, StringConstraints(pattern=RUN_NAME)]
+
+
+def is_inside(name: str) -> bool:
+    """Return whether a relative path, as a file says it, stays in its folder by its words alone (links aside)."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and not set("\0\\") & set(name)
+
+
+def _checked(path: Path) -> Path:
+    if not is_inside(path.as_posix()):
+        raise ValueError(f"'{path}' is no path inside the folder")
+    return path
+
+
+InsidePath = Annotated[Path, AfterValidator(_checked)]
+"""A relative path that stays in the folder of the file that names it."""
 
 
 def few(names: Sequence[str], most: int = 5) -> str:

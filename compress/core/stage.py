@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -14,8 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from compress.core.artifact import Artifact
 from compress.core.dataset import DataConfig
 from compress.core.formats import Format
-
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
+from compress.core.names import STAGE_ID
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,8 @@ class StageConfig(BaseModel):
     @field_validator("id")
     @classmethod
     def _id_is_a_file_name(cls, value: str) -> str:
-        if value and not _ID.fullmatch(value):
-            raise ValueError(f"id must match {_ID.pattern}, found '{value}'")
+        if value and not STAGE_ID.fullmatch(value):
+            raise ValueError(f"id must match {STAGE_ID.pattern}, found '{value}'")
         return value
 
     @property

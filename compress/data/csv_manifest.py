@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 
+from compress.core.regular_file import open_regular
 from compress.data.listing import Entry, Listing, listed
 from compress.errors import DataError
 
@@ -53,7 +55,7 @@ def list_csv(manifest: Path, *, labelled: bool = True, need_train: bool = True) 
 def _rows(manifest: Path, needed: set[str]) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Yield line number and row, checked for the columns that must be there."""
     try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
+        with TextIOWrapper(open_regular(manifest), encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True, skipinitialspace=True)
             columns = reader.fieldnames or []
             if not needed <= set(columns):

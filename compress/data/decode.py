@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from compress.core.regular_file import open_regular
 from compress.data.decode_cost import decoding_bytes
 from compress.errors import DataError
 
@@ -101,7 +102,7 @@ class _Refused(Exception):  # noqa: N818 - never leaves this file
 
 def _read(path: Path) -> bytes:
     """Return the file's bytes, one more than allowed at most, so that a huge file is not read whole."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > MAX_BYTES:
             return file.read(MAX_BYTES + 1)
         return file.read()

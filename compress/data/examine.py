@@ -12,6 +12,7 @@ from pathlib import Path
 from compress.core.cache import cache_dir
 from compress.core.cores import usable_cores
 from compress.core.digest import sha256_bytes, sha256_file
+from compress.core.regular_file import read_regular
 from compress.core.stage import Reporter
 from compress.core.storage import write_json
 from compress.data.decode import MAX_BYTES, BadImageError, decode
@@ -92,7 +93,7 @@ def _exam(path: Path) -> Exam:
         status = path.stat()
         if status.st_size > MAX_BYTES:
             return Exam(status.st_size, status.st_mtime_ns, "", f"file larger than {MAX_BYTES} bytes")
-        data = path.read_bytes()
+        data = read_regular(path, MAX_BYTES)
     except OSError as error:
         return Exam(-1, 0, "", f"cannot be read: {error.strerror}")
     try:

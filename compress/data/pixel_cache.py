@@ -5,11 +5,16 @@ Shape suffixes: N images, H and W (or S) pixels, C = 3 channels in RGB order.
 
 from __future__ import annotations
 
+import io
+import itertools
+import math
 import os
+import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +35,12 @@ from compress.data.transforms import read_pixels
 from compress.errors import StageError
 
 MAX_CACHE_BYTES = 8 * 1024**3
-_VERSION = 1  # raised when the same key would mean other pixels
+_VERSION = 2  # raised when the same key would mean other pixels
 _BLOCK = 64
 _STALE_SECONDS = 24 * 3600
+_MAX_MEMORY_BYTES = 2 * 1024**3  # of pixels that are held where they cannot be written
+_CHUNK_BYTES = 1 << 20
+_END, _MAGIC = struct.Struct(">4sI"), b"crc4"  # behind the array: a mark, and the CRC-32 of all before it
 
 
 @dataclass(frozen=True)
@@ -49,17 +57,17 @@ class TrainingPixels:
 
 
 def evaluation_pixels(split: Split, preprocess: Preprocess, reporter: Reporter) -> NDArray[np.uint8]:
-    """Return `read_pixels` of every image, u8 [N,crop_px,crop_px,3], memory-mapped, read-only.
+    """Return `read_pixels` of every image, u8 [N,crop_px,crop_px,3], read-only; memory-mapped where it is cached.
 
     Raises:
         BadImageError: a file is no usable image.
-        StageError: the cache cannot be written.
+        StageError: the cache cannot be written, and the pixels are too many to be held in memory.
     """
     geometry = preprocess.model_dump(include={"resize_px", "crop_px", "interpolation"})
     target = _file(split, "evaluation", geometry)
-    if not target.exists():
-        _write(target, split, preprocess.crop_px, lambda path: read_pixels(path, preprocess), reporter)
-    return _mapped(target)
+    if _is_whole(target, reporter):
+        return _mapped(target)
+    return _made(target, split, preprocess.crop_px, lambda path: read_pixels(path, preprocess), reporter)
 
 
 def training_pixels(split: Split, side_px: int, reporter: Reporter) -> TrainingPixels:
@@ -67,24 +75,25 @@ def training_pixels(split: Split, side_px: int, reporter: Reporter) -> TrainingP
 
     Raises:
         BadImageError: a file is no usable image.
-        StageError: the cache cannot be written.
+        StageError: the cache cannot be written, and the pixels are too many to be held in memory.
     """
     target = _file(split, "training", {"side_px": side_px})
     aspects = target.with_name(f"{target.stem}-aspect.npy")
-    if not (target.exists() and aspects.exists()):
-        aspect: dict[Path, float] = {}
+    if _is_whole(target, reporter) and _is_whole(aspects, reporter):
+        return TrainingPixels(_mapped(target), np.load(aspects, allow_pickle=False))
+    aspect: dict[Path, float] = {}
 
-        def squash(path: Path) -> NDArray[np.uint8]:
-            image = decode(path, draft_px=2 * side_px)
-            aspect[path] = image.width / image.height
-            square = image.resize((side_px, side_px), Image.Resampling.BILINEAR)
-            return np.array(square, dtype=np.uint8)
+    def squash(path: Path) -> NDArray[np.uint8]:
+        image = decode(path, draft_px=2 * side_px)
+        aspect[path] = image.width / image.height
+        square = image.resize((side_px, side_px), Image.Resampling.BILINEAR)
+        return np.array(square, dtype=np.uint8)
 
-        _write(target, split, side_px, squash, reporter)
-        values = np.array([aspect[path] for path in split.paths], dtype=np.float32)
-        with _writing(aspects, values.nbytes), atomic_path(aspects) as temporary:
-            np.save(temporary, values, allow_pickle=False)
-    return TrainingPixels(_mapped(target), np.load(aspects, allow_pickle=False))
+    pixels_NHWC = _made(target, split, side_px, squash, reporter)
+    aspect_N = np.array([aspect[path] for path in split.paths], dtype=np.float32)
+    with suppress(OSError):  # the pixels were not kept either, or are made again
+        _write(aspects, aspect_N.shape, "<f4", [aspect_N])
+    return TrainingPixels(pixels_NHWC, aspect_N)
 
 
 def _file(split: Split, purpose: str, geometry: dict[str, object]) -> Path:
@@ -93,45 +102,78 @@ def _file(split: Split, purpose: str, geometry: dict[str, object]) -> Path:
     return cache_dir() / "pixels" / f"{sha256_json(key)}.npy"
 
 
+def _is_whole(path: Path, reporter: Reporter) -> bool:
+    """Return whether a cached array is there and is what was written; say so where it is there and damaged."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            left = file.tell() - _END.size
+            file.seek(0)
+            checksum = 0
+            while left > 0 and (chunk := file.read(min(left, _CHUNK_BYTES))):
+                checksum, left = zlib.crc32(chunk, checksum), left - len(chunk)
+            whole = file.read() == _END.pack(_MAGIC, checksum)
+    except OSError:  # not there, or not readable: then it is not used
+        return False
+    if not whole:
+        reporter.warn(f"{path}: this file of the pixel cache is damaged; it is made again")
+    return whole
+
+
 def _mapped(path: Path) -> NDArray[np.uint8]:
-    os.utime(path)  # the time of last use, by which the oldest is removed
+    with suppress(OSError):  # of another user: it is read all the same
+        os.utime(path)  # the time of last use, by which the oldest is removed
     pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return pixels
 
 
-def _write(
+def _made(
     target: Path, split: Split, side: int, read: Callable[[Path], NDArray[np.uint8]], reporter: Reporter
-) -> None:
-    """Write the pixels in order through plain writes: a full disk is then an error, not a bus error in a mapping."""
+) -> NDArray[np.uint8]:
+    """Decode all images into the cache; where it cannot be written, into memory."""
     shape = (len(split.paths), side, side, 3)
-    size = int(np.prod(shape))
-    _make_room(target.parent, size)
-    label = f"decoding {split.name}"
-    with (
-        _writing(target, size),
-        atomic_path(target) as temporary,
-        temporary.open("wb") as file,
-        reporter.progress(label, len(split.paths)) as advance,
-        ThreadPoolExecutor(workers()) as pool,
-    ):
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for block in _blocks(split.paths):
-            for pixels in pool.map(read, block):
-                file.write(pixels.tobytes())
-            advance(len(block))
-
-
-@contextmanager
-def _writing(target: Path, size: int) -> Iterator[None]:
-    """Turn a failure to write into an error that says where, how much, and what to do."""
     try:
-        yield
+        _make_room(target.parent, math.prod(shape))
+        _write(target, shape, "|u1", _decoded(split, read, reporter))
+        return _mapped(target)
     except OSError as error:
+        _check_memory(target, math.prod(shape), error)
+        reporter.warn(f"{target.parent}: the pixel cache cannot be written ({error.strerror}); done without it")
+    blocks = list(_decoded(split, read, reporter))
+    pixels_NHWC = np.concatenate(blocks) if blocks else np.empty(shape, dtype=np.uint8)
+    pixels_NHWC.flags.writeable = False
+    return pixels_NHWC
+
+
+def _check_memory(target: Path, size: int, error: OSError) -> None:
+    if size > _MAX_MEMORY_BYTES:
         raise StageError(
             f"{target}: cannot write the pixel cache of {size / 1e6:.0f} MB: {error.strerror}",
             hint="free some space, or set IMGC_CACHE to a folder with room",
         ) from error
+
+
+def _decoded(
+    split: Split, read: Callable[[Path], NDArray[np.uint8]], reporter: Reporter
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pixels of all images in order, u8 [B,H,W,3], B of up to 64."""
+    label = f"decoding {split.name}"
+    with reporter.progress(label, len(split.paths)) as advance, ThreadPoolExecutor(workers()) as pool:
+        for block in _blocks(split.paths):
+            yield np.stack(list(pool.map(read, block)))
+            advance(len(block))
+
+
+def _write(target: Path, shape: tuple[int, ...], dtype: str, blocks: Iterable[NDArray[np.generic]]) -> None:
+    """Write an array and its checksum, by plain writes: a full disk is then an error, not a bus error in a mapping."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": dtype, "fortran_order": False, "shape": shape})
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
+        checksum = 0
+        for data in itertools.chain([header.getvalue()], (block.tobytes() for block in blocks)):
+            file.write(data)
+            checksum = zlib.crc32(data, checksum)
+        file.write(_END.pack(_MAGIC, checksum))
 
 
 def _blocks(paths: Sequence[Path]) -> list[Sequence[Path]]:

@@ -9,6 +9,7 @@ from compress.core.digest import sha256_file
 from compress.core.formats import Format, format_of
 from compress.core.spec import ModelSpec
 from compress.errors import missing_backend
+from compress.pipeline.seal import check_sealed
 
 FILE_KIND = "file"
 
@@ -18,9 +19,11 @@ def file_artifact(path: Path) -> Artifact:
 
     Raises:
         ModelFileError: not a model file by its name, or damaged.
+        StageError: it lies in a run and is not what was sealed there.
         BackendMissingError: the library that reads this format is not installed.
     """
     fmt = format_of(path)
+    check_sealed(path)
     return Artifact(
         stage_id=str(path),
         kind=FILE_KIND,

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from compress.core.artifact import Artifact
+from compress.core.digest import sha256_file
+from compress.core.names import RunName, StageId, is_inside
+from compress.core.regular_file import read_regular
 from compress.core.storage import write_json
 from compress.errors import StageError
 
 LOCK_NAME = "run.lock.json"
+MAX_LOCK_BYTES = 64 << 20
 
 
 class LockedStage(BaseModel):
@@ -31,7 +35,7 @@ class LockedStage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str
+    id: StageId
     kind: str
     index: int
     key: str
@@ -41,6 +45,14 @@ class LockedStage(BaseModel):
     seconds: float
     reused: bool
 
+    @model_validator(mode="after")
+    def _artifact_is_its_own(self) -> LockedStage:
+        if self.artifact.stage_id != self.id:
+            raise ValueError(f"the artifact of '{self.id}' is said to be of '{self.artifact.stage_id}'")
+        if not is_inside(self.artifact.path.as_posix()):
+            raise ValueError(f"the artifact's path '{self.artifact.path}' leaves the run's folder")
+        return self
+
 
 class RunLock(BaseModel):
     """All sealed stages of a run, in run order."""
@@ -48,7 +60,7 @@ class RunLock(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
-    name: str
+    name: RunName
     stages: tuple[LockedStage, ...] = ()
 
     def find(self, stage_id: str) -> LockedStage | None:
@@ -71,11 +83,11 @@ def read_lock(run_dir: Path) -> RunLock | None:
     """Return the lock of a run, or None when nothing was sealed yet.
 
     Raises:
-        StageError: the file is there but is not a lock.
+        StageError: the file is there but is not a lock, or names files outside the run's folder.
     """
     path = run_dir / LOCK_NAME
     try:
-        return RunLock.model_validate_json(path.read_bytes())
+        lock = RunLock.model_validate_json(read_regular(path, MAX_LOCK_BYTES))
     except FileNotFoundError:
         return None
     except ValidationError as error:
@@ -83,6 +95,11 @@ def read_lock(run_dir: Path) -> RunLock | None:
             f"{path}: not a run lock ({error.error_count()} faults, first: {error.errors()[0]['msg']})",
             hint="`imgc run --resume` rebuilds it from the sealed stages",
         ) from None
+    root = run_dir.resolve()
+    for stage in lock.stages:
+        if not (root / stage.artifact.path).resolve().is_relative_to(root):
+            raise StageError(f"{path}: '{stage.artifact.path}' of stage '{stage.id}' is a link out of the run's folder")
+    return lock
 
 
 def write_lock(run_dir: Path, lock: RunLock) -> None:
@@ -91,5 +108,29 @@ def write_lock(run_dir: Path, lock: RunLock) -> None:
 
 
 def artifact_at(run_dir: Path, stage: LockedStage) -> Artifact:
-    """Return a sealed stage's artifact with its absolute path."""
-    return stage.artifact.model_copy(update={"path": run_dir.absolute() / stage.artifact.path})
+    """Return a sealed stage's artifact with its absolute path, its file's SHA-256 compared with what was sealed.
+
+    Raises:
+        StageError: the file is gone, or is not what was sealed.
+    """
+    path = run_dir.absolute() / stage.artifact.path
+    check_digest(path, stage)
+    return stage.artifact.model_copy(update={"path": path})
+
+
+def check_digest(path: Path, stage: LockedStage) -> None:
+    """Compare the file of a stage with what was sealed.
+
+    Raises:
+        StageError: it is gone, or another one.
+    """
+    hint = f"`imgc run --resume --name {path.parents[1].name}` makes stage '{stage.id}' again"
+    try:
+        found = sha256_file(path)
+    except FileNotFoundError:
+        raise StageError(f"{path}: gone since stage '{stage.id}' was sealed", hint=hint) from None
+    if found != stage.artifact.sha256:
+        raise StageError(
+            f"{path}: damaged: its SHA-256 is {found[:12]}, sealed was {stage.artifact.sha256[:12]}; not used",
+            hint=hint,
+        )

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from compress.core.names import RUN_NAME
 from compress.core.storage import sync
 from compress.errors import ImgcError, StageError, UsageError
 from compress.recipe.plan import PlannedStage
-from compress.recipe.schema import RUN_NAME
 
 LATEST = "latest"
 RECIPE_NAME = "recipe.yaml"

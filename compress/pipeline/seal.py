@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from compress.core.artifact import Artifact, StageOutput
 from compress.core.digest import sha256_file
 from compress.core.formats import SUFFIX, Format
+from compress.core.regular_file import read_regular
 from compress.core.stage import Reporter
 from compress.core.storage import sync, write_json
 from compress.errors import StageError
-from compress.pipeline.lock import LockedStage
+from compress.pipeline.lock import MAX_LOCK_BYTES, LockedStage, check_digest
 from compress.pipeline.run_dir import PARTIAL_NAME
 
 SEAL_NAME = "seal.json"
@@ -76,7 +77,7 @@ def write_seal(stage_dir: Path, stage: LockedStage) -> None:
 def read_seal(stage_dir: Path) -> LockedStage | None:
     """Return a folder's seal, or None when it has none that can be read."""
     try:
-        return LockedStage.model_validate_json((stage_dir / SEAL_NAME).read_bytes())
+        return LockedStage.model_validate_json(read_regular(stage_dir / SEAL_NAME, MAX_LOCK_BYTES))
     except (OSError, ValidationError):
         return None
 
@@ -85,6 +86,18 @@ def is_whole(stage_dir: Path, seal: LockedStage) -> bool:
     """Return whether the sealed file is there and still has its hash."""
     path = stage_dir / seal.artifact.path.name
     return path.is_file() and not path.is_symlink() and sha256_file(path) == seal.artifact.sha256
+
+
+def check_sealed(path: Path) -> None:
+    """Compare a file with the seal beside it, if it is what that seals.
+
+    Raises:
+        StageError: it is not what was sealed.
+    """
+    path = path.resolve()
+    seal = read_seal(path.parent)
+    if seal is not None and seal.artifact.path.name == path.name:
+        check_digest(path, seal)
 
 
 def find_sealed(run_dir: Path, key: str, reporter: Reporter, *, first: Path) -> Path | None:

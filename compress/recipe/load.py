@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from compress.core.formats import MODEL_FORMATS, SUFFIX
 from compress.core.json_types import Json, JsonObject
+from compress.core.regular_file import open_regular
 from compress.core.stage import StageConfig
 from compress.core.yaml_nodes import Node, Position, merge, node_of, parse
 from compress.errors import RecipeError
@@ -92,7 +93,7 @@ def read_text(path: Path) -> str:
         RecipeError: missing, a folder, unreadable, too large or not UTF-8.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such file", hint=_FIRST_RECIPE) from None

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from compress.benchmark.config import BenchmarkConfig
 from compress.core.dataset import DataConfig
+from compress.core.names import RUN_NAME
 from compress.core.stage import StageConfig
 from compress.distill.config import DistillConfig
 from compress.export.config import ExportConfig
@@ -20,7 +21,6 @@ AnyStage = Annotated[
     Field(discriminator="kind"),
 ]
 
-RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"  # the name of a folder below runs/
 MAX_STAGES = 99
 STAGE_METRICS = ("size_bytes", "params", "macs")  # known of any model; the others need a benchmark
 GateMetric = Literal[

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from compress.core.artifact import Artifact
+from compress.core.digest import sha256_bytes
 from compress.core.formats import SUFFIX, Precision
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
@@ -76,7 +77,7 @@ def _make_run(folder: Path, name: str, stages: Sequence[dict[str, Any]], sealed:
             kind=config.kind,
             format=config.produces,
             path=path,
-            sha256="0" * 64,
+            sha256=sha256_bytes(b"no model"),
             size_bytes=8,
             spec=spec,
             metrics={},

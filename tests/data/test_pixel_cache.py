@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -72,17 +74,94 @@ def test_empty_split_gives_no_pixels(split: Split) -> None:
     assert evaluation_pixels(Split("val", (), ()), PREPROCESS, SILENT).shape == (0, 32, 32, 3)
 
 
-def test_failed_write_leaves_nothing_and_explains(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, preprocess: Preprocess) -> np.ndarray:
-        if path == split.paths[40]:
-            raise OSError(28, "No space left on device")
-        return read_pixels(path, preprocess)
+class Warnings(SilentReporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
 
-    monkeypatch.setattr(module, "read_pixels", full)
+    def warn(self, message: str) -> None:
+        self.said.append(message)
+
+
+@contextmanager
+def _full_disk(_: Path) -> Iterator[Path]:
+    raise OSError(28, "No space left on device")
+    yield
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, trained = evaluation_pixels(split, PREPROCESS, SILENT), training_pixels(split, 24, SILENT)
+    monkeypatch.setenv("IMGC_CACHE", str(split.paths[0].parent / "another"))
+    monkeypatch.setattr(module, "atomic_path", _full_disk)
+    reporter = Warnings()
+    pixels = evaluation_pixels(split, PREPROCESS, reporter)
+    assert (pixels == expected).all()
+    assert not pixels.flags.writeable
+    (said,) = reporter.said
+    assert "cannot be written (No space left on device); done without it" in said
+    again = training_pixels(split, 24, reporter)
+    assert (again.pixels_NHWC == trained.pixels_NHWC).all()
+    assert (again.aspect_N == trained.aspect_N).all()
+    assert evaluation_pixels(Split("val", (), ()), PREPROCESS, reporter).shape == (0, 32, 32, 3)
+
+
+def test_more_than_memory_should_hold_says_where_the_cache_could_be(
+    split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "atomic_path", _full_disk)
+    monkeypatch.setattr(module, "_MAX_MEMORY_BYTES", 70 * 32 * 32 * 3 - 1)
     with pytest.raises(StageError, match=r"cannot write the pixel cache .* No space left on device") as caught:
         evaluation_pixels(split, PREPROCESS, SILENT)
     assert "IMGC_CACHE" in caught.value.hint
+
+
+def test_an_image_that_cannot_be_read_leaves_nothing(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails_late(path: Path, preprocess: Preprocess) -> np.ndarray:
+        if path == split.paths[40]:
+            raise BadImageError(str(path), "damaged")
+        return read_pixels(path, preprocess)
+
+    monkeypatch.setattr(module, "read_pixels", fails_late)
+    with pytest.raises(BadImageError, match=r"40\.png"):
+        evaluation_pixels(split, PREPROCESS, SILENT)
     assert cached() == []
+
+
+def _flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("at", [8, 300, -9, -8, -1], ids=["header", "pixels", "last pixel", "mark", "checksum"])
+def test_a_damaged_file_is_made_again_and_said_once(split: Split, at: int) -> None:
+    expected = np.array(evaluation_pixels(split, PREPROCESS, SILENT))
+    (path,) = cached()
+    _flip(path, at)
+    reporter = Warnings()
+    for _ in range(2):
+        assert (evaluation_pixels(split, PREPROCESS, reporter) == expected).all()
+    assert reporter.said == [f"{path}: this file of the pixel cache is damaged; it is made again"]
+
+
+@pytest.mark.parametrize("left", [0, 5, 100, 5000])
+def test_a_file_that_was_cut_is_made_again(split: Split, left: int) -> None:
+    expected = np.array(evaluation_pixels(split, PREPROCESS, SILENT))
+    (path,) = cached()
+    path.write_bytes(path.read_bytes()[:left])
+    reporter = Warnings()
+    assert (evaluation_pixels(split, PREPROCESS, reporter) == expected).all()
+    assert len(reporter.said) == 1
+
+
+def test_damaged_aspects_are_made_again_with_their_pixels(split: Split) -> None:
+    expected = training_pixels(split, 24, SILENT)
+    (path,) = (path for path in cached() if path.stem.endswith("-aspect"))
+    _flip(path, -20)
+    reporter = Warnings()
+    found = training_pixels(split, 24, reporter)
+    assert (found.aspect_N == expected.aspect_N).all()
+    assert (found.pixels_NHWC == expected.pixels_NHWC).all()
+    assert len(reporter.said) == 1
 
 
 def test_bad_image_is_named(split: Split) -> None:

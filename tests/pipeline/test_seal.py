@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from toy_runs import Talk, run
 
-from compress.pipeline.seal import SEAL_NAME, find_sealed, is_whole, read_seal
+from compress.errors import StageError
+from compress.pipeline.seal import SEAL_NAME, check_sealed, find_sealed, is_whole, read_seal
 
 CHAIN = [{"kind": "train"}]
 
@@ -45,6 +47,24 @@ def test_a_seal_cannot_lead_out_of_its_folder(tmp_path):
     (folder / "model.safetensors").rename(tmp_path / "model.safetensors")
     seal["artifact"]["path"] = "../../model.safetensors"
     (folder / SEAL_NAME).write_text(json.dumps(seal))
-    assert not is_whole(folder, read_seal(folder))
+    assert read_seal(folder) is None
     (folder / SEAL_NAME).write_text("{")
     assert read_seal(folder) is None
+
+
+def test_a_sealed_file_that_was_changed_is_not_used_and_the_stage_that_remakes_it_is_named(tmp_path):
+    path = run(CHAIN, tmp_path).run_dir / "01-train" / "model.safetensors"
+    check_sealed(path)
+    (tmp_path / "link.safetensors").symlink_to(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
+    for name in (path, tmp_path / "link.safetensors"):
+        with pytest.raises(StageError, match=r"damaged: its SHA-256 is \w{12}, sealed was \w{12}") as caught:
+            check_sealed(name)
+        assert "makes stage 'train' again" in caught.value.hint
+    check_sealed(path.with_name("metrics.json"))  # nothing is said of other files
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(data)
+    check_sealed(copy)

@@ -20,7 +20,7 @@ from compress.errors import StageError, UsageError
 from compress.package import DISTRIBUTION, VERSION
 from compress.pipeline.runner import run_recipe
 from compress.recipe.load import load_recipe
-from compress.report import bundle as packing
+from compress.report import bundle_writer as packing
 from compress.report.bundle_writer import write_bundle
 
 pytestmark = [
