@@ -132,4 +132,4 @@ docs: setup ## write docs/reference/ from the types and the command line
 	$(BIN)/python -m docs_tools.generate docs/reference
 
 clean: ## remove the runs and the tools' caches; the environment stays
-	rm -rf $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	rm -rf $${XDG_CACHE_HOME:-$$HOME/.cache}/imgc-tests $(RUNS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info

@@ -1,8 +1,8 @@
 """Exports of networks, one for each structure: torch's exporter takes seconds and does not care for the weights.
 
-A network is exported for real when its structure comes up for the first time in a session; the next one gets that graph
-with its own weights in it, byte for byte what the exporter would have written (`tests/test_exports.py`). The workers of
-one session share them.
+A network is exported for real when its structure comes up for the first time; the next one gets that graph with its own
+weights in it, byte for byte what the exporter would have written (`tests/test_exports.py`). The workers of a session
+share them, and so do the sessions of a user, as long as neither what exports nor its libraries change.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import fcntl
 import functools
 import hashlib
 import os
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +24,14 @@ from onnx import ModelProto, numpy_helper
 from torch import nn
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
+from compress.core.storage import write_bytes
 from compress.graph import from_torch as exporter
 
 REAL = exporter._export
 REGISTRY = functools.cache(ONNXRegistry.from_torchlib)
+_LIBRARIES = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnx-ir")
+_GRAPHS = Path(__file__).with_name("graphs.py")  # `float_network`
+_UNUSED_S = 7 * 24 * 3600
 _MOST_OTHER = 16  # values in a constant that is no weight: a shape, an axis, a bound
 
 Export = Callable[..., ModelProto]
@@ -42,7 +49,7 @@ class SharedExports:
         with alone(path.with_suffix(".lock")):
             if not path.exists():
                 proto = self.real(model, input_chw, dynamic_batch=dynamic_batch)
-                path.write_bytes(proto.SerializeToString() if holds_them_as_they_are(proto, weights) else b"")
+                write_bytes(path, proto.SerializeToString() if holds_them_as_they_are(proto, weights) else b"")
                 return proto
         if not path.stat().st_size:
             return self.real(model, input_chw, dynamic_batch=dynamic_batch)
@@ -89,12 +96,23 @@ def shared_exports(folder: Path) -> Iterator[SharedExports]:
 
 
 @pytest.fixture(scope="session")
-def exports_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder for exported graphs that the workers of this session share."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "exports"
-    folder.mkdir(exist_ok=True)
+def exports_folder() -> Path:
+    """Return the folder of exported graphs; that of other sources or libraries is removed."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imgc-tests"
+    folder = cache / f"exports-{what_exports()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for other in cache.glob("exports-*"):
+        if other != folder and time.time() - other.stat().st_mtime > _UNUSED_S:
+            shutil.rmtree(other, ignore_errors=True)
+    os.utime(folder)
     return folder
+
+
+def what_exports() -> str:
+    """Return a digest of all that a graph depends on beside its network: the sources that export, their libraries."""
+    sources = [Path(str(source)).read_bytes() for source in (exporter.__file__, __file__, _GRAPHS)]
+    libraries = [f"{name} {version(name)}" for name in _LIBRARIES]
+    return hashlib.sha256(repr((sources, libraries)).encode()).hexdigest()[:16]
 
 
 @contextmanager

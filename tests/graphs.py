@@ -12,6 +12,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from compress.core.storage import write_bytes
 from compress.lower.walk import Lowered, lower
 from tests.exports import alone
 
@@ -248,7 +249,7 @@ def float_network(exports_folder) -> Callable[[str], Path]:
         path = exports_folder / f"float_network_{name}.onnx"
         with alone(path.with_suffix(".lock")):
             if not path.exists():
-                onnx.save(_exported(_network(name)), path)
+                write_bytes(path, _exported(_network(name)).SerializeToString())
         return path
 
     return export

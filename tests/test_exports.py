@@ -11,7 +11,8 @@ from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from compress.graph import from_torch as exporter
 from compress.models.build import build_model, new_spec
-from tests.exports import REAL, REGISTRY, SharedExports, shared_exports
+from tests import exports
+from tests.exports import REAL, REGISTRY, SharedExports, shared_exports, what_exports
 
 CHW = (3, 8, 8)
 
@@ -84,3 +85,10 @@ def test_a_graph_that_holds_more_than_weights_and_small_constants_is_never_share
     for seed in (0, 1):
         shared(_network(seed=seed), CHW, dynamic_batch=True)
     assert fake.count == count
+
+
+def test_graphs_are_kept_under_a_name_that_changes_with_what_exports(monkeypatch: pytest.MonkeyPatch):
+    before = what_exports()
+    assert what_exports() == before
+    monkeypatch.setattr(exports, "version", lambda name: "0" if name == "onnxscript" else "1")
+    assert what_exports() != before
