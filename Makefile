@@ -5,6 +5,9 @@ RUNS ?= runs
 BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
+# Some containers forbid it; then each of the hundred processes that the tests start compiles the whole package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup lock wheel lint browser test test-quick demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
 

@@ -15,7 +15,7 @@ from compress.core.stage import SilentReporter
 from compress.measure.latency import RANKS, Latency, Timing
 from compress.runtime.open import open_predictor
 
-pytestmark = pytest.mark.usefixtures("one_fresh_process")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_fresh_process")]
 
 QUICK = Setting(batch=2, timing=Timing(warmup=1, repeats=5, budget_s=0.5))
 

@@ -13,6 +13,8 @@ from compress.errors import StageError, UsageError
 from compress.measure.latency import Timing
 from tests.benchmark.conftest import LABELS, RIGHT_KC, MakeArtifact
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 
 def options(*models: Path | str, **changes: Any) -> FilesOptions:
     given: dict[str, Any] = {"data": None, "baseline": None, "preprocess": None, "profile": False}

@@ -11,7 +11,7 @@ from compress.core.stage import SilentReporter
 from compress.measure.latency import Timing
 from compress.measure.op_cost import OpCost
 
-pytestmark = pytest.mark.usefixtures("one_fresh_process")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_fresh_process")]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from compress.core.formats import Format
 from compress.core.stage import RunContext, SilentReporter
 from compress.errors import StageError
 
-pytestmark = pytest.mark.usefixtures("one_fresh_process")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_fresh_process")]
 
 CONTRACT = [
     *["stage", "format", "precision", "path", "sha256", "size_bytes", "params", "macs", "n_images", "top1_pct"],

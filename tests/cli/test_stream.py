@@ -27,6 +27,8 @@ from compress.data import frames
 from compress.data.frames import Frame
 from compress.runtime.stream import Meter
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 Imgc = Callable[..., Result]
 COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
 PLAIN = Preprocess(resize_px=16, crop_px=16, mean=(0, 0, 0), std=(1, 1, 1))

@@ -105,6 +105,7 @@ def taken_bytes(large: dict[str, bytes]) -> dict[str, int]:
     return dict(zip(KINDS, map(int, done.stdout.split()), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_said_is_enough_and_no_more_than_three_times_what_is_taken(

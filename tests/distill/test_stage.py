@@ -22,6 +22,8 @@ from compress.models.build import build_model, new_spec
 from compress.models.weights import load_model, save_model
 from compress.pipeline.inputs import file_artifact
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 LABELS = ("blue", "green", "red")
 FIT = {"epochs": 3, "batch_size": 8, "lr": 0.01, "label_smoothing": 0.0}
 

@@ -23,10 +23,12 @@ def _page(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs(first_model: Path):
     assert (first_model / "runs" / "latest" / "report.html").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_PAGES, ids=_page)
 def test_a_page_runs(page: Path, page_folder: Callable[[str], Path]):
     blocks = runnable(page)
@@ -75,6 +77,7 @@ def test_the_checks_see_what_they_are_for():
     assert complaint(["run", "x.yaml", "--set", "a.b=1"]) == ""
 
 
+@pytest.mark.slow
 def test_the_run_folder_is_as_described(first_model: Path):
     page = (ROOT / "docs" / "reference" / "file-formats.md").read_text()
     tree = page.partition("```text\n")[2].partition("```")[0]

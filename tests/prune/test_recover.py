@@ -12,6 +12,8 @@ from compress.engine.options import FitOptions
 from compress.engine.setup import FitSetup
 from compress.prune.recover import recover
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 OPTIONS = FitOptions(epochs=2, batch_size=8, lr=5e-3, warmup_epochs=0, flip="none", crop_scale_min=1.0, crop_ratio=1.0)
 
 

@@ -17,6 +17,8 @@ from compress.prune.config import PruneConfig
 from compress.prune.sensitivity import LEVELS
 from compress.prune.stage import run
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 RECOVERY = FitOptions(epochs=1, batch_size=8, lr=5e-3, warmup_epochs=0, crop_scale_min=0.8)
 
 

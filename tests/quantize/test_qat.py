@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from compress.core.preprocess import Preprocess
@@ -12,6 +13,8 @@ from compress.quantize.qdq.fake_quant import Grid
 from compress.quantize.qdq.quant_graph import QuantGraph
 from compress.quantize.qdq.quantizer_setup import range_groups
 from compress.quantize.qdq.torch_graph import TorchGraph
+
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
 
 PREPROCESS = Preprocess(resize_px=32, crop_px=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 

@@ -14,6 +14,8 @@ from compress.report.write import write_report
 from tests.report.page_text import PageText, numbers, told
 from tests.report.rich_run import LABELS, elsewhere, rich_run
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 
 @pytest.fixture
 def report(make_run, tmp_path):

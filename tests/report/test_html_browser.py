@@ -12,6 +12,8 @@ from compress.report.write import HTML_NAME, write_report
 from tests.contrast import WEAKEST_CONTRAST
 from tests.report.rich_run import rich_run
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SCHEMES, SIZES = ("light", "dark"), ((390, 844), (1280, 900))

@@ -15,6 +15,8 @@ from compress.models.weights import load_model, save_model
 from compress.train import stage
 from compress.train.config import TrainConfig
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 FIT = {"epochs": 4, "batch_size": 8, "lr": 0.01}
 
 

@@ -43,7 +43,7 @@ def test_time_counts_over_sessions(world: World):
     again = world.search(50.0)
     assert len(again.tried()) == tried
     assert again.spent_s() == pytest.approx(world.now)
-    world.search(500.0)
+    world.search(160.0)
     assert len(world.study().tried()) > tried
 
 

@@ -19,6 +19,8 @@ from evals.shrink import table
 from tests.colours import colours_file
 from tests.evals.blocks import MEASURED
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 RECIPE = """\
 imgc: 1
 name: clothing_shrink_tiny

@@ -9,6 +9,8 @@ import pytest
 from tests.serve.abuse.real_server import form, request
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 LIMIT = 10 << 20
 HUNDRED_MIB = 100 << 20
 BLOCK = bytes(1 << 20)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 RED, BLUE = (220, 60, 20), (10, 30, 240)
 
 

@@ -12,6 +12,8 @@ from PIL import Image
 from tests.serve.abuse.real_server import Server, Wire, request, running
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 LIMIT_MIB = 320
 SIDE = 2500  # of the bombs: one WebP of it takes 100 MiB, and six at once would take 600
 
