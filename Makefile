@@ -51,9 +51,10 @@ browser: ## install Debian's Chromium, which the tests of the page drive, where 
 	else { apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } \
 		|| echo "chromium could not be installed: the browser tests will be skipped"; fi
 
-# Two processes, a thread each: most tests build graphs in Python, which has no use for a second thread. Each begins with
-# one half of the tests, in order, for neighbours share networks that take seconds to make; who is done takes from the other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
+# Three processes on two cores, a thread each: most tests build graphs in Python, which has no use for a second thread, and
+# a sixth of the time they wait for a server, a browser or another process. Each begins with a part of the tests, in
+# order, for neighbours share networks that take seconds to make; who is done takes from the others.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist worksteal
 test: lint browser ## set up, lint, run all tests
 	$(PYTEST)
 

@@ -111,6 +111,7 @@ def test_evaluate_says_what_the_command_says(model: Path, worse: Path, photos: P
     assert (alone.top1_pct, alone.n_images, alone.agreement_pct) == (100.0, 12, None)
 
 
+@pytest.mark.slow
 def test_benchmark_measures_side_by_side(model: Path, worse: Path, photos: Path, tmp_path: Path) -> None:
     found = compress.benchmark(
         model, worse, tmp_path / "gone.onnx", data=photos, baseline=worse, repeats=10, budget_s=0.05

@@ -91,14 +91,13 @@ def write_bundle(run_dir: Path, out: Path, images: int, reporter: Reporter) -> M
 
 def _models(run_dir: Path) -> list[Artifact]:
     lock = read_lock(run_dir)
-    models = [artifact_at(run_dir, stage) for stage in (lock.stages if lock else ())]
-    light = [model for model in models if model.format in _LIGHT]
+    light = [stage for stage in (lock.stages if lock else ()) if stage.artifact.format in _LIGHT]
     if not light:
         raise UsageError(
             f"{run_dir}: has no .onnx or .tflite file, which is what runs without torch",
             hint="make one: imgc export --format tflite",
         )
-    return light
+    return [artifact_at(run_dir, stage) for stage in light]
 
 
 def _sample(run_dir: Path, count: int, reporter: Reporter) -> tuple[Dataset, Split]:

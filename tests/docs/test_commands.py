@@ -52,6 +52,7 @@ def test_a_command_is_one_there_is(block: Block):
         assert [path for path in named if not (ROOT / path).exists()] == [], block.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=_page)
 def test_a_command_in_a_sentence_is_one_there_is(page: Path):
     faults = []

@@ -249,6 +249,7 @@ def test_no_epochs_leave_the_model_and_measure_it(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_tensorboard_reads_the_scalars_of_all_epochs_after_a_resume(tmp_path):
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 

@@ -19,7 +19,7 @@ from compress.graph.from_torch import to_onnx
 from compress.graph.metadata import spec_of
 from compress.models.weights import save_model
 
-pytestmark = pytest.mark.usefixtures("real_exporter")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("real_exporter")]
 PLAIN = {"Conv", "Clip", "Relu", "HardSwish", "HardSigmoid", "Mul", "Add", "Concat", "MaxPool", "Gemm"}
 PLAIN |= {"GlobalAveragePool", "Flatten"}
 
@@ -29,7 +29,6 @@ def _run(proto, images_NCHW):
     return session.run(["logits"], {"images": images_NCHW.numpy()})[0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["tiny", "tf_mobilenetv3_small_100", "squeezenet1_1", "mobilenet_v3_small"])
 def test_the_graph_is_plain_and_agrees_with_torch_at_every_batch(lively, arch):
     model, spec = lively(arch)
@@ -89,7 +88,6 @@ print(sha256_bytes(to_onnx(model, spec).SerializeToString()))
 """
 
 
-@pytest.mark.slow
 def test_equal_weights_give_equal_bytes_in_another_process_and_no_chatter(lively, tmp_path, capfd):
     model, spec = lively("tiny", 32)
     spec = save_model(tmp_path / "model.safetensors", model, spec)
@@ -103,7 +101,6 @@ def test_equal_weights_give_equal_bytes_in_another_process_and_no_chatter(lively
     assert again.stdout.strip() == first
 
 
-@pytest.mark.slow
 def test_other_opsets_and_a_fixed_batch(lively):
     model, spec = lively("tiny", 32)
     images_NCHW = torch.randn(1, *spec.input_chw)

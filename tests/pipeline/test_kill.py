@@ -15,6 +15,8 @@ from toy_stages import EPOCHS
 
 from compress.pipeline.lock import read_lock
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 CHAIN_FOLDER = Path(__file__).parents[1] / "chain"
 LONG = [{"kind": "train", "epochs": 30}, {"kind": "prune"}]
 QUICK = [{"kind": "train"}, {"kind": "prune"}]

@@ -20,6 +20,8 @@ from compress.prune.allocate import Ranking, Widths, allocate
 from compress.prune.importance import bn_scale_scores, fisher_scores, group_scores, norm_scores, taylor_scores
 from compress.prune.prunable_network import PrunableNetwork
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 FAMILIES = ("tiny", "mobilenet_v3_small", "tf_mobilenetv3_small_100", "squeezenet1_1", "mobilenetv2_100")
 
 
@@ -48,7 +50,6 @@ def _outputs(model, spec):
         return model(torch.randn(2, *spec.input_chw, generator=torch.Generator().manual_seed(3)))
 
 
-@pytest.mark.slow
 @settings(max_examples=16, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     arch=st.sampled_from(FAMILIES),
@@ -79,7 +80,6 @@ def test_any_cut_runs_fits_its_table_and_comes_back_bit_equal(lively, tmp_path, 
     assert stored == table
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCH_NAMES)
 def test_every_architecture_is_pruned(lively, arch):
     model, spec = lively(arch, 64)
@@ -116,7 +116,6 @@ def test_channels_that_do_nothing_go_first_and_cost_nothing(lively, importance):
     torch.testing.assert_close(_outputs(narrow, spec), _outputs(model, spec), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.slow
 def test_each_importance_is_its_own_measure(lively):
     model, spec = lively("mobilenet_v3_small", 64)
     network, batches = _anatomy(model, spec), _batches(spec, count=1)
@@ -187,7 +186,6 @@ def test_the_input_is_left_alone(lively):
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
-@pytest.mark.slow
 @settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     arch=st.sampled_from(["tiny", "mobilenet_v3_small", "squeezenet1_1"]),

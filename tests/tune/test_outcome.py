@@ -67,6 +67,7 @@ def test_the_chosen_one_is_tested_once_and_written_with_its_recipe(tmp_path, ask
     assert yaml.safe_load(text) == recipe
 
 
+@pytest.mark.slow
 def test_an_impossible_goal_tests_nothing_and_names_the_nearest(tmp_path, asked_for) -> None:
     report = conclude(study_of(tmp_path, (96, 80.0, 900)), asked(tmp_path, Goal(max_size_bytes=500)), tmp_path / "out")
     assert asked_for == []

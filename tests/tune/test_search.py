@@ -5,6 +5,8 @@ import pytest
 from compress.tune.goal import Goal
 from tests.tune.search_world import ARCHS, STAGE_S, World
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 
 def test_each_architecture_is_tried_once_before_the_best_is_varied(world: World):
     world.search(1e9, trials=3)
@@ -23,20 +25,17 @@ def test_no_setting_is_tried_twice(world: World):
     assert len(world.ended) == 12 == len(set(world.ended))
 
 
-@pytest.mark.slow
 def test_the_budget_is_overrun_by_one_stage_at_most(world: World):
     world.search(75.0)
     assert len(world.ended) > 0
     assert world.now <= 75.0 + STAGE_S
 
 
-@pytest.mark.slow
 def test_what_cannot_end_in_time_is_not_begun(world: World):
     world.search(4.5 * STAGE_S)  # two chains, and too little for a third whose training is sealed
     assert len(world.begun) == len(world.ended) == 2
 
 
-@pytest.mark.slow
 def test_time_counts_over_sessions(world: World):
     first = world.search(50.0)
     tried = len(first.tried())

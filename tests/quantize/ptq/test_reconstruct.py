@@ -14,6 +14,8 @@ from compress.quantize.qdq.quant_graph import QuantGraph
 from compress.quantize.qdq.quantizer_setup import block_ends, range_groups
 from compress.quantize.qdq.torch_graph import TorchGraph
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 
 def _parts(float_model, images_NCHW):
     images = torch.from_numpy(images_NCHW)

@@ -20,6 +20,8 @@ from compress.serve.http.protocol import Connections, GuardedProtocol
 from compress.serve.run import _options
 from tests.serve.abuse.real_server import Wire
 
+pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
+
 PATIENCE_S = 30
 HEADER_MS = 300
 
