@@ -31,6 +31,7 @@ MAX_SCANS = 64  # a progressive JPEG has about 10; each is a pass over the whole
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # with a length; not a stuffed byte, nor a restart in a scan
 _EOI, _SOS = 0xD9, 0xDA
 _MAX_PROFILES = 8  # a PNG has one; Pillow inflates a mebibyte for each of a hundred thousand
+_MAX_TEXTS = 8  # which Pillow unpacks, each to 4 MiB at most, when it reads the header
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
 # libtiff writes a line on standard error for each damaged row of these, and a small file may claim millions of rows
 _FAX = ("group3", "group4", "tiff_ccitt", "tiff_raw_16")
@@ -112,6 +113,8 @@ def _check_passes(data: bytes) -> None:
     """Refuse what makes a decoder do the same work again and again; good files are passed by one fast count."""
     if data.startswith(b"\x89PNG") and data.count(b"iCCP") > _MAX_PROFILES:
         raise _Refused(f"a PNG of more than {_MAX_PROFILES} colour profiles")
+    if data.startswith(b"\x89PNG") and data.count(b"zTXt") + data.count(b"iTXt") > _MAX_TEXTS:
+        raise _Refused(f"a PNG of more than {_MAX_TEXTS} packed texts")
     # A thumbnail or a film that hangs on a JPEG makes the count too high: only then is it looked at closely.
     if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
         _check_scans(data)

@@ -1,7 +1,7 @@
 """What decoding an image takes in memory, told from its header before the pixels are.
 
 The figures are peaks of the resident set while `read_pixels` ran, measured for each format and mode (12 megapixels,
-Pillow 12): they count Pillow's buffers, the decoder's own, and the copies on the way to plain RGB.
+Pillow 13): they count Pillow's buffers, the decoder's own, and the copies on the way to plain RGB.
 `tests/data/test_decode_cost.py` measures them again.
 """
 
@@ -18,9 +18,12 @@ _16_BIT = 8  # as NumPy shifts the values
 _WEBP_CANVAS = 9  # libwebp draws the frame and keeps the one before
 _COEFFICIENT = 2  # a JPEG of several passes keeps them all until the last: two bytes for each value
 _ROWS = 1  # share of an image whose rows are kept packed beside it, of a TIFF strip or tile and of a BMP's run lengths
+_TEXT = 4 << 20  # a PNG's packed text becomes up to a mebicharacter, of four bytes each
+_WIDTH, _LENGTH = 256, 257  # TIFF tags, as stored: an orientation may swap the image's sides
 _TILE_WIDTH, _TILE_LENGTH, _ROWS_PER_STRIP, _SAMPLES, _BITS = 322, 323, 278, 277, 258  # TIFF tags
 _SCAN = 0xDA  # JPEG markers
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})  # without a length: libjpeg passes over them
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
 _LEAST = 1 << 20  # tables, and what the allocator rounds up
 
@@ -42,7 +45,7 @@ def _bytes_a_pixel(image: Image.Image) -> int:
     if image.has_transparency_data:
         return _LAID_ON_WHITE + (0 if image.mode == "RGBA" else stored)
     if image.mode.startswith("I"):
-        return stored + _16_BIT
+        return stored + _16_BIT + (_16_BIT // 4 if image.mode == "I" else 0)
     return stored + _RGB
 
 
@@ -54,8 +57,10 @@ def _beside(image: Image.Image, full_size: tuple[int, int], data: bytes) -> int:
     if image.format in ("JPEG", "MPO"):
         coefficients = 0 if is_one_scan(data) else _COEFFICIENT * Image.getmodebands(image.mode)
         return full * coefficients + full // 2
+    if image.format == "PNG":
+        return full * _ROWS + _TEXT * (data.count(b"zTXt") + data.count(b"iTXt"))
     if isinstance(image, TiffImageFile) and image.info.get("compression") != "raw":
-        return _tiff_rows(image, full_size)
+        return _tiff_rows(image)
     return full * _ROWS
 
 
@@ -71,7 +76,7 @@ def is_one_scan(jpeg: bytes) -> bool:
             at += 1
         elif marker == _SCAN:
             return jpeg[at + 4 : at + 5] == bytes([components])
-        elif marker in _FRAMES and marker not in _SEQUENTIAL:
+        elif marker in _BARE or (marker in _FRAMES and marker not in _SEQUENTIAL):
             return False
         else:
             if marker in _SEQUENTIAL:
@@ -80,11 +85,12 @@ def is_one_scan(jpeg: bytes) -> bool:
     return False
 
 
-def _tiff_rows(image: TiffImageFile, full_size: tuple[int, int]) -> int:
+def _tiff_rows(image: TiffImageFile) -> int:
     """Return the bytes of the largest strip or tile, which libtiff unpacks whole, and of its packed form."""
     tags = image.tag_v2
     bits = tags.get(_BITS, (8,))
     sample = int(tags.get(_SAMPLES, 1)) * (max(bits) + 7) // 8
     tile = int(tags.get(_TILE_WIDTH, 0)) * int(tags.get(_TILE_LENGTH, 0))
-    strip = full_size[0] * min(full_size[1], int(tags.get(_ROWS_PER_STRIP, full_size[1])))
+    width, length = int(tags[_WIDTH]), int(tags[_LENGTH])
+    strip = width * min(length, int(tags.get(_ROWS_PER_STRIP, length)))
     return int(2 * sample * (tile or strip))

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -80,7 +81,7 @@ def training_pixels(split: Split, side_px: int, reporter: Reporter) -> TrainingP
     target = _file(split, "training", {"side_px": side_px})
     aspects = target.with_name(f"{target.stem}-aspect.npy")
     if _is_whole(target, reporter) and _is_whole(aspects, reporter):
-        return TrainingPixels(_mapped(target), np.load(aspects, allow_pickle=False))
+        return TrainingPixels(_mapped(target), np.array(_mapped(aspects)))
     aspect: dict[Path, float] = {}
 
     def squash(path: Path) -> NDArray[np.uint8]:
@@ -120,11 +121,11 @@ def _is_whole(path: Path, reporter: Reporter) -> bool:
     return whole
 
 
-def _mapped(path: Path) -> NDArray[np.uint8]:
+def _mapped(path: Path) -> NDArray[Any]:
     with suppress(OSError):  # of another user: it is read all the same
         os.utime(path)  # the time of last use, by which the oldest is removed
-    pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return pixels
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
 
 
 def _made(

@@ -90,6 +90,8 @@ def read_lock(run_dir: Path) -> RunLock | None:
         lock = RunLock.model_validate_json(read_regular(path, MAX_LOCK_BYTES))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StageError(f"{path}: cannot be read ({error.strerror})") from None
     except ValidationError as error:
         raise StageError(
             f"{path}: not a run lock ({error.error_count()} faults, first: {error.errors()[0]['msg']})",

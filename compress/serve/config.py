@@ -12,6 +12,7 @@ from compress.data.decode import MAX_PIXELS
 
 MIB = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}")  # IPv6 in brackets
 _MAX_MODELS = 16
 
 
@@ -96,6 +97,14 @@ class ServeConfig(BaseModel):
     rate_limit: Annotated[float, Field(gt=0, le=1e6)] | None = None
     cors_origins: tuple[str, ...] = ()
     log_requests: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name != "*" and not _HOST.fullmatch(name):
+                raise ValueError(f"a host is a name or an address without scheme and port, found {name[:80]!r}")
+        return names
 
     @field_validator("models", mode="before")
     @classmethod

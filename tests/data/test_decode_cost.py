@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from compress.data.decode import decode
+from compress.data.decode import BadImageError, decode
 from compress.data.decode_cost import is_one_scan
 
 SIDE = 2400
@@ -157,3 +158,41 @@ def test_a_sequential_jpeg_of_several_scans_is_not_decoded_row_by_row() -> None:
     at = data.index(b"\xff\xda")
     data[at + 4] = 1  # the first scan has one component of three
     assert not is_one_scan(bytes(data))
+
+
+@pytest.mark.parametrize("bare", [b"\xff\xd0", b"\xff\x01", b"\xff\x00"])
+def test_a_marker_without_a_length_before_the_frame_hides_nothing(bare: bytes) -> None:
+    """Read as if it had one, it would lead to a sequential frame inside a segment; libjpeg passes over it."""
+    one, many = io.BytesIO(), io.BytesIO()
+    image = _image("RGB", 64)
+    image.save(one, "JPEG")
+    image.save(many, "JPEG", progressive=True)
+    hidden = one.getvalue()[2:]
+    segment = b"\xff\xef" + (2 + len(hidden)).to_bytes(2, "big") + hidden
+    data = b"\xff\xd8" + bare + segment + many.getvalue()[2:]
+    assert not is_one_scan(data)
+
+
+def _png_with_texts(count: int) -> bytes:
+    texts = PngInfo()
+    for n in range(count):
+        texts.add_itxt(f"k{n}", "\U0001f600" + "a" * 500_000, zip=True)
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG", pnginfo=texts)
+    return file.getvalue()
+
+
+def test_packed_texts_of_a_png_are_counted_and_many_are_refused() -> None:
+    assert _said_bytes(_png_with_texts(8)) >= 32 << 20
+    with pytest.raises(BadImageError, match="more than 8 packed texts"):
+        decode(_png_with_texts(9))
+
+
+def test_a_turned_tiff_has_the_rows_that_it_stores() -> None:
+    sizes = []
+    for orientation in (1, 6):
+        file = io.BytesIO()
+        tags = {278: 100, 274: orientation}
+        _image("CMYK", 800).crop((0, 0, 800, 100)).save(file, "TIFF", compression="tiff_lzw", tiffinfo=tags)
+        sizes.append(_said_bytes(file.getvalue()))
+    assert sizes[0] == sizes[1]

@@ -20,3 +20,14 @@ def test_defaults_are_closed_to_the_network_and_bounded():
 def test_refuses_what_cannot_be_served(bad):
     with pytest.raises(ValidationError, match=next(iter(bad))):
         ServeConfig(models=[Path("model.onnx")], **bad)
+
+
+@pytest.mark.parametrize("name", ["", "::1", "shop.example:8000", "http://shop.example", "a b", "x" * 300])
+def test_a_host_that_no_request_can_name_is_refused(name):
+    with pytest.raises(ValidationError, match="without scheme and port"):
+        ServeConfig(allowed_hosts=(name,))
+
+
+def test_hosts_that_a_request_can_name():
+    names = ("*", "[::1]", "shop.example", "SHOP", "10.0.0.1")
+    assert ServeConfig(allowed_hosts=names).allowed_hosts == names

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterable
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from compress.serve.errors import bad_request, unknown_host
 
@@ -54,7 +55,10 @@ def hosts_of(host: str, allowed_hosts: Iterable[str]) -> Hosts:
 
 
 def _is_loopback(host: str) -> bool:
+    """Return whether what the system takes a name or an address for is loopback; `127.1` is, a host's name may be."""
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+        address = ip_address(socket.getaddrinfo(host, None)[0][4][0])
+    except (OSError, ValueError):
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback

@@ -97,6 +97,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._all = app_state[CONNECTIONS]
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
+        self._unread_bytes = 0  # since the last byte of a body
         self._in_body = False
         self._ending = False
         self._refused = False  # what else comes is dropped
@@ -130,7 +131,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._await_head()
         if not self._in_body:
             self._head_bytes += len(data)
+        self._unread_bytes += len(data)
         super().data_received(data)
+        if self._in_body and self._unread_bytes > _MAX_HEAD_BYTES:  # trailers or extensions of chunks, without end
+            self._refused = True
+            self.transport.close()
         if self._head_timer is not None and self._head_bytes > _MAX_HEAD_BYTES:
             self.send_400_response("The headers are too long.")
 
@@ -140,6 +145,8 @@ class GuardedProtocol(HttpToolsProtocol):
         Raises:
             _Refused: there are too many; the parser stops, and `send_400_response` ends the connection.
         """
+        if self._in_body:  # a trailer: after the request was let in, and no part of its head
+            return
         if len(self.headers) >= _MAX_FIELDS:
             self._complaint = f"More than {_MAX_FIELDS} header fields."
             raise _Refused
@@ -154,11 +161,17 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._is_answering() and self._too_many_wait():
             raise _Refused
         self._head_arrived()
-        self._in_body = True
         super().on_headers_complete()
+        self._in_body = True
+        self._unread_bytes = 0
         self._count_waiting()
         if self._ending:
             self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self._unread_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the request's body: what comes next is another head."""
@@ -166,18 +179,29 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request."""
+        """Go on with the next request; behind the last one before what was refused, end."""
+        was_last = not self.pipeline
         super().on_response_complete()
         self._count_waiting()
+        if was_last and self._refused:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse bytes that are no request. Behind a whole request they only end the connection, after its reply."""
-        if not self._is_answering() or self._in_body:
+        if not self._is_answering() or (self._in_body and not self.pipeline):
             super().send_400_response(self._complaint or msg)
-        else:
-            self._refused = True
-            self.flow.pause_reading()
-            self.cycle.keep_alive = False
+            return
+        if self._in_body:  # what is no request is the newest of those that wait: it gets no reply
+            self.pipeline.popleft()
+            self._count_waiting()
+        self._refuse_more()
+
+    def _refuse_more(self) -> None:
+        """Take no more bytes; the connection ends behind the replies to the requests that there are."""
+        self._refused = True
+        self._head_arrived()
+        self.flow.pause_reading()
+        self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
         """Answer what is on its way, then close: a request may lie in the socket, sent but not yet read."""
@@ -204,7 +228,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         self._head_bytes = 0
-        self._head_timer = self.loop.call_later(self._all.header_timeout_s, self.timeout_keep_alive_handler)
+        self._head_timer = self.loop.call_later(self._all.header_timeout_s, self._end_head_time)
+
+    def _end_head_time(self) -> None:
+        if self._is_answering():
+            self._refuse_more()
+        else:
+            self.timeout_keep_alive_handler()
 
     def _head_arrived(self) -> None:
         if self._head_timer is not None:

@@ -16,7 +16,9 @@ def refused(hosts: Hosts, *named: str, version: str = "1.1", any_name: bool = Fa
     return None
 
 
-@pytest.mark.parametrize("bound", ["127.0.0.1", "::1", "localhost", "LOCALHOST", "127.0.0.9"])
+@pytest.mark.parametrize(
+    "bound", ["127.0.0.1", "::1", "localhost", "LOCALHOST", "127.0.0.9", "127.1", "::ffff:127.0.0.1"]
+)
 def test_bound_to_loopback_only_this_machine_s_names_pass(bound: str):
     hosts = hosts_of(bound, ())
     for name in ("localhost", "localhost:8000", "LocalHost", "127.0.0.1:1", "[::1]", "[::1]:8000"):
@@ -29,7 +31,7 @@ def test_the_address_it_is_bound_to_is_a_name_too():
     assert refused(hosts_of("127.0.0.9", ()), "127.0.0.9:8000") is None
 
 
-@pytest.mark.parametrize("bound", ["0.0.0.0", "::", "192.168.1.4", "shop.example"])
+@pytest.mark.parametrize("bound", ["0.0.0.0", "::", "192.168.1.4", "shop.invalid"])
 def test_bound_to_another_address_any_name_passes_unless_some_are_given(bound: str):
     assert refused(hosts_of(bound, ()), "anything.example") is None
     given = hosts_of(bound, ("Shop.example",))

@@ -214,6 +214,80 @@ def test_while_requests_wait_nothing_more_is_read(held, onnx_file, image):
         assert [wire.reply().status for _ in range(33)] == [200] * 33
 
 
+def test_after_many_small_requests_a_head_without_its_body_yet_is_waited_for(onnx_file, image):
+    with Server(onnx_file) as server, server.wired() as wire:
+        for _ in range(3):
+            wire.send(request(method="GET", path="/livez", X_Long="y" * 20_000))
+            assert wire.reply().status == 200
+        whole = request(image(), X_Long="y" * 20_000)
+        wire.send(whole[: -len(image())])
+        wire.send(image())
+        assert wire.reply().status == 200
+
+
+@pytest.mark.parametrize("more", [b"0\r\nX: " + b"a" * 200_000, b"5;" + b"x" * 200_000], ids=["trailer", "extension"])
+def test_what_comes_in_a_body_and_is_none_is_bounded(onnx_file, more):
+    head = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    with Server(onnx_file) as server, server.connected() as wire:
+        wire.sendall(head)
+        with suppress(OSError):
+            wire.sendall(more)
+        assert ended(wire)
+        server.wait_until(lambda: not server.connections())
+
+
+def test_a_trailer_is_no_part_of_the_head_of_a_request_that_waits(held, onnx_file, image):
+    with Server(onnx_file, api_key="secret") as server, server.wired() as wire:
+        held.inputs.clear()
+        held.go_on.clear()
+        wire.send(request(image(), X_API_Key="secret"))
+        server.wait_until(lambda: held.inputs)
+        head = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        wire.send(head + b"5\r\nhello\r\n0\r\nX-API-Key: secret\r\n\r\n")
+        server.wait_until(lambda: server.only()._all.waiting == 1 and not server.only()._in_body)
+        held.go_on.set()
+        assert [wire.reply().status for _ in range(2)] == [200, 401]
+
+
+CHUNKED = b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n"
+BEHIND = {"no path": b"GET http://h HTTP/1.1\r\nHost: localhost\r\n\r\n", "chunk": CHUNKED, "rubbish": b"\x00\r\n\r\n"}
+
+
+@pytest.mark.parametrize("bad", BEHIND.values(), ids=BEHIND)
+@pytest.mark.parametrize("between", [0, 1])
+def test_what_is_no_request_takes_no_reply_of_those_before_it(held, onnx_file, image, bad, between):
+    with Server(onnx_file) as server, server.wired() as wire:
+        held.inputs.clear()
+        held.go_on.clear()
+        wire.send(request(image(), X_Request_Id="r0"))
+        server.wait_until(lambda: held.inputs)
+        wire.send(request(image(), X_Request_Id="r1") * between + bad)
+        server.wait_until(lambda: server.only()._refused)
+        held.go_on.set()
+        replies = [wire.reply() for _ in range(1 + between)]
+        assert [(one.status, one.headers["x-request-id"]) for one in replies] == [
+            (200, f"r{n}") for n in range(1 + between)
+        ]
+        assert wire.ended()
+        server.wait_until(lambda: not server.connections())
+
+
+def test_a_head_that_does_not_come_ends_the_connection_behind_the_reply_that_is_on_its_way(held, onnx_file, image):
+    with Server(onnx_file) as server, server.wired() as wire:
+        held.inputs.clear()
+        held.go_on.clear()
+        wire.send(request(image()))
+        server.wait_until(lambda: held.inputs)
+        wire.send(b"GET /li")
+        protocol = server.only()
+        server.wait_until(lambda: protocol._head_timer is not None)
+        protocol.loop.call_soon_threadsafe(protocol._end_head_time)
+        server.wait_until(lambda: protocol._refused)
+        held.go_on.set()
+        assert wire.reply().status == 200
+        assert wire.ended()
+
+
 def test_all_connections_together_may_let_a_number_of_requests_wait(held, onnx_file, image, monkeypatch):
     monkeypatch.setattr(module, "_MAX_WAITING_IN_ALL", 3)
     with Server(onnx_file) as server, server.wired() as one, server.wired() as two:
