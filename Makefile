@@ -5,7 +5,7 @@ RUNS ?= runs
 BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 
-# Some containers forbid it; then each of the hundred processes that the tests start compiles the whole package again.
+# Some containers forbid it; then each process that the tests start compiles the whole package again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -52,7 +52,7 @@ browser: ## install Debian's Chromium, which the tests of the page drive, where 
 		|| echo "chromium could not be installed: the browser tests will be skipped"; fi
 
 # Three processes on two cores, a thread each: most tests build graphs in Python, which has no use for a second thread, and
-# a sixth of the time they wait for a server, a browser or another process. Each begins with a part of the tests, in
+# some wait for a server, a browser or another process. Each begins with a part of the tests, in
 # order, for neighbours share networks that take seconds to make; who is done takes from the others.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist worksteal
 test: lint browser ## set up, lint, run all tests

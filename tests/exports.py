@@ -117,7 +117,7 @@ def what_exports() -> str:
 
 @contextmanager
 def one_registry() -> Iterator[None]:
-    """Let the exporter read its table of operators once, not for each network: a third of the time of an export."""
+    """Let the exporter read its table of operators once, not for each network."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(REGISTRY))
         yield

@@ -217,7 +217,7 @@ def _network(name: str):
             model = getattr(torchvision.models, name)(weights=None, num_classes=3, **SMALLER.get(name, {}))
         else:
             model = timm.create_model(name, num_classes=3)
-        if name == "resnet18":  # its last stage has three quarters of the weights, and nothing that the others lack
+        if name == "resnet18":  # its last stage has most of the weights, and nothing that the others lack
             model.layer4, model.fc = torch.nn.Identity(), torch.nn.Linear(256, 3)
         _leave_out_repetitions(model)
         for module in model.modules():
@@ -225,7 +225,7 @@ def _network(name: str):
                 module.running_mean.normal_(0, 0.1)
                 module.running_var.uniform_(0.5, 1.5)
             if getattr(module, "inplace", False) is True:
-                module.inplace = False  # the same graph, in three quarters of the exporter's time
+                module.inplace = False  # the same graph, sooner
     return model.eval()
 
 

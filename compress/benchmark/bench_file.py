@@ -12,13 +12,12 @@ from pydantic import ValidationError
 
 from compress.benchmark.schema import Answers, Bench
 from compress.core.fact import first_fault
-from compress.core.regular_file import read_regular
+from compress.core.regular_file import MAX_JSON_BYTES, read_regular
 from compress.core.storage import write_json
 from compress.errors import UsageError
 
 ANSWERS_NAME = "answers.json"
 SCHEMA_PATH = Path(__file__).with_name("bench.schema.json")
-_MAX_BYTES = 64 << 20
 _HINT = "`imgc benchmark` writes one: NN-benchmark/bench.json in the run's folder"
 
 
@@ -52,7 +51,7 @@ def bench_schema() -> dict[str, object]:
 
 def _json(path: Path) -> object:
     try:
-        data = read_regular(path, _MAX_BYTES)
+        data = read_regular(path, MAX_JSON_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})", hint=_HINT) from None
     try:

@@ -17,13 +17,12 @@ from compress.benchmark.schema import Answers
 from compress.core.digest import sha256_file
 from compress.core.fact import Fact, first_fault
 from compress.core.names import few, is_inside
-from compress.core.regular_file import read_regular
+from compress.core.regular_file import MAX_JSON_BYTES, read_regular
 from compress.data.dataset import Split
 from compress.errors import UsageError
 from compress.runtime.open import open_predictor
 
 MANIFEST_NAME = "MANIFEST.json"
-_MAX_MANIFEST_BYTES = 64 << 20
 _HINT = "copy the bundle again, or make it anew: imgc bundle RUN"
 
 
@@ -105,7 +104,7 @@ def other_answers(manifest: Manifest, answers: Answers) -> list[str]:
 def _manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_NAME
     try:
-        manifest = Manifest.model_validate_json(read_regular(path, _MAX_MANIFEST_BYTES))
+        manifest = Manifest.model_validate_json(read_regular(path, MAX_JSON_BYTES))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}): {folder} is no bundle", hint=_HINT) from None
     except ValidationError as error:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import StringConstraints
 
 STAGE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"  # the name of a folder below runs/
@@ -23,16 +23,6 @@ def is_inside(name: str) -> bool:
     """Return whether a relative path, as a file says it, stays in its folder by its words alone (links aside)."""
     path = PurePosixPath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and not set("\0\\") & set(name)
-
-
-def _checked(path: Path) -> Path:
-    if not is_inside(path.as_posix()):
-        raise ValueError(f"'{path}' is no path inside the folder")
-    return path
-
-
-InsidePath = Annotated[Path, AfterValidator(_checked)]
-"""A relative path that stays in the folder of the file that names it."""
 
 
 def few(names: Sequence[str], most: int = 5) -> str:

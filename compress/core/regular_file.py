@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+MAX_JSON_BYTES = 64 << 20  # of a file of facts: a lock, a seal, a bench.json, a bundle's manifest
+
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a file to be read, if it is a regular one.

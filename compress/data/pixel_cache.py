@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL
@@ -81,7 +80,7 @@ def training_pixels(split: Split, side_px: int, reporter: Reporter) -> TrainingP
     target = _file(split, "training", {"side_px": side_px})
     aspects = target.with_name(f"{target.stem}-aspect.npy")
     if _is_whole(target, reporter) and _is_whole(aspects, reporter):
-        return TrainingPixels(_mapped(target), np.array(_mapped(aspects)))
+        return TrainingPixels(_mapped(target), _aspects(aspects))
     aspect: dict[Path, float] = {}
 
     def squash(path: Path) -> NDArray[np.uint8]:
@@ -121,11 +120,22 @@ def _is_whole(path: Path, reporter: Reporter) -> bool:
     return whole
 
 
-def _mapped(path: Path) -> NDArray[Any]:
+def _mapped(path: Path) -> NDArray[np.uint8]:
+    _see_use(path)
+    pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return pixels
+
+
+def _aspects(path: Path) -> NDArray[np.float32]:
+    _see_use(path)
+    aspect_N: NDArray[np.float32] = np.load(path, allow_pickle=False)
+    return aspect_N
+
+
+def _see_use(path: Path) -> None:
+    """Note the time of last use, by which the oldest is removed."""
     with suppress(OSError):  # of another user: it is read all the same
-        os.utime(path)  # the time of last use, by which the oldest is removed
-    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array
+        os.utime(path)
 
 
 def _made(

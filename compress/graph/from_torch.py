@@ -53,7 +53,7 @@ def to_onnx(model: nn.Module, spec: ModelSpec, *, opset: int = _EXPORT_OPSET, dy
 
 
 def _use_no_operator_in_place(model: nn.Module) -> None:
-    """Let activations write to new tensors: the graph is the same, and torch's exporter is about twice as fast.
+    """Let activations write to new tensors: the graph is the same, and torch's exporter is faster.
 
     It traces an in-place activation through its decomposition, `aten.hardswish_` for one, to replace it in the end.
     """

@@ -10,12 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from compress.core.artifact import Artifact
 from compress.core.digest import sha256_file
 from compress.core.names import RunName, StageId, is_inside
-from compress.core.regular_file import read_regular
+from compress.core.regular_file import MAX_JSON_BYTES, read_regular
 from compress.core.storage import write_json
 from compress.errors import StageError
 
 LOCK_NAME = "run.lock.json"
-MAX_LOCK_BYTES = 64 << 20
 
 
 class LockedStage(BaseModel):
@@ -87,7 +86,7 @@ def read_lock(run_dir: Path) -> RunLock | None:
     """
     path = run_dir / LOCK_NAME
     try:
-        lock = RunLock.model_validate_json(read_regular(path, MAX_LOCK_BYTES))
+        lock = RunLock.model_validate_json(read_regular(path, MAX_JSON_BYTES))
     except FileNotFoundError:
         return None
     except OSError as error:

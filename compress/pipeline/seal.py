@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from compress.core.artifact import Artifact, StageOutput
 from compress.core.digest import sha256_file
 from compress.core.formats import SUFFIX, Format
-from compress.core.regular_file import read_regular
+from compress.core.regular_file import MAX_JSON_BYTES, read_regular
 from compress.core.stage import Reporter
 from compress.core.storage import sync, write_json
 from compress.errors import StageError
-from compress.pipeline.lock import MAX_LOCK_BYTES, LockedStage, check_digest
+from compress.pipeline.lock import LockedStage, check_digest
 from compress.pipeline.run_dir import PARTIAL_NAME
 
 SEAL_NAME = "seal.json"
@@ -77,7 +77,7 @@ def write_seal(stage_dir: Path, stage: LockedStage) -> None:
 def read_seal(stage_dir: Path) -> LockedStage | None:
     """Return a folder's seal, or None when it has none that can be read."""
     try:
-        return LockedStage.model_validate_json(read_regular(stage_dir / SEAL_NAME, MAX_LOCK_BYTES))
+        return LockedStage.model_validate_json(read_regular(stage_dir / SEAL_NAME, MAX_JSON_BYTES))
     except (OSError, ValidationError):
         return None
 

@@ -1,33 +1,23 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from compress.core.names import InsidePath, StageId, few, is_inside
+from compress.core.names import StageId, few, is_inside
 
 
 class Named(BaseModel):
-    path: InsidePath = Path("x")
-    stage: StageId = "train"
+    stage: StageId
 
 
 @pytest.mark.parametrize("name", ["a", "a/b.onnx", "01-train/model.safetensors", "...", "a..b/c", "./a", "ä b/c"])
 def test_paths_that_stay_inside(name: str):
     assert is_inside(name)
-    assert Named(path=name).path == Path(name)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/../../b", "a/..", "/etc/passwd", "//a", "a\0b", "a\\..\\b"])
 def test_paths_that_do_not(name: str):
     assert not is_inside(name)
-
-
-@pytest.mark.parametrize("name", ["..", "../a", "a/../../b", "/etc/passwd"])
-def test_a_type_refuses_them(name: str):
-    with pytest.raises(ValidationError, match="no path inside"):
-        Named(path=name)
 
 
 @pytest.mark.parametrize("name", ["../../pwn/x", "A", "", "a/b", "a\n", "-a", "a" * 49, "ä"])

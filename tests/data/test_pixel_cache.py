@@ -171,6 +171,15 @@ def test_bad_image_is_named(split: Split) -> None:
     assert cached() == []
 
 
+def test_pixels_and_aspects_are_used_together_and_neither_is_removed_before_the_other(split: Split) -> None:
+    training_pixels(split, 24, SILENT)
+    for path in cached():
+        os.utime(path, (1000, 1000))
+    training_pixels(split, 24, SILENT)
+    assert len(cached()) == 2
+    assert all(path.stat().st_mtime > 1000 for path in cached())
+
+
 def test_least_recently_used_is_removed_first(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = (16, 20, 24)
     for age, px in enumerate(sizes):

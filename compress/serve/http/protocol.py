@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 _MAX_HEAD_BYTES = 32 * 1024
-_MAX_FIELDS = 128  # of a head; each takes a hundred bytes at least, and is sent as five
+_MAX_FIELDS = 128  # of a head; five bytes make one, and each is several objects in memory
 _MAX_WAITING = 32  # requests of one connection behind the one that is being answered
 _MAX_WAITING_IN_ALL = 512  # of all connections of a process
 _SAY_EVERY_S = 10.0
@@ -80,7 +80,7 @@ class GuardedProtocol(HttpToolsProtocol):
     """Closes a connection that sends no complete head in time, too large a head, or too many requests at once.
 
     uvicorn's own keep-alive timer runs only after a first reply, its parser takes heads of any length, and it keeps
-    every request that a client sends ahead: with requests of 33 bytes, 60 times what was sent.
+    every request that a client sends ahead, each many times as large as what was sent.
 
     The bounds come through the application's lifespan state (`CONNECTIONS`), since uvicorn makes its protocols itself
     and hands over nothing else.
