@@ -47,6 +47,13 @@ class _Supervisor(Multiprocess):
         self._folders = (folder / f"models-{n}" for n in count())
         self._copy_models()
 
+    def keep_subprocess_alive(self) -> None:
+        """Replace the processes that died; see uvicorn."""
+        for process in self.processes:
+            # The child has its own end: without ours its death ends the wait for its answer, which may last a minute.
+            process.child_conn.close()
+        super().keep_subprocess_alive()
+
     def handle_hup(self) -> None:
         """Replace the processes, with the models as they are now; keep both where a model cannot be served."""
         try:
