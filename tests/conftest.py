@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does, and before anything imports torch
@@ -19,6 +20,11 @@ pytest_plugins = ("tests.exports", "tests.graphs", "tests.run_folders", "tests.t
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 50)}
 COUNTS = {"train": 24, "val": 9, "test": 12}
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what was imported: it stays to the end, and is half a million objects."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,6 +47,13 @@ def _even_speed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latency, "speed_of_this_machine", lambda: MachineSpeed(read=lambda: 1.0))
         yield
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of this session that all its processes share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture

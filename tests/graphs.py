@@ -137,11 +137,11 @@ def run_tflite(data: bytes, images_NCHW: np.ndarray) -> tuple[np.ndarray, float]
 
 def operators(data: bytes) -> list[str]:
     """Return the operators of a file in order."""
-    from compress.export.tflite_checks import _code
+    from compress.export.tflite_checks import operator_name
     from compress.runtime.tflite_meta import unpack
 
     model = unpack(data)
-    return [_code(model, op) for op in model.subgraphs[0].operators]
+    return [operator_name(model, op) for op in model.subgraphs[0].operators]
 
 
 @pytest.fixture
@@ -203,20 +203,26 @@ SMALLER = {  # less width, where the constructor can be told
     "mobilenet_v3_small": {"width_mult": 0.5},
     "mobilenet_v3_large": {"width_mult": 0.5},
 }
+TIMM = {  # what makes a family of any width, and what else the family's own function says
+    "efficientnet_b0": ("_gen_efficientnet", {}),
+    "tf_efficientnet_lite0": ("_gen_efficientnet_lite", {"pad_type": "same", "bn_eps": 1e-3}),
+    "mobilenetv2_100": ("_gen_mobilenet_v2", {}),
+}
 
 
 def _network(name: str):
     """Return a network of the family with every kind of block, some of its repetitions left out, and narrower."""
-    import timm
     import torch
     import torchvision
+    from timm.models import efficientnet
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if name in TORCHVISION:
             model = getattr(torchvision.models, name)(weights=None, num_classes=3, **SMALLER.get(name, {}))
         else:
-            model = timm.create_model(name, num_classes=3)
+            family, more = TIMM[name]
+            model = getattr(efficientnet, family)(name, channel_multiplier=0.5, num_classes=3, **more)
         if name == "resnet18":  # its last stage has most of the weights, and nothing that the others lack
             model.layer4, model.fc = torch.nn.Identity(), torch.nn.Linear(256, 3)
         _leave_out_repetitions(model)

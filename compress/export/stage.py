@@ -19,6 +19,7 @@ from compress.graph.target_check import check_target
 from compress.graph.targets import TARGETS
 from compress.lower.walk import CONVERTER_HINT, Lowered, lower
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
+from compress.runtime.tflite_meta import unpack
 from compress.runtime.tflite_predictor import TflitePredictor
 
 _ONNX_HINT = "change the model at that node; ONNX Runtime may run it as it is: `format: onnx`"
@@ -95,15 +96,16 @@ def _write_tflite(
     if spec is not None:
         calibration = {one.key: one.value for one in source.model.metadata_props if one.key == CALIBRATION_KEY}
         data = embed_in_tflite(data, spec, calibration)
+    model = unpack(data, str(path))
     builtins_only = config.converter == "lower"
-    metrics = tflite_checks.check_tflite(data, path, builtins_only=builtins_only, select_tf_ops=config.select_tf_ops)
+    metrics = tflite_checks.check_tflite(model, path, builtins_only=builtins_only, select_tf_ops=config.select_tf_ops)
     if spec is not None:
-        tflite_checks.check_interface(data, path, spec)
+        tflite_checks.check_interface(model, path, spec)
     if lowered is not None and precision is Precision.INT8:
-        metrics |= tflite_checks.check_int8(data, path)
+        metrics |= tflite_checks.check_int8(model, path)
         if config.target is not None and TARGETS[config.target].integer_ends:
-            tflite_checks.check_integers_only(data, path, config.target)
-        metrics |= tflite_checks.check_lossless(data, path, source.model, lowered.grids, lowered.integers)
+            tflite_checks.check_integers_only(model, path, config.target)
+        metrics |= tflite_checks.check_lossless(model, path, source.model, lowered.grids, lowered.integers)
     write_bytes(path, data)
     return spec, metrics
 

@@ -1,4 +1,4 @@
-"""Checks of a TFLite file that can fail. They read the written bytes, never the lowering's own state."""
+"""Checks of a TFLite file that can fail. They read `unpack(bytes)`, never the lowering's own state."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from compress.core.names import few
 from compress.core.spec import ModelSpec
 from compress.errors import CheckError
 from compress.export.checks import MOST_NAMED, int8_metrics
-from compress.runtime.tflite_meta import schema, text_of, unpack
+from compress.runtime.tflite_meta import schema, text_of
 
+Model = Any  # `ModelT` has no types
 TFLITE_OPS = frozenset(
     {
         "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV",
@@ -32,11 +33,11 @@ _SELECT_PREFIX = "Flex"  # custom operators that need the TensorFlow runtime
 _GRID_ONLY = frozenset({"QUANTIZE", "DEQUANTIZE"})
 
 
-def check_tflite(data: bytes, path: Path, *, builtins_only: bool, select_tf_ops: bool) -> Metrics:
+def check_tflite(model: Model, path: Path, *, builtins_only: bool, select_tf_ops: bool) -> Metrics:
     """Check the operators of a file; returns their number.
 
     Args:
-        data: bytes of the file.
+        model: the file, unpacked.
         path: for messages.
         builtins_only: allow `TFLITE_OPS` alone (our own converter); else every TFLite builtin.
         select_tf_ops: allow operators that need the TensorFlow runtime.
@@ -44,10 +45,9 @@ def check_tflite(data: bytes, path: Path, *, builtins_only: bool, select_tf_ops:
     Raises:
         CheckError: names the operator and its output tensor.
     """
-    model = unpack(data, str(path))
     graph = model.subgraphs[0]
     for op in graph.operators:
-        code = _code(model, op)
+        code = operator_name(model, op)
         custom = code.startswith("custom:")
         name = _name(graph.tensors[op.outputs[0]])
         if custom and not (select_tf_ops and code.removeprefix("custom:").startswith(_SELECT_PREFIX)):
@@ -58,13 +58,12 @@ def check_tflite(data: bytes, path: Path, *, builtins_only: bool, select_tf_ops:
     return {"operators": len(graph.operators)}
 
 
-def check_interface(data: bytes, path: Path, spec: ModelSpec) -> None:
+def check_interface(model: Model, path: Path, spec: ModelSpec) -> None:
     """Check signature, shapes and types against the spec.
 
     Raises:
         CheckError: names the tensor, what was found and what the spec says.
     """
-    model = unpack(data, str(path))
     graph = model.subgraphs[0]
     if not model.signatureDefs:
         raise CheckError(f"{path}: has no signature, wanted serving_default: images -> logits")
@@ -88,13 +87,12 @@ def check_interface(data: bytes, path: Path, spec: ModelSpec) -> None:
             )
 
 
-def check_int8(data: bytes, path: Path) -> Metrics:
+def check_int8(model: Model, path: Path) -> Metrics:
     """Return the share of int8 weight bytes and the operators that compute in float.
 
     Raises:
         CheckError: most weight bytes are not int8.
     """
-    model = unpack(data, str(path))
     graph, types = model.subgraphs[0], schema().TensorType
     sizes: Counter[bool] = Counter()
     for tensor in graph.tensors:
@@ -105,13 +103,12 @@ def check_int8(data: bytes, path: Path) -> Metrics:
     return int8_metrics(path, sizes[True], sizes[False], floats)
 
 
-def check_integers_only(data: bytes, path: Path, target: str) -> None:
+def check_integers_only(model: Model, path: Path, target: str) -> None:
     """Check that image, logits and every operator between them are int8.
 
     Raises:
         CheckError: names what is float.
     """
-    model = unpack(data, str(path))
     graph, types = model.subgraphs[0], schema().TensorType
     ends = [graph.tensors[index] for index in (*graph.inputs, *graph.outputs)]
     if floats := _float_operators(model) + [_name(tensor) for tensor in ends if tensor.type != types.INT8]:
@@ -122,7 +119,7 @@ def check_integers_only(data: bytes, path: Path, target: str) -> None:
 
 
 def check_lossless(
-    data: bytes,
+    model: Model,
     path: Path,
     source: onnx.ModelProto,
     grids: Mapping[str, int],
@@ -131,7 +128,7 @@ def check_lossless(
     """Compare every scale, zero point and integer of the file with the QDQ graph it was lowered from.
 
     Args:
-        data: bytes of the TFLite file.
+        model: the TFLite file, unpacked.
         path: for messages.
         source: the QDQ model.
         grids: output of a QuantizeLinear or DequantizeLinear over an activation -> tensor index.
@@ -140,7 +137,6 @@ def check_lossless(
     Raises:
         CheckError: names the first tensor that differs.
     """
-    model = unpack(data, str(path))
     tensors = model.subgraphs[0].tensors
     constants = _constants(source)
     unsigned = _unsigned(source, constants)
@@ -241,13 +237,14 @@ def _float_operators(model: Any) -> list[str]:  # noqa: ANN401 - generated class
     graph, real = model.subgraphs[0], schema().TensorType.FLOAT32
     made = ((op, graph.tensors[op.outputs[0]]) for op in graph.operators)
     return [
-        f"{_code(model, op)}:{_name(tensor)}"
+        f"{operator_name(model, op)}:{_name(tensor)}"
         for op, tensor in made
-        if tensor.type == real and _code(model, op) not in _GRID_ONLY
+        if tensor.type == real and operator_name(model, op) not in _GRID_ONLY
     ]
 
 
-def _code(model: Any, op: Any) -> str:  # noqa: ANN401 - generated classes
+def operator_name(model: Model, op: Any) -> str:  # noqa: ANN401 - generated classes
+    """Return what an operator is called: a builtin by its name, `custom:NAME`, or `builtin NUMBER`."""
     table = model.operatorCodes[op.opcodeIndex]
     number = max(table.builtinCode, table.deprecatedBuiltinCode)
     if number == schema().BuiltinOperator.CUSTOM:

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from tests.docs.markdown import ROOT, Block, blocks_of
+from tests.exports import alone
 
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-model.md"
 FOREIGN_PX = 32
@@ -97,14 +98,17 @@ def bare_folder(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def first_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first_model(shared_folder: Path) -> Path:
     """Return the folder as the first tutorial leaves it: its commands are run here, once, from nothing."""
-    folder = tmp_path_factory.mktemp("first") / "work"
-    folder.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        run_blocks(runnable(TUTORIAL))
-    return folder
+    folder = shared_folder / "first-model"
+    with alone(shared_folder / "first-model.lock"), pytest.MonkeyPatch.context() as patch:
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            (folder / "work").mkdir(parents=True)
+            patch.chdir(folder / "work")
+            run_blocks(runnable(TUTORIAL))
+            (folder / "done").touch()
+    return folder / "work"
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from compress.errors import CheckError, ImgcError
 from compress.export import tf_converter, tflite_checks
 from compress.graph.cleanup import clean
 from compress.lower.walk import lower
+from compress.runtime.tflite_meta import unpack
 
 NETWORKS = ("mobilenet_v3_small", "squeezenet1_1")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("torch_first")]
@@ -42,7 +43,7 @@ def test_both_converters_agree(build, images, runs, tmp_path):
     wanted = run_onnx(model, pixels)
     assert np.abs(run_tflite(other, pixels)[0] - wanted).max() < 1e-4
     assert np.abs(run_tflite(lower(model).data, pixels)[0] - wanted).max() < 1e-4
-    tflite_checks.check_tflite(other, tmp_path, builtins_only=False, select_tf_ops=False)
+    tflite_checks.check_tflite(unpack(other), tmp_path, builtins_only=False, select_tf_ops=False)
     half = tf_converter.convert(model, half=True)
     assert len(half) < len(other)
 

@@ -36,7 +36,7 @@ def _spec(**changes):
 
 def _lossless(made, data=None):
     model, lowered = made
-    return checks.check_lossless(data or lowered.data, PATH, model, lowered.grids, lowered.integers)
+    return checks.check_lossless(unpack(data or lowered.data), PATH, model, lowered.grids, lowered.integers)
 
 
 def test_lossless_counts_what_it_compared(made):
@@ -75,42 +75,42 @@ def test_a_changed_source_is_found(made):
 
 def test_interface(made):
     data = made[1].data
-    checks.check_interface(data, PATH, _spec())
+    checks.check_interface(unpack(data), PATH, _spec())
     with pytest.raises(CheckError, match="'images' has the shape"):
-        checks.check_interface(data, PATH, _spec(input_chw=(4, 16, 17)))
+        checks.check_interface(unpack(data), PATH, _spec(input_chw=(4, 16, 17)))
     with pytest.raises(CheckError, match="'logits' has the shape"):
-        checks.check_interface(data, PATH, _spec(labels=("a",)))
+        checks.check_interface(unpack(data), PATH, _spec(labels=("a",)))
     with pytest.raises(CheckError, match="tensor type"):
-        checks.check_interface(data, PATH, _spec(precision=Precision.FP32))
+        checks.check_interface(unpack(data), PATH, _spec(precision=Precision.FP32))
     table = unpack(data)
     table.signatureDefs = []
     with pytest.raises(CheckError, match="no signature"):
-        checks.check_interface(pack(table), PATH, _spec())
+        checks.check_interface(unpack(pack(table)), PATH, _spec())
 
 
 def test_operator_gate(made):
     from ai_edge_litert import schema_py_generated as tfl
 
-    assert checks.check_tflite(made[1].data, PATH, builtins_only=True, select_tf_ops=False)["operators"] == 3
+    assert checks.check_tflite(unpack(made[1].data), PATH, builtins_only=True, select_tf_ops=False)["operators"] == 3
     table = unpack(made[1].data)
     code = table.operatorCodes[0]
     code.builtinCode = tfl.BuiltinOperator.ELU
     with pytest.raises(CheckError, match="ELU making"):
-        checks.check_tflite(pack(table), PATH, builtins_only=True, select_tf_ops=False)
-    checks.check_tflite(pack(table), PATH, builtins_only=False, select_tf_ops=False)
+        checks.check_tflite(unpack(pack(table)), PATH, builtins_only=True, select_tf_ops=False)
+    checks.check_tflite(unpack(pack(table)), PATH, builtins_only=False, select_tf_ops=False)
     code.builtinCode, code.customCode = tfl.BuiltinOperator.CUSTOM, "FlexErf"
     with pytest.raises(CheckError, match=r"FlexErf making '.+' is not a TFLite builtin"):
-        checks.check_tflite(pack(table), PATH, builtins_only=False, select_tf_ops=False)
-    checks.check_tflite(pack(table), PATH, builtins_only=False, select_tf_ops=True)
+        checks.check_tflite(unpack(pack(table)), PATH, builtins_only=False, select_tf_ops=False)
+    checks.check_tflite(unpack(pack(table)), PATH, builtins_only=False, select_tf_ops=True)
 
 
 def test_int8_share(made, build):
-    metrics = checks.check_int8(made[1].data, PATH)
+    metrics = checks.check_int8(unpack(made[1].data), PATH)
     assert metrics["int8_weight_pct"] == 100.0
     assert metrics["float_ops"] == 0
     b = build()
     with pytest.raises(CheckError, match="CONV_2D:logits"):
-        checks.check_int8(lower(b.model(b.conv("images", 3))).data, PATH)
+        checks.check_int8(unpack(lower(b.model(b.conv("images", 3))).data), PATH)
 
 
 def test_integers_only(build, tmp_path):
@@ -118,7 +118,7 @@ def test_integers_only(build, tmp_path):
         b = build((1, 3, 32, 32), quantized=quantized)
         value = b.q(b.conv(b.q("images"), 3))
         value = b.q(b.node("HardSwish", [value])) if swish else value
-        return lower(b.model(b.node("Flatten", [b.q(b.node("GlobalAveragePool", [value]))]))).data
+        return unpack(lower(b.model(b.node("Flatten", [b.q(b.node("GlobalAveragePool", [value]))]))).data)
 
     checks.check_integers_only(lowered(True, swish=False), tmp_path / "m.tflite", "mcu")
     with pytest.raises(CheckError, match=r"HARD_SWISH.*target mcu allows no float"):

@@ -19,6 +19,7 @@ from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext
 from compress.export import tflite_checks
 from compress.lower.walk import Lowered, lower
+from compress.runtime.tflite_meta import unpack
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +83,7 @@ def integers_in(model: onnx.ModelProto) -> int:
 
 
 @pytest.fixture
-def check_int8(runs, ops) -> Callable[..., Lowered]:
+def check_int8(runs) -> Callable[..., Lowered]:
     def check(model: onnx.ModelProto, pixels: np.ndarray, name: str, *, float_convs: int = 0) -> Lowered:
         run_onnx, run_tflite = runs
         lowered = lower(model)
@@ -90,14 +91,15 @@ def check_int8(runs, ops) -> Callable[..., Lowered]:
         # one unit a layer, over the depth of the net: a small part of how far the images' logits are apart
         assert np.abs(found - wanted).mean() < 0.1 * wanted.std(), name
         path = Path("model.tflite")
-        metrics = tflite_checks.check_lossless(lowered.data, path, model, lowered.grids, lowered.integers)
+        table = unpack(lowered.data)
+        metrics = tflite_checks.check_lossless(table, path, model, lowered.grids, lowered.integers)
         assert metrics["lossless_integers"] == integers_in(model)
-        int8 = tflite_checks.check_int8(lowered.data, path)
+        int8 = tflite_checks.check_int8(table, path)
         assert int8["int8_weight_pct"] > 99
         floats = [entry.split(":")[0] for entry in str(int8["float_op_names"]).split(", ") if ":" in entry]
         assert set(floats) <= (ISLANDS | CONVS | {"PAD"} if float_convs else ISLANDS), name
         assert sum(op in CONVS for op in floats) == float_convs, name
-        assert "TRANSPOSE" not in ops(lowered.data)
+        assert "TRANSPOSE" not in {tflite_checks.operator_name(table, op) for op in table.subgraphs[0].operators}
         return lowered
 
     return check

@@ -21,7 +21,7 @@ stages:
   - kind: train
     arch: tf_mobilenetv3_small_100
     weights: {weights}
-    input_px: 96
+    input_px: 80
     fit: {{epochs: 5, batch_size: 16, lr: 1.0e-3}}
   - {{kind: quantize, scheme: int8_static, calibration_count: 64}}
   - {{kind: export, format: all}}
