@@ -17,7 +17,7 @@ SCALE = np.float32(4 / 255)
 
 
 def _lossless(model, lowered):
-    return check_lossless(lowered.data, Path("m.tflite"), model, lowered.grids, lowered.integers)
+    return check_lossless(unpack(lowered.data), Path("m.tflite"), model, lowered.grids, lowered.integers)
 
 
 def _grid(lowered, name):
