@@ -9,7 +9,7 @@ DEPENDENCIES := $(VENV)/.dependencies
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock wheel lint browser test test-quick demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
+.PHONY: help setup lock wheel lint browser test test-quick fuzz demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,10 @@ test-quick: setup ## before each commit: style, and the tests that take no longe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PYTEST) -m "not slow and not real"
+
+FUZZ ?= 1000
+fuzz: setup ## try damaged model files, FUZZ of each kind, after those that once broke something: make fuzz FUZZ=5000
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --count $(FUZZ)
 
 demo: setup ## set up and run the whole chain on the bundled data
 	$(BIN)/imgc run recipes/demo.yaml --runs-dir $(RUNS)

@@ -43,12 +43,16 @@ def evaluate(
     Raises:
         DataError: the images cannot be used, or have labels the model does not know.
         ModelFileError: a file cannot be opened.
+        StageError: a file lies in a run and is not what was sealed there.
         BackendMissingError: the library for a format is not installed.
         UsageError: the two files have another number of classes.
     """
     from compress.core.log_reporter import LogReporter
+    from compress.pipeline.given import vouch
     from compress.runtime.evaluate_file import as_json_data, evaluate_file
 
+    for one in (file, *([] if baseline is None else [baseline])):
+        vouch(Path(one))
     found = evaluate_file(
         Path(file),
         Path(baseline) if baseline is not None else None,
@@ -147,6 +151,7 @@ def benchmark(
     from compress.core.fact import first_fault
     from compress.core.log_reporter import LogReporter
     from compress.measure.latency import Timing
+    from compress.pipeline.given import vouch
 
     if not models:
         raise UsageError("no model to measure", hint='compress.benchmark("model.onnx", "model.tflite")')
@@ -167,7 +172,7 @@ def benchmark(
         preprocess=as_preprocess(preprocess),
         profile=False,
     )
-    bench = measure_files(options, LogReporter()).bench
+    bench = measure_files(options, LogReporter(), vouch).bench
     names = [field.name for field in fields(BenchmarkRow) if field.name != "name"]
     rows = (BenchmarkRow(name=row.stage, **{name: getattr(row, name) for name in names}) for row in bench.rows)
     failed = {one.path: one.error for one in bench.failed}

@@ -126,10 +126,10 @@ def load(
         UsageError: `threads` is below 1, or `preprocess` is none.
         StageError: the file lies in a run and is not what was sealed there.
     """
-    from compress.pipeline.seal import check_sealed
+    from compress.pipeline.given import vouch
     from compress.runtime.open import open_predictor
 
-    check_sealed(Path(file))
+    vouch(Path(file))
     return Model(open_predictor(Path(file), threads=threads, device=device, preprocess=as_preprocess(preprocess)))
 
 

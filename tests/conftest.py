@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does, and before anything imports torch
 
@@ -54,6 +55,16 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of this session that all its processes share."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_trials() -> Iterator[None]:
+    """Let no model file be tried in a process of its own first, which takes half a second: the tests made them."""
+    from compress.runtime import trial
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial, "_in_new_process", lambda *_: subprocess.CompletedProcess([], 0, b"", b""))
+        yield
 
 
 @pytest.fixture

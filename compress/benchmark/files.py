@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from compress.benchmark.measure import OpenedModel
 from compress.benchmark.schema import Failure
-from compress.core.digest import sha256_file
+from compress.core.onnx_file import sha256_model
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.core.storage import write_bytes
@@ -17,7 +17,9 @@ from compress.models.arch_names import ARCH_NAMES, LIBRARY_PREFIXES
 from compress.models.imagenet_labels import classes_of, is_named, labels_for
 from compress.runtime.open import open_predictor
 from compress.runtime.predictor import Predictor
+from compress.runtime.trial import try_out
 
+Vouch = Callable[[Path], None]
 _CLASSES = 1000  # of an architecture without weights: ImageNet's, as its published numbers are
 _RANDOM = "has random weights, so its answers mean nothing; give a file to have its accuracy"
 _UNDESCRIBED = "does not say how its images are prepared; give --preprocess to have its accuracy"
@@ -32,7 +34,9 @@ class Opened:
     failed: tuple[Failure, ...]
 
 
-def open_models(models: Sequence[str], folder: Path, *, threads: int, preprocess: Preprocess | None) -> Opened:
+def open_models(
+    models: Sequence[str], folder: Path, *, threads: int, preprocess: Preprocess | None, vouch: Vouch = try_out
+) -> Opened:
     """Return the models, opened. One that cannot be opened is told among `failed`; the others still come.
 
     Args:
@@ -41,6 +45,7 @@ def open_models(models: Sequence[str], folder: Path, *, threads: int, preprocess
         folder: receives these files; it must live as long as the candidates.
         threads: threads one call may use.
         preprocess: how images are prepared for the files that do not say so.
+        vouch: raises where a file must not be opened in this process.
     """
     candidates, failed = [], []
     for index, (model, name) in enumerate(zip(models, short_names(models), strict=True)):
@@ -48,6 +53,7 @@ def open_models(models: Sequence[str], folder: Path, *, threads: int, preprocess
             if is_architecture(model):
                 candidates.append(_untrained(model, folder / f"{index}.onnx", threads))
             else:
+                vouch(Path(model))
                 candidates.append(_from_file(model, name, threads, preprocess))
         except ImgcError as error:
             failed.append(Failure(name=name, path=model, error=error.message))
@@ -126,7 +132,7 @@ def _candidate(name: str, path: str, predictor: Predictor, unasked: str | None) 
     return OpenedModel(
         name=name,
         path=path,
-        sha256=sha256_file(file),
+        sha256=sha256_model(file),
         size_bytes=file.stat().st_size,
         predictor=predictor,
         unasked=unasked,

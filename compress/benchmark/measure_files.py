@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from compress.benchmark.files import Opened, is_architecture, labels_of, open_models
+from compress.benchmark.files import Opened, Vouch, is_architecture, labels_of, open_models
 from compress.benchmark.measure import Measured, OpenedModel, Setting, measure
 from compress.benchmark.profiles import with_profiles
 from compress.benchmark.schema import Bench
@@ -18,6 +18,7 @@ from compress.data.labelled import load_labelled_folder
 from compress.engine.allocator import keep_freed_memory
 from compress.errors import StageError, UsageError
 from compress.measure.latency import Timing
+from compress.runtime.trial import try_out
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,10 @@ class FilesOptions:
     profile: bool
 
 
-def measure_files(options: FilesOptions, reporter: Reporter) -> Measured:
+def measure_files(options: FilesOptions, reporter: Reporter, vouch: Vouch = try_out) -> Measured:
     """Return the measurements; a model that fails is told in them, and the others still come.
+
+    `vouch` raises where a file must not be opened in this process.
 
     Raises:
         UsageError: the baseline is not one of the models.
@@ -56,7 +59,8 @@ def measure_files(options: FilesOptions, reporter: Reporter) -> Measured:
         StageError: none of the models can be measured, or not the baseline.
     """
     with TemporaryDirectory(prefix="imgc-benchmark-") as folder:
-        opened = open_models(options.models, Path(folder), threads=options.threads[0], preprocess=options.preprocess)
+        threads, preprocess = options.threads[0], options.preprocess
+        opened = open_models(options.models, Path(folder), threads=threads, preprocess=preprocess, vouch=vouch)
         if not opened.candidates:
             reasons = "".join(f"\n  {one.error}" for one in opened.failed)
             raise StageError(f"none of the models can be measured:{reasons}", hint="imgc inspect FILE")

@@ -97,8 +97,9 @@ def benchmark_files(options: FilesOptions, out: Path | None, reporter: Reporter,
     from compress.benchmark.measure_files import measure_files
     from compress.cli.output import print_json
     from compress.core.storage import write_json
+    from compress.pipeline.given import vouch
 
-    found = measure_files(options, reporter)
+    found = measure_files(options, reporter, vouch)
     bench = found.bench
     if out:
         if found.answers:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
-from compress.core.digest import sha256_file
 from compress.core.formats import Format, format_of
+from compress.core.onnx_file import sha256_model
 from compress.core.spec import SPEC_KEY, ModelSpec
 from compress.errors import ModelFileError
 
@@ -42,17 +44,20 @@ def inspect_file(path: Path) -> FileFacts:
     fmt = format_of(path)
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file", hint="the artifacts of a run are listed in its run.lock.json")
+    if path.stat().st_size == 0:
+        raise ModelFileError(f"{path}: the file is empty (0 bytes)", hint=_HINT)
     try:
         ops, weight_bytes, spec = _READERS[fmt](path)
     except (ModelFileError, ImportError):
         raise
     except Exception as error:  # parsers of damaged files raise nearly anything
-        raise ModelFileError(f"{path}: damaged or not a {fmt.value} file: {type(error).__name__}: {error}") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ModelFileError(f"{path}: damaged or not a {fmt.value} file: {reason}", hint=_HINT) from error
     return FileFacts(
         path=path,
         format=fmt,
         size_bytes=path.stat().st_size,
-        sha256=sha256_file(path),
+        sha256=sha256_model(path),
         ops=dict(Counter(ops).most_common()),
         weight_bytes=dict(weight_bytes.most_common()),
         spec=spec,
@@ -69,6 +74,8 @@ def _read_torch(path: Path) -> _Facts:
         if length > path.stat().st_size:
             raise ModelFileError(f"{path}: damaged, its header claims {length} bytes of a smaller file")
         header = json.loads(file.read(length))
+        held = path.stat().st_size - 8 - length
+    _require_tensors(header, held, path)
     text = header.pop("__metadata__", {}).get(SPEC_KEY)
     sizes: Counter[str] = Counter()
     for tensor in header.values():
@@ -77,6 +84,35 @@ def _read_torch(path: Path) -> _Facts:
     return [], sizes, ModelSpec.model_validate_json(text) if text else None
 
 
+def _require_tensors(header: dict[str, Any], held: int, path: Path) -> None:
+    """Raise where the tensors of a header do not lie one behind the other in the bytes that follow it.
+
+    Format: https://huggingface.co/docs/safetensors, "Format".
+    """
+    end = 0
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    for name, entry in sorted(tensors.items(), key=lambda item: item[1]["data_offsets"]):
+        bits = _BITS.get(entry["dtype"], 0)
+        begin, end_claimed = entry["data_offsets"]
+        size = math.prod(entry["shape"]) * bits // 8
+        if not bits:
+            raise ModelFileError(f"{path}: tensor '{name}' is of type {entry['dtype']}, which there is not", hint=_HINT)
+        if begin != end or end_claimed - begin != size or min([0, *entry["shape"]]) < 0:
+            raise ModelFileError(
+                f"{path}: tensor '{name}' of shape {entry['shape']}, {entry['dtype']}, is said to lie in bytes {begin} "
+                f"to {end_claimed}; the one before it ends at {end}, and it needs {size}",
+                hint=_HINT,
+            )
+        end = end_claimed
+    if end != held:
+        raise ModelFileError(f"{path}: damaged, {end} bytes of tensors are claimed, {held} are there", hint=_HINT)
+
+
+_HINT = "copy or make the file again: the writer or the copy was interrupted"
+_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
+    "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64, "C64": 64, "F4": 4,
+}  # fmt: skip
 _NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8", "I32": "int32", "I64": "int64"}
 
 

@@ -128,7 +128,7 @@ def inspect(file: ModelFile, as_json: AsJson = False) -> None:
     from compress.cli.output import print_json
     from compress.cli.run_files import given_model
 
-    facts = inspect_file(given_model(file))
+    facts = inspect_file(given_model(file, "look"))
     if as_json:
         print_json(facts.model_dump(mode="json"))
         return

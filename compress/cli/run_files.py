@@ -8,23 +8,25 @@ from compress.core.artifact import Artifact
 from compress.core.formats import MODEL_FORMATS, SUFFIX, Format, Precision
 from compress.errors import UsageError
 from compress.pipeline.current import current_run, find_artifact
+from compress.pipeline.given import vouch
 from compress.pipeline.lock import artifact_at, read_lock
-from compress.pipeline.seal import check_sealed
+from compress.runtime.trial import Purpose
 
 
-def given_model(path: Path) -> Path:
-    """Return the path of a model file that was named on the command line.
+def given_model(path: Path, purpose: Purpose = "run") -> Path:
+    """Return the path of a model file that was named on the command line; see `vouch`.
 
     Raises:
         UsageError: it is not a model file by its name, or there is no such file.
         StageError: it lies in a run and is not what was sealed there.
+        ModelFileError: its trial failed.
     """
     allowed = tuple(SUFFIX[fmt] for fmt in MODEL_FORMATS)
     if path.suffix.lower() not in allowed:
         raise UsageError(f"{path}: not a model file by its name", hint=f"model files end in {', '.join(allowed)}")
     if not path.is_file():
         raise UsageError(f"{path}: no such file", hint="the files of a run are listed by: imgc report")
-    check_sealed(path)
+    vouch(path, purpose)
     return path
 
 

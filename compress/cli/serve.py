@@ -48,6 +48,7 @@ def serve(
     POST an image to /v1/classify, drop one on the page at /, or speak the Open Inference Protocol at /v2. Settings
     come from --config, then IMGC_SERVE_* (the API key only so: IMGC_SERVE_API_KEY), then these options.
     """
+    from compress.cli.run_files import given_model
     from compress.serve.config import MIB
     from compress.serve.run import serve as serve_until_stopped
     from compress.serve.settings import gather
@@ -74,6 +75,8 @@ def serve(
     if print_config:
         _print_settings(settings, as_json)
         return
+    for path in settings.config.files:
+        given_model(path)
     serve_until_stopped(settings.config, reporter=reporter_of(ctx))
 
 
@@ -108,7 +111,9 @@ def _source(text: str) -> dict[str, object]:
     name, equals, rest = text.partition("=")
     named = bool(equals) and "/" not in name and not Path(text).exists()
     path = Path(rest if named else text)
-    found = servable_model(path.resolve().name, path.resolve().parent) if path.is_dir() else given_model(path)
+    folder = path.resolve()
+    is_run = path.is_dir()
+    found = servable_model(folder.name, folder.parent) if is_run else given_model(path, "look")
     return {"path": found, "name": name if named else None}
 
 

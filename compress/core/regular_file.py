@@ -36,7 +36,8 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         OSError: as `open_regular` raises it, or the file is larger.
     """
     with open_regular(path) as file:
-        data = file.read(max_bytes + 1)
+        size = os.fstat(file.fileno()).st_size  # a read of so many bytes makes room for all of them first
+        data = file.read(min(size, max_bytes) + 1)
     if len(data) > max_bytes:
         raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes", str(path))
     return data

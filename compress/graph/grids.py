@@ -72,6 +72,14 @@ class QuantConst:
     data: Array
     quant: Quant
 
+    def __post_init__(self) -> None:
+        """Raise CheckError where there is no scale for each channel."""
+        shape, scales, axis = self.data.shape, self.quant.scale.size, self.quant.axis
+        if self.quant.per_channel and (axis >= len(shape) or shape[axis] != scales):
+            raise CheckError(
+                f"tensor '{self.name}' has the shape {list(shape)} and {scales} scales for its axis {axis}", hint=_HINT
+            )
+
     def real(self) -> Array:
         """Return the float32 values that DequantizeLinear yields."""
         shape = [1] * self.data.ndim

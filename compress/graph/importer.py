@@ -19,6 +19,7 @@ from onnx import (
     ModelProto,
     NodeProto,
     TensorProto,
+    checker,
     helper,
     shape_inference,
     version_converter,
@@ -132,6 +133,7 @@ def _canonical(model: ModelProto) -> ModelProto:
     initializers_from_constants(copy.graph)
     if precision_of(copy) is not Precision.FP32:
         fold_constants(copy)
+        checker.check_model(copy)
         return copy
     copy = _in_known_opset(copy)
     graph = copy.graph

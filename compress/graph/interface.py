@@ -98,11 +98,12 @@ def classifier_interface(interface: Interface, where: object) -> ClassifierInter
         and len(interface.inputs[0].shape) == 4
         and len(interface.outputs[0].shape) == 2
         and all(port.dtype in _FLOATS for port in (*interface.inputs, *interface.outputs))
+        and not any(size is not None and size < 1 for size in (*interface.inputs[0].shape, *interface.outputs[0].shape))
     )
     if not fits:
         raise ModelFileError(
             f"{where}: not an image classifier: found {interface}; allowed are one float input [N, C, H, W] and one "
-            "float output [N, K]",
+            "float output [N, K], no size below 1",
             hint="export the classifier alone: one image in, one row of logits out",
         )
     return ClassifierInterface(interface.inputs[0], interface.outputs[0])

@@ -13,9 +13,11 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 from compress.core.formats import Precision
-from compress.errors import ModelFileError
+from compress.core.onnx_file import onnx_bytes
+from compress.errors import ImgcError, ModelFileError
 from compress.graph.interface import Interface, Port
 from compress.graph.operators import DYNAMIC, QDQ, QOPERATOR, QUANTIZED
+from compress.graph.truth import require_truth
 
 Array = npt.NDArray[Any]
 Consumers = Mapping[str, Sequence[NodeProto]]
@@ -23,19 +25,24 @@ DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
 def load(path: Path) -> ModelProto:
-    """Return the model in an ONNX file.
+    """Return the model in an ONNX file, with the weights that lie in files beside it.
 
     Raises:
-        ModelFileError: it cannot be read.
+        ModelFileError: it cannot be read, or contradicts itself.
     """
     try:
-        return onnx.load(path)
+        model = ModelProto()
+        model.ParseFromString(onnx_bytes(path))
+    except ImgcError:
+        raise
     except Exception as error:  # protobuf's and the file system's errors share no base class
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelFileError(
             f"{path}: not a readable ONNX model: {reason}",
             hint="export or copy the file again; a broken download or a foreign format looks like this",
         ) from error
+    require_truth(model, path)
+    return model
 
 
 def copy_of(model: ModelProto) -> ModelProto:

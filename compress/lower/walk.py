@@ -19,6 +19,7 @@ CONVERTER_HINT = (
     "the other converter knows more operators: `converter: tensorflow` "
     f"(needs {with_extra('tensorflow')}; float32 and float16 only)"
 )
+_CONTRADICTIONS = (ValueError, IndexError, KeyError, TypeError, ArithmeticError)
 _QDQ_HINT = "quantize in QDQ format: QuantizeLinear and DequantizeLinear around float operators"
 
 
@@ -60,7 +61,7 @@ def lower(model: onnx.ModelProto, *, half: bool = False) -> Lowered:
     inputs = {name: _input(lo, name) for name in graph.inputs}
     for node in graph.nodes:
         if node.outputs[0] not in lo.done:
-            HANDLERS[node.op](lo, node)
+            _lower_node(lo, node)
     outputs = {name: _output(lo, name) for name in graph.outputs}
     if set(outputs.values()) & set(inputs.values()):
         raise CheckError("the graph computes nothing: its output is its input")
@@ -83,6 +84,13 @@ def _input(lo: Lowering, name: str) -> int:
     index = lo.writer.activation(name, shape, tail.quant)
     lo.bind(tail, Value(index, shape, tail.quant, nonneg=tail.quant is not None and tail.nonneg()))
     return index
+
+
+def _lower_node(lo: Lowering, node: Node) -> None:
+    try:
+        HANDLERS[node.op](lo, node)
+    except _CONTRADICTIONS as error:  # shape inference lets much pass: pads of three numbers, a bias of another length
+        raise node.fail(f"its attributes and inputs contradict each other ({type(error).__name__}: {error})") from error
 
 
 def _output(lo: Lowering, name: str) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from compress.core.artifact import Artifact
-from compress.core.digest import sha256_file
 from compress.core.formats import Format, format_of
+from compress.core.onnx_file import sha256_model
 from compress.core.spec import ModelSpec
 from compress.errors import missing_backend
-from compress.pipeline.seal import check_sealed
+from compress.pipeline.given import vouch
 
 FILE_KIND = "file"
 
@@ -23,13 +23,13 @@ def file_artifact(path: Path) -> Artifact:
         BackendMissingError: the library that reads this format is not installed.
     """
     fmt = format_of(path)
-    check_sealed(path)
+    vouch(path, "graph")
     return Artifact(
         stage_id=str(path),
         kind=FILE_KIND,
         format=fmt,
         path=path,
-        sha256=sha256_file(path),
+        sha256=sha256_model(path),
         size_bytes=path.stat().st_size,
         spec=_spec_or_missing_backend(path, fmt),
         metrics={},
@@ -49,16 +49,10 @@ def _spec(path: Path, fmt: Format) -> ModelSpec | None:
 
         return load_model(path)[1]
     if fmt is Format.ONNX:
-        import onnx
-
         from compress.graph.metadata import spec_of
-        from compress.runtime.predictor import damaged
+        from compress.graph.proto import load
 
-        try:
-            model = onnx.load(path, load_external_data=False)
-        except Exception as error:  # the protobuf library's own errors, which differ between its versions
-            raise damaged(path, "ONNX", error) from error
-        return spec_of(model, path)
+        return spec_of(load(path), path)
     from compress.runtime.tflite_meta import read_spec
 
     return read_spec(path.read_bytes(), str(path))

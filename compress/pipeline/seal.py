@@ -88,16 +88,18 @@ def is_whole(stage_dir: Path, seal: LockedStage) -> bool:
     return path.is_file() and not path.is_symlink() and sha256_file(path) == seal.artifact.sha256
 
 
-def check_sealed(path: Path) -> None:
-    """Compare a file with the seal beside it, if it is what that seals.
+def check_sealed(path: Path) -> bool:
+    """Compare a file with the seal beside it, if it is what that seals; return whether it is.
 
     Raises:
         StageError: it is not what was sealed.
     """
     path = path.resolve()
     seal = read_seal(path.parent)
-    if seal is not None and seal.artifact.path.name == path.name:
-        check_digest(path, seal)
+    if seal is None or seal.artifact.path.name != path.name:
+        return False
+    check_digest(path, seal)
+    return True
 
 
 def find_sealed(run_dir: Path, key: str, reporter: Reporter, *, first: Path) -> Path | None:

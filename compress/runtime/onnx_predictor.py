@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from compress.core.formats import Format, Precision
+from compress.core.onnx_file import MAX_ONNX_BYTES, has_external_data, onnx_bytes
 from compress.core.preprocess import Preprocess
+from compress.core.regular_file import read_regular
 from compress.core.spec import SPEC_KEY, ModelSpec
 from compress.data.transforms import normalize
 from compress.errors import ModelFileError, missing_backend
@@ -21,6 +23,7 @@ from compress.runtime.predictor import (
     Call,
     Floats,
     Pixels,
+    cannot_run,
     check_images,
     check_pixels,
     check_spec,
@@ -104,9 +107,20 @@ class OnnxPredictor:
         images = images_NCHW.astype(self._type, copy=False)
         return [images] if self._batch is None else fixed_batches(images, self._batch)
 
+    def _run(self, chunk: NDArray[np.generic]) -> NDArray[np.generic]:
+        try:
+            return self._session.run([self._output], {self._input: chunk})[0]
+        except Exception as error:  # ONNX Runtime's exceptions share no public base class
+            raise cannot_run(self.path, "ONNX Runtime", chunk.shape, error) from error
+
     def _answers(self, chunks: list[NDArray[np.generic]]) -> Floats:
-        parts = [self._session.run([self._output], {self._input: chunk})[0] for chunk in chunks]
+        parts = [self._run(chunk) for chunk in chunks]
         return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts), dtype=np.float32)
+
+
+def _source(path: Path) -> str | bytes:
+    """Return what a session is made of: the path, or the bytes of a model whose weights lie beside it."""
+    return onnx_bytes(path) if has_external_data(read_regular(path, MAX_ONNX_BYTES)) else str(path)
 
 
 def session_options(threads: int) -> Any:  # noqa: ANN401 - onnxruntime ships no types
@@ -130,7 +144,7 @@ def _session(path: Path, threads: int, content: bytes | None) -> tuple[_Session,
     except ImportError as error:
         raise missing_backend("onnxruntime", "serve") from error
     try:
-        model = str(path) if content is None else content
+        model = _source(path) if content is None else content
         session = ort.InferenceSession(model, session_options(threads), providers=["CPUExecutionProvider"])
         return session, ort.__version__
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
@@ -147,7 +161,12 @@ def _port(value: _Value) -> Port:
 
 
 def _spec_in(session: _Session, path: Path) -> ModelSpec | None:
-    text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
+    except UnicodeDecodeError as error:
+        raise ModelFileError(
+            f"{path}: its metadata are no UTF-8 text ({error})", hint="export the file again"
+        ) from error
     if text is None:
         return None
     try:
@@ -168,7 +187,7 @@ def _foreign(
         raise ModelFileError(f"{path}: the graph does not say how many classes its output has", hint="give its spec")
     free = (3, preprocess.crop_px, preprocess.crop_px)
     sizes = [found if found is not None else default for found, default in zip(chw, free, strict=True)]
-    data = path.read_bytes() if content is None else content
+    data = onnx_bytes(path) if content is None else content
     return foreign_spec(path, sizes, classes, _precision(data), preprocess)
 
 

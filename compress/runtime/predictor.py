@@ -89,6 +89,15 @@ def damaged(path: Path, kind: str, error: BaseException, content: bytes | None =
     )
 
 
+def cannot_run(path: Path, runtime: str, shape: Sequence[int], error: BaseException) -> ModelFileError:
+    """Return the error for a file that was loaded, and whose runtime cannot run it on values of this shape."""
+    lines = str(error).strip().splitlines()
+    return ModelFileError(
+        f"{path}: {runtime} cannot run it on {list(shape)}: {lines[0][:300] if lines else type(error).__name__}",
+        hint="its graph contradicts its shapes; export it again",
+    )
+
+
 def check_images(images_NCHW: Floats, spec: ModelSpec, path: Path) -> None:
     """Raise StageError unless the images are float32 [N, C, H, W] with N >= 1 and C, H, W as the spec says."""
     shape = images_NCHW.shape

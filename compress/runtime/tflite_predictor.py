@@ -19,6 +19,7 @@ from compress.runtime.predictor import (
     Call,
     Floats,
     Pixels,
+    cannot_run,
     check_images,
     check_pixels,
     check_spec,
@@ -142,8 +143,11 @@ class TflitePredictor:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run(self, values_NHWC: NDArray[np.generic]) -> NDArray[np.generic]:
-        self._interpreter.set_tensor(self._input["index"], values_NHWC)
-        self._interpreter.invoke()
+        try:
+            self._interpreter.set_tensor(self._input["index"], values_NHWC)
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise cannot_run(self.path, "LiteRT", values_NHWC.shape, error) from error
         return np.asarray(self._interpreter.get_tensor(self._output["index"]))
 
     def _foreign(self, chw: list[int], classes: int, preprocess: Preprocess | None) -> ModelSpec:

@@ -98,6 +98,11 @@ class ServeConfig(BaseModel):
     cors_origins: tuple[str, ...] = ()
     log_requests: Annotated[float, Field(ge=0, le=1)] = 0.0
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return the model files, the faster one for times of load among them."""
+        return (*(source.path for source in self.models), *([] if self.degrade is None else [self.degrade]))
+
     @field_validator("allowed_hosts")
     @classmethod
     def _check_hosts(cls, names: tuple[str, ...]) -> tuple[str, ...]:

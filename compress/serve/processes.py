@@ -18,7 +18,10 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from compress.core.formats import Format, format_of
+from compress.core.onnx_file import onnx_bytes
 from compress.errors import ImgcError
+from compress.runtime.trial import try_out
 from compress.serve.app import SHARED_METRICS_VARIABLE
 from compress.serve.config import ServeConfig
 from compress.serve.core.service import Service
@@ -57,6 +60,8 @@ class _Supervisor(Multiprocess):
     def handle_hup(self) -> None:
         """Replace the processes, with the models as they are now; keep both where a model cannot be served."""
         try:
+            for path in self._served.files:
+                try_out(path)
             Service(self._served)
             self._copy_models()
         except (ImgcError, OSError) as error:
@@ -75,7 +80,11 @@ def _with_copies(config: ServeConfig, folder: Path) -> ServeConfig:
     def copied(path: Path) -> Path:
         copy = next(places) / path.name
         copy.parent.mkdir(parents=True)
-        return Path(shutil.copyfile(path, copy))
+        if format_of(path) is Format.ONNX:
+            copy.write_bytes(onnx_bytes(path))
+        else:
+            shutil.copyfile(path, copy)
+        return copy
 
     models = tuple(source.model_copy(update={"path": copied(source.path)}) for source in config.models)
     degrade = None if config.degrade is None else copied(config.degrade)

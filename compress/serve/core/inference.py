@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from compress.core.digest import sha256_bytes
 from compress.core.formats import Format, format_of
+from compress.core.onnx_file import onnx_bytes
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, UsageError
 from compress.runtime.open import open_predictor
@@ -54,7 +55,7 @@ class Inference:
         """
         self.format = check_servable(path)
         self._path = path
-        self._content = path.read_bytes()
+        self._content = onnx_bytes(path) if self.format is Format.ONNX else path.read_bytes()
         self.size_bytes = len(self._content)
         self.sha256 = sha256_bytes(self._content)
         first = self._open()
