@@ -68,6 +68,7 @@ def exit_code_page() -> str:
     for code in sorted({one.exit_code for one in found}):
         names = ", ".join(f"`{one.__name__}`" for one in found if one.exit_code == code)
         rows.append([str(code), _MEANING[code], names])
+    rows.append(["128 + N", "signal N ended it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; what is sealed stays", ""])
     table = markdown_table(("code", "meaning", "errors"), rows)
     meanings = "\n".join(f"- `{one.__name__}`: {inspect.cleandoc(one.__doc__ or '')}" for one in found)
     return f"{_EXIT_HEAD}\n{table}\n\n{meanings}\n"

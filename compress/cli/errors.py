@@ -1,15 +1,19 @@
 """Failures on their way to the terminal: `error:` and `hint:` on stderr and an exit code, never a traceback unasked.
 
 Exit codes: 0 done, 2 recipe, usage or data, 3 backend missing, 4 stage failed or anything unforeseen, 5 gate failed,
-130 interrupted.
+128 and the signal's number where one ended the command: 130 SIGINT (Ctrl-C), 143 SIGTERM, 129 SIGHUP.
 """
 
 from __future__ import annotations
 
 import errno
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any
 
 import typer
@@ -17,8 +21,10 @@ from typer.core import TyperGroup
 
 from compress.errors import ImgcError, missing_backend
 
-INTERRUPTED = 130
+SIGNALLED = 128  # and the signal's number, as shells count
+INTERRUPTED = SIGNALLED + signal.SIGINT
 UNFORESEEN = 4
+_ENDING = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 # Top-level module -> the extra of pyproject.toml that installs it (the smallest one that does).
 EXTRA_OF_MODULE = {
@@ -42,13 +48,45 @@ EXTRA_OF_MODULE = {
 }
 
 
+class EndedBySignal(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came: what runs ends as after Ctrl-C, with what it made kept."""
+
+    def __init__(self, number: int) -> None:
+        """Keep the signal's number."""
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def ending_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end what runs inside as Ctrl-C does; one that is ignored, as by nohup, stays so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise EndedBySignal(number)
+
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    ours = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
+
+
 class ImgcGroup(TyperGroup):
     """The root command: every exception of a command body ends here."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - Typer's own types are private
         """Run the chosen command; turn what it raises into a message and an exit code."""
         try:
-            return super().invoke(ctx)
+            with ending_signals():
+                return super().invoke(ctx)
         except (typer.Exit, typer.Abort, typer.TyperException):
             raise  # Typer prints its own usage errors
         except BrokenPipeError:
@@ -57,7 +95,8 @@ class ImgcGroup(TyperGroup):
             if ctx.params.get("debug"):
                 traceback.print_exc()
             text, code = describe(error)
-            typer.echo(text, err=True)
+            with suppress(OSError):  # a terminal that hung up takes no more text
+                typer.echo(text, err=True)
             raise typer.Exit(code) from None
 
 
@@ -69,6 +108,8 @@ def describe(error: BaseException) -> tuple[str, int]:
         return _lines(error.message, error.hint), error.exit_code
     if isinstance(error, KeyboardInterrupt):
         again = "run the same command again: sealed stages are reused and training goes on from its last checkpoint"
+        if isinstance(error, EndedBySignal):
+            return _lines(f"ended by {signal.Signals(error.number).name}", again), SIGNALLED + error.number
         return _lines("interrupted", again), INTERRUPTED
     if isinstance(error, OSError) and error.strerror:
         return _lines(_os_message(error), _OS_HINTS.get(error.errno or 0, "")), UNFORESEEN

@@ -39,7 +39,20 @@ Junit = Annotated[
 def _known_device(value: str) -> str:
     if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", value):
         raise typer.BadParameter(f"{value}: give cpu, cuda or cuda:N")
+    if value != "cpu":
+        _require_cuda(value)
     return value
+
+
+def _require_cuda(value: str) -> None:
+    """Refuse a device that is not there before anything is begun, not in the first stage that computes."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return  # the command says which extra it needs
+    number = int(value.partition(":")[2] or 0)
+    if number >= torch.cuda.device_count():
+        raise typer.BadParameter(f"{value}: PyTorch finds {torch.cuda.device_count()} CUDA devices here; give cpu")
 
 
 Device = Annotated[

@@ -55,6 +55,9 @@ def check_labels(root: Path, splits: Splits, reporter: Reporter) -> None:
             reporter.warn(f"{root}: {name} has no image of {len(absent)} classes: {', '.join(absent[:10])}")
 
 
+_LEAVE_OUT = "replace them, or leave them out: `imgc init --on-bad-image skip`, else `--set data.on_bad_image=skip`"
+
+
 def drop_bad(
     listing: Listing, on_bad: Answer, reporter: Reporter
 ) -> tuple[Splits, dict[Path, Exam], tuple[tuple[Path, str], ...]]:
@@ -71,7 +74,7 @@ def drop_bad(
             f"{path}: {reason}" for path, reason in bad
         )
         if on_bad == "error":
-            raise DataError(text, hint="remove or replace them, or leave them out with `--set data.on_bad_image=skip`")
+            raise DataError(text, hint=_LEAVE_OUT)
         reporter.warn(f"{text}\n  left out (data.on_bad_image: skip)")
     kept = {name: tuple(e for e in entries if not exams[e.path].reason) for name, entries in listing.splits.items()}
     _refuse_emptied(listing, kept)

@@ -66,7 +66,10 @@ def _rows(manifest: Path, needed: set[str]) -> Iterator[tuple[int, dict[str, str
                     raise DataError(f"{manifest}:{reader.line_num}: more fields than columns", hint=_HINT)
                 yield reader.line_num, row
     except OSError as error:
-        raise DataError(f"{manifest}: cannot be read: {error.strerror}", hint="set data.path to a CSV file") from error
+        raise DataError(
+            f"{manifest}: cannot be read: {error.strerror}",
+            hint="give a CSV file as --data or data.path",
+        ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{manifest}: not UTF-8 text", hint="save the manifest as CSV in UTF-8") from error
     except csv.Error as error:

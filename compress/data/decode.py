@@ -45,7 +45,7 @@ class BadImageError(DataError):
 
     def __init__(self, name: str, reason: str) -> None:
         """Keep the reason; `name` is the file, or what the bytes came from."""
-        super().__init__(f"{name}: {reason}", hint="replace the file, or set `data.on_bad_image: skip`")
+        super().__init__(f"{name}: {reason}", hint="replace the file")
         self.reason = reason
 
 

@@ -19,7 +19,10 @@ def list_folder(root: Path) -> Listing:
         DataError: no such folder, no class folders, two folders for one split, or test/ without train/.
     """
     if not root.exists():
-        raise DataError(f"{root}: no such folder", hint="set data.path to the folder that holds the class folders")
+        raise DataError(
+            f"{root}: no such folder",
+            hint="give the folder that holds the class folders as --data or data.path",
+        )
     if not root.is_dir():
         raise DataError(f"{root}: a file, not a folder", hint="for a manifest use `data: {kind: csv, path: ...}`")
     split_folders = _split_folders(root)

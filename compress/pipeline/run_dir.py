@@ -21,6 +21,7 @@ RECIPE_NAME = "recipe.yaml"
 RESOLVED_NAME = "recipe.resolved.yaml"
 ENVIRONMENT_NAME = "environment.json"
 PARTIAL_NAME = ".partial"
+ASIDE_NAME = "aside"  # sealed stages that the recipe does not have
 _WRITER_NAME = ".writer"  # locked while a process writes the run
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR)

@@ -21,6 +21,7 @@ from compress.pipeline.inputs import file_artifact
 from compress.pipeline.key import key_of, key_parts, lazy_fingerprint
 from compress.pipeline.lock import LockedStage, RunLock, artifact_at, read_lock, write_lock
 from compress.pipeline.run_dir import (
+    ASIDE_NAME,
     ENVIRONMENT_NAME,
     PARTIAL_NAME,
     RECIPE_NAME,
@@ -178,8 +179,6 @@ class _Runner:
     def _execute(self, stage: PlannedStage, inputs: Mapping[str, Artifact], parts: dict[str, object]) -> None:
         """Run a stage in its partial folder and seal what it made."""
         key = key_of(parts)
-        self._lock = self._lock.first(stage.index - 1)
-        write_lock(self._run_dir, self._lock)
         folder = partial_dir(self._run_dir, stage, key)
         self._say_start(stage, inputs)
         began = time.monotonic()
@@ -199,6 +198,9 @@ class _Runner:
             reused=False,
         )
         write_seal(folder, sealed)
+        # Not before: until there is something better, the lock says what an earlier attempt made.
+        self._lock = self._lock.first(stage.index - 1)
+        write_lock(self._run_dir, self._lock)
         put_in_place(folder, self._run_dir / stage.folder_name)
         self._record(sealed)
         self._reporter.info(f"{stage.id}: wrote {self._artifacts[stage.id].path} in {seconds:.1f} s")
@@ -238,16 +240,27 @@ class _Runner:
         self._artifacts[sealed.id] = artifact_at(self._run_dir, sealed)
 
     def _record_only_the_plan(self) -> None:
-        """Drop stages that the recipe no longer has nor reads, and what earlier attempts left behind."""
+        """Put stages aside that the recipe does not have or read (a verb added them), and clear what attempts left."""
         self._lock = self._lock.first(len(self._plan.stages))
         write_lock(self._run_dir, self._lock)
         current = {stage.folder_name for stage in self._plan.stages}
         read = [source for stage in self._plan.stages for source in stage.inputs.values() if isinstance(source, Path)]
         current |= {source.parent.name for source in read if source.parent.parent.resolve() == self._run_dir.resolve()}
+        kept = {stage.key for stage in self._lock.stages}
         for folder in self._run_dir.glob("[0-9]*-*"):
-            if folder.name not in current and not folder.is_symlink() and read_seal(folder) is not None:
-                shutil.rmtree(folder)
+            seal = None if folder.name in current or folder.is_symlink() else read_seal(folder)
+            if seal is not None and seal.key in kept:
+                shutil.rmtree(folder)  # it has another number now
+            elif seal is not None:
+                self._put_aside(folder)
         shutil.rmtree(self._run_dir / PARTIAL_NAME, ignore_errors=True)
+
+    def _put_aside(self, folder: Path) -> None:
+        aside = self._run_dir / ASIDE_NAME / folder.name
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(exist_ok=True)
+        folder.rename(aside)
+        self._reporter.warn(f"{self._shown(folder)}: no stage of the recipe, moved to {self._shown(aside)}")
 
 
 def _in_place_of(seal: LockedStage, stage: PlannedStage, *, reused: bool) -> LockedStage:

@@ -21,7 +21,7 @@ from compress.core.stage import Reporter
 from compress.core.storage import sync, write_json
 from compress.errors import StageError
 from compress.pipeline.lock import LockedStage, check_digest
-from compress.pipeline.run_dir import PARTIAL_NAME
+from compress.pipeline.run_dir import ASIDE_NAME, PARTIAL_NAME
 
 SEAL_NAME = "seal.json"
 SPEC_NAME = "spec.json"
@@ -127,9 +127,9 @@ def copy_sealed(source: Path, target: Path) -> None:
 
 
 def _sealed_folders(run_dir: Path) -> Iterator[Path]:
-    """Yield this run's sealed folders, then those that were finished but not moved, then the sibling runs'."""
-    yield from sorted(path.parent for path in run_dir.glob(f"[0-9]*-*/{SEAL_NAME}"))
-    yield from sorted(path.parent for path in run_dir.glob(f"{PARTIAL_NAME}/[0-9]*-*/{SEAL_NAME}"))
+    """Yield this run's sealed folders, then those finished but not moved, those put aside, and the sibling runs'."""
+    for within in ("", f"{PARTIAL_NAME}/", f"{ASIDE_NAME}/"):
+        yield from sorted(path.parent for path in run_dir.glob(f"{within}[0-9]*-*/{SEAL_NAME}"))
     siblings = sorted(run_dir.parent.iterdir()) if run_dir.parent.is_dir() else []
     for sibling in siblings:
         if sibling != run_dir and not sibling.is_symlink() and sibling.is_dir():

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import errno
+import signal
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from compress.cli.doctor import list_packages
-from compress.cli.errors import EXTRA_OF_MODULE, ImgcGroup, describe
+from compress.cli.errors import EXTRA_OF_MODULE, ImgcGroup, describe, ending_signals
 from compress.errors import DataError, GateError, RecipeError, StageError, UsageError
 
 
@@ -83,3 +84,36 @@ def test_exits_and_usage_errors_pass_through():
     assert CliRunner().invoke(_app(typer.Exit(7)), ["fail"]).exit_code == 7
     assert CliRunner().invoke(_app(ValueError()), ["fail", "--nonsense"]).exit_code == 2
     assert CliRunner().invoke(_app(KeyboardInterrupt()), ["fail"]).exit_code == 130
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_command_as_ctrl_c_does(number: signal.Signals, code: int):
+    kept = []
+    app = typer.Typer(cls=ImgcGroup, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def root(debug: bool = False) -> None:
+        pass
+
+    @app.command()
+    def work() -> None:
+        try:
+            signal.raise_signal(number)
+        finally:
+            kept.append("what was made")
+
+    before = signal.getsignal(number)
+    result = CliRunner().invoke(app, ["work"])
+    assert result.exit_code == code
+    assert result.stderr.startswith(f"error: ended by {number.name}\nhint: run the same command again")
+    assert kept == ["what was made"]
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending_signals():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -27,6 +27,17 @@ def test_every_stage_kind_has_a_verb_of_its_name():
     assert all(function.__name__ == name for name, function in commands.items() if function and name in verbs)
 
 
+@pytest.mark.parametrize("command", ["train --device cuda", "run recipe.yaml --device cuda:3"])
+def test_a_device_that_is_not_there_is_refused_before_anything_begins(
+    imgc: Imgc, folder: Path, monkeypatch: pytest.MonkeyPatch, command: str
+):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    result = imgc(*command.split())
+    assert result.exit_code == 2
+    assert "PyTorch finds 0 CUDA devices here; give cpu" in " ".join(result.stderr.replace("│", " ").split())
+    assert list(folder.iterdir()) == []
+
+
 def test_the_version(imgc: Imgc):
     assert imgc("--version").stdout == f"imgc {VERSION}\n"
 

@@ -167,3 +167,38 @@ def test_another_name_and_the_environment(tmp_path):
     facts = json.loads((result.run_dir / "environment.json").read_text())
     assert facts["device"] == "cpu"
     assert facts["versions"]["numpy"]
+
+
+def test_what_an_earlier_attempt_made_stays_recorded_until_there_is_something_better(tmp_path):
+    run(GOOD, tmp_path)
+    run_dir = tmp_path / "runs" / "demo"
+    with pytest.raises(StageError):
+        run([{"kind": "train", "seed_text": "other", "fault": "bug"}, {"kind": "prune"}], tmp_path)
+    lock = read_lock(run_dir)
+    assert [stage.id for stage in lock.stages] == ["train", "prune"]
+    assert all((run_dir / stage.artifact.path).is_file() for stage in lock.stages)
+
+
+def test_a_stage_that_the_recipe_does_not_have_is_put_aside_and_found_again(tmp_path, calls):
+    longer = [*GOOD, {"kind": "quantize"}]
+    first = hashes(run(longer, tmp_path))
+    said = Talk()
+    result = run(GOOD, tmp_path, reporter=said)
+    assert [stage.id for stage in result.lock.stages] == ["train", "prune"]
+    assert said.warnings == ["demo/03-quantize: no stage of the recipe, moved to demo/aside/03-quantize"]
+    assert (result.run_dir / "aside" / "03-quantize" / "model.onnx").is_file()
+    calls.clear()
+    assert hashes(run(longer, tmp_path)) == first
+    assert calls == []
+
+
+def test_a_stage_with_another_number_is_not_put_aside(tmp_path):
+    run(GOOD, tmp_path)
+    said = Talk()
+    run_dir = run(
+        [{"kind": "train"}, {"kind": "prune", "id": "first", "keep": 0.5}, {"kind": "prune", "from": "train"}],
+        tmp_path,
+        reporter=said,
+    ).run_dir
+    assert not (run_dir / "aside").exists()
+    assert said.warnings == []
