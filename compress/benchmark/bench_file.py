@@ -14,6 +14,7 @@ from compress.benchmark.schema import Answers, Bench
 from compress.core.fact import first_fault
 from compress.core.regular_file import MAX_JSON_BYTES, read_regular
 from compress.core.storage import write_json
+from compress.core.visible import visible_values
 from compress.errors import UsageError
 
 ANSWERS_NAME = "answers.json"
@@ -55,7 +56,7 @@ def _json(path: Path) -> object:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})", hint=_HINT) from None
     try:
-        return json.loads(data)
+        return visible_values(json.loads(data))
     except ValueError as error:
         raise UsageError(f"{path}: not a bench.json: not JSON ({error})", hint=_HINT) from None
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import altair as alt
 import vl_convert
 
+from compress.core.visible import visible_values
+
 _EXTENT_PX = 70  # least room for names beside bars, so that all drawings are scaled alike
 _FOR_TEXT = 1.4  # length of the axis by the longest bar, for the text behind it
 
@@ -129,7 +131,7 @@ def to_svg(chart: alt.TopLevelMixin, paper: Paper, title: str = "") -> str:
     text = {"labelFontSize": 12, "titleFontSize": 12, "labelLimit": paper.label_px, "tickCount": 4}
     config = {"aria": False, "background": paper.background, "font": paper.font, "view": {"stroke": None}}
     spec = {
-        **chart.to_dict(),
+        **visible_values(chart.to_dict()),
         "padding": {"left": 20, "right": 12, "top": 4, "bottom": 4},  # another font may be wider than the measured one
         "config": {**config, "axis": {**axis, **text}, "text": {"fontSize": 12}},
     }

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from compress.cli import benchmark_files, bundle, compare, scenarios
 from compress.cli.knobs import command_with, config_of, given_knobs, group_with
 from compress.cli.options import RUNS, AsJson, Data, Device, Run, RunsDir, Set
+from compress.cli.output import echo
 
 _CONFIG = config_of("benchmark")
 _FLAGS = ("--json", "--profile")  # of the old spellings; every other option of theirs takes a value
@@ -25,7 +26,7 @@ class _OldWords(TyperGroup):
         command = command_meant(args, self.commands)
         if command is not None:
             args = [command, *(word for word in args if (command, word) != ("compare", "--compare"))]
-            typer.echo(f"hint: old spelling; from the next release on: {ctx.command_path} {' '.join(args)}", err=True)
+            echo(f"hint: old spelling; from the next release on: {ctx.command_path} {' '.join(args)}", err=True)
         return super().parse_args(ctx, args)
 
 

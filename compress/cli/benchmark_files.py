@@ -9,6 +9,7 @@ import typer
 
 from compress.cli.knobs import checked, given_knobs
 from compress.cli.options import AsJson, Out, PreprocessText, parse_preprocess, reporter_of
+from compress.cli.output import echo
 
 if TYPE_CHECKING:
     from compress.benchmark.measure_files import FilesOptions
@@ -130,8 +131,8 @@ def _print(bench: Bench, out: Path | None) -> None:
     print_table("benchmark", COLUMNS, [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
     print_table("latency", LATENCY_COLUMNS, [latency_cells(row) for row in bench.rows], left=1)
     if setting := rows_text(bench.rows, bench.baseline, bench.split):
-        typer.echo(setting)
-    typer.echo(host_text(bench.host))
+        echo(setting)
+    echo(host_text(bench.host))
     if cells := sweep_cells(bench.rows):
         print_table("threads and images in a call", SWEEP_COLUMNS, cells)
     if cells := callers_cells(bench.rows):
@@ -139,10 +140,10 @@ def _print(bench: Bench, out: Path | None) -> None:
     for row in bench.rows:
         if row.ops:
             print_table(f"{row.stage}: operators by type", TYPE_COLUMNS, type_cells(row.ops))
-            typer.echo(sum_text(row))
+            echo(sum_text(row))
             print_table(f"{row.stage}: the slowest operators", NODE_COLUMNS, node_cells(row.ops, _SLOWEST), left=2)
     if out:
-        typer.echo(f"wrote {short_path(out)}")
+        echo(f"wrote {short_path(out)}")
 
 
 def _complain(bench: Bench) -> None:

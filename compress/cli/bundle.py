@@ -10,6 +10,7 @@ import typer
 from compress.cli.benchmark_files import timing_of
 from compress.cli.knobs import given_knobs
 from compress.cli.options import RUNS, AsJson, RunsDir, Threads, reporter_of
+from compress.cli.output import echo
 
 if TYPE_CHECKING:
     from compress.core.stage import Reporter
@@ -38,8 +39,8 @@ def bundle(
         return
     names = ", ".join(model.name for model in manifest.models)
     size = size_text(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
-    typer.echo(f"wrote {short_path(folder)}: {names} and {len(manifest.images)} images, {size}")
-    typer.echo(f"copy it to the other machine; {short_path(folder / 'README.md')} says what to do there")
+    echo(f"wrote {short_path(folder)}: {names} and {len(manifest.images)} images, {size}")
+    echo(f"copy it to the other machine; {short_path(folder / 'README.md')} says what to do there")
 
 
 def benchmark(
@@ -87,5 +88,5 @@ def benchmark_bundle(
         print_json(bench.model_dump(mode="json"))
         return
     print_table(f"bundle of {manifest.run}", COLUMNS, [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
-    typer.echo(f"{rows_text(bench.rows, bench.baseline, bench.split)}\n{host_text(bench.host)}")
-    typer.echo(f"wrote {out}; where the run is: imgc report {manifest.run} --add {out.name}")
+    echo(f"{rows_text(bench.rows, bench.baseline, bench.split)}\n{host_text(bench.host)}")
+    echo(f"wrote {out}; where the run is: imgc report {manifest.run} --add {out.name}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compress.cli.options import AsJson, Junit
+from compress.cli.output import echo
 
 if TYPE_CHECKING:
     from compress.benchmark.compare import Comparison
@@ -58,16 +59,16 @@ def show_comparison(title: str, found: Comparison, *, as_json: bool, as_markdown
     from compress.report.compared import COLUMNS, TEXT_COLUMNS, change_rows, comparison_markdown, remarks
 
     for text in found.warnings:
-        typer.echo(f"warning: {text}", err=True)
+        echo(f"warning: {text}", err=True)
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
     if as_markdown:
-        typer.echo(comparison_markdown(title, found), nl=False)
+        echo(comparison_markdown(title, found), nl=False)
         return
     print_table(title, COLUMNS, change_rows(found), left=TEXT_COLUMNS)
     for line in remarks(found):
-        typer.echo(line)
+        echo(line)
 
 
 def require_limits(found: Comparison) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from compress.cli.knobs import checked, command_with, given_knobs
 from compress.cli.options import reporter_of
+from compress.cli.output import echo
 
 app = typer.Typer(help="Make data sets that need no network.", no_args_is_help=True)
 
@@ -32,5 +33,5 @@ def defects(
         raise UsageError(f"{out}: exists and is not an empty folder", hint="choose another --out, or remove it")
     config = checked(DefectsData, given_knobs(ctx), kind="defects")
     write_defects(out, config, reporter_of(ctx))
-    typer.echo(f"wrote {config.train + config.val + config.test} images to {out}")
-    typer.echo(f"next: imgc init {out} --weights none")
+    echo(f"wrote {config.train + config.val + config.test} images to {out}")
+    echo(f"next: imgc init {out} --weights none")

@@ -6,9 +6,8 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import typer
-
 from compress.cli.options import AsJson
+from compress.cli.output import echo
 from compress.package import VERSION, declared, install_command
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?P<wanted>[^;\[]*)(?:;.*extra == ['\"](?P<extra>\w+)['\"])?$")
@@ -115,9 +114,9 @@ def _print(found: dict[str, Any]) -> None:
     ]
     print_table("", ("package", "version", "wanted", "extra"), rows, left=4)
     for line in found["advice"]:
-        typer.echo(line)
+        echo(line)
     if not found["missing"]:
-        typer.echo("nothing is missing")
+        echo("nothing is missing")
 
 
 def _cell(value: object) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from compress.core.visible import visible
 from compress.errors import ImgcError, missing_backend
 
 SIGNALLED = 128  # and the signal's number, as shells count
@@ -135,7 +136,7 @@ def _missing_extra(error: ModuleNotFoundError) -> ImgcError | None:
 
 
 def _lines(message: str, hint: str) -> str:
-    return f"error: {message}" + (f"\nhint: {hint}" if hint else "")
+    return visible(f"error: {message}" + (f"\nhint: {hint}" if hint else ""), keep="\n")
 
 
 def _debug_hint(arguments: Sequence[str]) -> str:

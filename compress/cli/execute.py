@@ -12,7 +12,7 @@ import typer
 from compress.cli.bundled_calibration import with_bundled_calibration
 from compress.cli.one_stage import StageDraft, StageRequest, check_out, draft_run, draft_stage, given_options
 from compress.cli.options import reporter_of
-from compress.cli.output import print_json, size_text
+from compress.cli.output import echo, print_json, size_text
 from compress.cli.pruned import show_pruned
 from compress.cli.quantized import show_quantized
 from compress.cli.report import show_report
@@ -80,12 +80,12 @@ def _carry_out(
         return
     _say_made(draft, request, result, made)
     for row in _new_siblings(draft, report):
-        typer.echo(sibling_line(row))
+        echo(sibling_line(row))
     for stage in draft.new:
         if stage.config.wants_sibling and not _has_sibling(stage.id, result):
-            typer.echo(f"{stage.id}: no sibling to compare with: the run does not know how its input was trained")
+            echo(f"{stage.id}: no sibling to compare with: the run does not know how its input was trained")
     if out:
-        typer.echo(f"copied to {out}")
+        echo(f"copied to {out}")
     if made[0].format is Format.BENCH:
         show_report(result.run_dir, as_json=False)
     require_gates(result.gates)
@@ -95,8 +95,8 @@ def _say_made(draft: StageDraft, request: StageRequest, result: RunOutcome, made
     """Print for each new stage what it read and made, and what it found out beside."""
     for stage, artifact in zip(draft.new, made, strict=True):
         reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
-        typer.echo(f"{stage.id}: read {', '.join(reads) or _images_text(stage.config)}")
-        typer.echo(f"{stage.id}: {artifact_line(artifact)}")
+        echo(f"{stage.id}: read {', '.join(reads) or _images_text(stage.config)}")
+        echo(f"{stage.id}: {artifact_line(artifact)}")
         if show := _SHOW.get(stage.config.kind):
             show(stage.config, given_options(request), artifact.path.parent)
 

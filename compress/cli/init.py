@@ -13,6 +13,7 @@ import typer
 
 from compress.cli.knobs import checked, given_knobs
 from compress.cli.options import reporter_of
+from compress.cli.output import echo
 
 if TYPE_CHECKING:
     from compress.core.dataset import CsvData, FolderData
@@ -70,12 +71,10 @@ def init(
     _print_counts(photos, dataset)
     write_json(out.parent / SCHEMA_NAME, recipe_schema())
     write_text(out, text)
-    typer.echo(f"wrote {out}, and beside it {SCHEMA_NAME}, from which editors complete its keys")
-    typer.echo(f"next: imgc run {out}")
+    echo(f"wrote {out}, and beside it {SCHEMA_NAME}, from which editors complete its keys")
+    echo(f"next: imgc run {out}")
     if out == Path("imgc.yaml"):
-        typer.echo(
-            "or verb by verb: imgc train, imgc prune --keep 0.7, imgc distill, imgc quantize, imgc export, imgc serve"
-        )
+        echo("or verb by verb: imgc train, imgc prune --keep 0.7, imgc distill, imgc quantize, imgc export, imgc serve")
 
 
 @dataclass(frozen=True)

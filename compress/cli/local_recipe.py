@@ -6,8 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import typer
-
+from compress.cli.output import echo
 from compress.recipe.load import is_model_file, load_recipe
 from compress.recipe.schema import stage_kinds
 from compress.recipe.siblings import is_sibling
@@ -22,7 +21,7 @@ def local_recipe() -> Tree:
         return {}
     loaded = load_recipe(LOCAL_RECIPE)
     for text in loaded.warnings:
-        typer.echo(f"warning: {text}", err=True)
+        echo(f"warning: {text}", err=True)
     return loaded.resolved
 
 

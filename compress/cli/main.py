@@ -24,6 +24,7 @@ from compress.cli.errors import ImgcGroup
 from compress.cli.follow import leave_to_first
 from compress.cli.knobs import command_of, command_with
 from compress.cli.options import GlobalOptions
+from compress.cli.output import echo
 from compress.cli.standard_streams import hold_standard_streams
 from compress.package import VERSION
 
@@ -45,7 +46,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"imgc {VERSION}")
+        echo(f"imgc {VERSION}")
         raise typer.Exit
 
 

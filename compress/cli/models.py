@@ -19,6 +19,7 @@ from compress.cli.options import (
     parse_preprocess,
     reporter_of,
 )
+from compress.cli.output import echo
 
 if TYPE_CHECKING:
     from compress.cli.inspect_file import FileFacts
@@ -57,7 +58,7 @@ def evaluate(
         print_json(as_json_data(found))
         return
     for text in texts(found):
-        typer.echo(text)
+        echo(text)
 
 
 def predict(
@@ -119,7 +120,7 @@ def _predict_images(images: list[Path], predictor: Predictor, top_k: int, as_jso
         return
     for name, rows in answers:
         text = ", ".join(f"{row['label']} {row['score']:.3f}" for row in rows)
-        typer.echo(f"{name}: {text}")
+        echo(f"{name}: {text}")
 
 
 def inspect(file: ModelFile, as_json: AsJson = False) -> None:

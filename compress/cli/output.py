@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from compress.core.visible import visible
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -16,9 +18,14 @@ KIB = 1024
 PIPE_WIDTH = 160
 
 
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a line or a page, in which no text from outside can be more than text."""
+    typer.echo(visible(text, keep="\n\t"), err=err, nl=nl)
+
+
 def print_json(value: object) -> None:
     """Print a JSON value; NaN is refused, since JSON has none."""
-    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+    echo(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> None:
@@ -30,7 +37,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for index, name in enumerate(columns):
         table.add_column(name, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+        table.add_row(*("-" if cell is None else visible(str(cell), keep="\n") for cell in row))
     print_block(table)
 
 
@@ -40,7 +47,7 @@ def print_facts(title: str, facts: Iterable[tuple[str, object]]) -> None:
 
     table = Table(title=title or None, title_justify="left", box=None, show_header=False)
     for name, value in facts:
-        table.add_row(name, str(value))
+        table.add_row(visible(name), visible(str(value), keep="\n"))
     print_block(table)
 
 
@@ -53,7 +60,7 @@ def print_block(block: RenderableType) -> None:
     stream = StringIO()
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     Console(file=stream, width=width, markup=False, highlight=False, emoji=False).print(block)
-    typer.echo("\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines()))
+    typer.echo("\n".join(line.rstrip() for line in stream.getvalue().rstrip().split("\n")))
 
 
 def size_text(size_bytes: int) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-import typer
-
 from compress.cli.local_recipe import LOCAL_RECIPE
+from compress.cli.output import echo
 from compress.cli.quantized import SENSITIVITY_FILES
 from compress.cli.run_files import short_path
 from compress.prune.config import BUDGETS, DEFAULT_KEEP, PruneConfig
@@ -32,7 +31,7 @@ def show_pruned(config: PruneConfig, given: Collection[str], folder: Path) -> No
     """Print the budget and, where it was measured, where the sensitivity lies; of a sibling nothing."""
     if config.like is not None and "like" not in given:
         return
-    typer.echo(f"{config.id}: budget {budget_text(config, given)}")
+    echo(f"{config.id}: budget {budget_text(config, given)}")
     written = [folder / name for name in SENSITIVITY_FILES if (folder / name).is_file()]
     if written:
-        typer.echo(f"{config.id}: sensitivity in {' and '.join(str(short_path(path)) for path in written)}")
+        echo(f"{config.id}: sensitivity in {' and '.join(str(short_path(path)) for path in written)}")

@@ -7,9 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from compress.cli.output import print_table, size_text
+from compress.cli.output import echo, print_table, size_text
 from compress.cli.run_files import short_path
 from compress.quantize.config import QuantizeConfig
 
@@ -38,7 +36,7 @@ def show_sensitivity(folder: Path) -> None:
     if labelled:
         title += f" (float top-1 {found['float_top1_pct']:.2f} %)"
     print_table(title, columns, rows, left=3)
-    typer.echo(" ".join(str(short_path(folder / name)) for name in SENSITIVITY_FILES if (folder / name).is_file()))
+    echo(" ".join(str(short_path(folder / name)) for name in SENSITIVITY_FILES if (folder / name).is_file()))
 
 
 def show_plan(folder: Path) -> None:
@@ -69,8 +67,8 @@ def show_plan(folder: Path) -> None:
         for one in found["candidates"]
     ]
     print_table(f"candidates for {found['target']}, on {found['judged_on']}, batch 1, 1 thread", columns, rows)
-    typer.echo(f"chosen: {found['why']}")
-    typer.echo(str(short_path(folder / PLAN_FILE)))
+    echo(f"chosen: {found['why']}")
+    echo(str(short_path(folder / PLAN_FILE)))
 
 
 def _shares(layer: dict[str, Any], labelled: bool) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compress.cli.options import RUNS, AsJson, Deterministic, Device, Junit, RunsDir, reporter_of
+from compress.cli.output import echo
 from compress.cli.report import show_report
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def plan(
 
     loaded = load_recipe(recipe, sets or [])
     for text in loaded.warnings:
-        typer.echo(f"warning: {text}", err=True)
+        echo(f"warning: {text}", err=True)
     planned = plan_recipe(loaded)
     if as_json:
         print_json(planned.resolved())
@@ -57,7 +58,7 @@ def _print_plan(planned: Plan) -> None:
     for gate in planned.gates:
         bounds = [f"{name} {value:.10g}" for name, value in (("min", gate.min), ("max", gate.max)) if value is not None]
         against = f" against {gate.baseline}" if gate.baseline else ""
-        typer.echo(f"gate: {gate.metric} at {gate.at}{against}: {' and '.join(bounds)}")
+        echo(f"gate: {gate.metric} at {gate.at}{against}: {' and '.join(bounds)}")
 
 
 def _reads(stage: PlannedStage) -> str:
@@ -87,7 +88,7 @@ def run(
     loaded = _chosen(recipe, name, sets or [], runs_dir, resume=resume)
     if explain:
         for stage in explain_run(loaded, runs_dir=runs_dir, name=name, reporter=reporter_of(ctx)):
-            typer.echo(f"{stage.stage_id}: {stage.action}, {'; '.join(stage.reasons)}", err=as_json)
+            echo(f"{stage.stage_id}: {stage.action}, {'; '.join(stage.reasons)}", err=as_json)
     result = run_recipe(
         loaded, runs_dir=runs_dir, name=name, reporter=reporter_of(ctx), device=device, deterministic=deterministic
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compress.cli.options import RUNS, AsJson, Junit, RunsDir
+from compress.cli.output import echo
 
 if TYPE_CHECKING:
     from compress.report.json_report import Report
@@ -53,7 +54,7 @@ def add_remote_benchmark(run_dir: Path, path: Path) -> None:
 
     bench = add_bench(run_dir, path)
     names = ", ".join(row.stage for row in bench.rows)
-    typer.echo(f"added {names} on {host_text(bench.host)}", err=True)
+    echo(f"added {names} on {host_text(bench.host)}", err=True)
 
 
 def show_report(run_dir: Path, *, as_json: bool, as_markdown: bool = False, junit: Path | None = None) -> None:
@@ -70,7 +71,7 @@ def show_report(run_dir: Path, *, as_json: bool, as_markdown: bool = False, juni
     if as_json:
         print_json(found.model_dump(mode="json"))
     elif as_markdown:
-        typer.echo(to_markdown(found), nl=False)
+        echo(to_markdown(found), nl=False)
     else:
         _print_report(run_dir, found)
 
@@ -97,19 +98,19 @@ def _print_report(run_dir: Path, found: Report) -> None:
     if any(row.latency_calls for row in found.rows):
         print_table("latency", LATENCY_COLUMNS, [latency_cells(row) for row in found.rows], left=1)
     if setting := setting_text(found):
-        typer.echo(setting)
-        typer.echo(host_text(found.host))
+        echo(setting)
+        echo(host_text(found.host))
     for sibling in found.siblings:
-        typer.echo(sibling_line(sibling))
+        echo(sibling_line(sibling))
     for bench in found.elsewhere:
         title = f"on another machine: {host_text(bench.host)}"
         print_table(title, COLUMNS, [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
-        typer.echo(rows_text(bench.rows, bench.baseline, bench.split))
+        echo(rows_text(bench.rows, bench.baseline, bench.split))
     for gate in found.gates:
         value = "not measured" if gate.value is None else f"{gate.value:.10g}"
         verdict = "holds" if gate.passed else "BROKEN"
-        typer.echo(f"gate {gate.metric} at {gate.at}: {value}, limit {gate.limit:.10g}: {verdict}")
-    typer.echo(f"report: {short_path(run_dir / MARKDOWN_NAME)}")
-    typer.echo(f"page: {short_path(run_dir / HTML_NAME)}")
+        echo(f"gate {gate.metric} at {gate.at}: {value}, limit {gate.limit:.10g}: {verdict}")
+    echo(f"report: {short_path(run_dir / MARKDOWN_NAME)}")
+    echo(f"page: {short_path(run_dir / HTML_NAME)}")
     if not has_charts():
-        typer.echo(NO_CHARTS)
+        echo(NO_CHARTS)

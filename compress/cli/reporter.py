@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import IO, TYPE_CHECKING
 
 from compress.core.stage import Advance, Reporter, SilentReporter
+from compress.core.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +62,7 @@ class PlainReporter:
         self._line(counter.line())
 
     def _line(self, text: str) -> None:
-        self._stream.write(text + "\n")
+        self._stream.write(visible(text, keep="\n") + "\n")
         self._stream.flush()
 
 
@@ -98,11 +99,11 @@ class ConsoleReporter:
 
     def info(self, text: str) -> None:
         """Print a line above the bars."""
-        self._console.print(text, markup=False)
+        self._console.print(visible(text, keep="\n"), markup=False)
 
     def warn(self, text: str) -> None:
         """Print a yellow line above the bars."""
-        self._console.print(f"warning: {text}", style="yellow", markup=False)
+        self._console.print(visible(f"warning: {text}", keep="\n"), style="yellow", markup=False)
 
     def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
         """Show a bar; a bar within a bar joins the same display, since a terminal has room for one."""
@@ -115,12 +116,12 @@ class ConsoleReporter:
         if outermost:
             self._bars = bars
             bars.start()
-        task = bars.add_task(label, total=total, note="")
+        task = bars.add_task(visible(label), total=total, note="")
 
         def advance(done: int = 1, note: str = "") -> None:
             bars.update(task, advance=done)
             if note:
-                bars.update(task, note=note)
+                bars.update(task, note=visible(note))
 
         try:
             yield advance

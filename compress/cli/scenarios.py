@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compress.cli.options import AsJson, Out, Threads, reporter_of
+from compress.cli.output import echo
 
 if TYPE_CHECKING:
     from compress.benchmark.scenario_schema import Scenario
@@ -118,7 +119,7 @@ def _print(found: tuple[Scenario, ...], reporter: Reporter) -> None:
 
     columns = ("scenario", "cache", "figure", "p50 ms", "p90 ms", "p99 ms", "threads", "batch", "n")
     print_table(f"{found[0].model}, {found[0].images} images", columns, map(_row, found), left=3)
-    typer.echo("In the manner of MLPerf (Reddi et al. 2020), not a submission.")
+    echo("In the manner of MLPerf (Reddi et al. 2020), not a submission.")
     for one in found:
         for text in one.warnings:
             reporter.warn(f"{one.scenario}{f', cache {one.cache}' if one.cache else ''}: {text}")

@@ -17,8 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-import typer
-
+from compress.cli.output import echo
 from compress.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -169,11 +168,11 @@ class JsonView(_Still):
         else:
             line["error"] = str(answer.logits_K)
         line["dropped"] = dropped
-        typer.echo(json.dumps(line, allow_nan=False))
+        echo(json.dumps(line, allow_nan=False))
 
     def end(self, summary: Summary) -> None:
         """Print the summary as one line."""
-        typer.echo(json.dumps({"summary": asdict(summary)}, allow_nan=False))
+        echo(json.dumps({"summary": asdict(summary)}, allow_nan=False))
 
 
 class PlainView(_Still):
@@ -186,13 +185,13 @@ class PlainView(_Still):
     def show(self, answer: FrameResult, rows: list[_Row], meter: Meter, dropped: int) -> None:
         """Print one line."""
         if rows:
-            typer.echo(f"{answer.name}: {_scores(rows)}")
+            echo(f"{answer.name}: {_scores(rows)}")
         else:
             self._reporter.warn(f"{answer.logits_K}; skipped")
 
     def end(self, summary: Summary) -> None:
         """Print the summary as one line of key=value."""
-        typer.echo("summary: " + " ".join(f"{key}={value}" for key, value in _facts(summary)))
+        echo("summary: " + " ".join(f"{key}={value}" for key, value in _facts(summary)))
 
 
 class LiveView:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli.options import RUNS, AsJson, RunsDir, reporter_of
+from compress.cli.output import echo
 
 if TYPE_CHECKING:
     from compress.tune.devices import Device as Profile
@@ -171,26 +172,24 @@ def _print(report: TuneReport, folder: Path) -> None:
 
     unit = "estimated" if report.estimated else "measured here"
     print_table(f"tune {report.name}: validation images; ms {unit}", _COLUMNS, _rows(report), left=_TEXT_COLUMNS)
-    typer.echo(
-        f"{len(report.given_up)} settings given up; {report.spent_s:.0f} s of search; front: none beats it in all"
-    )
-    typer.echo(host_text(report.host))
+    echo(f"{len(report.given_up)} settings given up; {report.spent_s:.0f} s of search; front: none beats it in all")
+    echo(host_text(report.host))
     if report.chosen is None:
         return
-    typer.echo(f"chosen: {report.chosen}: {report.reason}")
+    echo(f"chosen: {report.chosen}: {report.reason}")
     if (test := report.test) is not None:
         low, high = test.top1_ci95_pct
-        typer.echo(
+        echo(
             f"on the test images (n = {test.n_images}, asked once): top-1 {test.top1_pct:.2f} %"
             f" ({low:.1f}-{high:.1f}), its float network {test.float_top1_pct:.2f} %, drop {test.drop_pp:.2f} pp"
         )
         limit = report.goal.max_drop_pp
         if limit is not None and test.drop_pp > limit:
-            typer.echo(f"on the test images it drops by more than the {limit:.10g} pp that hold on the validation ones")
+            echo(f"on the test images it drops by more than the {limit:.10g} pp that hold on the validation ones")
     if report.file is not None:
-        typer.echo(f"model: {short_path(Path(report.file))}")
-    typer.echo(f"recipe: {short_path(folder / 'recipe.yaml')}")
-    typer.echo(f"next: imgc report {report.run}, or imgc serve")
+        echo(f"model: {short_path(Path(report.file))}")
+    echo(f"recipe: {short_path(folder / 'recipe.yaml')}")
+    echo(f"next: imgc report {report.run}, or imgc serve")
 
 
 def _rows(report: TuneReport) -> list[tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from compress.core.stage import SilentReporter
+from compress.core.visible import visible
 
 _LOG = logging.getLogger("compress")
 
@@ -14,8 +15,8 @@ class LogReporter(SilentReporter):
 
     def info(self, text: str) -> None:
         """Log one line of progress."""
-        _LOG.info("%s", text)
+        _LOG.info("%s", visible(text, keep="\n"))
 
     def warn(self, text: str) -> None:
         """Log one line that the user should act on."""
-        _LOG.warning("%s", text)
+        _LOG.warning("%s", visible(text, keep="\n"))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from compress.core.formats import Precision
 from compress.core.preprocess import Preprocess
+from compress.core.visible import visible
 
 SPEC_KEY = "imgc.spec"  # the key under which every file format carries the spec's JSON
 CALIBRATION_KEY = "imgc.calibration"  # beside it, in int8 files: the images that the ranges were found on
+
+
+VisibleText = Annotated[str, AfterValidator(visible)]
 
 
 class LayerShape(BaseModel):
@@ -42,13 +46,13 @@ class ModelSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
-    arch: str
-    labels: tuple[str, ...]
+    arch: VisibleText
+    labels: tuple[VisibleText, ...]
     input_chw: tuple[int, int, int]
     preprocess: Preprocess
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     precision: Precision = Precision.FP32
-    rewrites: tuple[str, ...] = ()
+    rewrites: tuple[VisibleText, ...] = ()
     layers: tuple[LayerShape, ...] = ()
     params: int = 0
     macs: int = 0

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from compress.core.names import few
 from compress.core.stage import Reporter
+from compress.core.visible import mixed_alphabets, spelled
 from compress.data.examine import Exam, examine
 from compress.data.listing import SPLITS, Entry, Listing, labels_of, listed
 from compress.errors import DataError
@@ -37,6 +39,8 @@ def check_structure(listing: Listing, reporter: Reporter) -> None:
 def check_labels(root: Path, splits: Splits, reporter: Reporter) -> None:
     """Refuse a single class, and classes that train lacks; warn of classes that val or test lack."""
     known = labels_of(splits["train"])
+    if alike := [f"{spelled(label)} ({letter})" for label in known if (letter := mixed_alphabets(label))]:
+        reporter.warn(f"{root}: classes whose names mix alphabets, perhaps by mistake: {few(alike)}")
     if len(known) < 2:
         raise DataError(
             f"{root}: only one class in the training images ({', '.join(known) or 'none'}); a classifier needs two",

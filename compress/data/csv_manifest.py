@@ -8,6 +8,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from compress.core.regular_file import open_regular
+from compress.core.visible import visible
 from compress.data.listing import Entry, Listing, listed
 from compress.errors import DataError
 
@@ -80,7 +81,7 @@ def _entry(manifest: Path, where: str, row: dict[str, str | None], *, labelled: 
     name, label = (row["path"] or "").strip(), (row.get("label") or "").strip()
     if not name or (labelled and not label):
         raise DataError(f"{where}: '{'label' if name else 'path'}' is empty", hint=_HINT)
-    return Entry(manifest.parent / name, name, label)
+    return Entry(manifest.parent / name, name, visible(label))
 
 
 def _split(where: str, row: dict[str, str | None]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compress.core.visible import visible
 from compress.data.listing import IMAGE_SUFFIXES, SPLITS, Entry, Listing, images_below, listed, subfolders
 from compress.errors import DataError
 
@@ -68,10 +69,10 @@ def _classes(folder: Path, root: Path) -> tuple[tuple[Entry, ...], tuple[str, ..
     empty: list[str] = []
     for klass in classes:
         images, rest = images_below(klass)
-        entries += [Entry(path, path.relative_to(root).as_posix(), klass.name) for path in images]
+        entries += [Entry(path, path.relative_to(root).as_posix(), visible(klass.name)) for path in images]
         others += rest
         if not images:
-            empty.append(klass.name)
+            empty.append(visible(klass.name))
     if not entries:
         raise DataError(f"{folder}: no images in its {len(classes)} folders:{listed(path.name for path in classes)}")
     return tuple(sorted(entries, key=lambda entry: entry.name)), tuple(empty), others

@@ -133,9 +133,12 @@ def _validate(root: Node, schema: type[Recipe]) -> Recipe:
 
 def _mapping(node: Node, what: str) -> Node:
     if not isinstance(node.value, dict):
-        found = "a list" if isinstance(node.value, list) else f"'{node.raw}'"
+        found = "a list" if isinstance(node.value, list) else "text or a number"  # which is perhaps not the user's own
         raise RecipeError(f"{node.at}: {what} is a mapping of keys to values, found {found}")
     return node
+
+
+_USED_SUFFIXES = (".yaml", ".yml")  # a mistake in another file would show its lines
 
 
 def _with_uses(root: Node, folder: Path) -> Node:
@@ -169,6 +172,8 @@ def _with_use(node: Node, folder: Path, depth: int) -> Node:
 def _used_file(use: Node, folder: Path) -> Path:
     """Return the block's file: beside the recipe, else in a folder above it."""
     name = Path(str(use.value)).expanduser()
+    if name.suffix not in _USED_SUFFIXES:
+        raise RecipeError(f"{use.at}: use: wants a file that ends in {' or '.join(_USED_SUFFIXES)}, found '{name}'")
     folder = folder.absolute()
     for base in (folder, *folder.parents):
         if (base / name).is_file():

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from compress.core.visible import spelled
 from compress.core.yaml_nodes import Node, Position
 from compress.errors import CodedValueError, RecipeError
 
@@ -63,7 +64,7 @@ def stage_label(root: Node, loc: Loc) -> str:
     node = root.find(loc[:2])
     name = next((child.raw for key in ("id", "kind", "metric") if (child := node.mapping.get(key))), "")
     rest = [str(part) for part in loc[2:] if part != name]
-    label = f"{str(loc[0])[:-1]} {int(loc[1]) + 1}" + (f" ({name})" if name else "")
+    label = f"{str(loc[0])[:-1]} {int(loc[1]) + 1}" + (f" ({spelled(name)})" if name else "")
     return f"{label}: {'.'.join(rest)}" if rest else label
 
 
@@ -76,7 +77,7 @@ def _explain(detail: ErrorDetails, root: Node, schema: type[BaseModel]) -> tuple
         allowed = _keys_allowed(schema, detail["loc"][:-1])
         key = str(loc[-1])
         where = stage_label(root, loc[:-1]) or "the recipe"
-        message = f"{where}: unknown key '{key}'; allowed: {', '.join(allowed)}"
+        message = f"{where}: unknown key '{spelled(key)}'; allowed: {', '.join(allowed)}"
         return node.key_at or node.at, message, nearest_word(key, allowed)
     if kind == "missing":
         return node.at, f"{stage_label(root, loc[:-1]) or 'the recipe'}: the key '{loc[-1]}' is missing", ""
@@ -114,7 +115,7 @@ def _found(node: Node) -> str:
     if node.value is None:
         return "nothing"
     if isinstance(node.value, str):
-        return f"'{node.value}'"
+        return f"'{spelled(node.value)}'"
     read = str(node.value).lower() if isinstance(node.value, bool) else str(node.value)
     return node.raw if node.raw == read else f"{node.raw} (which YAML reads as {read})"
 

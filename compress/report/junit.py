@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compress.benchmark.compare import Change
+from compress.core.visible import visible
 from compress.report.json_report import GateRow
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
@@ -67,11 +68,11 @@ def junit_xml(suite: str, cases: Sequence[Case]) -> str:
     root = ET.Element("testsuites", counts)
     parent = ET.SubElement(root, "testsuite", {"name": suite, **counts})
     for case in cases:
-        element = ET.SubElement(parent, "testcase", {"classname": suite, "name": case.name})
+        element = ET.SubElement(parent, "testcase", {"classname": suite, "name": visible(case.name)})
         if case.failure:
-            ET.SubElement(element, "failure", {"message": case.failure}).text = case.failure
+            ET.SubElement(element, "failure", {"message": visible(case.failure)}).text = visible(case.failure)
         elif case.skipped:
-            ET.SubElement(element, "skipped", {"message": case.skipped})
+            ET.SubElement(element, "skipped", {"message": visible(case.skipped)})
     ET.indent(root)
     return f"{_HEAD}\n{ET.tostring(root, encoding='unicode')}\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compress.benchmark.schema import Bench
+from compress.core.visible import visible
 from compress.report.changes import Changes
 from compress.report.json_report import GateRow, Report
 from compress.report.siblings import sibling_line
@@ -44,7 +45,7 @@ def to_markdown(report: Report) -> str:
         parts += ["## Gates", markdown_table(_GATE_COLUMNS, rows, 2)]
     parts += _remote_benchmarks(report.elsewhere)
     parts += ["## How to repeat it", _repeat(report)]
-    return "\n\n".join(parts) + "\n"
+    return visible("\n\n".join(parts) + "\n", keep="\n")
 
 
 def _remote_benchmarks(benches: Sequence[Bench]) -> list[str]:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from html import escape as escape_html
+
+from compress.core.visible import visible
 
 __all__ = ["definitions", "details", "escape", "figures", "paragraph", "preformatted", "section", "table"]
+
+
+def escape(text: str) -> str:
+    """Return text from outside as HTML: markup as text, and what is obeyed or not seen as its escape."""
+    return escape_html(visible(text, keep="\n\t"))
 
 
 def section(title: str, *parts: str) -> str:
