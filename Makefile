@@ -9,7 +9,7 @@ DEPENDENCIES := $(VENV)/.dependencies
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock wheel lint browser test test-quick fuzz demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
+.PHONY: help setup lock wheel lint browser test test-quick fuzz demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs audit sbom clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,16 +22,26 @@ setup: $(DEPENDENCIES) ## build the environment alone: make setup VENV=DIR
 # The stamp is written last, so that an interrupted installation is begun again.
 $(DEPENDENCIES): requirements.lock
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
 	@touch $@
 
 SERVE_LOCK := compress/core/serve.lock
-lock: ## write the versions of this environment to requirements.lock, and those that `serve` needs with their hashes
-	{ echo "# Every version of \`imgc-toolkit[all]\` and the tools, Python 3.11, Linux x86-64. Written by \`make lock\`."; \
-	  $(BIN)/pip freeze --all --exclude pip --exclude imgc-toolkit; } > requirements.lock
+lock: ## write the versions of this environment with their hashes to requirements.lock, and those that `serve` needs
+	mkdir -p build
+	$(BIN)/pip freeze --all --exclude pip --exclude imgc-toolkit > build/frozen.txt
+	$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-annotate --custom-compile-command "make lock" \
+		build/frozen.txt --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command "make lock" \
 		--extra serve --constraint requirements.lock pyproject.toml --output-file $(SERVE_LOCK)
+
+# Both tools come for the one command, into uv's cache: nothing else needs them.
+audit: setup ## look up known vulnerabilities of what requirements.lock names (needs pypi.org)
+	$(BIN)/uvx --quiet pip-audit@2.10.1 --strict --require-hashes --disable-pip --requirement requirements.lock
+
+SBOM := dist/imgc-toolkit.cdx.json
+sbom: wheel ## write what the wheel with its extra `serve` consists of, as CycloneDX: dist/imgc-toolkit.cdx.json
+	$(BIN)/uvx --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements $(SERVE_LOCK) --pyproject pyproject.toml \
+		--mc-type library --output-reproducible --output-format JSON --output-file $(SBOM)
 
 wheel: setup ## build the wheel of this checkout: dist/imgc_toolkit-VERSION-py3-none-any.whl
 	rm -rf build # setuptools would pack what it holds of files that are no more

@@ -50,9 +50,7 @@ def test_a_class_folder_cannot_reach_the_terminal_or_break_the_report(
     assert is_harmless((made / "report.md").read_text())
     page = (made / "report.html").read_text()
     assert is_harmless(page)
-    assert SHOWN in json.dumps(json.loads((made / "02-export" / "spec.json").read_text())["labels"]).replace(
-        "\\\\", "\\"
-    )
+    assert SHOWN in json.loads((made / "02-export" / "spec.json").read_text())["labels"]
     ET.parse(folder / "gates.xml")
     image = next((folder / "odd/test" / BAD).glob("*.jpg"))
     answer = imgc("predict", image, "--json")
