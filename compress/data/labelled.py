@@ -51,6 +51,10 @@ def load_labelled_folder(
     return indexed(name, _known(entries, tuple(labels), path), labels)
 
 
+_MOST_COMPARED = 5000  # names among which a mistyped one is looked for: each takes about 20 us
+_FEW = 3  # mistyped names that are looked for
+
+
 def _known(entries: Sequence[Entry], labels: tuple[str, ...], path: Path) -> list[Entry]:
     """Return the entries with their labels as the model spells them."""
     exact, alone = frozenset(labels), _plain_spellings(labels)
@@ -87,7 +91,9 @@ def _plain(label: str) -> str:
 
 
 def _nearest(strange: Iterable[str], labels: tuple[str, ...]) -> str:
-    near = next((match for label in sorted(strange) for match in difflib.get_close_matches(label, labels, n=1)), None)
+    compared = labels if len(labels) <= _MOST_COMPARED else ()
+    asked = sorted(strange)[:_FEW]
+    near = next((match for label in asked for match in difflib.get_close_matches(label, compared, n=1)), None)
     if near is not None:
         return f"; did you mean '{near}'?"
     return f"; the names are {', '.join(labels[:10])}" + (" ..." if len(labels) > 10 else "")

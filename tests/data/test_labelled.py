@@ -88,3 +88,18 @@ def test_damaged_images_are_refused(flat: Path):
     (flat / "cat/0.png").write_bytes(b"")
     with pytest.raises(DataError, match="1 of 6 images cannot be used"):
         load_labelled_folder(flat, ANIMALS)
+
+
+def test_a_mistyped_name_is_not_looked_for_among_very_many(tmp_path, monkeypatch):
+    """Else 200,000 names and a few mistakes take minutes."""
+    asked = []
+    monkeypatch.setattr("difflib.get_close_matches", lambda word, names, n: asked.append((word, len(names))) or [])
+    from compress.data.labelled import _nearest
+
+    assert _nearest([f"x{i}" for i in range(1000)], tuple(f"label {i}" for i in range(200_000))).startswith(
+        "; the names"
+    )
+    assert asked == [("x0", 0), ("x1", 0), ("x10", 0)]
+    asked.clear()
+    _nearest([f"x{i}" for i in range(1000)], ("a", "b"))
+    assert [count for _, count in asked] == [2, 2, 2]
