@@ -9,7 +9,7 @@ DEPENDENCIES := $(VENV)/.dependencies
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock wheel lint browser test test-quick fuzz demo results results-render results-runs results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs audit sbom clean
+.PHONY: help setup lock wheel lint browser test test-quick fuzz demo results results-render results-runs results-int8 results-shrink results-train results-serve results-soak results-benchmark results-tune schema docs audit sbom clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -90,6 +90,10 @@ results-render: setup ## write the pages of docs/results/ from their JSON; measu
 
 results-runs: setup ## write docs/results/runs from the runs that exist under runs/
 	$(BIN)/python -m evals.pages.runs $(RUNS)
+
+SECONDS ?= 600
+results-soak: setup ## good clients beside hostile ones, for docs/results/serving: make results-soak MODEL=m.tflite IMAGES=DIR
+	$(BIN)/python -m evals.serve.soak $(MODEL) $(IMAGES) $(SECONDS)
 
 # NNCF and torchao bring packages that nothing else needs, so they have an environment of their own.
 INT8_TOOLS := .venv-int8
