@@ -35,16 +35,17 @@ def bombs() -> list[bytes]:
 
 
 class Attack:
-    """All of them at once, until a moment."""
+    """All of them at once, for a time."""
 
     def __init__(self, port: int, seconds: float) -> None:
         """Prepare; `run` starts."""
-        self.port, self.end_s = port, time.monotonic() + seconds
+        self.port, self.seconds, self.end_s = port, seconds, 0.0
         self.counts: Counter[str] = Counter()
         self.bombs = bombs()
 
     def run(self) -> dict[str, int]:
         """Return what was sent, by kind, and the statuses that bombs got."""
+        self.end_s = time.monotonic() + self.seconds
         kinds: list[Callable[[], None]] = [self.bomb, self.bomb, self.pipeline, self.pipeline, self.drip, self.deaf]
         threads = [threading.Thread(target=self._again, args=(kind,)) for kind in kinds]
         for thread in threads:
