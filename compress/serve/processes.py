@@ -20,7 +20,7 @@ from uvicorn.supervisors import Multiprocess
 
 from compress.core.formats import Format, format_of
 from compress.core.onnx_file import onnx_bytes
-from compress.errors import ImgcError
+from compress.errors import ImgcError, UsageError
 from compress.runtime.trial import try_out
 from compress.serve.app import SHARED_METRICS_VARIABLE
 from compress.serve.config import ServeConfig
@@ -34,11 +34,18 @@ def run_processes(config: ServeConfig, options: uvicorn.Config, listener: socket
     """Run until SIGTERM or SIGINT. The models of `config` can be served: it was tried.
 
     Raises:
-        OSError: the models cannot be copied.
+        UsageError: the models cannot be copied.
     """
     with tempfile.TemporaryDirectory(prefix="imgc-serve-") as folder:
         os.environ[SHARED_METRICS_VARIABLE] = folder
-        _Supervisor(config, options, listener, Path(folder)).run()
+        try:
+            supervisor = _Supervisor(config, options, listener, Path(folder))
+        except OSError as error:
+            raise UsageError(
+                f"{folder}: the models cannot be copied there: {error.strerror}",
+                hint="name a folder with more room in TMPDIR",
+            ) from error
+        supervisor.run()
 
 
 class _Supervisor(Multiprocess):
@@ -48,7 +55,8 @@ class _Supervisor(Multiprocess):
         super().__init__(options, sockets=[listener])
         self._served = config
         self._folders = (folder / f"models-{n}" for n in count())
-        self._copy_models()
+        self._folder = next(self._folders)
+        os.environ[CONFIG_VARIABLE] = _text_of(_with_copies(config, self._folder))
 
     def keep_subprocess_alive(self) -> None:
         """Replace the processes that died; see uvicorn."""
@@ -59,18 +67,24 @@ class _Supervisor(Multiprocess):
 
     def handle_hup(self) -> None:
         """Replace the processes, with the models as they are now; keep both where a model cannot be served."""
+        before, self._folder = self._folder, next(self._folders)
+        copies = self._served
         try:
-            for path in self._served.files:
+            copies = _with_copies(self._served, self._folder)  # first: what is tried is what is served
+            for path in copies.files:
                 try_out(path)
-            Service(self._served)
-            self._copy_models()
+            Service(copies)
         except (ImgcError, OSError) as error:
-            log.error("the models are not replaced, for they cannot be served: %s", error)
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = before
+            text = str(error)
+            for copy, path in zip(copies.files, self._served.files, strict=True):
+                text = text.replace(str(copy), str(path))
+            log.error("the models are not replaced, for they cannot be served: %s", text)
             return
+        os.environ[CONFIG_VARIABLE] = _text_of(copies)
         super().handle_hup()
-
-    def _copy_models(self) -> None:
-        os.environ[CONFIG_VARIABLE] = _text_of(_with_copies(self._served, next(self._folders)))
+        shutil.rmtree(before, ignore_errors=True)
 
 
 def _with_copies(config: ServeConfig, folder: Path) -> ServeConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evals.results.behind import Better, Row, behind
 from evals.results.schema import Block
 
-SOAK = "soak"
+ATTACK = "attack"  # the key of its block
 _MOST_SLOWER = 3.0  # the goal: p99 beside attackers over p99 alone
 OURS, SAME_FILE = "imgc", "imgc, onnx"
 _BETTER: dict[str, Better] = {
@@ -22,9 +22,9 @@ _BETTER: dict[str, Better] = {
 
 
 def serving_sentences(block: Block) -> list[str]:
-    """Return where a baseline is ahead of our server with the same file, under the same load; of a soak, its goals."""
-    if block.key == SOAK:
-        return soak_sentences(block)
+    """Return where a baseline is ahead of our server with the same file, under the same load; or an attack's goals."""
+    if block.key == ATTACK:
+        return attack_sentences(block)
     ours = [row for row in block.rows if row["server"] == SAME_FILE]
     others = [row for row in block.rows if not str(row["server"]).startswith(OURS)]
     pairs: list[tuple[Row, Row]] = [
@@ -34,7 +34,7 @@ def serving_sentences(block: Block) -> list[str]:
     return behind(block, pairs, _BETTER, names)
 
 
-def soak_sentences(block: Block) -> list[str]:
+def attack_sentences(block: Block) -> list[str]:
     """Return what good clients lost, and how much slower their slowest answers became."""
     alone, attacked = block.rows[0], block.rows[1]
     times = float(str(attacked["p99_ms"])) / float(str(alone["p99_ms"]))

@@ -17,8 +17,8 @@ from compress.benchmark.server_load import OK, Load, open_loop, run
 from compress.benchmark.server_process import ServerProcess
 from evals.pages.pages import publish
 from evals.results.provenance import measured_now
-from evals.results.schema import Block, Cell, Column
-from evals.sentences.serving import SOAK
+from evals.results.schema import Block, Cell, Column, Measured
+from evals.sentences.serving import ATTACK
 from evals.serve.targets import LOAD_CORES, SERVER_CORES
 
 RATE_PER_S = 20.0
@@ -37,7 +37,7 @@ COLUMNS = (
 )
 
 
-def soak(model: Path, images: list[bytes], seconds: float) -> Block:
+def soak(model: Path, images: list[bytes], seconds: float, measured: Measured) -> Block:
     """Return the table of the phases; its `n` says what the attackers sent and were told."""
     requests = [request_bytes("/v1/classify", image) for image in images]
     limits = ["--memory-limit-mib", str(LIMIT_MIB), "--cache-mib", "0", "--timeout-ms", "5000"]
@@ -61,7 +61,7 @@ def soak(model: Path, images: list[bytes], seconds: float) -> Block:
     finally:
         server.stop()
     return Block(
-        key=SOAK,
+        key=ATTACK,
         title="Good clients beside bombs, pipelining, slow and deaf clients",
         n={"requests of good clients beside attackers": attacked.sent, **sent},
         setting=(
@@ -69,7 +69,7 @@ def soak(model: Path, images: list[bytes], seconds: float) -> Block:
             f"process, on one core; good clients ask {RATE_PER_S:g} times a second at random moments (seed 0), "
             "and the attackers share the other core with them"
         ),
-        measured=measured_now(),
+        measured=measured,
         columns=COLUMNS,
         rows=tuple(rows),
     )
@@ -90,10 +90,11 @@ def _peak_mib(pid: int) -> float:
 
 def main() -> None:
     """Measure what the command line names, and write the page."""
+    measured = measured_now()
     os.sched_setaffinity(0, LOAD_CORES)  # the attackers inherit it
     model, folder, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3] if sys.argv[3:] else 600)
     images = [path.read_bytes() for path in sorted(folder.rglob("*.jpg"))[:200]]
-    publish("serving", (soak(model, images, seconds),))
+    publish("serving", (soak(model, images, seconds, measured),))
 
 
 if __name__ == "__main__":

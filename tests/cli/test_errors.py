@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -10,6 +14,8 @@ from typer.testing import CliRunner
 from compress.cli.doctor import list_packages
 from compress.cli.errors import EXTRA_OF_MODULE, ImgcGroup, describe, ending_signals
 from compress.errors import DataError, GateError, RecipeError, StageError, UsageError
+from tests.runtime.test_trial import endless
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -117,3 +123,34 @@ def test_a_signal_that_is_ignored_stays_so():
             signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+_STUCK = """
+import sys
+from pathlib import Path
+import numpy as np
+from compress.cli import errors
+from compress.core.preprocess import Preprocess
+from compress.runtime.open import open_predictor
+errors.GRACE_S = 0.5
+predictor = open_predictor(Path(sys.argv[1]), preprocess=Preprocess(resize_px=16, crop_px=16))
+with errors.ending_signals():
+    print("runs", flush=True)
+    predictor.predict(np.zeros((1, 3, 16, 16), np.float32))
+"""
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.slow
+def test_a_command_that_does_not_come_back_from_a_library_ends_all_the_same(tmp_path: Path):
+    command = [sys.executable, "-c", _STUCK, str(endless(tmp_path / "endless.onnx"))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "runs\n"
+        begun_s = cpu_s(process.pid)
+        until(lambda: cpu_s(process.pid) > begun_s + 0.3)  # it is in the graph, not before it
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143

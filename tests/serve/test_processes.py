@@ -63,6 +63,7 @@ def test_sighup_takes_a_new_file_and_keeps_the_old_one_where_it_is_broken(model:
         model.write_bytes(b"no model any more")
         server.process.send_signal(signal.SIGHUP)
         until(lambda: "the models are not replaced" in server.said())
+        assert str(model) in server.said().partition("the models are not replaced")[2], "the user's file, not the copy"
         assert workers_of(server) == before
         assert label_of(server, image()) == "red"
         model.write_bytes(colours_onnx(SPEC.model_copy(update={"labels": ("rot", "gruen", "blau")})))

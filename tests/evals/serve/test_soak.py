@@ -43,7 +43,7 @@ def block(p99_ms: float, lost: int) -> Block:
 
     rows = (_row("alone", load(10, 0), 100.0), _row("beside attackers", load(p99_ms, lost), 300.0))
     measured = Measured(date=date(2026, 1, 1), commit="0", host={})
-    return Block(key="soak", title="t", n={}, setting="s", measured=measured, columns=COLUMNS, rows=rows)
+    return Block(key="attack", title="t", n={}, setting="s", measured=measured, columns=COLUMNS, rows=rows)
 
 
 def test_a_goal_that_is_missed_is_said_to_be():
