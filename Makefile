@@ -9,7 +9,7 @@ DEPENDENCIES := $(VENV)/.dependencies
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock wheel lint browser test test-quick fuzz demo results results-render results-runs results-int8 results-shrink results-train results-serve results-soak results-benchmark results-tune schema docs audit sbom clean
+.PHONY: help setup lock audit sbom wheel lint browser test test-quick fuzz demo results results-render results-runs results-soak results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

@@ -20,7 +20,6 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from compress.core.visible import visible
 from compress.errors import ImgcError, missing_backend
 
 SIGNALLED = 128  # and the signal's number, as shells count
@@ -83,13 +82,24 @@ def ending_signals() -> Iterator[None]:
             signal.signal(number, before[number])
 
 
+def _above_the_streams(descriptor: int) -> int:
+    """Return it, or another of the same where it took the number of a standard stream that was closed."""
+    if descriptor > 2:
+        return descriptor
+    import fcntl  # not on Windows
+
+    other = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return other
+
+
 @contextmanager
 def _ended_in_the_end(numbers: Sequence[int]) -> Iterator[None]:
     """End the process where a signal's handler has no turn: Python runs it between its own steps, never in a library.
 
     A graph without end in ONNX Runtime is such a place. The number comes through the pipe that Python writes at once.
     """
-    reader, writer = os.pipe()
+    reader, writer = map(_above_the_streams, os.pipe())
     os.set_blocking(writer, False)
     over = threading.Event()
 
@@ -165,6 +175,8 @@ def _missing_extra(error: ModuleNotFoundError) -> ImgcError | None:
 
 
 def _lines(message: str, hint: str) -> str:
+    from compress.core.visible import visible
+
     return visible(f"error: {message}" + (f"\nhint: {hint}" if hint else ""), keep="\n")
 
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from compress.core.visible import visible
-
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -20,6 +18,8 @@ PIPE_WIDTH = 160
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print a line or a page, in which no text from outside can be more than text."""
+    from compress.core.visible import visible
+
     typer.echo(visible(text, keep="\n\t"), err=err, nl=nl)
 
 
@@ -33,6 +33,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich import box
     from rich.table import Table
 
+    from compress.core.visible import visible
+
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
     for index, name in enumerate(columns):
         table.add_column(name, justify="left" if index < left else "right", overflow="fold")
@@ -44,6 +46,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 def print_facts(title: str, facts: Iterable[tuple[str, object]]) -> None:
     """Print names and values, one a line."""
     from rich.table import Table
+
+    from compress.core.visible import visible
 
     table = Table(title=title or None, title_justify="left", box=None, show_header=False)
     for name, value in facts:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from compress.core.storage import write_bytes
+from compress.core.yaml_nodes import parse
 from compress.errors import DataError, ImgcError, RecipeError, StageError, UsageError
 from compress.pipeline.lock import LOCK_NAME, RunLock, read_lock
 from compress.pipeline.run_dir import LATEST, RECIPE_NAME, RESOLVED_NAME, point_latest
@@ -21,7 +22,7 @@ def undone_on_failure(run_dir: Path) -> Iterator[None]:
     """Undo what a failed attempt to begin a run anew did to its recipe, its lock and `runs/latest`.
 
     The stage folders of before are there still; without the lock that names them they would count as left over. What
-    was interrupted is not undone: it is resumed. Neither is a failed stage behind others, whose lock has not changed.
+    was interrupted is not undone: it is resumed. Neither is a failed stage behind those that the lock has.
     """
     latest = run_dir.parent / LATEST
     pointed = latest.resolve() if latest.is_symlink() else None
@@ -30,7 +31,8 @@ def undone_on_failure(run_dir: Path) -> Iterator[None]:
     try:
         yield
     except ImgcError as error:
-        if lock.stages and _lock_of(run_dir) != lock and _stands(run_dir, lock):
+        begun_anew = _lock_of(run_dir) != lock or _planned(run_dir) <= len(lock.stages)
+        if lock.stages and begun_anew and _stands(run_dir, lock):
             for name, content in before.items():
                 write_bytes(run_dir / name, content)
         if not lock.stages and isinstance(error, _REFUSED) and pointed and pointed.is_dir():
@@ -44,6 +46,11 @@ def _lock_of(run_dir: Path) -> RunLock:
         return read_lock(run_dir) or RunLock(name=run_dir.name)
     except StageError:
         return RunLock(name=run_dir.name)
+
+
+def _planned(run_dir: Path) -> int:
+    """Return how many stages the attempt was for."""
+    return len(parse((run_dir / RESOLVED_NAME).read_text(encoding="utf-8"), RESOLVED_NAME).mapping["stages"].items)
 
 
 def _stands(run_dir: Path, lock: RunLock) -> bool:
