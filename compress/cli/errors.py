@@ -75,7 +75,7 @@ def ending_signals() -> Iterator[None]:
     for number in ours:
         signal.signal(number, end)
     try:
-        with _ended_in_the_end(ours):
+        with _ended_in_the_end(end):
             yield
     finally:
         for number in ours:
@@ -94,10 +94,11 @@ def _above_the_streams(descriptor: int) -> int:
 
 
 @contextmanager
-def _ended_in_the_end(numbers: Sequence[int]) -> Iterator[None]:
+def _ended_in_the_end(handler: object) -> Iterator[None]:
     """End the process where a signal's handler has no turn: Python runs it between its own steps, never in a library.
 
     A graph without end in ONNX Runtime is such a place. The number comes through the pipe that Python writes at once.
+    Who has put another handler in place of ours, as a server that drains, ends in its own time.
     """
     reader, writer = map(_above_the_streams, os.pipe())
     os.set_blocking(writer, False)
@@ -105,7 +106,7 @@ def _ended_in_the_end(numbers: Sequence[int]) -> Iterator[None]:
 
     def watch() -> None:
         while got := os.read(reader, 1):
-            if got[0] in numbers and not over.wait(GRACE_S):
+            if signal.getsignal(got[0]) is handler and not over.wait(GRACE_S):
                 os._exit(SIGNALLED + got[0])
         os.close(reader)
 

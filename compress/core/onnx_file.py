@@ -17,8 +17,8 @@ from compress.core.regular_file import read_regular
 from compress.errors import ModelFileError, missing_backend
 
 MAX_ONNX_BYTES = 2 << 30  # protobuf's own bound of a message
-_MAX_DEPTH = 64  # of graphs inside operators
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
+_MAX_DEPTH = 100  # of messages inside each other: protobuf reads no deeper
+_VARINT, _FIXED64, _BYTES, _GROUP, _GROUP_END, _FIXED32 = range(6)  # wire types
 
 # message -> number of a field -> message in it: where onnx.proto3 can hold a tensor
 _HOLDS = {
@@ -67,13 +67,18 @@ def _any_external(message: memoryview, kind: str, depth: int) -> bool:
     if depth > _MAX_DEPTH:
         raise ValueError("graphs too deep inside each other")
     if kind == "Tensor":
-        return any(number == _DATA_LOCATION and value == _EXTERNAL for number, value in _fields(message))
+        return any(number == _DATA_LOCATION and _as_enum(value) == _EXTERNAL for number, value in _fields(message))
     holds = _HOLDS[kind]
     return any(
         _any_external(value, holds[number], depth + 1)
         for number, value in _fields(message)
         if number in holds and isinstance(value, memoryview)
     )
+
+
+def _as_enum(value: int | memoryview) -> int:
+    """Return a value as protobuf reads an enumeration: the low 32 bits."""
+    return value & 0xFFFF_FFFF if isinstance(value, int) else 0
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
@@ -98,7 +103,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             at += size
         elif wire_type in (_FIXED32, _FIXED64):
             at += 4 if wire_type == _FIXED32 else 8
-        else:
+        elif wire_type not in (_GROUP, _GROUP_END):  # what a group holds is looked at as if it stood outside
             raise ValueError(f"wire type {wire_type}")
 
 
@@ -130,7 +135,10 @@ def _with_external_data(data: bytes, path: Path) -> bytes:
     except Exception as error:  # onnx's checker, the file system and a false length share no base class
         reason = str(error).strip().splitlines()[0]
         raise ModelFileError(f"{path}: its external data cannot be read: {reason}", hint=_COPY_BOTH) from error
-    return bytes(model.SerializeToString())
+    whole = bytes(model.SerializeToString())
+    if has_external_data(whole):
+        raise ModelFileError(f"{path}: data of a sparse tensor or a function lie in another file", hint=_COPY_BOTH)
+    return whole
 
 
 _COPY_BOTH = "copy the files that were written with the model into its folder, or export it again as one file"

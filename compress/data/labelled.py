@@ -51,7 +51,7 @@ def load_labelled_folder(
     return indexed(name, _known(entries, tuple(labels), path), labels)
 
 
-_MOST_COMPARED = 5000  # names among which a mistyped one is looked for: each takes about 20 us
+_MOST_COMPARED = 5000  # names among which a mistyped one is looked for
 _FEW = 3  # mistyped names that are looked for
 
 

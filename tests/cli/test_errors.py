@@ -154,3 +154,18 @@ def test_a_command_that_does_not_come_back_from_a_library_ends_all_the_same(tmp_
         until(lambda: cpu_s(process.pid) > begun_s + 0.3)  # it is in the graph, not before it
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 143
+
+
+def test_who_handles_the_signal_himself_ends_in_his_own_time():
+    program = (
+        "import signal, time\n"
+        "from compress.cli import errors\n"
+        "errors.GRACE_S = 0.1\n"
+        "with errors.ending_signals():\n"
+        "    signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    time.sleep(0.5)\n"
+        "    print('drained')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "drained\n"), done.stderr

@@ -110,3 +110,19 @@ def test_what_is_no_file_is_not_waited_for(beside: Path):
     os.mkfifo(weights)
     with pytest.raises(ModelFileError, match="is not beside it"):
         onnx_bytes(beside)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        b"\x70\x81\x80\x80\x80\x10",  # data_location 2**32 + 1, of which protobuf takes 32 bits
+        b"\xfb\x07\xfc\x07\x70\x01",  # behind a group that nobody knows
+    ],
+)
+def test_external_data_cannot_be_hidden(hidden: bytes):
+    def field(number: int, content: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    data = field(7, field(5, hidden))
+    assert onnx.ModelProto.FromString(data).graph.initializer[0].data_location == onnx.TensorProto.EXTERNAL
+    assert has_external_data(data)
