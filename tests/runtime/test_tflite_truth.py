@@ -123,7 +123,7 @@ def test_other_tools_ways_are_true(tiny: Tiny):
 
 
 @pytest.mark.slow
-def test_what_tensorflow_writes_is_true(float_network, tmp_path: Path):
+def test_what_tensorflow_writes_is_true(torch_first, float_network, tmp_path: Path):
     import onnx
 
     from compress.export import tf_converter
