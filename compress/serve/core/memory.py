@@ -14,6 +14,7 @@ HARD = 0.92  # of the limit: let nothing more in
 _BACK = 0.05  # how far below a mark the alarm ends
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _CGROUP_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_M_MMAP_THRESHOLD = -3
 _NO_LIMIT = 1 << 60  # cgroup v1 says "none" by a number beyond any machine
 
 
@@ -64,6 +65,17 @@ def give_back() -> bool:
         return False
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none, and keeps less
     return trim is not None and trim(0) == 1
+
+
+def keep_no_large_blocks(from_bytes: int) -> bool:
+    """Have blocks of this size given back when they are freed, not kept by the thread that used them; return whether.
+
+    glibc raises the size from which it does so with every such block, to 32 MiB. Source: mallopt(3), M_MMAP_THRESHOLD.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and mallopt(_M_MMAP_THRESHOLD, from_bytes) == 1
 
 
 def cgroup_limit_bytes() -> int | None:

@@ -27,7 +27,8 @@ class MemoryWatch:
 
     Attributes:
         alarm: the limit and how near it is.
-        cache, decoding, admission, degrader: of the service.
+        cache, admission, degrader: of the service.
+        decoding: the memory of large images.
         on_hard_pressure: called while memory is very short, to give up what others hold.
         on_hopeless: called once when memory stays very short whatever is given up.
         hopeless: whether it is so, so that only a restart helps.
@@ -51,12 +52,14 @@ class MemoryWatch:
             self.decoding.freed_bytes = 0
             await asyncio.to_thread(give_back)
             pressure = self.alarm.see(resident_bytes())
-        if pressure >= Pressure.SOFT:
+        # large images may take up to the hard mark for a moment: a stranger's must not bring a smaller model about
+        short = pressure is Pressure.HARD or (pressure is Pressure.SOFT and not self.decoding.held_bytes)
+        if short:
             self.cache.shrink(self.cache.limit_bytes // 4 if pressure is Pressure.SOFT else 0)
         if pressure is Pressure.HARD:
             self.on_hard_pressure()
         self.admission.refusing = pressure is Pressure.HARD
-        self.degrader.forced = pressure >= Pressure.SOFT
+        self.degrader.forced = short
         if pressure is not before:
             log.warning("memory: %s", pressure.name.lower())
         self._see_how_long(pressure)

@@ -7,8 +7,11 @@ cost two more thread switches a request. How many images are inside a model at o
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -31,6 +34,10 @@ class QueuedJob:
     done: asyncio.Future[None]
     queued_s: float
     worked: bool = field(default=True, kw_only=True)
+
+    def hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make it ready for another thread, after it has left one."""
+        self.done, self.queued_s, self.worked = loop.create_future(), monotonic(), True
 
 
 @dataclass(eq=False)
@@ -61,6 +68,7 @@ class WorkerPool(Generic[J]):
         max_batch: how many jobs may be worked on together with this one, itself counted (1: none).
         can_batch: whether another job may be worked on together with this one.
         job_s: running mean of the seconds that one job keeps a thread; for the predicted wait.
+        nice: how much less of a busy processor than others the threads get (Linux; 0: as much, 19: the least).
     """
 
     threads: int
@@ -68,6 +76,7 @@ class WorkerPool(Generic[J]):
     max_batch: Callable[[J], int]
     can_batch: Callable[[J, J], bool]
     job_s: float = 0.005
+    nice: int = 0
     _queue: SimpleQueue[J | None] = field(default_factory=SimpleQueue)
     _workers: list[_Worker[J]] = field(default_factory=list)
     _loop: asyncio.AbstractEventLoop | None = None
@@ -81,6 +90,11 @@ class WorkerPool(Generic[J]):
     def submit(self, job: J) -> None:
         """Hand over a job."""
         self._queue.put(job)
+
+    def wait_s(self, inside: int) -> float:
+        """Return how long one more job would wait for a thread when this many are inside, by the running mean."""
+        ahead = max(inside - self.threads + 1, self.waiting())
+        return max(0, ahead) * self.job_s / self.threads
 
     def waiting(self) -> int:
         """Return how many jobs no thread has begun."""
@@ -119,6 +133,7 @@ class WorkerPool(Generic[J]):
         return worker
 
     def _run(self, worker: _Worker[J]) -> None:
+        _give_way(self.nice)
         while (first := self._take(worker)) is not None:
             jobs, begun_s = self._gather(first, worker), monotonic()
             with self._lock:
@@ -172,6 +187,12 @@ def resolve(jobs: Sequence[QueuedJob]) -> None:
     for job in jobs:
         if not job.done.done():
             job.done.set_result(None)
+
+
+def _give_way(nice: int) -> None:
+    if nice and sys.platform.startswith("linux"):  # elsewhere it would be the whole process
+        with suppress(OSError):  # a sandbox may forbid it: then the threads are equals
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
 
 
 def _is_lost(worker: _Worker[J], since_s: float) -> bool:

@@ -9,7 +9,6 @@ import logging
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
 
 import numpy as np
@@ -22,19 +21,20 @@ from compress.serve.config import MIB, ServeConfig
 from compress.serve.core.admission import Admission, Slot
 from compress.serve.core.cache import AnswerCache, Key
 from compress.serve.core.deadline import Deadline
-from compress.serve.core.decode_budget import DecodeBudget
 from compress.serve.core.degrade import Degrader
 from compress.serve.core.inference import Inference
-from compress.serve.core.memory import MemoryAlarm
+from compress.serve.core.lanes import Lanes
+from compress.serve.core.memory import MemoryAlarm, keep_no_large_blocks
 from compress.serve.core.memory_watch import MemoryWatch, left_for_images, memory_limit_bytes
 from compress.serve.core.metrics import Metrics
-from compress.serve.core.pool import WorkerPool, resolve
-from compress.serve.core.work import InferenceJob, can_batch, max_batch, run_jobs
+from compress.serve.core.pool import resolve
+from compress.serve.core.work import InferenceJob, run_jobs
 from compress.serve.errors import deadline_passed, not_ready, unknown_model, worker_lost
 
 log = logging.getLogger("imgc.serve")
 _WATCH_S = 0.25
 _KEY_BYTES = 16
+_LARGE_BLOCK = 4 * MIB  # of an image; those of ordinary ones are smaller, and quicker when they are kept
 _WARM_UP_SIZE = (64, 64)
 _WARM_UP_MS = 60_000
 _MAX_REPLACED = 16  # threads given up; each may hold memory and a core for ever, so beyond it only a restart helps
@@ -81,15 +81,17 @@ class Service:
         self.models = _open_models(config, threads)
         self.first = next(iter(self.models.values()))
         self.degraded = _open_degraded(config, self.first, threads)
-        self.decoding = DecodeBudget(config.max_pixels)
-        self.pool: WorkerPool[InferenceJob] = WorkerPool(
-            threads, partial(run_jobs, budget=self.decoding), max_batch, can_batch
+        self.lanes = Lanes(  # large images may take half of the places, so that there are some for the others
+            threads,
+            config.max_pixels,
+            most_large=max(1, (threads + config.max_queue) // 2),
+            most_large_bytes=config.max_queue_bytes // 2,
         )
         self.admission = Admission(threads + config.max_queue, config.max_queue_bytes)
         self.cache = AnswerCache(config.cache_mib * MIB)
         self.degrader = Degrader()
         self.alarm = MemoryAlarm(memory_limit_bytes(config))
-        self.memory = MemoryWatch(self.alarm, self.cache, self.decoding, self.admission, self.degrader)
+        self.memory = MemoryWatch(self.alarm, self.cache, self.lanes.large, self.admission, self.degrader)
         if config.workers > 1:
             self.memory.on_hopeless = _end_this_process  # the parent starts another one
         self.metrics = Metrics()
@@ -100,9 +102,9 @@ class Service:
     async def start(self) -> None:
         """Start threads and watch; let requests in."""
         loop = asyncio.get_running_loop()
+        keep_no_large_blocks(_LARGE_BLOCK)
         self._warm_up(loop)
-        self.decoding.capacity_bytes = left_for_images(self.alarm.limit_bytes, self.config)
-        self.pool.start(loop)
+        self.lanes.start(loop, left_for_images(self.alarm.limit_bytes, self.config))
         self._watch = asyncio.create_task(self._keep_watch())
         self.ready = True
 
@@ -112,7 +114,7 @@ class Service:
         Image.new("RGB", _WARM_UP_SIZE).save(file, "JPEG")
         for model in [*self.models.values(), *([self.degraded] if self.degraded is not None else [])]:
             job = InferenceJob(loop.create_future(), monotonic(), model, Deadline(_WARM_UP_MS), file.getvalue())
-            run_jobs([job], self.decoding)
+            run_jobs([job], self.lanes.small)
             if job.fault is not None:
                 raise job.error or job.fault
 
@@ -121,7 +123,7 @@ class Service:
         self.ready = False
         if self._watch is not None:
             self._watch.cancel()
-        await asyncio.to_thread(self.pool.stop, self.config.stuck_ms / 1000)
+        await asyncio.to_thread(self.lanes.stop, self.config.stuck_ms / 1000)
 
     def model(self, name: str | None) -> Inference:
         """Return the model of this name; None: the first.
@@ -138,8 +140,7 @@ class Service:
 
     def predicted_wait_s(self) -> float:
         """Return how long a request let in now would wait for a thread, by the running mean of a job's time."""
-        ahead = max(self.admission.inside - self.pool.threads + 1, self.pool.waiting())
-        return max(0, ahead) * self.pool.job_s / self.pool.threads
+        return self.lanes.wait_s(self.admission.inside)
 
     def check_open(self) -> None:
         """Let a request pass while the service takes any.
@@ -213,12 +214,7 @@ class Service:
     async def _work(
         self, model: Inference, given: bytes | NDArray[np.float32], deadline: Deadline, slot: Slot
     ) -> InferenceJob:
-        loop = asyncio.get_running_loop()
-        job = InferenceJob(loop.create_future(), monotonic(), model, deadline, given)
-        slot.jobs.append(job)
-        self.pool.submit(job)
-        # wait, not wait_for: a cancelled future would leave its place while its thread still runs
-        await asyncio.wait({job.done}, timeout=deadline.remaining_s())
+        job = await self.lanes.run(model, given, deadline, slot)
         if job.led:
             self.metrics.batches.see(job.led)
         if job.fault is not None and job.done.done():
@@ -234,7 +230,7 @@ class Service:
             await asyncio.sleep(_WATCH_S)
             await self.memory.see()
             self._see_load()
-            while (jobs := self.pool.replace_lost(self.config.stuck_ms / 1000)) is not None:
+            while (jobs := self.lanes.replace_lost(self.config.stuck_ms / 1000)) is not None:
                 await self._see_lost(jobs)
 
     def _see_load(self) -> None:
@@ -245,11 +241,12 @@ class Service:
         """Answer the jobs of a lost thread and make a predictor for its successor; not ready until it is there."""
         self.metrics.workers_replaced += 1
         log.error("a worker thread was lost; replaced (%d so far)", self.metrics.workers_replaced)
+        kept_predictor = {job.model.sha256: job.model for job in jobs if not job.waits_for_pixels}
         for job in jobs:
             job.fault = worker_lost()
         resolve(jobs)
         self.ready = False
-        for model in {job.model.sha256: job.model for job in jobs}.values():
+        for model in kept_predictor.values():
             try:
                 await asyncio.to_thread(model.add_predictor)
             except Exception:  # no memory for one more: the others go on, and so must the watch

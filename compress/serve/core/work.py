@@ -17,7 +17,7 @@ from compress.data.transforms import read_pixels
 from compress.errors import StageError
 from compress.runtime.logits import softmax
 from compress.serve.core.deadline import Deadline
-from compress.serve.core.decode_budget import DecodeBudget
+from compress.serve.core.decode_budget import DecodeBudget, LargeImage
 from compress.serve.core.inference import Inference
 from compress.serve.core.pool import QueuedJob
 from compress.serve.errors import RequestError, bad_model_output, internal, undecodable, unsupported_type
@@ -46,6 +46,8 @@ class InferenceJob(QueuedJob):
         model: what answers.
         deadline: checked before each step that would be in vain after it.
         input: bytes, or images_NCHW.
+        large: whether the image is to be decoded where large ones are, before it can be answered here.
+        pixels_HWC: of an image that was decoded, u8.
         logits_NK: the answer; None until there is one.
         fault: why there is none.
         error: a fault of ours, for the log.
@@ -58,6 +60,8 @@ class InferenceJob(QueuedJob):
     model: Inference
     deadline: Deadline
     input: bytes | NDArray[np.float32]
+    large: bool = False
+    pixels_HWC: NDArray[np.uint8] | None = None
     logits_NK: NDArray[np.float32] | None = None
     fault: RequestError | None = None
     error: BaseException | None = None
@@ -65,6 +69,11 @@ class InferenceJob(QueuedJob):
     decode_ms: float = 0.0
     infer_ms: float = 0.0
     led: int = 0
+
+    @property
+    def waits_for_pixels(self) -> bool:
+        """Whether it is a large image that has not been decoded yet, and may be."""
+        return self.large and self.pixels_HWC is None and self.fault is None
 
 
 def max_batch(first: InferenceJob) -> int:
@@ -80,35 +89,46 @@ def can_batch(first: InferenceJob, other: InferenceJob) -> bool:
 def run_jobs(jobs: Sequence[InferenceJob], budget: DecodeBudget) -> None:
     """Do images for one model together, or one batch of tensors; outcomes are left in the jobs.
 
-    An image that fails, fails alone. Nothing is raised, except what ends a thread.
+    An image that fails, fails alone; one that is too large for the budget is left as `large`, without an answer.
+    Nothing is raised, except what ends a thread.
     """
-    now_s = monotonic()
-    for job in jobs:
-        job.queue_ms = (now_s - job.queued_s) * 1000
+    _see_queue(jobs)
     if isinstance(jobs[0].input, bytes):
         _run_images(jobs, budget)
     else:
         _guarded(jobs, lambda: _infer_tensors(jobs[0]))
 
 
+def decode_jobs(jobs: Sequence[InferenceJob], budget: DecodeBudget) -> None:
+    """Decode images; the pixels, or why there are none, are left in the jobs. Nothing is raised, as in `run_jobs`."""
+    _see_queue(jobs)
+    for job in jobs:
+        _find_pixels(job, budget)
+
+
+def _see_queue(jobs: Sequence[InferenceJob]) -> None:
+    now_s = monotonic()
+    for job in jobs:
+        job.queue_ms += (now_s - job.queued_s) * 1000
+
+
 def _run_images(jobs: Sequence[InferenceJob], budget: DecodeBudget) -> None:
-    pixels = [_pixels(job, budget) for job in jobs]
-    ready = [(job, one_HWC) for job, one_HWC in zip(jobs, pixels, strict=True) if one_HWC is not None]
+    for job in jobs:
+        if job.pixels_HWC is None:
+            _find_pixels(job, budget)
+    ready = [(job, job.pixels_HWC) for job in jobs if job.pixels_HWC is not None]
     if ready:
         left = [job for job, _ in ready]
         _guarded(left, lambda: _infer_pixels(left, [one_HWC for _, one_HWC in ready]))
 
 
-def _pixels(job: InferenceJob, budget: DecodeBudget) -> NDArray[np.uint8] | None:
-    """Return u8 [H,W,C], or None, with the fault left in the job."""
-    found: list[NDArray[np.uint8]] = []
+def _find_pixels(job: InferenceJob, budget: DecodeBudget) -> None:
     begun = perf_counter()
-    _guarded([job], lambda: found.append(_decode(job, budget)))
-    job.decode_ms = (perf_counter() - begun) * 1000
-    return found[0] if found else None
+    _guarded([job], lambda: _decode(job, budget))
+    job.decode_ms += (perf_counter() - begun) * 1000
 
 
-def _decode(job: InferenceJob, budget: DecodeBudget) -> NDArray[np.uint8]:
+def _decode(job: InferenceJob, budget: DecodeBudget) -> None:
     assert isinstance(job.input, bytes), "tensors are not decoded"
     job.worked = job.deadline.remaining_s() > 0
     job.deadline.check("decoding")
@@ -117,10 +137,13 @@ def _decode(job: InferenceJob, budget: DecodeBudget) -> NDArray[np.uint8]:
     try:
         with budget.share(job.deadline) as afford:
             pixels_HWC = read_pixels(job.input, job.model.spec.preprocess, max_pixels=budget.max_pixels, afford=afford)
+    except LargeImage:
+        job.large, job.worked = True, False
+        return
     except BadImageError as error:
         raise undecodable(error.reason) from error
     job.deadline.check("inference")
-    return pixels_HWC
+    job.pixels_HWC = pixels_HWC
 
 
 def _infer_pixels(jobs: Sequence[InferenceJob], pixels: Sequence[NDArray[np.uint8]]) -> None:

@@ -30,7 +30,7 @@ def health(service: Service) -> JsonObject:
         "models": [_facts(model) for model in service.models.values()],
         "degraded": service.degraded is not None and service.degrader.active,
         "in_flight": service.admission.inside,
-        "queue": service.pool.waiting(),
+        "queue": service.lanes.waiting(),
         "workers_replaced": service.metrics.workers_replaced,
     }
 
@@ -53,7 +53,7 @@ def _facts(model: Inference) -> JsonObject:
 def gauges(service: Service) -> dict[str, float]:
     """Return what is so at this moment, for the metrics."""
     return {
-        "queue_depth": service.pool.waiting(),
+        "queue_depth": service.lanes.waiting(),
         "in_flight": service.admission.inside,
         "cache_bytes": service.cache.used_bytes,
         "degrade_level": int(service.degraded is not None and service.degrader.active),

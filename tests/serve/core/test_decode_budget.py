@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from compress.serve.core.deadline import Deadline
-from compress.serve.core.decode_budget import DecodeBudget
+from compress.serve.core.decode_budget import DecodeBudget, LargeImage
 from compress.serve.errors import RequestError
 from tests.waiting import until
 
@@ -16,22 +16,34 @@ LONG = 60_000
 def test_what_one_holds_the_next_waits_for():
     budget, order = DecodeBudget(capacity_bytes=10), []
 
-    def second() -> None:
+    def take(cost_bytes: int) -> None:
         with budget.share(Deadline(LONG)) as afford:
-            afford(4)
-            order.append("second")
+            afford(cost_bytes)
+            order.append(cost_bytes)
 
     with budget.share(Deadline(LONG)) as afford:
         afford(7)
-        waiting = threading.Thread(target=second)
-        waiting.start()
-        with budget.share(Deadline(LONG)) as small:
-            small(3)  # fits beside the first, and does not wait behind the second
-            assert budget.held_bytes == 10
-        order.append("first")
-    waiting.join(60)
-    assert order == ["first", "second"]
-    assert (budget.held_bytes, budget.freed_bytes) == (0, 14)
+        large = threading.Thread(target=take, args=(8,))
+        large.start()
+        until(budget._turn.locked)
+        small = threading.Thread(target=take, args=(3,))
+        small.start()  # would fit beside the first, but those that need little must not pass the second for ever
+        small.join(0.05)
+        assert order == []
+        order.append(7)
+    large.join(60)
+    small.join(60)
+    assert order == [7, 8, 3]
+    assert (budget.held_bytes, budget.freed_bytes) == (0, 18)
+
+
+def test_what_is_too_large_for_it_is_left_to_another():
+    budget = DecodeBudget(capacity_bytes=100, largest_bytes=10)
+    with pytest.raises(LargeImage), budget.share(Deadline(LONG)) as afford:
+        afford(11)
+    assert budget.held_bytes == 0
+    with budget.share(Deadline(LONG)) as afford:
+        afford(10)
 
 
 def test_who_has_no_time_left_to_wait_is_told_503():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,3 +61,34 @@ def test_the_containers_limit(tmp_path, monkeypatch, v2, v1, limit):
             file.write_text(text)
     monkeypatch.setattr(module, "_CGROUP_FILES", tuple(map(str, files)))
     assert cgroup_limit_bytes() == limit
+
+
+KEEPS = """
+import ctypes, sys
+from compress.serve.core.memory import keep_no_large_blocks, resident_bytes
+if sys.argv[1] == "told":
+    assert keep_no_large_blocks(4 << 20)
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+libc.free(libc.malloc(30 << 20))  # from here on, blocks of this size are kept
+blocks = [libc.malloc(20 << 20) for _ in range(4)]
+for block in blocks:
+    ctypes.memset(block, 1, 20 << 20)
+guard = libc.malloc(1024)
+before = resident_bytes()
+for block in blocks[:-1]:
+    libc.free(ctypes.c_void_p(block))
+print(before - resident_bytes() >> 20)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc keeps what was freed")
+def test_large_blocks_are_given_back_when_they_are_freed():
+    freed_mib = {
+        told: int(
+            subprocess.run([sys.executable, "-c", KEEPS, told], capture_output=True, check=True, text=True).stdout
+        )
+        for told in ("untold", "told")
+    }
+    assert freed_mib["told"] >= 59
+    assert freed_mib["untold"] < 59, "otherwise there is nothing to tell it"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import numpy as np
 import pytest
 
 from compress.serve.config import ServeConfig
@@ -64,6 +65,19 @@ def test_images_that_were_decoded_are_given_back_when_none_is_any_more(machine: 
     watch.decoding.freed_bytes = 63 * MIB
     look(watch)
     assert machine.given_back == 1, "too little to be worth it"
+
+
+def test_images_that_are_decoded_bring_no_smaller_model_about(machine: Machine, watch: MemoryWatch):
+    machine.used_mib, watch.decoding.held_bytes = 85, 50 * MIB
+    watch.cache.put(("x", b""), np.zeros(100_000, np.float32))
+    look(watch)
+    assert (watch.degrader.forced, len(watch.cache)) == (False, 1)
+    watch.decoding.held_bytes = 0
+    look(watch)
+    assert (watch.degrader.forced, len(watch.cache)) == (True, 0)
+    machine.used_mib, watch.decoding.held_bytes = 95, 50 * MIB
+    look(watch)
+    assert watch.degrader.forced, "very short is short, whoever it is"
 
 
 def test_others_are_asked_to_give_up_what_they_hold_while_it_is_very_short(machine: Machine, watch: MemoryWatch):

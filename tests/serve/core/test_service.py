@@ -256,7 +256,7 @@ def test_a_stuck_thread_is_replaced_and_the_next_request_answered(held, onnx_fil
             first = asyncio.create_task(ask(service, image()))
             await until(lambda: stuck.calls)
             second = asyncio.create_task(ask(service, image((20, 60, 230))))
-            await until(lambda: service.pool.waiting())
+            await until(lambda: service.lanes.waiting())
             ahead[0] += 60  # no test has to wait for it
             lost = await first
             assert (lost.status, lost.code) == (500, "worker_lost")
@@ -317,7 +317,7 @@ def test_a_request_that_would_wait_beyond_its_time_is_refused_at_once(held, onnx
         held.go_on.clear()
         tasks = asking(service, image())
         await until(lambda: held.inputs)
-        service.pool.job_s = 5.0
+        service.lanes.fast.job_s = 5.0
         in_a_hurry = await ask(service, image(), timeout_ms=1000)
         assert (in_a_hurry.status, in_a_hurry.reason) == (503, "wait")
         tasks += asking(service, image((20, 60, 230)))  # has the time
@@ -382,7 +382,7 @@ def test_a_backlog_shares_a_call_and_each_gets_its_own_answer(held, onnx_file, i
         tasks = asking(service, image((100, 100, 100)))
         await until(lambda: held.inputs)
         tasks += asking(service, *bodies)
-        await until(lambda: service.pool.waiting() == len(bodies))
+        await until(lambda: service.lanes.waiting() == len(bodies))
         held.go_on.set()
         _, *answers = await asyncio.gather(*tasks)
         assert [len(images) for images in held.inputs] == [1, 3, 2], "4 at most, and the broken one not among them"
@@ -402,7 +402,7 @@ def test_where_a_batch_gains_nothing_every_image_has_its_own_call(held, onnx_fil
         held.inputs.clear()
         held.go_on.clear()
         tasks = asking(service, *(image(colour) for colour in COLOURS))
-        await until(lambda: service.pool.waiting() == 4)
+        await until(lambda: service.lanes.waiting() == 4)
         held.go_on.set()
         await asyncio.gather(*tasks)
         assert [len(images) for images in held.inputs] == [1] * 5
