@@ -74,7 +74,7 @@ test-quick: setup ## before each commit: style, and the tests that take no longe
 	$(PYTEST) -m "not slow and not real"
 
 FUZZ ?= 1000
-fuzz: setup ## try damaged model files, FUZZ of each kind, after those that once broke something: make fuzz FUZZ=5000
+fuzz: setup ## try damaged files and requests, FUZZ of each kind, after those that once broke something: make fuzz FUZZ=5000
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --count $(FUZZ)
 
 demo: setup ## set up and run the whole chain on the bundled data

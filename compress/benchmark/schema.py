@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from compress.benchmark.scenario_schema import Scenario
 from compress.core.fact import Fact
 from compress.core.formats import Format, Precision
@@ -185,3 +187,16 @@ class Answers(Fact):
     top1: dict[str, tuple[int, ...]]
     confidence: dict[str, tuple[float, ...]]
     truth_confidence: dict[str, tuple[float, ...]]
+
+    @model_validator(mode="after")
+    def _is_of_the_same_images(self) -> Answers:
+        count, classes = len(self.paths), len(self.labels)
+        for name, indices in {"truth": self.truth, **self.top1}.items():
+            if len(indices) != count or not all(0 <= index < classes for index in indices):
+                raise ValueError(f"{name}: {count} class indices below {classes} are needed")
+        for shares in (self.confidence, self.truth_confidence):
+            if shares.keys() != self.top1.keys() or any(len(row) != count for row in shares.values()):
+                raise ValueError(f"the rows {sorted(self.top1)} need {count} confidences each")
+        if not all(self.paths) or len({path.startswith("/") for path in self.paths}) > 1:
+            raise ValueError("paths: all of one folder are needed, none empty")
+        return self

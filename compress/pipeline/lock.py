@@ -32,7 +32,7 @@ class LockedStage(BaseModel):
         reused: whether it was taken from another run instead of being executed in this one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     id: StageId
     kind: str
@@ -56,7 +56,7 @@ class LockedStage(BaseModel):
 class RunLock(BaseModel):
     """All sealed stages of a run, in run order."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
     name: RunName

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from compress.benchmark.schema import Bench, Row
-from compress.core.fact import Fact
-from compress.pipeline.gates import GateOutcome
+from compress.core.fact import Fact, first_fault
+from compress.errors import StageError
+from compress.pipeline.gates import GATES_NAME, GateOutcome
 from compress.report.changes import Changes
 from compress.report.curves import Curve
 from compress.report.details import StageRow, read_details
@@ -99,8 +100,17 @@ def build_report(run_dir: Path, gates: Sequence[GateOutcome] | None = None) -> R
         host=run.host,
         rows=run.rows,
         siblings=run.siblings,
-        gates=tuple(GateRow.model_validate(result) for result in results),
+        gates=tuple(_gate(result, run_dir) for result in results),
         sensitivity=run.sensitivity,
         elsewhere=read_remote_benchmarks(run_dir),
         **vars(read_details(run_dir, run.lock, run.baseline)),
     )
+
+
+def _gate(result: object, run_dir: Path) -> GateRow:
+    try:
+        return GateRow.model_validate(result)
+    except ValidationError as error:
+        raise StageError(
+            f"{run_dir / GATES_NAME}: damaged ({first_fault(error)})", hint="`imgc run --resume` writes it again"
+        ) from None

@@ -127,17 +127,24 @@ def _unmeasured(stage: LockedStage) -> Row:
 
 
 def read_json(path: Path, default: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a JSON file's value, `default` where there is no file.
+    """Return a JSON file's value, of `default`'s type, or `default` where there is no file.
 
     Raises:
         StageError: the file is damaged.
     """
     try:
-        return json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except FileNotFoundError:
         return default
-    except ValueError as error:
-        raise StageError(f"{path}: damaged ({error})", hint="`imgc run --resume` writes it again") from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(found, type(default)):
+        raise _damaged(path, f"found {type(found).__name__}, not {type(default).__name__}")
+    return found
+
+
+def _damaged(path: Path, reason: str) -> StageError:
+    return StageError(f"{path}: damaged ({reason})", hint="`imgc run --resume` writes it again")
 
 
 def _first_line(error: Exception) -> str:

@@ -112,9 +112,10 @@ def size_text(size_bytes: int) -> str:
 
 def host_text(host: Mapping[str, Any]) -> str:
     """Return one line: CPU, cores, what its int8 units are, system and library versions."""
-    flags = set(host.get("flags", ()))
+    flags, versions = host.get("flags"), host.get("versions")  # of another machine's file: they may be anything
+    flags = flags if isinstance(flags, list) else ()
+    versions = versions if isinstance(versions, dict) else {}
     extras = [flag for flag in ("avx512_vnni", "avx_vnni", "avx2", "asimddp", "i8mm") if flag in flags]
-    versions = host.get("versions", {})
     libraries = [f"{name} {versions[name]}" for name in _LIBRARIES if name in versions]
     parts = [
         f"{host.get('cpu', 'unknown CPU')} ({', '.join(extras) or 'no vector flags known'})",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +36,8 @@ from compress.runtime.predictor import (
     no_preprocess,
 )
 
+_LOOP = b"Loop"  # op types are plain text in the file
+_LOOP_S = 60.0  # for each image, as the trial of a file has
 _Float = type[np.float32] | type[np.float16]
 _TYPES: dict[str, _Float] = {"float32": np.float32, "float16": np.float16}
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
@@ -59,7 +64,9 @@ class _Session(Protocol):
 
     def get_modelmeta(self) -> _Metadata: ...
 
-    def run(self, outputs: list[str], feeds: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]: ...
+    def run(
+        self, outputs: list[str], feeds: dict[str, NDArray[np.generic]], options: object = None
+    ) -> list[NDArray[np.generic]]: ...
 
 
 class OnnxPredictor:
@@ -77,6 +84,7 @@ class OnnxPredictor:
         content: bytes | None = None,
     ) -> None:
         """Load the file; see `open_predictor` for the errors."""
+        data = _read(path) if content is None else content
         session, version = _session(path, threads, content)
         self.path = path
         self.threads = threads
@@ -85,8 +93,9 @@ class OnnxPredictor:
         found = classifier_interface(_interface_of(session), path)
         self._input, self._type, self._batch = found.image.name, _TYPES[found.image.dtype], found.batch
         self._output, chw, classes = found.logits.name, found.chw, found.classes
-        self.spec = spec or _spec_in(session, path) or _foreign(path, chw, classes, preprocess, content)
+        self.spec = spec or _spec_in(session, path) or _foreign(path, chw, classes, preprocess, data)
         check_spec(path, self.spec, chw, classes)
+        self._may_not_end = _LOOP in data
 
     def predict(self, images_NCHW: Floats) -> Floats:
         """Return logits_NK; a graph of fixed batch is run as often as needed. See `Predictor.predict`."""
@@ -109,7 +118,10 @@ class OnnxPredictor:
 
     def _run(self, chunk: NDArray[np.generic]) -> NDArray[np.generic]:
         try:
-            return self._session.run([self._output], {self._input: chunk})[0]
+            if not self._may_not_end:
+                return self._session.run([self._output], {self._input: chunk})[0]
+            with _ended_after(_LOOP_S * len(chunk)) as options:
+                return self._session.run([self._output], {self._input: chunk}, options)[0]
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
             raise cannot_run(self.path, "ONNX Runtime", chunk.shape, error) from error
 
@@ -118,9 +130,26 @@ class OnnxPredictor:
         return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts), dtype=np.float32)
 
 
-def _source(path: Path) -> str | bytes:
-    """Return what a session is made of: the path, or the bytes of a model whose weights lie beside it."""
-    return onnx_bytes(path) if has_external_data(read_regular(path, MAX_ONNX_BYTES)) else str(path)
+def _read(path: Path) -> bytes:
+    try:
+        return onnx_bytes(path)
+    except OSError as error:
+        raise damaged(path, "ONNX", error) from error
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[object]:
+    """Yield options of a run that ONNX Runtime then ends: a Loop may go on for ever with one image and not another."""
+    import onnxruntime as ort
+
+    options = ort.RunOptions()
+    timer = Timer(seconds, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield options
+    finally:
+        timer.cancel()
 
 
 def session_options(threads: int) -> Any:  # noqa: ANN401 - onnxruntime ships no types
@@ -136,6 +165,11 @@ def session_options(threads: int) -> Any:  # noqa: ANN401 - onnxruntime ships no
         # Without it, two products are added in 16 bits and clipped: wrong sums where weights and activations are large.
         options.add_session_config_entry("session.x64quantprecision", "1")
     return options
+
+
+def _source(path: Path) -> str | bytes:
+    """Return what a session is made of: the path, or the bytes of a model whose weights lie beside it."""
+    return onnx_bytes(path) if has_external_data(read_regular(path, MAX_ONNX_BYTES)) else str(path)
 
 
 def _session(path: Path, threads: int, content: bytes | None) -> tuple[_Session, str]:
@@ -179,7 +213,7 @@ def _spec_in(session: _Session, path: Path) -> ModelSpec | None:
 
 
 def _foreign(
-    path: Path, chw: tuple[int | None, ...], classes: int | None, preprocess: Preprocess | None, content: bytes | None
+    path: Path, chw: tuple[int | None, ...], classes: int | None, preprocess: Preprocess | None, data: bytes
 ) -> ModelSpec:
     if preprocess is None:
         raise no_preprocess(path)
@@ -187,7 +221,6 @@ def _foreign(
         raise ModelFileError(f"{path}: the graph does not say how many classes its output has", hint="give its spec")
     free = (3, preprocess.crop_px, preprocess.crop_px)
     sizes = [found if found is not None else default for found, default in zip(chw, free, strict=True)]
-    data = onnx_bytes(path) if content is None else content
     return foreign_spec(path, sizes, classes, _precision(data), preprocess)
 
 

@@ -101,10 +101,11 @@ def test_a_folder_that_is_no_bundle_is_said_to_be_none(tmp_path: Path) -> None:
 
 def test_other_answers_are_counted(bundle: Path) -> None:
     manifest = Manifest.model_validate_json((bundle / "MANIFEST.json").read_bytes())
-    known: dict[str, Any] = {"labels": manifest.labels, "paths": (), "truth": (), "confidence": {}}
+    sure = {"right": (1.0,) * 3}
+    known: dict[str, Any] = {"labels": manifest.labels, "paths": ("a", "b", "c"), "truth": (0, 1, 2)}
 
     def said(*classes: int) -> Answers:
-        return Answers(**known, top1={"right": classes}, truth_confidence={})
+        return Answers(**known, top1={"right": classes}, confidence=sure, truth_confidence=sure)
 
     assert other_answers(manifest, said(0, 1, 2)) == []
     assert other_answers(manifest, said(0, 2, 1)) == ["right: other answers than where the bundle was packed, 2 of 3"]

@@ -74,7 +74,8 @@ def answers(right: int) -> Answers:
     said = tuple(0 if index < right else 1 for index in range(1000))
     paths = tuple(f"{index}.jpg" for index in range(1000))
     top1 = {"int8": said}
-    return Answers(labels=("a", "b"), paths=paths, truth=(0,) * 1000, top1=top1, confidence={}, truth_confidence={})
+    sure = {"int8": (1.0,) * 1000}
+    return Answers(labels=("a", "b"), paths=paths, truth=(0,) * 1000, top1=top1, confidence=sure, truth_confidence=sure)
 
 
 def test_images_in_pairs_see_what_two_intervals_do_not() -> None:

@@ -55,9 +55,15 @@ def lying_safetensors(whole: bytes, rng: random.Random) -> bytes:
     (length,) = struct.unpack("<Q", whole[:8])
     header = json.loads(whole[8 : 8 + length])
     for _ in range(rng.choice((1, 1, 2, 4))):
-        rng.choice(list(_in_json(header)))(rng)
+        change_json(header, rng)
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + whole[8 + length :]
+
+
+def change_json(value: Any, rng: random.Random) -> None:
+    """Change one value somewhere in a list or dict."""
+    if changes := list(_in_json(value)):
+        rng.choice(changes)(rng)
 
 
 def _in_message(message: Any) -> Iterator[Change]:
@@ -167,6 +173,6 @@ def _other(old: Any, rng: random.Random) -> Any:
         return rng.choice((b"", old[: len(old) // 2], old * 2, b"\xff" * len(old), rng.choice(_WORDS).encode()))
     if isinstance(old, str):
         return rng.choice((*_WORDS, old + "x", old[1:]))
-    if isinstance(old, (dict, list)):
+    if old is None or isinstance(old, (dict, list)):
         return rng.choice(([], {}, None, 0, "", [old]))
     return rng.choice(_WIDE_NUMBERS if abs(int(old)) > 2**31 else _NUMBERS)

@@ -29,8 +29,8 @@ def test_answers_are_compared_image_by_image(make_run) -> None:
             paths=tuple(f"/{run.path.name}/{index}.jpg" for index in range(700)),
             truth=(0,) * 700,
             top1={"quantize": said},
-            confidence={},
-            truth_confidence={},
+            confidence={"quantize": (1.0,) * 700},
+            truth_confidence={"quantize": (1.0,) * 700},
         )
         (run.path / "03-benchmark" / "answers.json").write_text(answers.model_dump_json())
     found = compare_runs(old.path, new.path)

@@ -13,10 +13,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.core.formats import Precision
+from compress.core.preprocess import Preprocess
 from compress.errors import BackendMissingError, ModelFileError
 from compress.runtime.host import saturates_u8s8
 from compress.runtime.onnx_predictor import OnnxPredictor
 from compress.runtime.open import open_predictor
+from tests.runtime.test_trial import SIDE, endless
 
 
 def test_open_sizes_in_the_graph_take_the_crop(tiny: Any) -> None:
@@ -117,3 +119,14 @@ def test_precision_of_a_foreign_graph_is_read_from_its_operators(tmp_path: Path,
     preprocess = tiny.spec().preprocess
     assert open_predictor(qdq_file(tmp_path), preprocess=preprocess).spec.precision is Precision.INT8
     assert open_predictor(tiny.onnx(), preprocess=preprocess).spec.precision is Precision.FP32
+
+
+def test_a_loop_that_ends_on_one_image_and_not_on_another_is_ended(tmp_path: Path, monkeypatch) -> None:
+    path = endless(tmp_path / "bright.onnx", on_bright_images_only=True)
+    predictor = open_predictor(path, preprocess=Preprocess(resize_px=SIDE, crop_px=SIDE))
+    dark, bright = (np.full((2, 3, SIDE, SIDE), value, np.float32) for value in (-1, 1))
+    assert predictor.predict(dark).shape == (2, 3)
+    monkeypatch.setattr("compress.runtime.onnx_predictor._LOOP_S", 0.1)
+    with pytest.raises(ModelFileError, match=r"bright\.onnx: ONNX Runtime cannot run it .*terminate"):
+        predictor.predict(bright)
+    np.testing.assert_array_equal(predictor.predict(dark), np.full((2, 3), -1, np.float32))

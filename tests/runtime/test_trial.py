@@ -38,8 +38,8 @@ def test_a_file_that_is_not_there_is_left_to_who_opens_it(tmp_path: Path):
     trial.try_out(tmp_path / "gone.onnx")
 
 
-def endless(path: Path) -> Path:
-    """Write a classifier with a Loop whose condition stays true."""
+def endless(path: Path, *, on_bright_images_only: bool = False) -> Path:
+    """Write a classifier with a Loop whose condition stays true, of all images or of those whose mean is above 0."""
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["goes"]), helper.make_node("Identity", ["value"], ["values"])],
         "body",
@@ -56,14 +56,16 @@ def endless(path: Path) -> Path:
     nodes = [
         helper.make_node("GlobalAveragePool", ["images"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("Loop", ["", "true", "flat"], ["logits"], body=body),
+        helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+        helper.make_node("Greater", ["mean", "zero"], ["bright"]),
+        helper.make_node("Loop", ["", "bright" if on_bright_images_only else "true", "flat"], ["logits"], body=body),
     ]
     graph = helper.make_graph(
         nodes,
         "endless",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, SIDE, SIDE])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3])],
-        [numpy_helper.from_array(np.array(True), "true")],
+        [numpy_helper.from_array(np.array(True), "true"), numpy_helper.from_array(np.float32(0), "zero")],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), str(path))
     return path
