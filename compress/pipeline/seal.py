@@ -92,10 +92,15 @@ def check_sealed(path: Path) -> bool:
     """Compare a file with the seal beside it, if it is what that seals; return whether it is.
 
     Raises:
-        StageError: it is not what was sealed.
+        StageError: it is not what was sealed, or its seal is damaged.
     """
     path = path.resolve()
     seal = read_seal(path.parent)
+    if seal is None and (path.parent / SEAL_NAME).exists() and path.name == f"model{path.suffix}":
+        raise StageError(
+            f"{path.parent / SEAL_NAME}: damaged, so that nobody can tell whether {path.name} is what was sealed",
+            hint=f"run the recipe again, or copy {path.name} out of the run's folder to use it as it is",
+        )
     if seal is None or seal.artifact.path.name != path.name:
         return False
     check_digest(path, seal)

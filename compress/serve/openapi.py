@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from compress.core.json_types import Json, JsonObject
 from compress.serve.config import ServeConfig
-from compress.serve.http.gateway import KEYED
+from compress.serve.http.gateway import ALIVE, KEYED
 from compress.serve.oip.openapi import ERROR, oip_openapi
 
 _ANSWER = "#/components/schemas/Answer"
@@ -21,6 +21,7 @@ _WHAT = {
     405: "the path is there, the method is not",
     413: "the body is too large",
     415: "not an image",
+    421: "the request is meant for another host (setting: allowed_hosts)",
     422: "an image that does not decode",
     429: "this client asks too often",
     500: "a fault of the server",
@@ -103,6 +104,7 @@ def complete(app: FastAPI, config: ServeConfig) -> None:
                 "200": {"description": "the counts", "content": {"text/plain": {"schema": _TEXT}}},
                 "401": failure(401),
             }
+            _say_whose_host(document)
             if config.api_key is not None:
                 _ask_for_key(document)
             app.openapi_schema = document
@@ -110,6 +112,14 @@ def complete(app: FastAPI, config: ServeConfig) -> None:
 
     # FastAPI's documented way to extend the document
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _say_whose_host(document: dict[str, Any]) -> None:
+    """Say of every operation but the sign of life that it answers to the server's own names only."""
+    for path, item in document["paths"].items():
+        if path != ALIVE:
+            for method in item.keys() - {"parameters"}:
+                item[method]["responses"].setdefault("421", failure(421))
 
 
 def _ask_for_key(document: dict[str, Any]) -> None:

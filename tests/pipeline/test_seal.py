@@ -68,3 +68,11 @@ def test_a_sealed_file_that_was_changed_is_not_used_and_the_stage_that_remakes_i
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(data)
     check_sealed(copy)
+
+
+def test_a_damaged_seal_is_not_taken_for_none(tmp_path):
+    path = run(CHAIN, tmp_path).run_dir / "01-train" / "model.safetensors"
+    (path.parent / SEAL_NAME).write_text("{")
+    with pytest.raises(StageError, match=r"seal\.json: damaged, so that nobody can tell"):
+        check_sealed(path)
+    assert not check_sealed(path.with_name("metrics.json"))

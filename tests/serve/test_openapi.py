@@ -54,3 +54,8 @@ def test_without_a_key_none_is_asked_for(document_of):
     document = document_of()
     assert "securitySchemes" not in document["components"]
     assert not [name for name, operation in operations(document).items() if "security" in operation]
+
+
+def test_each_operation_but_the_sign_of_life_may_be_meant_for_another_host(document_of):
+    told = {name for name, operation in operations(document_of()).items() if "421" in operation["responses"]}
+    assert operations(document_of()).keys() - told == {"GET /livez"}

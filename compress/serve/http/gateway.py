@@ -28,8 +28,8 @@ _SHED = (503, 504)  # overload is no fault, and a flood of lines would make it w
 BODY_READ = "imgc.body_read"  # in the request's state, once its whole body has been read
 _DROPPED_BYTES = 1 << 20  # an unread body of at most this size is read and dropped, and the connection lives on
 _WORK = ("/v1/", "/v2/models", "/v2/repository")  # what costs; the page, health and documentation stay open
-_ALIVE = "/livez"  # a probe may call the server by any name: the answer says nothing
-_MONITORED = (_ALIVE, "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready")
+ALIVE = "/livez"  # a probe may call the server by any name: the answer says nothing
+_MONITORED = (ALIVE, "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready")
 KEYED = (*_WORK, "/metrics")
 _EXPOSED = ("X-Request-Id", "X-Model-Version", "Server-Timing", "Retry-After")  # a page elsewhere may read them
 
@@ -127,7 +127,7 @@ class Gateway:
 
     def _let_in(self, scope: Scope) -> None:
         path = scope["path"]
-        self.hosts.check(scope["headers"], scope["http_version"], any_name=path == _ALIVE)
+        self.hosts.check(scope["headers"], scope["http_version"], any_name=path == ALIVE)
         if self.refusing() and path not in _MONITORED:
             raise overloaded("memory")
         client = scope.get("client")
