@@ -198,13 +198,14 @@ def _check_arch(arch: str) -> None:
 
 def _check_weights(weights: str, arch: str) -> None:
     from compress.errors import UsageError
+    from compress.models.arch_names import WEIGHT_SUFFIXES
     from compress.models.arch_tensors import fitting_archs
 
     if weights in ("imagenet", "none"):
         return
     path = Path(weights)
-    if path.suffix.lower() not in (".safetensors", ".pth", ".pt"):
-        raise UsageError(f"--weights {weights}: give imagenet, none, or a .safetensors or .pth file")
+    if not weights.lower().endswith(WEIGHT_SUFFIXES):
+        raise UsageError(f"--weights {weights}: give imagenet, none, or a file ({', '.join(WEIGHT_SUFFIXES)})")
     if not path.is_file():
         raise UsageError(f"--weights {weights}: no such file")
     fitting = fitting_archs(path) if path.suffix.lower() == ".safetensors" else (arch,)

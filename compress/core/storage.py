@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,22 +14,33 @@ from pathlib import Path
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is fsynced and renamed to `path`, on failure removed.
 
-    The temporary name keeps the suffix, since some writers choose the format by it.
+    The temporary name keeps the suffix, since some writers choose the format by it. The umask says who may read it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _temporary_in(path.parent, path.suffix)
     try:
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)  # safetensors puts a file of its own there, for its user alone
         temporary.replace(path)
         sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_folder(parent: Path) -> Path:
+    """Make a folder in `parent`, which may be missing, to fill and rename; the umask says who may read it."""
+    folder = _temporary_in(parent)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _temporary_in(parent: Path, suffix: str = "") -> Path:
+    return parent / f".tmp-{secrets.token_hex(8)}{suffix}"
 
 
 def write_bytes(path: Path, data: bytes) -> None:

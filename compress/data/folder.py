@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from compress.core.visible import visible
@@ -57,6 +58,17 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return {split: found[split] for split in SPLITS if split in found}
 
 
+def _require_utf8(folder: Path) -> None:
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError:
+        raw = os.fsencode(folder.name)
+        raise DataError(
+            f"{folder.parent}: the name of the folder {raw!r} is not UTF-8, so no file can hold it as a class",
+            hint=f"rename it; read as Latin-1 it is '{raw.decode('latin-1')}'",
+        ) from None
+
+
 def _classes(folder: Path, root: Path) -> tuple[tuple[Entry, ...], tuple[str, ...], list[Path]]:
     """Return the entries of the class folders, the classes without an image, and the files that are no images."""
     classes = subfolders(folder)
@@ -68,6 +80,7 @@ def _classes(folder: Path, root: Path) -> tuple[tuple[Entry, ...], tuple[str, ..
     others: list[Path] = []
     empty: list[str] = []
     for klass in classes:
+        _require_utf8(klass)
         images, rest = images_below(klass)
         entries += [Entry(path, path.relative_to(root).as_posix(), visible(klass.name)) for path in images]
         others += rest

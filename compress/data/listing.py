@@ -11,6 +11,10 @@ SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 )
+# what network drives, archives of a Mac and Windows put among the images: thumbnails, copies of names, deleted files
+_NOT_OURS = frozenset(
+    {"@eadir", "@tmp", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "lost+found", "thumbs.db", "desktop.ini"}
+)
 _SHOWN = 10
 
 
@@ -50,7 +54,7 @@ def listed(items: Iterable[object]) -> str:
 
 
 def images_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the images below a folder and the other files, both sorted; hidden files and folders are passed over.
+    """Return the images below a folder and the other files, both sorted; what `is_passed_over` is left out.
 
     Links are followed, each folder once, so that a link to a folder above does not loop.
     """
@@ -63,17 +67,22 @@ def images_below(folder: Path) -> tuple[list[Path], list[Path]]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_passed_over(name))
         for name in sorted(files):
-            if not name.startswith("."):
+            if not is_passed_over(name):
                 path = Path(where, name)
                 (images if path.suffix.lower() in IMAGE_SUFFIXES else others).append(path)
     return sorted(images), sorted(others)
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders directly below that are not hidden, sorted by name."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """Return the folders directly below, sorted by name, without those that are passed over."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_passed_over(path.name))
+
+
+def is_passed_over(name: str) -> bool:
+    """Return whether a file or folder is no part of a data set: hidden, or a system's own thumbnails and leftovers."""
+    return name.startswith(".") or name.lower() in _NOT_OURS
 
 
 def labels_of(entries: Sequence[Entry]) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from compress.core.cache import cache_dir
 from compress.core.dataset import TorchvisionData
 from compress.core.digest import sha256_bytes
 from compress.core.stage import Reporter
+from compress.core.storage import temporary_folder
 from compress.errors import DataError, StageError, missing_backend
 
 
@@ -52,12 +52,10 @@ def materialise(config: TorchvisionData, reporter: Reporter) -> Path:
     root = config.root or cache_dir() / "torchvision"
     sets = _open(config, root)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
+        temporary = temporary_folder(folder.parent)
         try:
             for split, images in sets.items():
                 _write(temporary / split, images, f"{config.name}: writing {split}", reporter)
-            temporary.chmod(0o755)
             temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -122,8 +122,8 @@ class DistillConfig(StageConfig):
     @field_validator("teacher_weights")
     @classmethod
     def _weights_are_a_file_of_tensors(cls, value: Path | None) -> Path | None:
-        if value is not None and value.suffix.lower() not in WEIGHT_SUFFIXES:
-            raise ValueError(f"teacher_weights must be a .safetensors or .pth file, found '{value}'")
+        if value is not None and not value.name.lower().endswith(WEIGHT_SUFFIXES):
+            raise ValueError(f"teacher_weights must be a file ({', '.join(WEIGHT_SUFFIXES)}), found '{value}'")
         return value
 
     @model_validator(mode="after")

@@ -23,7 +23,8 @@ ARCH_NAMES: tuple[str, ...] = (
 )
 LIBRARY_PREFIXES = ("timm:", "torchvision:")  # any classifier of these libraries, where one may only answer
 PUBLISHED_OR_FRESH = ("imagenet", "none")
-WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".pth.tar")
+WEIGHT_SUFFIXES = (".safetensors", *CHECKPOINT_SUFFIXES)
 
 
 def known_arch(value: str) -> str:
@@ -61,7 +62,7 @@ def known_weights(value: str) -> str:
     """
     if value in PUBLISHED_OR_FRESH or value.lower().endswith(WEIGHT_SUFFIXES):
         return value
-    raise ValueError(f"weights must be imagenet, none, or a .safetensors or .pth file, found '{value}'")
+    raise ValueError(f"weights must be imagenet, none, or a file ({', '.join(WEIGHT_SUFFIXES)}), found '{value}'")
 
 
 def weight_files(weights: str | None) -> dict[str, Path]:

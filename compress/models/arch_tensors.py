@@ -13,6 +13,7 @@ from pathlib import Path
 
 from compress.core.digest import sha256_json
 from compress.errors import UsageError
+from compress.models.tensor_names import unwrapped
 
 # arch -> (module name of its classifier, digest)
 ARCH_TENSORS: dict[str, tuple[str, str]] = {
@@ -41,7 +42,11 @@ def fitting_archs(path: Path) -> tuple[str, ...]:
     Raises:
         UsageError: the file has no readable header.
     """
-    shapes = _shapes(path)
+    return archs_of(_shapes(path))
+
+
+def archs_of(shapes: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
+    """Return the architectures whose tensors, but for the classifier's, have these names and shapes."""
     return tuple(arch for arch, (head, digest) in ARCH_TENSORS.items() if tensors_digest(shapes, head) == digest)
 
 
@@ -57,7 +62,8 @@ def _shapes(path: Path) -> dict[str, list[int]]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length) if length <= MAX_HEADER_BYTES else b"")
-        return {name: list(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+        shapes = {name: list(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+        return {name: shapes[whole] for whole, name in unwrapped(shapes).items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(
             f"{path}: damaged, or no safetensors file", hint="copy or download it again, or make it again"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError  # what torch.load raises; nothing is unpickled here
 
 import torch
 from pydantic import ValidationError
@@ -15,13 +14,15 @@ from torch import Tensor, nn
 from compress.core.spec import SPEC_KEY, ModelSpec
 from compress.core.storage import atomic_path
 from compress.errors import DataError, ImgcError, ModelFileError, UsageError
+from compress.models.arch_tensors import archs_of
 from compress.models.archs import ArchInfo
 from compress.models.build import arch_info, build_model, describe
+from compress.models.checkpoint import read_checkpoint
+from compress.models.tensor_names import below, prefix_of, unwrapped
 
 NO_WEIGHTS = "none"
 IMAGENET = "imagenet"
 IMAGENET_CLASSES = 1000
-_WRAPPERS = ("state_dict", "model", "model_state_dict")
 _COUNTER = "num_batches_tracked"  # not learned, and absent from old files
 
 
@@ -84,15 +85,15 @@ def load_pretrained(model: nn.Module, spec: ModelSpec, weights: str | Path) -> b
     else:
         source, tensors = str(weights), read_weights(Path(weights))
     own = model.state_dict()
+    tensors = _behind_prefix(tensors, own)
+    require_finite(tensors, source)
+    given = tensors
     same_head = _classes(tensors, info.head) == _classes(own, info.head)
     if not same_head:  # keep the fresh head, both weight and bias
         fresh = {name: own[name] for name in own if name.startswith(f"{info.head}.")}
         tensors = {**{name: t for name, t in tensors.items() if not name.startswith(f"{info.head}.")}, **fresh}
     if problems := _misfits(own, tensors):
-        raise ModelFileError(
-            f"{source}: does not fit the architecture '{spec.arch}': {_listing(problems)}",
-            hint="give the file of the same architecture, or `weights: none`",
-        )
+        raise _not_of(source, spec.arch, given, own, problems, "or `weights: none`")
     model.load_state_dict({**{name: own[name] for name in own if name.endswith(_COUNTER)}, **tensors})
     return same_head
 
@@ -103,7 +104,9 @@ def load_strictly(model: nn.Module, path: Path, arch: str) -> None:
     Raises:
         ModelFileError: the file is damaged or its tensors do not fit `arch`; the message names them.
     """
-    tensors, own = read_weights(path), model.state_dict()
+    own = model.state_dict()
+    tensors = _behind_prefix(read_weights(path), own)
+    require_finite(tensors, str(path))
     if problems := _misfits(own, tensors):
         raise ModelFileError(
             f"{path}: does not fit the architecture '{arch}': {_listing(problems)}",
@@ -124,6 +127,7 @@ def classes_of_weights(arch: str, weights: str | Path) -> int:
     if str(weights) in (NO_WEIGHTS, IMAGENET):
         return IMAGENET_CLASSES
     tensors = read_weights(Path(weights))
+    tensors = _behind_prefix(tensors, (f"{info.head}.weight",))
     classes = _classes(tensors, info.head)
     if classes is None:
         raise ModelFileError(
@@ -144,34 +148,20 @@ def require_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     if bad:
         raise ModelFileError(
             f"{source}: {len(bad)} tensors hold NaN or infinity: {_listing(bad)}",
-            hint="the training diverged or the file is damaged; take an earlier model",
+            hint="the training that made it diverged, or the file is damaged; take an earlier file",
         )
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a .safetensors or .pth file by name, without wrappers and `module.` prefixes.
+    """Return the tensors of a weights file by name, without wrappers and prefixes; see `read_checkpoint`.
 
     Raises:
-        ModelFileError: no such file, damaged, of another kind, or holding anything but tensors.
+        ModelFileError: no such file, damaged, of another kind, or holding what is neither tensors nor known data.
     """
-    if path.suffix.lower() == ".safetensors":
-        return _read_safetensors(path)[0]
-    if path.suffix.lower() not in (".pth", ".pt"):
-        raise ModelFileError(f"{path}: weights must be a .safetensors or .pth file, found suffix '{path.suffix}'")
-    try:
-        content: object = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise _not_there(path) from error
-    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
-        raise ModelFileError(
-            f"{path}: cannot be read as weights (damaged, or holds more than tensors): {_first_line(error)}",
-            hint="save it again as a plain state_dict, best as .safetensors",
-        ) from error
-    while isinstance(content, Mapping) and (wrapper := next((key for key in _WRAPPERS if key in content), None)):
-        content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ModelFileError(f"{path}: holds no state_dict (a mapping from names to tensors)")
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+    if path.suffix.lower() != ".safetensors":
+        return read_checkpoint(path)
+    tensors = _read_safetensors(path)[0]
+    return {name: tensors[whole] for whole, name in unwrapped(tensors).items()}
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -247,6 +237,40 @@ def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str
         elif given[name].shape != tensor.shape:
             problems.append(f"'{name}' is {list(given[name].shape)}, needed {list(tensor.shape)}")
     return problems + [f"'{name}' unexpected" for name in given if name not in own]
+
+
+def _behind_prefix(tensors: dict[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
+    """Return the tensors behind the prefix that makes their names this network's, where there is one."""
+    prefix = prefix_of(tensors, own)
+    return {name: tensors[whole] for name, whole in below(tensors, prefix).items()}
+
+
+def _not_of(
+    source: str,
+    arch: str,
+    tensors: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    problems: list[str],
+    or_else: str,
+) -> ModelFileError:
+    """Return the error of tensors that are not this architecture's: whose they are, or what they share with it."""
+    others = archs_of({name: list(tensor.shape) for name, tensor in tensors.items()})
+    if others:
+        return ModelFileError(
+            f"{source}: holds the tensors of {' or '.join(others)}, not of '{arch}'",
+            hint=f"say so (arch: {others[0]}), {or_else}",
+        )
+    shared = sum(name in tensors for name in own)
+    if shared * 2 < len(own):
+        return ModelFileError(
+            f"{source}: not the architecture '{arch}': {shared} of its {len(own)} tensors are in the file, whose names "
+            f"are such as {', '.join(sorted(tensors)[:3])}",
+            hint=f"give the file of the same architecture, {or_else}",
+        )
+    return ModelFileError(
+        f"{source}: does not fit the architecture '{arch}': {_listing(problems)}",
+        hint=f"give the file of the same architecture, {or_else}",
+    )
 
 
 def _listing(problems: list[str], count: int = 8) -> str:

@@ -51,7 +51,7 @@ def writing(run_dir: Path) -> Iterator[None]:
     """
     with disk_errors(run_dir):
         run_dir.mkdir(parents=True, exist_ok=True)
-        handle = os.open(run_dir / _WRITER_NAME, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(run_dir / _WRITER_NAME, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(handle, run_dir)
             os.ftruncate(handle, 0)

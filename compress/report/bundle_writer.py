@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from compress.core.artifact import Artifact
 from compress.core.digest import sha256_file
 from compress.core.formats import Format, Precision
 from compress.core.stage import Reporter
-from compress.core.storage import write_json, write_text
+from compress.core.storage import temporary_folder, write_json, write_text
 from compress.core.wheel import SERVE_LOCK, write_wheel
 from compress.data.dataset import Dataset, Split, evenly_spread, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
@@ -72,13 +71,11 @@ def write_bundle(run_dir: Path, out: Path, images: int, reporter: Reporter) -> M
     opened = {model.stage_id: _opened(model, dataset) for model in models}
     answers = {name: _answers(predictor, split, reporter) for name, predictor in opened.items()}
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=out.parent))
+        temporary = temporary_folder(out.parent)
         try:
             manifest = _write(temporary, run_dir, models, dataset.labels, split, answers)
             specs = {name: predictor.spec.model_dump(mode="json") for name, predictor in opened.items()}
             manifest = _seal(temporary, manifest, specs)
-            temporary.chmod(0o755)
             temporary.rename(out)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

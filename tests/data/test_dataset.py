@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -226,7 +227,26 @@ def test_other_files_are_counted_hidden_ones_passed_over_links_followed(flat: Pa
     (flat / "dog/loop").symlink_to(flat / "dog", target_is_directory=True)
     data, listener = load(flat)
     assert sum(len(split) for split in data.splits.values()) == 31
-    assert listener.warnings == [f"{flat}: ignored 3 files or folders that are no images of a class (.db, .png, .txt)"]
+    assert listener.warnings == [f"{flat}: ignored 2 files or folders that are no images of a class (.png, .txt)"]
+
+
+@pytest.mark.parametrize("below", ["cat/@eaDir/00.png", "__MACOSX/cat", "@eaDir", "cat/#recycle", "$RECYCLE.BIN/x"])
+def test_a_drives_thumbnails_and_leftovers_are_no_images(flat: Path, below: str) -> None:
+    image(flat / below / "SYNOPHOTO_THUMB_M.png", 5)
+    image(flat / "cat/._00.png", 6)
+    data, listener = load(flat)
+    assert sum(len(split) for split in data.splits.values()) == 30
+    assert data.labels == ("cat", "dog")
+    assert listener.warnings == []
+
+
+def test_a_folder_whose_name_is_not_utf8_is_told_before_anything_is_read(flat: Path) -> None:
+    latin = os.fsencode(flat) + b"/caf\xe9"
+    Path(os.fsdecode(latin)).mkdir()
+    shutil.copy(flat / "cat/00.png", os.fsdecode(latin + b"/0.png"))
+    with pytest.raises(DataError, match=r"the name of the folder b'caf\\xe9' is not UTF-8") as caught:
+        load(flat)
+    assert "'café'" in caught.value.hint
 
 
 def test_second_process_opens_no_image_again(flat: Path) -> None:

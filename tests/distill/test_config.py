@@ -43,7 +43,7 @@ def test_a_teachers_architecture_may_be_a_librarys():
         ({"teacher_weights": "t.pth"}, "go together"),
         ({"teacher": "train", "teacher_arch": "tiny", "teacher_weights": "t.pth"}, "give either"),
         ({"teacher_arch": "tinny", "teacher_weights": "t.pth"}, "did you mean 'tiny'"),
-        ({"teacher_arch": "tiny", "teacher_weights": "t.onnx"}, "safetensors or .pth"),
+        ({"teacher_arch": "tiny", "teacher_weights": "t.onnx"}, "must be a file"),
         ({"teacher_input_px": 96}, "belongs to teacher_arch"),
         ({"teacher_arch": "timm:", "teacher_weights": "t.pth"}, "also timm:NAME and torchvision:NAME"),
         ({"teacher_arch": "keras:vgg16", "teacher_weights": "t.pth"}, "no architecture is called 'keras:vgg16'"),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from compress.core.dataset import DefectsData
 from compress.core.digest import sha256_bytes
 from compress.core.stage import Advance, Reporter
-from compress.core.storage import write_json
+from compress.core.storage import temporary_folder, write_json
 from compress.data.defects.image import LABELS, make_image
 from compress.errors import DataError, StageError
 
@@ -42,13 +41,11 @@ def write_defects(out: Path, config: DefectsData, reporter: Reporter) -> None:
         reporter.info(f"{out}: already written")
         return
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{out.name}-", dir=out.parent))
+        temporary = temporary_folder(out.parent)
     except OSError as error:
         raise _cannot_write(out, error) from error
     try:
         _write_all(temporary, config, reporter)
-        temporary.chmod(0o755)
         _rename(temporary, out, config)
     except OSError as error:
         raise _cannot_write(out, error) from error
