@@ -99,7 +99,7 @@ class Model:
 
         answers = []
         for logits_K in self._predictor.predict_pixels(np.stack(pixels)):
-            best = predictions(logits_K, self.labels, top_k)
+            best = predictions(logits_K, self._predictor.spec, top_k)
             answers.append(Classification(tuple(Prediction(one.index, one.label, one.score) for one in best)))
         return answers
 

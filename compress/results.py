@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class: its index, its name, and the softmax share it got, 0..1."""
+    """One class: its index, its name, and the share it got, 0..1."""
 
     index: int
     label: str
@@ -29,7 +29,7 @@ class Classification:
 
     @property
     def score(self) -> float:
-        """Return the softmax share of the best class, 0..1."""
+        """Return the share of the best class, 0..1."""
         return self.predictions[0].score
 
 

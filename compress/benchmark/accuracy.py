@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from compress.benchmark.schema import Answers
 from compress.core.names import few
+from compress.core.outputs import shares
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
 from compress.data.dataset import Split
 from compress.errors import ImgcError, StageError
 from compress.models.imagenet_labels import is_named
 from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate, expected_calibration_error_pct, mcnemar_p
-from compress.runtime.logits import softmax
 from compress.runtime.predictor import Predictor
 
 Pixels = Callable[[Preprocess], NDArray[np.uint8]]  # -> pixels_NHWC of the images, resized and cropped
@@ -116,7 +116,7 @@ def _accuracy(one: Evaluation, reference: Evaluation, truth_N: NDArray[np.int64]
         top5_pct=one.top5_pct,
         top1_drop_pp=reference.top1_pct - one.top1_pct,
         agreement_pct=agreement_pct(reference.logits_NK, one.logits_NK),
-        ece_pct=expected_calibration_error_pct(softmax(one.logits_NK), truth_N),
+        ece_pct=expected_calibration_error_pct(shares(one.logits_NK, one.outputs), truth_N),
         recall_pct={
             label: 100.0 * float(right_N[truth_N == index].mean())
             for index, label in enumerate(labels)
@@ -131,14 +131,14 @@ def _accuracy(one: Evaluation, reference: Evaluation, truth_N: NDArray[np.int64]
 def _answers(found: Mapping[str, Evaluation], split: Split, labels: tuple[str, ...]) -> Answers:
     truth_N = np.asarray(split.labels_N)
     rows_N = np.arange(len(truth_N))
-    shares = {name: softmax(one.logits_NK) for name, one in found.items()}
+    of_each = {name: shares(one.logits_NK, one.outputs) for name, one in found.items()}
     return Answers(
         labels=labels,
         paths=tuple(str(path) for path in split.paths),
         truth=split.labels_N,
-        top1={name: tuple(share_NK.argmax(axis=1).tolist()) for name, share_NK in shares.items()},
-        confidence={name: _rounded(share_NK.max(axis=1)) for name, share_NK in shares.items()},
-        truth_confidence={name: _rounded(share_NK[rows_N, truth_N]) for name, share_NK in shares.items()},
+        top1={name: tuple(share_NK.argmax(axis=1).tolist()) for name, share_NK in of_each.items()},
+        confidence={name: _rounded(share_NK.max(axis=1)) for name, share_NK in of_each.items()},
+        truth_confidence={name: _rounded(share_NK[rows_N, truth_N]) for name, share_NK in of_each.items()},
     )
 
 

@@ -112,7 +112,7 @@ def _predict_images(images: list[Path], predictor: Predictor, top_k: int, as_jso
     answers = []
     for image in images:
         logits_K = predictor.predict(preprocess_files([image], predictor.spec.preprocess))[0]
-        rows = [one.as_json() for one in predictions(logits_K, predictor.spec.labels, top_k)]
+        rows = [one.as_json() for one in predictions(logits_K, predictor.spec, top_k)]
         answers.append((str(image), rows))
     if as_json:
         images_json = [{"image": name, "predictions": rows} for name, rows in answers]

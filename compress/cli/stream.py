@@ -22,6 +22,7 @@ from compress.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from compress.core.preprocess import Preprocess
+    from compress.core.spec import ModelSpec
     from compress.core.stage import Reporter
     from compress.data.frames import Frames
     from compress.runtime.predictor import Predictor
@@ -85,7 +86,7 @@ def predict_stream(source: StreamSource, predictor: Predictor, view: StreamView,
     with view, buffer, _ctrl_c(buffer.stop) as interrupted:
         try:
             for answer in answers(buffer, predictor, meter):
-                view.show(answer, _rows(answer, spec.labels, top_k), meter, buffer.dropped)
+                view.show(answer, _rows(answer, spec, top_k), meter, buffer.dropped)
         finally:
             if meter.frames + meter.skipped:
                 view.end(meter.summary(buffer.dropped))
@@ -94,14 +95,14 @@ def predict_stream(source: StreamSource, predictor: Predictor, view: StreamView,
         raise DataError(f"{meter.skipped} of {total} images were skipped", hint="replace or remove them")
 
 
-def _rows(answer: FrameResult, labels: tuple[str, ...], top_k: int) -> list[_Row]:
+def _rows(answer: FrameResult, spec: ModelSpec, top_k: int) -> list[_Row]:
     """Return {"index", "label", "score"} of the best classes, best first; none for a bad frame."""
     from compress.data.decode import BadImageError
     from compress.serve.core.work import predictions
 
     if isinstance(answer.logits_K, BadImageError):
         return []
-    return [one.as_json() for one in predictions(answer.logits_K, labels, top_k)]
+    return [one.as_json() for one in predictions(answer.logits_K, spec, top_k)]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from compress.core.digest import sha256_bytes, sha256_file
 from compress.core.formats import Format, format_of
 from compress.core.names import is_inside
+from compress.core.outputs import OutputKind, kind_of
 from compress.core.regular_file import read_regular
 from compress.errors import ModelFileError, missing_backend
 
@@ -53,6 +54,32 @@ def sha256_model(path: Path) -> str:
         ModelFileError: as `onnx_bytes` raises it.
     """
     return sha256_bytes(onnx_bytes(path)) if format_of(path) is Format.ONNX else sha256_file(path)
+
+
+def output_kind(data: bytes) -> OutputKind:
+    """Return what the first output of a serialized model is; logits for what is no such message."""
+    try:
+        graphs = [value for number, value in _fields(memoryview(data)) if number == 7]
+        return _kind_in(graphs[0]) if graphs and isinstance(graphs[0], memoryview) else "logits"
+    except (IndexError, ValueError):
+        return "logits"
+
+
+def _kind_in(graph: memoryview) -> OutputKind:
+    makers: dict[str, tuple[str, str]] = {}
+    output = ""
+    for number, part in _fields(graph):
+        if number == 1 and isinstance(part, memoryview):
+            fields = list(_fields(part))
+            inputs, outputs, operators = ([_text(v) for n, v in fields if n == wanted] for wanted in (1, 2, 4))
+            makers |= dict.fromkeys(outputs, (operators[0] if operators else "", inputs[0] if inputs else ""))
+        elif number == 12 and not output and isinstance(part, memoryview):
+            output = next((_text(value) for number, value in _fields(part) if number == 1), "")
+    return kind_of(output, makers)
+
+
+def _text(value: int | memoryview) -> str:
+    return bytes(value).decode(errors="replace") if isinstance(value, memoryview) else ""
 
 
 def has_external_data(data: bytes) -> bool:

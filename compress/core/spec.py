@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from compress.core.formats import Precision
+from compress.core.outputs import OutputKind
 from compress.core.preprocess import Preprocess
 from compress.core.visible import visible
 
@@ -37,6 +38,8 @@ class ModelSpec(BaseModel):
         labels: class names in index order; their number is the number of classes.
         input_chw: channels, height, width of one image.
         layout: order of the input axes in this file; NHWC for TFLite.
+        outputs: what the answers are: logits, probabilities (the graph ends in Softmax), or scores of each class alone
+            (it ends in Sigmoid).
         rewrites: names of the graph rewrites applied, in order.
         layers: the layer table, by which a pruned network is rebuilt; empty for ONNX and TFLite.
         params: number of learned parameters of the float model.
@@ -51,6 +54,7 @@ class ModelSpec(BaseModel):
     input_chw: tuple[int, int, int]
     preprocess: Preprocess
     layout: Literal["NCHW", "NHWC"] = "NCHW"
+    outputs: OutputKind = "logits"
     precision: Precision = Precision.FP32
     rewrites: tuple[VisibleText, ...] = ()
     layers: tuple[LayerShape, ...] = ()

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import nn
 
+from compress.core.outputs import as_logits
 from compress.core.preprocess import Preprocess
 from compress.core.stage import SilentReporter
 from compress.distill.hints import captured
@@ -118,12 +119,13 @@ class FileTeacher:
     def logits(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """Return float32 logits [N, K]; see `Teaches`."""
         images = self.convert(images_NCHW).cpu().contiguous(memory_format=torch.contiguous_format)
-        logits_NK = torch.from_numpy(self._predictor.predict(images.numpy()))
+        outputs_NK = self._predictor.predict(images.numpy())
+        logits_NK = torch.from_numpy(as_logits(outputs_NK, self._predictor.spec.outputs))
         return _finite(logits_NK).to(images_NCHW.device)
 
     def evaluate(self, pixels_NHWC: np.ndarray) -> np.ndarray:
         """Return float32 logits [N, K]; see `Teaches`."""
-        return predict_pixels(self._predictor, pixels_NHWC, SilentReporter())
+        return as_logits(predict_pixels(self._predictor, pixels_NHWC, SilentReporter()), self._predictor.spec.outputs)
 
 
 def mean_answer(logits_MNK: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
-from torch import nn
 
 from compress.engine.batches import Batch
 
@@ -105,7 +104,9 @@ def label_loss(label_smoothing: float) -> Loss:
     return loss
 
 
-def teacher_loss(teacher: nn.Module, *, temperature: float, alpha: float, label_smoothing: float) -> Loss:
+def teacher_loss(
+    teacher: Callable[[torch.Tensor], torch.Tensor], *, temperature: float, alpha: float, label_smoothing: float
+) -> Loss:
     """Return the loss for `fit` that learns from a teacher's answers to the same images, and from the labels.
 
     Args:

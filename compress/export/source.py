@@ -58,7 +58,7 @@ def read_source(artifact: Artifact, config: ExportConfig) -> Source:
         model = to_onnx(module, own, opset=opset, dynamic_batch=config.dynamic_batch)
         require_finite(model, artifact.path)
         return Source(artifact, model, spec_of(model, artifact.path), Precision.FP32, wanted, own.input_chw)
-    found = import_classifier(artifact.path)
+    found = import_classifier(artifact.path, crop_px=config.preprocess.crop_px if config.preprocess else None)
     wanted = _choose_precision(artifact, found.precision, config)
     model = _in_shape(found.model, artifact, config)
     spec = found.spec

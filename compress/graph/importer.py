@@ -46,7 +46,9 @@ from compress.graph.metadata import spec_of
 from compress.graph.pads import explicit_pads
 from compress.graph.proto import DEFAULT_DOMAINS, attributes_of, copy_of, interface_of, load, opset_of, precision_of
 from compress.graph.spelled import recognise_spelled
+from compress.graph.versions import with_image_size
 from compress.graph.weighted import fold_batch_norms, heads_as_gemm, name_weights
+from compress.graph.widen import widened
 
 OPSETS = range(14, 22)  # 14 brought HardSwish; 21 is the newest that every reader of ours knows
 _OPSET, _IR_VERSION = 18, 10
@@ -89,6 +91,7 @@ class ImportedClassifier:
         precision: how its numbers are stored.
         input_chw: channels, height, width of one image.
         classes: the length of its answer.
+        widened: whether the file is float16 and the graph float32.
     """
 
     path: Path
@@ -97,6 +100,7 @@ class ImportedClassifier:
     precision: Precision
     input_chw: Chw
     classes: int
+    widened: bool = False
 
     @property
     def is_own(self) -> bool:
@@ -104,8 +108,13 @@ class ImportedClassifier:
         return self.spec is not None and self.spec.arch != FOREIGN
 
 
-def import_classifier(path: Path) -> ImportedClassifier:
+def import_classifier(path: Path, *, crop_px: int | None = None, widen: bool = False) -> ImportedClassifier:
     """Return an ONNX file of any tool as the canonical graph that every stage works on.
+
+    Args:
+        path: the file.
+        crop_px: height and width of its images, where the file leaves them open.
+        widen: whether a float16 file becomes a float32 graph.
 
     Raises:
         ModelFileError: it cannot be read, holds NaN or infinity, or is not one image in and one row of logits out.
@@ -113,9 +122,14 @@ def import_classifier(path: Path) -> ImportedClassifier:
     """
     model = load(path)
     spec = spec_of(model, path)
+    half = widen and precision_of(model) is Precision.FP16
+    if half:
+        model = widened(model)
+    if crop_px is not None:
+        model = with_image_size(model, crop_px)
     input_chw, classes = classifier_sizes(model, path)
     require_finite(model, path)
-    return ImportedClassifier(path, canonical(model, path), spec, precision_of(model), input_chw, classes)
+    return ImportedClassifier(path, canonical(model, path), spec, precision_of(model), input_chw, classes, half)
 
 
 def classifier_sizes(model: ModelProto, where: object) -> tuple[Chw, int]:
@@ -131,6 +145,7 @@ def _canonical(model: ModelProto) -> ModelProto:
     copy = inline_local_functions(model) if model.functions else copy_of(model)
     unlist_initializers(copy.graph)
     initializers_from_constants(copy.graph)
+    _give_a_row(copy.graph)
     if precision_of(copy) is not Precision.FP32:
         fold_constants(copy)
         checker.check_model(copy)
@@ -144,14 +159,32 @@ def _canonical(model: ModelProto) -> ModelProto:
     _flatten_to_rank_two(graph, shapes)
     drop_dead_nodes(graph)
     explicit_pads(graph, shapes)
-    fold_batch_norms(graph)
     recognise_spelled(graph)
     heads_as_gemm(graph, shapes)
+    fold_batch_norms(graph, shapes)
     drop_dead_nodes(graph)
     name_weights(graph)
     simplify(graph)
     name_nodes(graph)
     return checked(copy)
+
+
+def _give_a_row(graph: GraphProto) -> None:
+    """Flatten outputs that are a map of one dot, [N, K, 1, 1]."""
+    for value in graph.output:
+        dims = value.type.tensor_type.shape.dim
+        if len(dims) == 4 and [dim.dim_value for dim in dims[2:]] == [1, 1]:
+            _rename_made(graph, value.name, f"{value.name}.map")
+            graph.node.append(helper.make_node("Flatten", [f"{value.name}.map"], [value.name], axis=1))
+            del dims[2:]
+
+
+def _rename_made(graph: GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new
 
 
 def _require_own_domain(model: ModelProto, where: object) -> None:

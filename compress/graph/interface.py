@@ -5,11 +5,12 @@ Light: no backend, since the server asks it too. Letters: N batch, C channels, H
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compress.errors import ModelFileError
 
 _FLOATS = ("float32", "float16")
+_PREPROCESS = '{"resize_px": 256, "crop_px": 224}'
 Size = int | None
 Chw = tuple[int, int, int]
 
@@ -47,7 +48,10 @@ class Interface:
 
 @dataclass(frozen=True)
 class ClassifierInterface:
-    """The interface of an image classifier: one float image [N,C,H,W] in, one float row [N,K] out."""
+    """The interface of an image classifier: one float image [N,C,H,W] in, one float row [N,K] out.
+
+    A file may give the row as a map [N,K,1,1]; `logits` has it as [N,K].
+    """
 
     image: Port
     logits: Port
@@ -77,7 +81,7 @@ class ClassifierInterface:
         if classes is None or None in chw:
             raise ModelFileError(
                 f"{where}: takes {self.image} and gives {self.logits}; every size but the first must be fixed",
-                hint="export the model again with fixed height and width",
+                hint=f"say the size of its images (--preprocess '{_PREPROCESS}'), or export it with fixed sizes",
             )
         channels, height, width = (int(size or 0) for size in chw)
         return (channels, height, width), classes
@@ -93,10 +97,11 @@ def classifier_interface(interface: Interface, where: object) -> ClassifierInter
     Raises:
         ModelFileError: not one float image in and one float row of logits out.
     """
+    one = len(interface.inputs) == len(interface.outputs) == 1
     fits = (
-        len(interface.inputs) == len(interface.outputs) == 1
+        one
         and len(interface.inputs[0].shape) == 4
-        and len(interface.outputs[0].shape) == 2
+        and is_row_or_dot(interface.outputs[0].shape)
         and all(port.dtype in _FLOATS for port in (*interface.inputs, *interface.outputs))
         and not any(size is not None and size < 1 for size in (*interface.inputs[0].shape, *interface.outputs[0].shape))
     )
@@ -106,7 +111,13 @@ def classifier_interface(interface: Interface, where: object) -> ClassifierInter
             "float output [N, K], no size below 1",
             hint="export the classifier alone: one image in, one row of logits out",
         )
-    return ClassifierInterface(interface.inputs[0], interface.outputs[0])
+    logits = interface.outputs[0]
+    return ClassifierInterface(interface.inputs[0], replace(logits, shape=logits.shape[:2]))
+
+
+def is_row_or_dot(shape: tuple[Size, ...]) -> bool:
+    """Return whether a shape is that of one row of numbers for each image: [N, K], or the map [N, K, 1, 1]."""
+    return len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1))
 
 
 def _listed(ports: tuple[Port, ...]) -> str:

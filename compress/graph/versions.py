@@ -49,6 +49,22 @@ def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     return _inferred(with_batch(model, _BATCH_NAME))
 
 
+def with_image_size(model: onnx.ModelProto, px: int) -> onnx.ModelProto:
+    """Return the model for RGB images of this height and width where it leaves those open; else the model itself."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    images = [value for value in model.graph.input if value.name not in constants]
+    sizes = [list(value.type.tensor_type.shape.dim)[1:] for value in images]
+    if len(sizes) != 1 or len(sizes[0]) != 3 or all(dim.dim_value > 0 for dim in sizes[0]):
+        return model
+    copy = copy_of(model)
+    (image,) = [value for value in copy.graph.input if value.name not in constants]
+    for dim, size in zip(list(image.type.tensor_type.shape.dim)[1:], (3, px, px), strict=True):
+        if dim.dim_value <= 0:
+            dim.dim_value = size
+    del copy.graph.value_info[:]  # sizes of the open graph
+    return onnx.shape_inference.infer_shapes(copy, data_prop=True)
+
+
 def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)

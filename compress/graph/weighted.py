@@ -17,45 +17,116 @@ from compress.graph.operators import WEIGHTED
 from compress.graph.proto import Array, attributes_of, constants_of, makers_of
 
 
-def fold_batch_norms(graph: GraphProto) -> None:
-    """Fold each BatchNormalization that alone reads a Conv with constant weights into it."""
+def fold_batch_norms(graph: GraphProto, shapes: Mapping[str, Shape]) -> None:
+    """Fold each BatchNormalization into the Conv or Gemm that it alone reads; elsewhere it becomes a layer of its own.
+
+    Behind a sum or a concatenation (DenseNet, ResNet v2) it is one factor and one shift for each channel: a depthwise
+    Conv of 1x1, which has int8 kernels with a scale for each channel; behind rows a Mul and an Add.
+    """
     known, makers = constants_of(graph), makers_of(graph)
     readers = [name for node in graph.node for name in node.input] + [value.name for value in graph.output]
     for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
-        conv = makers.get(norm.input[0])
-        if conv is None or conv.op_type != "Conv" or readers.count(norm.input[0]) != 1:
+        if not all(name in known for name in norm.input[1:]):
             continue
-        parameters = [conv.input[1], *[name for name in conv.input[2:] if name], *norm.input[1:]]
-        if all(name in known for name in parameters):
-            _fold(graph, conv, norm, known)
+        layer = makers.get(norm.input[0])
+        if layer is not None and readers.count(norm.input[0]) == 1 and _is_constant_layer(layer, known):
+            _fold(graph, layer, norm, known)
+        elif len(shapes.get(norm.input[0], ())) in _RANKS:
+            _stand_alone(graph, norm, known, len(shapes[norm.input[0]]))
 
 
-def _fold(graph: GraphProto, conv: NodeProto, norm: NodeProto, known: Mapping[str, Array]) -> None:
-    gamma_O, beta_O, mean_O, variance_O = (known[name].astype(np.float64) for name in norm.input[1:5])
-    factor_O = gamma_O / np.sqrt(variance_O + attributes_of(norm).get("epsilon", 1e-5))
-    weight_OIHW = known[conv.input[1]].astype(np.float64) * factor_O.reshape(-1, 1, 1, 1)
-    has_bias = len(conv.input) > 2 and bool(conv.input[2])
-    bias_O = known[conv.input[2]].astype(np.float64) if has_bias else np.zeros_like(mean_O)
+_RANKS = (2, 4)
+
+
+def _is_constant_layer(layer: NodeProto, known: Mapping[str, Array]) -> bool:
+    return layer.op_type in WEIGHTED and all(name in known for name in layer.input[1:] if name)
+
+
+def _factor_and_shift(norm: NodeProto, known: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Return what a norm multiplies each channel with and what it adds, f64 [C]."""
+    gamma_C, beta_C, mean_C, variance_C = (known[name].astype(np.float64) for name in norm.input[1:5])
+    factor_C = gamma_C / np.sqrt(variance_C + attributes_of(norm).get("epsilon", 1e-5))
+    return factor_C, beta_C - mean_C * factor_C
+
+
+def _fold(graph: GraphProto, layer: NodeProto, norm: NodeProto, known: Mapping[str, Array]) -> None:
+    factor_O, shift_O = _factor_and_shift(norm, known)
+    weight = known[layer.input[1]].astype(np.float64)
+    weight *= factor_O.reshape(-1, *[1] * (weight.ndim - 1))
+    has_bias = len(layer.input) > 2 and bool(layer.input[2])
+    bias_O = known[layer.input[2]].astype(np.float64) if has_bias else np.zeros_like(shift_O)
     stem = norm.output[0]
-    _give(graph, conv, 1, weight_OIHW, f"{stem}.weight")
-    _give(graph, conv, 2, (bias_O - mean_O) * factor_O + beta_O, f"{stem}.bias")
-    conv.output[0] = stem
+    _give(graph, layer, 1, weight, f"{stem}.weight")
+    _give(graph, layer, 2, bias_O * factor_O + shift_O, f"{stem}.bias")
+    layer.output[0] = stem
     graph.node.remove(norm)
 
 
+def _stand_alone(graph: GraphProto, norm: NodeProto, known: Mapping[str, Array], rank: int) -> None:
+    factor_C, shift_C = _factor_and_shift(norm, known)
+    source, stem, place = norm.input[0], norm.output[0], list(graph.node).index(norm)
+    names = [f"{stem}.weight", f"{stem}.bias"]
+    if rank == 4:
+        nodes = [
+            helper.make_node("Conv", [source, *names], [stem], norm.name, group=len(factor_C), kernel_shape=[1, 1])
+        ]
+        factor_C = factor_C.reshape(-1, 1, 1, 1)
+    else:
+        scaled = f"{stem}.scaled"
+        nodes = [
+            helper.make_node("Mul", [source, names[0]], [scaled], f"{norm.name}.scale"),
+            helper.make_node("Add", [scaled, names[1]], [stem], norm.name),
+        ]
+    for name, value in zip(names, (factor_C, shift_C), strict=True):
+        graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), name))
+    graph.node.remove(norm)
+    for offset, node in enumerate(nodes):
+        graph.node.insert(place + offset, node)
+
+
 def heads_as_gemm(graph: GraphProto, shapes: Mapping[str, Shape]) -> None:
-    """Write x @ W of rows x, with or without + b, as Gemm with the weight as [O, I]."""
+    """Write x @ W of rows x, with or without + b, as Gemm x @ W.T + b: the weight [O, I], the bias [O], no factors."""
     known = constants_of(graph)
     for node in list(graph.node):
         if node.op_type == "MatMul" and _is_row_times_weight(node, known, shapes):
             _take_bias(graph, node, known)
             node.op_type = "Gemm"
-        elif node.op_type != "Gemm" or node.input[1] not in known or attributes_of(node).get("transB", 0):
+        elif node.op_type != "Gemm" or node.input[1] not in known:
             continue
-        _give(graph, node, 1, np.transpose(known[node.input[1]]), f"{node.output[0]}.weight")
-        kept = [entry for entry in node.attribute if entry.name != "transB"]
-        del node.attribute[:]
-        node.attribute.extend([*kept, helper.make_attribute("transB", 1)])
+        _plain_gemm(graph, node, known)
+
+
+def _plain_gemm(graph: GraphProto, node: NodeProto, known: Mapping[str, Array]) -> None:
+    """Take `alpha`, `beta` and the shape of C into constant weights and bias, and `transA` into a Transpose."""
+    given = attributes_of(node)
+    stem, weight = node.output[0], known[node.input[1]]
+    alpha, beta = given.get("alpha", 1.0), given.get("beta", 1.0)
+    turned = not given.get("transB", 0)
+    weight_OI = weight.T if turned else weight
+    bias = known.get(node.input[2]) if len(node.input) > 2 else None
+    if bias is None and len(node.input) > 2 and node.input[2] and beta != 1.0:
+        return  # C depends on the image: the factor is refused by who reads it
+    plain_bias = bias is None or bias.shape == (len(weight_OI),)
+    if (turned, alpha, beta, given.get("transA", 0)) == (False, 1.0, 1.0, 0) and plain_bias:
+        return
+    if turned or alpha != 1.0:
+        _give(graph, node, 1, weight_OI * alpha, f"{stem}.weight")
+    if bias is not None and (beta != 1.0 or not plain_bias) and _is_row(bias, len(weight_OI)):
+        _give(graph, node, 2, np.broadcast_to(bias.reshape(-1) * beta, (len(weight_OI),)), f"{stem}.bias")
+    if given.get("transA", 0):
+        rows = f"{stem}.rows"
+        place = list(graph.node).index(node)
+        graph.node.insert(
+            place, helper.make_node("Transpose", [node.input[0]], [rows], f"{node.name}.rows", perm=[1, 0])
+        )
+        node.input[0] = rows
+    del node.attribute[:]
+    node.attribute.append(helper.make_attribute("transB", 1))
+
+
+def _is_row(value: Array, count: int) -> bool:
+    """Return whether a constant adds the same to each row: one number, or one for each of `count` columns."""
+    return value.size in (1, count) and value.size == (value.shape[-1] if value.ndim else 1)
 
 
 def _is_row_times_weight(node: NodeProto, known: Mapping[str, Array], shapes: Mapping[str, Shape]) -> bool:
@@ -69,7 +140,7 @@ def _take_bias(graph: GraphProto, matmul: NodeProto, known: Mapping[str, Array])
         return
     add = readers[0]
     other = next(name for name in add.input if name != matmul.output[0])
-    if other in known and known[other].ndim == 1 and len(known[other]) == known[matmul.input[1]].shape[1]:
+    if other in known and known[other].ndim <= 2 and _is_row(known[other], known[matmul.input[1]].shape[1]):
         matmul.input.append(other)
         matmul.output[0] = add.output[0]
         graph.node.remove(add)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
+from compress.engine.batches import Batch
 from compress.engine.fit import FitResult, fit
 from compress.engine.losses import teacher_loss
 from compress.engine.setup import FitSetup
@@ -28,7 +29,15 @@ def train_quantized(
     """
     options = setup.options
     teacher.to(setup.device).eval().requires_grad_(False)
-    loss = teacher_loss(teacher, temperature=temperature, alpha=alpha, label_smoothing=options.label_smoothing)
+    of_logits = teacher_loss(
+        lambda images_NCHW: teacher.as_logits(teacher(images_NCHW)),
+        temperature=temperature,
+        alpha=alpha,
+        label_smoothing=options.label_smoothing,
+    )
+
+    def loss(outputs_NK: Tensor, batch: Batch) -> Tensor:
+        return of_logits(teacher.as_logits(outputs_NK), batch)
 
     def freeze_ranges(epoch: int, model: nn.Module) -> None:
         if epoch >= freeze_ranges_at * options.epochs:

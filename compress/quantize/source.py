@@ -36,6 +36,7 @@ from compress.runtime.predictor import foreign_spec
 _REWRITES = ("clean",)  # what is done to a file of another tool
 _PARITY_IMAGES = 8
 _PARITY_BOUND = 1e-3  # of the largest logit; float rounding is a hundredth of it
+_HALF_PARITY_BOUND = 1e-2  # a float16 file rounds to eleven bits at each step
 
 
 def graph_of_arch(
@@ -90,12 +91,12 @@ def float_graph(
         module, spec = load_model(artifact.path)
         require_finite(module.state_dict(), str(artifact.path))
         return _described(to_onnx(module, spec), str(artifact.path))
-    found = import_classifier(artifact.path)
+    found = import_classifier(artifact.path, crop_px=preprocess.crop_px if preprocess else None, widen=True)
     _refuse_quantized(found)
     if found.spec is not None and preprocess is not None:
         reporter.warn(f"{artifact.path}: says itself how images are prepared; `preprocess` is not used")
     if found.spec is not None and found.is_own:
-        return found.model, found.spec
+        return found.model, _as_float32(found.spec)
     spec = found.spec or _foreign_spec(found, preprocess)
     if found.spec is None:
         reporter.info(f"{artifact.path}: {spec.num_classes} classes ({_labels_text(spec.labels)})")
@@ -121,12 +122,6 @@ def _refuse_quantized(found: ImportedClassifier) -> None:
             f"{found.path}: is quantized already (ops {', '.join(integer) or 'none'})",
             hint="quantize the float model it was made from: `imgc quantize --from STAGE|FILE`",
         )
-    if Precision.FP16 in (found.precision, said):
-        half = [t.name for t in found.model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16]
-        raise UsageError(
-            f"{found.path}: holds float16 weights ('{(half or ['?'])[0]}'), only float32 is quantized",
-            hint="quantize the float32 model it was made from: `imgc quantize --from STAGE|FILE`",
-        )
 
 
 def _foreign_spec(found: ImportedClassifier, preprocess: Preprocess | None) -> ModelSpec:
@@ -139,29 +134,46 @@ def _foreign_spec(found: ImportedClassifier, preprocess: Preprocess | None) -> M
         raise UsageError(
             f"{found.path}: takes images of [C, H, W] = {list(found.input_chw)}, but preprocess.crop_px is "
             f"{preprocess.crop_px}",
-            hint=f"give the crop the model takes: crop_px {found.input_chw[-1]}",
+            hint=_other_images(found.input_chw),
         )
     spec = foreign_spec(found.path, found.input_chw, found.classes, Precision.FP32, preprocess)
     return spec.model_copy(update={"labels": labels_for(found.classes)})
 
 
+def _other_images(chw: tuple[int, int, int]) -> str:
+    """Return what to do about a file whose images are not those of `preprocess`."""
+    channels, height, width = chw
+    if channels == 3 and height == width:
+        return f"give the crop the model takes: crop_px {height}"
+    if channels == 3:
+        return "images are prepared as squares here: export the model with a square input [N, 3, H, H]"
+    if width == 3:
+        return "its channels come last: export it with channels first, [N, 3, H, W] (tf2onnx: --inputs-as-nchw INPUT)"
+    return f"images have three channels here, red, green and blue: export a model of [N, 3, H, W], not of {channels}"
+
+
+def _as_float32(spec: ModelSpec) -> ModelSpec:
+    return spec if spec.precision is Precision.FP32 else spec.model_copy(update={"precision": Precision.FP32})
+
+
 def _with_spec(found: ImportedClassifier, spec: ModelSpec) -> tuple[onnx.ModelProto, ModelSpec]:
     """Return another tool's graph for any batch, held against its file, and the spec that it then carries."""
     model = with_free_batch(found.model)
-    _require_parity(model, spec, found.path)
-    spec = spec.model_copy(update={"rewrites": tuple(dict.fromkeys((*spec.rewrites, *_REWRITES)))})
+    _require_parity(model, spec, found)
+    spec = _as_float32(spec).model_copy(update={"rewrites": tuple(dict.fromkeys((*spec.rewrites, *_REWRITES)))})
     del model.metadata_props[:]
     embed_spec(model, spec)
     return model, spec
 
 
-def _require_parity(cleaned: onnx.ModelProto, spec: ModelSpec, path: Path) -> None:
+def _require_parity(cleaned: onnx.ModelProto, spec: ModelSpec, found: ImportedClassifier) -> None:
     """Run the cleaned graph as it will be calibrated, and the file as it is, on the same noise."""
+    path, bound = found.path, _HALF_PARITY_BOUND if found.widened else _PARITY_BOUND
     noise = np.random.default_rng(0).standard_normal((_PARITY_IMAGES, *spec.input_chw), dtype=np.float32)
     wanted_NK = open_predictor(path, spec=spec).predict(noise)
     try:
         with torch.inference_mode():
-            found_NK = TorchGraph(cleaned)(torch.from_numpy(noise)).numpy()
+            cleaned_NK = TorchGraph(cleaned)(torch.from_numpy(noise)).numpy()
     except StageError as error:
         raise ModelFileError(f"{path}: {error.message}", hint=error.hint) from error
     except Exception as error:  # an operator in a form that the graph runner does not know
@@ -169,9 +181,9 @@ def _require_parity(cleaned: onnx.ModelProto, spec: ModelSpec, path: Path) -> No
             f"{path}: uses an operator in a form that is not supported: {type(error).__name__}: {error}",
             hint="export it again with opset 18 and fixed height and width",
         ) from error
-    allowed = _PARITY_BOUND * max(1.0, float(np.abs(wanted_NK).max()))
-    fits = found_NK.shape == wanted_NK.shape and bool(np.isfinite(wanted_NK).all())
-    diff = float(np.abs(found_NK - wanted_NK).max()) if fits else float("inf")
+    allowed = bound * max(1.0, float(np.abs(wanted_NK).max()))
+    fits = cleaned_NK.shape == wanted_NK.shape and bool(np.isfinite(wanted_NK).all())
+    diff = float(np.abs(cleaned_NK - wanted_NK).max()) if fits else float("inf")
     if not diff <= allowed:
         raise CheckError(
             f"{path}: the graph as it would be quantized answers otherwise than the file: logits differ by "

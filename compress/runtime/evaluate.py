@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.core.outputs import OutputKind
 from compress.core.stage import Reporter, SilentReporter
 from compress.data.transforms import normalize
 from compress.errors import DataError, StageError
@@ -31,6 +32,7 @@ class Evaluation:
         top1_ci95_pct: 95 % Wilson interval of `top1_pct`.
         top5_pct: share whose label is among the min(5, K) largest logits.
         logits_NK: float32, the raw answers in the order of the split.
+        outputs: what they are.
     """
 
     n_images: int
@@ -38,6 +40,7 @@ class Evaluation:
     top1_ci95_pct: tuple[float, float]
     top5_pct: float
     logits_NK: Floats
+    outputs: OutputKind = "logits"
 
 
 def evaluate(
@@ -64,6 +67,7 @@ def evaluate(
         top1_ci95_pct=wilson_ci95_pct(correct, n),
         top5_pct=100.0 * correct5 / n,
         logits_NK=logits_NK,
+        outputs=predictor.spec.outputs,
     )
 
 
@@ -140,7 +144,7 @@ def expected_calibration_error_pct(shares_NK: NDArray[np.float64], labels_N: NDA
     """Return by how much confidence and accuracy differ, 0..100 (Guo et al. 2017, "On Calibration", equation 3).
 
     ECE = sum_m |B_m| / n |accuracy(B_m) - confidence(B_m)|, over 15 equal bins ((m - 1) / M, m / M] of the confidence,
-    which is the softmax of the answered class.
+    which is the share of the answered class.
     """
     confidence_N = shares_NK.max(axis=1)
     right_N = (shares_NK.argmax(axis=1) == labels_N).astype(np.float64)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from compress.core.formats import Format, Precision
-from compress.core.onnx_file import MAX_ONNX_BYTES, has_external_data, onnx_bytes
+from compress.core.onnx_file import MAX_ONNX_BYTES, has_external_data, onnx_bytes, output_kind
 from compress.core.preprocess import Preprocess
 from compress.core.regular_file import read_regular
 from compress.core.spec import SPEC_KEY, ModelSpec
@@ -93,7 +93,8 @@ class OnnxPredictor:
         found = classifier_interface(_interface_of(session), path)
         self._input, self._type, self._batch = found.image.name, _TYPES[found.image.dtype], found.batch
         self._output, chw, classes = found.logits.name, found.chw, found.classes
-        self.spec = spec or _spec_in(session, path) or _foreign(path, chw, classes, preprocess, data)
+        said = spec or _spec_in(session, path) or _foreign(path, chw, classes, preprocess, data)
+        self.spec = said.model_copy(update={"outputs": output_kind(data)})
         check_spec(path, self.spec, chw, classes)
         self._may_not_end = _LOOP in data
 
@@ -126,7 +127,7 @@ class OnnxPredictor:
             raise cannot_run(self.path, "ONNX Runtime", chunk.shape, error) from error
 
     def _answers(self, chunks: list[NDArray[np.generic]]) -> Floats:
-        parts = [self._run(chunk) for chunk in chunks]
+        parts = [self._run(chunk).reshape(len(chunk), -1) for chunk in chunks]  # [N,K,1,1] is a row, too
         return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts), dtype=np.float32)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.core.formats import Format, Precision
+from compress.core.outputs import OutputKind, kind_of
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.data.transforms import pixel_table
@@ -104,7 +105,8 @@ class TflitePredictor:
         self._batch, *hwc = (int(size) for size in self._input["shape"])
         chw = [hwc[2], hwc[0], hwc[1]]
         classes = int(self._output["shape"][1])
-        self.spec = spec or _spec_in(path, content) or self._foreign(chw, classes, preprocess)
+        said = spec or _spec_in(path, content) or self._foreign(chw, classes, preprocess)
+        self.spec = said.model_copy(update={"outputs": _output_kind(self._interpreter, self._output["index"])})
         check_spec(path, self.spec, chw, classes)
         self.delegate_partitions = _partitions(self._interpreter)
         table = pixel_table(self.spec.preprocess.mean, self.spec.preprocess.std)
@@ -229,6 +231,17 @@ def _spec_in(path: Path, content: bytes | None) -> ModelSpec | None:
     from compress.runtime.tflite_meta import read_spec
 
     return read_spec(path.read_bytes() if content is None else content, str(path))
+
+
+def _output_kind(interpreter: Interpreter, output: int) -> OutputKind:
+    """Return what the output is, by the operators that the delegates took over, too."""
+    makers = {
+        str(made): (op["op_name"], str(op["inputs"][0]) if len(op["inputs"]) else "")
+        for op in interpreter._get_ops_details()
+        if op["op_name"] != DELEGATE_OP
+        for made in op["outputs"]
+    }
+    return kind_of(str(output), makers)
 
 
 def _partitions(interpreter: Interpreter) -> int:

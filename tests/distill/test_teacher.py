@@ -109,7 +109,7 @@ class _MeanColour:
     """Stands for an opened file: answers the mean of each channel it is given."""
 
     path = Path("file.onnx")
-    spec = SimpleNamespace(preprocess=IMAGENET, num_classes=3)
+    spec = SimpleNamespace(preprocess=IMAGENET, num_classes=3, outputs="logits")
 
     def predict(self, images_NCHW: np.ndarray) -> np.ndarray:
         assert images_NCHW.flags.c_contiguous

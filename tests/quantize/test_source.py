@@ -16,10 +16,12 @@ from compress.core.stage import SilentReporter
 from compress.errors import CheckError, ModelFileError, UsageError
 from compress.graph.from_torch import to_onnx
 from compress.graph.metadata import embed_spec
+from compress.graph.versions import to_half
 from compress.models.build import build_model, new_spec
 from compress.models.weights import save_model
 from compress.quantize import source
 from compress.quantize.source import float_graph, graph_of_arch
+from tests.graphs import run_onnx
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +69,7 @@ def test_weights_with_nan_or_of_another_architecture_are_refused(tmp_path: Path)
         graph_of_arch("tiny", str(weights(tmp_path, 3, "bn1.running_var")), 32, None, QUIET)
     with pytest.raises(ModelFileError, match=r"no tensor 'classifier.1.weight'"):
         graph_of_arch("squeezenet1_1", str(weights(tmp_path, 3)), 64, None, QUIET)
-    with pytest.raises(ModelFileError, match="does not fit the architecture"):
+    with pytest.raises(ModelFileError, match="holds the tensors of tiny, not of"):
         graph_of_arch("mobilenetv2_100", str(weights(tmp_path, 3)), 64, None, QUIET)
 
 
@@ -134,12 +136,12 @@ def test_an_operator_in_an_unknown_form_names_the_file(float_model: onnx.ModelPr
         float_graph(saved(float_model, tmp_path), PREPROCESS)
 
 
-@pytest.mark.parametrize("precision", [Precision.INT8, Precision.DYNAMIC, Precision.FP16])
+@pytest.mark.parametrize("precision", [Precision.INT8, Precision.DYNAMIC])
 def test_what_is_not_float32_is_refused(tmp_path: Path, precision: Precision):
     spec = new_spec("tiny", ("a", "b"), 32)
     model = to_onnx(build_model(spec), spec)
     embed_spec(model, spec.model_copy(update={"precision": precision}))
-    with pytest.raises(UsageError, match="float16" if precision is Precision.FP16 else "quantized already"):
+    with pytest.raises(UsageError, match="quantized already"):
         float_graph(saved(model, tmp_path))
 
 
@@ -166,3 +168,40 @@ def test_our_own_file_whose_height_was_freed_is_refused(tmp_path: Path):
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "h"
     with pytest.raises(ModelFileError, match=r"m\.onnx: takes .*every size but the first must be fixed"):
         float_graph(saved(model, tmp_path))
+
+
+def test_a_float16_file_is_quantized_from_its_numbers_in_float32(tmp_path: Path):
+    spec = new_spec("tiny", ("a", "b"), 32)
+    plain = to_onnx(build_model(spec).eval(), spec)
+    half = to_half(plain)
+    embed_spec(half, spec.model_copy(update={"precision": Precision.FP16}))
+    model, found = float_graph(saved(half, tmp_path))
+    assert found.precision is Precision.FP32
+    assert {one.data_type for one in model.graph.initializer} <= {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
+    images = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
+    assert run_onnx(model, images) == pytest.approx(run_onnx(plain, images), abs=0.01)
+    foreign = onnx.ModelProto.FromString(half.SerializeToString())
+    del foreign.metadata_props[:]
+    (tmp_path / "foreign").mkdir()
+    model, found = float_graph(saved(foreign, tmp_path / "foreign"), PREPROCESS)
+    assert (found.arch, found.precision) == ("foreign", Precision.FP32)
+
+
+@pytest.mark.parametrize(
+    ("shape", "hint"),
+    [
+        ([1, 3, 16, 16], "crop_px 16"),
+        ([1, 3, 16, 32], "square input"),
+        ([1, 32, 32, 3], "channels come last"),
+        ([1, 1, 32, 32], "three channels here"),
+    ],
+)
+def test_the_hint_for_other_images_is_true(tmp_path: Path, shape: list[int], hint: str):
+    nodes = [onnx.helper.make_node("Flatten", ["x"], ["f"]), onnx.helper.make_node("Gemm", ["f", "w"], ["y"])]
+    weight = numpy_helper.from_array(np.zeros((int(np.prod(shape)), 2), np.float32), "w")
+    ports = [onnx.helper.make_tensor_value_info(*port) for port in (("x", 1, shape), ("y", 1, [1, 2]))]
+    graph = onnx.helper.make_graph(nodes, "g", ports[:1], ports[1:], [weight])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+    with pytest.raises(UsageError, match="takes images of") as error:
+        float_graph(saved(model, tmp_path), PREPROCESS)
+    assert hint in error.value.hint

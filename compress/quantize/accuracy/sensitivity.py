@@ -126,7 +126,7 @@ def _logits(
         return graph.quantize_weight(name, value) if name in weights else value
 
     with torch.inference_mode():
-        parts = [graph.run(images_NCHW, on_tensor, on_weight).numpy() for images_NCHW in batches]
+        parts = [graph.as_logits(graph.run(images_NCHW, on_tensor, on_weight)).numpy() for images_NCHW in batches]
     return np.concatenate(parts)
 
 

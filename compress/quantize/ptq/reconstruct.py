@@ -170,7 +170,7 @@ def _step(
     with torch.no_grad():
         teacher_NK = teacher.run(images_NCHW, keep, lambda name, weight: weight)
     student_NK = quantized.watch(images_NCHW, compare)
-    loss = kl_divergence(student_NK, teacher_NK)
+    loss = kl_divergence(teacher.as_logits(student_NK), teacher.as_logits(teacher_NK))
     if errors:
         loss = loss + torch.stack(errors).mean()
     value = float(loss.detach())

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name
 from torch import Tensor, nn
 
+from compress.core.outputs import LEAST_SHARE, kind_of
 from compress.errors import StageError
 from compress.graph.bounds import node_bounds
 from compress.graph.operators import CLIP, HARD_SIGMOID, HARD_SWISH, RELU, WEIGHTED
@@ -194,6 +195,8 @@ class TorchGraph(nn.Module):
             {"bounds": node_bounds(node, constants)} if node.op_type == CLIP else attributes_of(node)
             for node in self.nodes
         ]
+        makers = {node.output[0]: (node.op_type, node.input[0]) for node in self.nodes if node.input}
+        self._kind = kind_of(self.outputs[0], makers)
         self._constants: dict[str, Tensor] = {}
         self._key: dict[str, str] = {}
         self.weights = nn.ParameterDict()
@@ -223,6 +226,15 @@ class TorchGraph(nn.Module):
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Return logits [N, K] for images [N, 3, H, W]."""
         return self.run(images_NCHW, _unchanged, _unchanged)
+
+    def as_logits(self, outputs_NK: Tensor) -> Tensor:
+        """Return logits [N, K] that mean what this graph's outputs mean, for losses: see `compress.core.outputs`."""
+        if self._kind == "logits":
+            return outputs_NK
+        logs_NK = outputs_NK.clamp(LEAST_SHARE, 1.0).log()
+        if self._kind == "scores":
+            logs_NK = logs_NK - (-outputs_NK.clamp(0.0, 1.0 - LEAST_SHARE)).log1p()
+        return logs_NK
 
     def run(self, images_NCHW: Tensor, on_tensor: Hook, on_weight: Hook) -> Tensor:
         """Return logits [N, K] of a graph with one input and one output; see `run_all`."""

@@ -12,10 +12,11 @@ from time import monotonic, perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.core.outputs import OutputKind, shares
+from compress.core.spec import ModelSpec
 from compress.data.decode import BadImageError
 from compress.data.transforms import read_pixels
 from compress.errors import StageError
-from compress.runtime.logits import softmax
 from compress.serve.core.deadline import Deadline
 from compress.serve.core.decode_budget import DecodeBudget, LargeImage
 from compress.serve.core.inference import Inference
@@ -27,7 +28,7 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a
 
 @dataclass(frozen=True, slots=True)
 class ScoredLabel:
-    """One class and the softmax share it got, 0..1."""
+    """One class and the share it got, 0..1."""
 
     index: int
     label: str
@@ -198,19 +199,19 @@ def looks_like_an_image(body: bytes) -> bool:
     return body.startswith(_SIGNATURES) or (body[:4] == b"RIFF" and body[8:12] == b"WEBP")
 
 
-def best(logits_K: NDArray[np.float32], top_k: int) -> list[tuple[int, float]]:
-    """Return (index, softmax share 0..1) of the `top_k` greatest logits, greatest first; of equals the first.
+def best(logits_K: NDArray[np.float32], top_k: int, outputs: OutputKind = "logits") -> list[tuple[int, float]]:
+    """Return (index, share 0..1) of the `top_k` greatest answers, greatest first; of equals the first.
 
     Raises:
         StageError: a logit is not finite, so that no order would be true.
     """
     if not np.isfinite(logits_K).all():
         raise StageError("the model answered with numbers that are not finite", hint="export the model again")
-    scores_K = softmax(logits_K)
+    scores_K = shares(logits_K, outputs)
     order = np.argsort(-logits_K, kind="stable")[:top_k]
     return [(int(i), float(scores_K[i])) for i in order]
 
 
-def predictions(logits_K: NDArray[np.float32], labels: Sequence[str], top_k: int) -> list[ScoredLabel]:
+def predictions(logits_K: NDArray[np.float32], spec: ModelSpec, top_k: int) -> list[ScoredLabel]:
     """Return the `top_k` best classes, best first (all, when there are fewer)."""
-    return [ScoredLabel(index, labels[index], score) for index, score in best(logits_K, top_k)]
+    return [ScoredLabel(index, spec.labels[index], score) for index, score in best(logits_K, top_k, spec.outputs)]

@@ -186,7 +186,7 @@ def _flag(name: str, text: str) -> bool:
 
 
 def _content(answer: Answer, top_k: int) -> ImageAnswer:
-    found = predictions(answer.logits_K, answer.model.spec.labels, top_k)
+    found = predictions(answer.logits_K, answer.model.spec, top_k)
     return {
         "cached": answer.cached,
         "predictions": [one.as_json() for one in found],

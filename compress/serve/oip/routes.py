@@ -282,7 +282,7 @@ def _sooner(deadline: Deadline, timeout_us: int) -> Deadline:
 def _answer(asked: InferRequest, model: ModelInfo, logits_NK: NDArray[np.float32]) -> Response:
     if not np.isfinite(logits_NK).all():
         raise bad_model_output("the model answered with numbers that are not finite")
-    outputs, blob = write_outputs(asked, logits_NK, model.spec.labels)
+    outputs, blob = write_outputs(asked, logits_NK, model.spec)
     content: dict[str, object] = {"model_name": model.name, "model_version": model.version}
     if asked.id is not None:
         content["id"] = asked.id

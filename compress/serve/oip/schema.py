@@ -60,7 +60,7 @@ class OutputParameters(_Message):
 
 
 class RequestedOutput(_Message):
-    """One output tensor: `logits` FP32 [N,K] or `probabilities` FP32 [N,K], their softmax."""
+    """One output tensor: FP32 [N,K]: `logits`, the model's answers as they are, or `probabilities`, what they mean."""
 
     name: Literal["logits", "probabilities"]
     parameters: OutputParameters = OutputParameters()

@@ -14,7 +14,8 @@ from typing import NotRequired, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.runtime.logits import softmax
+from compress.core.outputs import shares
+from compress.core.spec import ModelSpec
 from compress.serve.oip.schema import MAX_IMAGES, InferRequest, RequestedOutput, RequestInput, excerpt, refusal
 
 _LENGTH = struct.Struct("<I")  # before each element of a BYTES tensor
@@ -188,17 +189,17 @@ def join(elements: Sequence[str]) -> bytes:
 
 
 def write_outputs(
-    request: InferRequest, logits_NK: NDArray[np.float32], labels: Sequence[str]
+    request: InferRequest, logits_NK: NDArray[np.float32], spec: ModelSpec
 ) -> tuple[list[OutputTensor], bytes]:
     """Return the `outputs` of an answer, and what follows its JSON. All logits must be finite."""
     outputs, blobs = [], []
     for wanted in request.outputs or [RequestedOutput(name="logits")]:
-        values_NK = logits_NK if wanted.name == "logits" else softmax(logits_NK).astype(np.float32)
+        values_NK = logits_NK if wanted.name == "logits" else shares(logits_NK, spec.outputs).astype(np.float32)
         top_k = wanted.parameters.classification
         if top_k is None:
             texts, shape = None, list(values_NK.shape)
         else:
-            rows = [classes(values_K, top_k, labels) for values_K in values_NK]
+            rows = [classes(values_K, top_k, spec.labels) for values_K in values_NK]
             texts, shape = [text for row in rows for text in row], [len(rows), len(rows[0])]
         output: OutputTensor = {"name": wanted.name, "shape": shape, "datatype": "FP32" if texts is None else "BYTES"}
         binary = wanted.parameters.binary_data

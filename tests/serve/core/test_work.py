@@ -65,7 +65,7 @@ def test_every_readable_format_is_known_by_its_first_bytes(onnx_file, image, kin
     job = image_work(model, body)
     run_jobs([job], DecodeBudget())
     assert job.fault is None
-    assert [one.label for one in predictions(job.logits_NK[0], model.spec.labels, 1)] == ["blue"]
+    assert [one.label for one in predictions(job.logits_NK[0], model.spec, 1)] == ["blue"]
 
 
 def test_in_a_batch_the_bad_and_the_late_fail_alone(onnx_file, image):

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from compress.core.outputs import shares
 from compress.data.decode import BadImageError
 from compress.data.transforms import normalize, read_pixels
-from compress.runtime.logits import softmax
 from compress.serve.core.admission import Admitted, Slot
 from compress.serve.core.deadline import Deadline
 from compress.serve.core.inference import Inference
@@ -244,7 +244,7 @@ def test_the_client_sends_tensors_and_gets_logits(triton, images_NCHW, binary_in
     outputs = [_output("logits", binary_data=binary_out), _output("probabilities", binary_data=not binary_out)]
     result = _infer(triton, _tensor_input(images_NCHW, binary=binary_in), outputs, request_id="r-1")
     np.testing.assert_allclose(result.as_numpy("logits"), means(images_NCHW), atol=1e-6)
-    np.testing.assert_allclose(result.as_numpy("probabilities"), softmax(means(images_NCHW)), atol=1e-6)
+    np.testing.assert_allclose(result.as_numpy("probabilities"), shares(means(images_NCHW), "logits"), atol=1e-6)
     assert result.get_response()["id"] == "r-1"
 
 

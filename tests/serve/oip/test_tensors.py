@@ -8,7 +8,9 @@ from base64 import b64encode
 import numpy as np
 import pytest
 
-from compress.runtime.logits import softmax
+from compress.core.outputs import shares
+from compress.core.preprocess import Preprocess
+from compress.core.spec import ModelSpec
 from compress.serve.errors import RequestError
 from compress.serve.oip.schema import InferRequest
 from compress.serve.oip.tensors import classes, join, max_containers, read_input, split, write_outputs
@@ -17,6 +19,7 @@ CHW = (3, 2, 4)
 IMAGES_NCHW = np.random.default_rng(0).normal(size=(2, *CHW)).astype(np.float32)
 LOGITS_NK = np.array([[1.5, -0.25, 3], [0, 0, -1]], np.float32)
 LABELS = ("red", "green: dark", "blå")
+SPEC = ModelSpec(arch="x", labels=LABELS, input_chw=(3, 32, 32), preprocess=Preprocess(resize_px=32, crop_px=32))
 
 
 def request(outputs: list[dict] | None = None, binary_data_output: bool = False, **fields: object) -> InferRequest:
@@ -145,7 +148,7 @@ def test_classes_are_in_order_and_of_equals_the_first_leads():
 
 
 def test_the_default_output_is_logits_in_json():
-    outputs, blob = write_outputs(request(), LOGITS_NK, LABELS)
+    outputs, blob = write_outputs(request(), LOGITS_NK, SPEC)
     assert outputs == [{"name": "logits", "shape": [2, 3], "datatype": "FP32", "data": LOGITS_NK.ravel().tolist()}]
     assert blob == b""
 
@@ -155,7 +158,7 @@ def test_outputs_follow_the_json_in_their_order():
         {"name": "probabilities", "parameters": {"classification": 1}},
         {"name": "logits"},
     ]
-    outputs, blob = write_outputs(request(wanted, binary_data_output=True), LOGITS_NK, LABELS)
+    outputs, blob = write_outputs(request(wanted, binary_data_output=True), LOGITS_NK, SPEC)
     sizes = [output["parameters"]["binary_data_size"] for output in outputs]
     assert [output["shape"] for output in outputs] == [[2, 1], [2, 3]]
     assert sum(sizes) == len(blob)
@@ -165,10 +168,10 @@ def test_outputs_follow_the_json_in_their_order():
 
 def test_an_output_may_say_otherwise_than_the_request():
     wanted = [{"name": "logits", "parameters": {"binary_data": False}}, {"name": "probabilities"}]
-    outputs, blob = write_outputs(request(wanted, binary_data_output=True), LOGITS_NK, LABELS)
+    outputs, blob = write_outputs(request(wanted, binary_data_output=True), LOGITS_NK, SPEC)
     assert ("data" in outputs[0], "parameters" in outputs[0]) == (True, False)
     assert (outputs[1]["parameters"], "data" in outputs[1]) == ({"binary_data_size": 24}, False)
-    assert blob == softmax(LOGITS_NK).astype(np.float32).tobytes()
+    assert blob == shares(LOGITS_NK, "logits").astype(np.float32).tobytes()
 
 
 def test_the_largest_nested_tensor_has_no_more_lists_than_are_allowed():
