@@ -11,6 +11,7 @@ from compress.cli.options import (
     RUNS,
     AsJson,
     Device,
+    Labels,
     PreprocessText,
     Run,
     RunsDir,
@@ -35,6 +36,7 @@ def evaluate(
     threads: Threads = 1,
     device: Device = "cpu",
     preprocess: PreprocessText = None,
+    labels: Labels = None,
     baseline: Annotated[
         Path | None, typer.Option("--baseline", metavar="FILE", help="Another model file to compare with.")
     ] = None,
@@ -43,15 +45,18 @@ def evaluate(
     """Measure the accuracy of a model file on labelled images; a label is a class name or a class index."""
     from compress.cli.output import print_json
     from compress.cli.run_files import given_model
+    from compress.core.labels import labels_in
     from compress.runtime.evaluate_file import as_json_data, evaluate_file, texts
 
+    given_model(file)
     found = evaluate_file(
-        given_model(file),
+        file,
         given_model(baseline) if baseline else None,
         data,
         threads=threads,
         device=device,
-        preprocess=parse_preprocess(preprocess),
+        preprocess=parse_preprocess(preprocess, file),
+        labels=labels_in(labels) if labels else None,
         reporter=reporter_of(ctx),
     )
     if as_json:
@@ -81,6 +86,7 @@ def predict(
     threads: Threads = 1,
     device: Device = "cpu",
     preprocess: PreprocessText = None,
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """Classify images, one by one; or a stream: a folder, a video, a camera.
@@ -90,11 +96,18 @@ def predict(
     """
     from compress.cli.run_files import given_model, newest_model
     from compress.cli.stream import make_view, predict_stream, stream_source
+    from compress.core.labels import labels_in
     from compress.runtime.open import open_predictor
 
     source = stream_source(images or [], camera, video, folder)
     file = given_model(model) if model else newest_model(run, runs_dir)
-    predictor = open_predictor(file, threads=threads, device=device, preprocess=parse_preprocess(preprocess))
+    predictor = open_predictor(
+        file,
+        threads=threads,
+        device=device,
+        preprocess=parse_preprocess(preprocess, file),
+        labels=labels_in(labels) if labels else None,
+    )
     if not as_json:
         reporter_of(ctx).info(f"model {file} ({predictor.runtime})")
     if source:

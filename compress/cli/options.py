@@ -71,9 +71,14 @@ PreprocessText = Annotated[
     str | None,
     typer.Option(
         "--preprocess",
-        metavar="JSON",
-        help='For a file of another tool: how images are prepared, e.g. \'{"resize_px": 256, "crop_px": 224}\'.',
+        metavar="JSON|FILE|NAME[:PX]",
+        help="For another tool's file: how images are prepared; imagenet, tf (-1..1), unit (0..1), or JSON.",
     ),
+]
+
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", metavar="FILE", help="For another tool's file: its class names, one a line."),
 ]
 
 RUNS = Path("runs")
@@ -98,23 +103,46 @@ def reporter_of(ctx: typer.Context) -> Reporter:
     return make_reporter(quiet=global_options(ctx).quiet)
 
 
-def parse_preprocess(text: str | None) -> Preprocess | None:
-    """Return the preprocessing that `--preprocess JSON` gives, None where it is not given.
+def parse_preprocess(text: str | None, file: Path | None = None) -> Preprocess | None:
+    """Return the preprocessing that `--preprocess` gives, None where it is not given.
+
+    Args:
+        text: JSON, the name of a JSON file, or a preset with or without its side.
+        file: the model, whose input says the side where a preset does not; it was tried before.
 
     Raises:
-        UsageError: not JSON, or not a preprocessing.
+        UsageError: none of these, or not a preprocessing.
     """
     from pydantic import ValidationError
 
-    from compress.core.preprocess import Preprocess
+    from compress.core.preprocess import PRESETS, Preprocess, preset
+    from compress.core.regular_file import MAX_JSON_BYTES, read_regular
     from compress.errors import UsageError
 
     if text is None:
         return None
     try:
-        return Preprocess.model_validate_json(text)
+        found = preset(text, input_px(file) if file is not None and text in PRESETS else None)
+        if found is not None:
+            return found
+        return Preprocess.model_validate_json(
+            read_regular(Path(text), MAX_JSON_BYTES) if text.lower().endswith(".json") else text
+        )
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        hint = 'for example: --preprocess \'{"resize_px": 256, "crop_px": 224}\''
-        raise UsageError(f"--preprocess: {f'{where}: ' if where else ''}{first['msg']}", hint=hint) from error
+        raise UsageError(f"--preprocess: {f'{where}: ' if where else ''}{first['msg']}", hint=_PREPROCESS) from error
+    except ValueError as error:
+        raise UsageError(f"--preprocess {text}: {error}", hint=_PREPROCESS) from None
+    except OSError as error:
+        raise UsageError(f"--preprocess {text}: cannot be read ({error.strerror})", hint=_PREPROCESS) from None
+
+
+_PREPROCESS = 'for example: --preprocess imagenet:224, a JSON file, or \'{"resize_px": 256, "crop_px": 224}\''
+
+
+def input_px(file: Path) -> int | None:
+    """Return the side of the images that a model file takes, None where it leaves that open."""
+    from compress.runtime.open import open_side_px
+
+    return open_side_px(file)

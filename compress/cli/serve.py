@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.cli.options import RUNS, AsJson, Run, RunsDir, reporter_of
+from compress.cli.options import RUNS, AsJson, Labels, PreprocessText, Run, RunsDir, parse_preprocess, reporter_of
 
 if TYPE_CHECKING:
     from compress.serve.settings import Settings
@@ -33,6 +33,8 @@ def serve(
     max_batch: Annotated[int | None, typer.Option(help="Waiting images in one call, where it gains. [1]")] = None,
     cache_mib: Annotated[int | None, typer.Option(help="Memory for known answers; 0: none. [16]")] = None,
     degrade: Annotated[Path | None, typer.Option(help="A faster model of the same classes, used under load.")] = None,
+    preprocess: PreprocessText = None,
+    labels: Labels = None,
     memory_limit_mib: Annotated[int | None, typer.Option(help="Memory of a process. [the container's]")] = None,
     drain_ms: Annotated[int | None, typer.Option(help="Time of 'not ready, but serving' after SIGTERM. [0]")] = None,
     rate_limit: Annotated[float | None, typer.Option(help="Requests per second of one client. [any]")] = None,
@@ -65,12 +67,15 @@ def serve(
         "max_batch": max_batch,
         "cache_mib": cache_mib,
         "degrade": degrade,
+        "labels": labels,
         "memory_limit_mib": memory_limit_mib,
         "drain_ms": drain_ms,
         "rate_limit": rate_limit,
         "cors_origins": cors_origin or None,
         "log_requests": log_requests,
     }
+    if preprocess is not None:
+        flags["preprocess"] = parse_preprocess(preprocess, _first_file(flags["models"]))
     settings = gather(flags, config)
     if print_config:
         _print_settings(settings, as_json)
@@ -103,6 +108,10 @@ def _sources(
         if needed or run is not None:
             raise
         return None
+
+
+def _first_file(models: object) -> Path | None:
+    return Path(str(models[0]["path"])) if isinstance(models, list) and models else None
 
 
 def _source(text: str) -> dict[str, object]:

@@ -110,8 +110,7 @@ def quantize(
     from compress.cli.one_stage import StageRequest
 
     knobs: dict[str, Any] = given_knobs(ctx)
-    if prepare := parse_preprocess(knobs["preprocess"]):
-        knobs["preprocess"] = prepare.model_dump(mode="json")
+    _prepare(knobs, from_)
     request = StageRequest("quantize", knobs, from_, sets or [], run, data, runs_dir, device, deterministic)
     add_stage(ctx, request, as_json=as_json)
 
@@ -138,5 +137,19 @@ def export(
     knobs = given_knobs(ctx)
     knobs["format"] = knobs["format"] or format_of_out(out)
     source = str(file) if file else from_
+    _prepare(knobs, source)
     request = StageRequest("export", knobs, source, sets or [], run, data, runs_dir, device)
     add_stage(ctx, request, as_json=as_json, out=out)
+
+
+def _prepare(knobs: dict[str, Any], source: str | None) -> None:
+    """Put the preprocessing that the command line gives into words of the config; a preset's side is the file's."""
+    from compress.cli.run_files import given_model
+    from compress.core.preprocess import PRESETS
+
+    text = knobs["preprocess"]
+    file = Path(source) if source and Path(source).is_file() else None
+    if text in PRESETS and file is not None:
+        given_model(file)
+    if prepare := parse_preprocess(text, file):
+        knobs["preprocess"] = prepare.model_dump(mode="json")

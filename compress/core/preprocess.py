@@ -5,7 +5,7 @@ It travels inside every artifact. The arithmetic is in `compress.data.transforms
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,6 +13,22 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Interpolation = Literal["bilinear", "bicubic"]
+
+
+class Preset(NamedTuple):
+    """How a family of models has its images prepared: the crop is `crop_share` of the resized short side."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    crop_share: float
+
+
+_HALVES = (0.5, 0.5, 0.5)
+PRESETS = {
+    "imagenet": Preset(IMAGENET_MEAN, IMAGENET_STD, 0.875),  # torchvision, most of timm
+    "tf": Preset(_HALVES, _HALVES, 0.875),  # -1..1: Keras's MobileNets, TF-Hub, Inception
+    "unit": Preset((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 1.0),  # 0..1: Teachable Machine, Edge Impulse
+}
 
 
 class Preprocess(BaseModel):
@@ -52,3 +68,27 @@ class Preprocess(BaseModel):
         if min(self.std) <= 0:
             raise ValueError(f"std must be positive, found {self.std}")
         return self
+
+
+def preset(text: str, px: int | None = None) -> Preprocess | None:
+    """Return the preprocessing that a preset's name stands for, None where the text is no name.
+
+    Args:
+        text: "imagenet", "tf" or "unit", with or without a side as in "tf:224".
+        px: side of the model's input, for a name without one.
+
+    Raises:
+        ValueError: no such preset, no side is known, or it is no number.
+    """
+    name, colon, side = text.partition(":")
+    if name not in PRESETS:
+        if name.isalpha():
+            raise ValueError(f"no preset is called so; there are {', '.join(PRESETS)}")
+        return None
+    if colon and not (side.isascii() and side.isdigit()):
+        raise ValueError(f"the side of {name} is a number of pixels, found {side[:20]!r}")
+    crop_px = int(side) if colon else px
+    if crop_px is None:
+        raise ValueError(f"say the side of the model's input: {name}:224")
+    mean, std, crop_share = PRESETS[name]
+    return Preprocess(resize_px=round(crop_px / crop_share), crop_px=crop_px, mean=mean, std=std)

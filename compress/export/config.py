@@ -51,7 +51,7 @@ class ExportConfig(StageConfig):
     )
     renamed: ClassVar[Mapping[str, str]] = {"road": "converter"}
     suffixes: ClassVar[tuple[str, ...]] = ("onnx", "tflite")
-    knobs: ClassVar[tuple[str, ...]] = ("format", "precision", "opset", "target", "converter")
+    knobs: ClassVar[tuple[str, ...]] = ("format", "precision", "opset", "target", "converter", "preprocess")
 
     kind: Literal["export"] = Field(default="export", description="Kind of the stage: `export`.")
     format: Literal["onnx", "tflite", "all"] = Field(

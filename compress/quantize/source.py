@@ -128,7 +128,7 @@ def _foreign_spec(found: ImportedClassifier, preprocess: Preprocess | None) -> M
     if preprocess is None:
         raise UsageError(
             f"{found.path}: carries no labels and no preprocessing, so that no image can be prepared for it",
-            hint='say how it was trained: --preprocess \'{"resize_px": 256, "crop_px": 224}\' (mean and std too)',
+            hint="say how it was trained: --preprocess imagenet (or tf, unit, JSON)",
         )
     if found.input_chw != (3, preprocess.crop_px, preprocess.crop_px):
         raise UsageError(

@@ -36,6 +36,7 @@ def evaluate_file(
     threads: int,
     device: str,
     preprocess: Preprocess | None,
+    labels: tuple[str, ...] | None = None,
     reporter: Reporter,
 ) -> Compared:
     """Return the accuracy of a file, and of a baseline on the same images.
@@ -47,7 +48,7 @@ def evaluate_file(
     """
 
     def opened(path: Path) -> Predictor:
-        return open_predictor(path, threads=threads, device=device, preprocess=preprocess)
+        return open_predictor(path, threads=threads, device=device, preprocess=preprocess, labels=labels)
 
     def measured(predictor: Predictor, split: Split) -> Evaluation:
         pixels_NHWC = evaluation_pixels(split, predictor.spec.preprocess, reporter)
@@ -60,8 +61,8 @@ def evaluate_file(
             f"the baseline {baseline}: knows {other.spec.num_classes} classes, {file} knows {model.spec.num_classes}",
             hint="compare models of the same classes",
         )
-    labels, named = classes_of(model.spec)
-    split = load_labelled_folder(data, labels, named=named, reporter=reporter)
+    classes, named = classes_of(model.spec)
+    split = load_labelled_folder(data, classes, named=named, reporter=reporter)
     return Compared(model, measured(model, split), other, measured(other, split) if other else None)
 
 

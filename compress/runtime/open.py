@@ -6,12 +6,19 @@ A kind is imported when a file of it is opened, so that this module is light.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compress.core.formats import Format, format_of
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, UsageError
 from compress.runtime.predictor import Predictor
+
+if TYPE_CHECKING:
+    from compress.runtime.onnx_predictor import OnnxPredictor
+    from compress.runtime.tflite_predictor import TflitePredictor
+
+_SIDES = (16, 32)  # any two: what the file leaves open differs between them
 
 
 def open_predictor(
@@ -21,6 +28,7 @@ def open_predictor(
     device: str = "cpu",
     spec: ModelSpec | None = None,
     preprocess: Preprocess | None = None,
+    labels: tuple[str, ...] | None = None,
     content: bytes | None = None,
 ) -> Predictor:
     """Open a model file of any format and return it ready to predict.
@@ -32,11 +40,12 @@ def open_predictor(
         spec: what the model is, for a file that does not say so itself; it wins over the file's own.
         preprocess: how images are prepared, for a file of another tool; the rest of the spec (arch "foreign", labels
             "0".."K-1") is then read from the graph. Ignored when the file or `spec` says it.
+        labels: class names for such a file, in the order of its answers.
         content: the bytes of an ONNX or TFLite file that was read already: no later change of the file can reach this
             predictor (a runtime that maps the file would crash when it is overwritten in place).
 
     Raises:
-        UsageError: `threads` is below 1.
+        UsageError: `threads` is below 1, or there is another number of labels than of classes.
         ModelFileError: the file is missing, empty, damaged, of an unknown format, or (UndescribedModelError) says
             nothing of its preprocessing.
         BackendMissingError: the library for this format is not installed.
@@ -54,10 +63,30 @@ def open_predictor(
     if fmt is Format.ONNX:
         from compress.runtime.onnx_predictor import OnnxPredictor
 
-        return OnnxPredictor(path, threads=threads, spec=spec, preprocess=preprocess, content=content)
+        return _named(OnnxPredictor(path, threads=threads, spec=spec, preprocess=preprocess, content=content), labels)
     from compress.runtime.tflite_predictor import TflitePredictor
 
-    return TflitePredictor(path, threads=threads, spec=spec, preprocess=preprocess, content=content)
+    return _named(TflitePredictor(path, threads=threads, spec=spec, preprocess=preprocess, content=content), labels)
+
+
+def open_side_px(path: Path) -> int | None:
+    """Return the side of the images that a file takes, None where it leaves it open; errors as `open_predictor`."""
+    sides = {open_predictor(path, preprocess=Preprocess(resize_px=px, crop_px=px)).spec.input_chw[1] for px in _SIDES}
+    return sides.pop() if len(sides) == 1 else None
+
+
+def _named(predictor: OnnxPredictor | TflitePredictor, labels: tuple[str, ...] | None) -> Predictor:
+    """Give another tool's file its class names; a file of ours has its own."""
+    spec = predictor.spec
+    if labels is None or spec.arch != "foreign":
+        return predictor
+    if len(labels) != spec.num_classes:
+        raise UsageError(
+            f"{predictor.path}: answers for {spec.num_classes} classes, the labels name {len(labels)}",
+            hint="give a file with one class name a line, in the order of the model's answers",
+        )
+    predictor.spec = spec.model_copy(update={"labels": labels})
+    return predictor
 
 
 def _check_file(path: Path) -> None:

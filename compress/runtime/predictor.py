@@ -146,7 +146,7 @@ def no_preprocess(path: Path) -> UndescribedModelError:
     """Return the error for a file that does not say how its images are prepared."""
     return UndescribedModelError(
         f"{path}: made by another tool; it does not say how images are to be prepared (no 'imgc.spec' in its metadata)",
-        hint="export it with imgc, or give its preprocessing (size, mean, std)",
+        hint="say how it was trained: --preprocess imagenet (or tf, unit, JSON), or export it with imgc",
     )
 
 

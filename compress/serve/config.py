@@ -6,14 +6,22 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from compress.core.preprocess import Preprocess, preset
 from compress.data.decode import MAX_PIXELS
 
 MIB = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}")  # IPv6 in brackets
 _MAX_MODELS = 16
+
+
+def _preprocess_in(given: object) -> object:
+    """Read a preprocessing written as JSON, or as a preset with its side; others are left to the validation."""
+    if not isinstance(given, str):
+        return given
+    return preset(given) or Preprocess.model_validate_json(given)
 
 
 class ModelSource(BaseModel):
@@ -44,6 +52,8 @@ class ServeConfig(BaseModel):
         models: the served files; the first answers requests that name none. Also taken as `{name: path}`, and each
             as `path` or `name=path`. Without any the settings can be shown, but not served.
         degrade: a smaller or faster file for the same labels, kept warm, that answers for the first under load.
+        preprocess: how images are prepared for files of other tools: the fields, or a preset such as "imagenet:224".
+        labels: class names for such files, one a line.
         host: address to listen on.
         port: port to listen on; 0 lets the system choose a free one.
         workers: server processes sharing the port, each with its own models, threads, queue and cache.
@@ -74,6 +84,8 @@ class ServeConfig(BaseModel):
 
     models: Annotated[tuple[ModelSource, ...], Field(max_length=_MAX_MODELS)] = ()
     degrade: Path | None = None
+    preprocess: Annotated[Preprocess | None, BeforeValidator(_preprocess_in)] = None
+    labels: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     workers: Annotated[int, Field(ge=1, le=64)] = 1

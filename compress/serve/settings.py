@@ -111,7 +111,7 @@ def _in_yaml(text: str, file: Path) -> dict[str, tuple[object, str]]:
 
 def _beside(file: Path, name: str, value: object) -> object:
     """Return a value with the paths in it made relative to the file's folder."""
-    if name == "degrade" and isinstance(value, str):
+    if name in ("degrade", "labels") and isinstance(value, str):
         return file.parent / value
     if name == "models" and isinstance(value, dict):
         return {key: file.parent / str(path) for key, path in value.items()}

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from compress.core.preprocess import Preprocess
+from compress.core.preprocess import IMAGENET_MEAN, IMAGENET_STD, PRESETS, Preprocess, preset
 
 
 def test_it_survives_json():
@@ -38,3 +38,31 @@ def test_read_strictly_a_list_of_numbers_is_three_channels_and_of_texts_none():
 def test_impossible_values_are_refused(wrong):
     with pytest.raises(ValidationError):
         Preprocess(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "px", "expected"),
+    [
+        ("imagenet", 224, (256, 224, IMAGENET_MEAN, IMAGENET_STD)),
+        ("imagenet:160", None, (183, 160, IMAGENET_MEAN, IMAGENET_STD)),
+        ("tf:224", 32, (256, 224, (0.5,) * 3, (0.5,) * 3)),
+        ("unit", 96, (96, 96, (0.0,) * 3, (1.0,) * 3)),
+    ],
+)
+def test_a_preset_is_a_preprocessing_of_the_models_size(text, px, expected):
+    found = preset(text, px)
+    assert (found.resize_px, found.crop_px, found.mean, found.std) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("caffe", ", ".join(PRESETS)), ("imagenet", "imagenet:224"), ("tf:", "number of pixels"), ("tf:-1", "of pixels")],
+)
+def test_what_is_no_preset_is_said(text, words):
+    with pytest.raises(ValueError, match=words):
+        preset(text)
+
+
+def test_what_is_no_name_is_left_to_others():
+    assert preset('{"resize_px": 256}') is None
+    assert preset("prepare.json") is None

@@ -75,7 +75,7 @@ def test_a_file_without_a_spec_needs_its_preprocessing(tiny: Any, kind: str) -> 
     path = getattr(tiny, kind)()
     with pytest.raises(ModelFileError, match="made by another tool") as caught:
         open_predictor(path)
-    assert "preprocessing" in caught.value.hint
+    assert "--preprocess" in caught.value.hint
     predictor = open_predictor(path, preprocess=tiny.spec().preprocess)
     assert predictor.spec.arch == "foreign"
     assert predictor.spec.labels == ("0", "1", "2", "3")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from compress.core.digest import sha256_bytes
 from compress.core.formats import Format, format_of
 from compress.core.onnx_file import onnx_bytes
+from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, UsageError
 from compress.runtime.open import open_predictor
@@ -46,7 +47,16 @@ class Inference:
         max_batch: images that one call takes at most; 1 where a batch is no faster than its images one by one.
     """
 
-    def __init__(self, path: Path, threads: int, *, name: str | None = None, max_batch: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        threads: int,
+        *,
+        name: str | None = None,
+        max_batch: int = 1,
+        preprocess: Preprocess | None = None,
+        labels: tuple[str, ...] | None = None,
+    ) -> None:
         """Open and warm the model for `threads` callers at once.
 
         Raises:
@@ -54,7 +64,7 @@ class Inference:
             ModelFileError: the file is damaged, or its answers do not have the shape its labels ask for.
         """
         self.format = check_servable(path)
-        self._path = path
+        self._path, self._preprocess, self._labels = path, preprocess, labels
         self._content = onnx_bytes(path) if self.format is Format.ONNX else path.read_bytes()
         self.size_bytes = len(self._content)
         self.sha256 = sha256_bytes(self._content)
@@ -101,7 +111,9 @@ class Inference:
             self._idle.put(predictor)
 
     def _open(self) -> Predictor:
-        return open_predictor(self._path, threads=1, content=self._content)
+        return open_predictor(
+            self._path, threads=1, content=self._content, preprocess=self._preprocess, labels=self._labels
+        )
 
     def _warm_up(self, predictor: Predictor) -> None:
         for _ in range(_WARM_UP_RUNS):

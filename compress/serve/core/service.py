@@ -9,6 +9,7 @@ import logging
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compress.core.cores import usable_cores
+from compress.core.labels import labels_in
 from compress.errors import UsageError
 from compress.serve.config import MIB, ServeConfig
 from compress.serve.core.admission import Admission, Slot
@@ -268,7 +270,7 @@ def _open_models(config: ServeConfig, threads: int) -> dict[str, Inference]:
         raise UsageError("no model is given", hint="imgc serve FILE, or `models: [FILE]` in the settings file")
     models: dict[str, Inference] = {}
     for source in config.models:
-        model = Inference(source.path, threads, name=source.name, max_batch=config.max_batch)
+        model = _open(config, source.path, threads, source.name)
         if model.name in models:
             raise UsageError(
                 f"{source.path}: a model called {model.name} is served already",
@@ -278,10 +280,15 @@ def _open_models(config: ServeConfig, threads: int) -> dict[str, Inference]:
     return models
 
 
+def _open(config: ServeConfig, path: Path, threads: int, name: str | None = None) -> Inference:
+    labels = labels_in(config.labels) if config.labels else None
+    return Inference(path, threads, name=name, max_batch=config.max_batch, preprocess=config.preprocess, labels=labels)
+
+
 def _open_degraded(config: ServeConfig, first: Inference, threads: int) -> Inference | None:
     if config.degrade is None:
         return None
-    smaller = Inference(config.degrade, threads, max_batch=config.max_batch)
+    smaller = _open(config, config.degrade, threads)
     if smaller.spec.labels != first.spec.labels:
         raise UsageError(
             f"{config.degrade}: has other labels than {first.name} "
