@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from compress.errors import ModelFileError
 
 _FLOATS = ("float32", "float16")
-_PREPROCESS = '{"resize_px": 256, "crop_px": 224}'
 Size = int | None
 Chw = tuple[int, int, int]
 
@@ -81,7 +80,7 @@ class ClassifierInterface:
         if classes is None or None in chw:
             raise ModelFileError(
                 f"{where}: takes {self.image} and gives {self.logits}; every size but the first must be fixed",
-                hint=f"say the size of its images (--preprocess '{_PREPROCESS}'), or export it with fixed sizes",
+                hint="say their size (--preprocess imagenet:224), or export it with fixed height and width",
             )
         channels, height, width = (int(size or 0) for size in chw)
         return (channels, height, width), classes

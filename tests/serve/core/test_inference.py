@@ -48,7 +48,7 @@ class _Busy:
 def test_a_litert_interpreter_serves_one_thread_at_a_time(tflite_file, monkeypatch):
     opened = []
 
-    def opener(path, *, threads, content):
+    def opener(path, *, threads, content, **_):
         assert threads == 1
         opened.append(_Busy(open_predictor(path, threads=threads, content=content)))
         return opened[-1]
