@@ -40,6 +40,7 @@ from compress.graph.constants import (
     unlist_initializers,
     with_batch,
 )
+from compress.graph.decompose import decompose
 from compress.graph.finite import require_finite
 from compress.graph.interface import Chw, classifier_interface
 from compress.graph.metadata import spec_of
@@ -156,6 +157,7 @@ def _canonical(model: ModelProto) -> ModelProto:
     fold_constants(copy)
     fold_shapes(copy)
     shapes = shapes_of(with_batch(copy, batch_of(copy) or 1))
+    decompose(graph, shapes)
     _flatten_to_rank_two(graph, shapes)
     drop_dead_nodes(graph)
     explicit_pads(graph, shapes)

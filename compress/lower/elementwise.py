@@ -47,7 +47,7 @@ def arithmetic(lo: Lowering, node: Node) -> None:
         tail = within_reach(lo, node, tail, max(_scale(lo, name, node) for name in names))
     if not tail.quant:
         lo.float_nodes.append(node.name)
-    inputs = [_operand(lo, name, node, rank, int8=tail.quant is not None) for name in names]
+    inputs = [operand(lo, name, node, rank, int8=tail.quant is not None) for name in names]
     shape = stored_shape(lo.shape(node.outputs[0], node))
     lo.emit(_CODES[node.op], inputs, tail, shape, {"fusedActivationFunction": FUSED[tail.activation]})
 
@@ -154,7 +154,7 @@ def _scale(lo: Lowering, name: str, node: Node) -> float:
     return float(quant.scale[0])
 
 
-def _operand(lo: Lowering, name: str, node: Node, rank: int, *, int8: bool) -> int:
+def operand(lo: Lowering, name: str, node: Node, rank: int, *, int8: bool) -> int:
     """Return the tensor index of an operand, computed or constant, broadcastable in TFLite's layout."""
     array = lo.constant(name)
     if array is None:

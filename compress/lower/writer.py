@@ -22,7 +22,7 @@ _INT8_VERSION = {
     "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "MUL": 2, "SUB": 2, "MEAN": 2,
     "MAX_POOL_2D": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "PAD": 2, "PADV2": 2,
     "SOFTMAX": 2, "LOGISTIC": 2, "RELU": 2, "RELU6": 2,
-    "TRANSPOSE": 2, "DEQUANTIZE": 2, "QUANTIZE": 2,
+    "TRANSPOSE": 2, "DEQUANTIZE": 2, "QUANTIZE": 2, "STRIDED_SLICE": 2, "LEAKY_RELU": 2,
 }  # fmt: skip
 _OPTIONS = {
     "CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
@@ -32,6 +32,8 @@ _OPTIONS = {
     "SOFTMAX": "SoftmaxOptions", "PAD": "PadOptions", "PADV2": "PadV2Options", "RESHAPE": "ReshapeOptions",
     "QUANTIZE": "QuantizeOptions", "DEQUANTIZE": "DequantizeOptions", "TRANSPOSE": "TransposeOptions",
     "MAXIMUM": "MaximumMinimumOptions", "MINIMUM": "MaximumMinimumOptions", "HARD_SWISH": "HardSwishOptions",
+    "STRIDED_SLICE": "StridedSliceOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
 }  # fmt: skip
 
 

@@ -5,7 +5,6 @@ Prints one line of JSON: what came through, and what stopped the rest.
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 import tempfile
@@ -86,7 +85,6 @@ def _livelier(model: nn.Module) -> nn.Module:
 
 def _export(model: nn.Module, px: int, exporter: str, path: Path) -> None:
     images = torch.randn(1, 3, px, px)
-    file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         if exporter == "dynamo":
@@ -94,8 +92,7 @@ def _export(model: nn.Module, px: int, exporter: str, path: Path) -> None:
             assert program is not None, "the exporter gives a program"
             onnx.save(program.model_proto, path)
         else:
-            torch.onnx.export(model, (images,), file, dynamo=False, opset_version=17)
-            path.write_bytes(file.getvalue())
+            torch.onnx.export(model, (images,), str(path), dynamo=False, opset_version=17)
 
 
 def _float(

@@ -190,7 +190,7 @@ def test_what_one_verb_takes_the_other_takes(tmp_path_factory, runs, data: st.Da
     assert all_close(run_tflite(lower(exported).data, images)[0], wanted)
 
 
-@pytest.mark.parametrize("op", ["Elu", "Erf", "InstanceNormalization"])
+@pytest.mark.parametrize("op", ["Softplus", "Erf", "InstanceNormalization"])
 def test_what_one_verb_refuses_the_other_refuses(tmp_path, op):
     b = Dialect(17, 0)
     x = b.conv("data", 3, 4, "none", "explicit")
