@@ -27,6 +27,7 @@ TFLITE_OPS = frozenset(
         "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV",
         "FULLY_CONNECTED", "HARD_SWISH", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "MUL", "PAD",
         "PADV2", "QUANTIZE", "RELU", "RELU6", "RELU_N1_TO_1", "RESHAPE", "SOFTMAX", "SUB", "TRANSPOSE",
+        "BATCH_MATMUL", "DEPTH_TO_SPACE", "ELU", "GELU", "LEAKY_RELU", "PRELU", "RSQRT", "SQRT", "STRIDED_SLICE",
     }
 )  # fmt: skip
 _SELECT_PREFIX = "Flex"  # custom operators that need the TensorFlow runtime

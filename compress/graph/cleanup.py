@@ -32,6 +32,7 @@ def clean(model: ModelProto) -> ModelProto:
     graph = model.graph
     del graph.value_info[:]
     initializers_from_constants(graph)
+    _flatten_instead_of_reshape(graph)
     simplify(graph)
     _name_after_modules(graph)
     strip(model)
@@ -42,7 +43,6 @@ def simplify(graph: GraphProto) -> None:
     """Leave inference operators alone: GlobalAveragePool, padding inside Conv, Flatten before the head, biases."""
     _drop_no_ops(graph)
     _pool_instead_of_mean(graph)
-    _flatten_instead_of_reshape(graph)
     _relu_instead_of_clip(graph)
     pads_into_convs(graph)
     _biases_everywhere(graph)

@@ -49,6 +49,19 @@ def fold_constants(model: ModelProto) -> None:
 
 
 def fold_shapes(model: ModelProto) -> None:
+    """Replace what is computed from shapes alone by constants, again and again: a constant pad tells the next shape."""
+    _fold_known_shapes(model)
+    before = None
+    while _computes_shapes(model) and before != len(model.graph.node):
+        before = len(model.graph.node)
+        _fold_known_shapes(model)
+
+
+def _computes_shapes(model: ModelProto) -> bool:
+    return any(node.op_type in _OF_SHAPE for node in model.graph.node)
+
+
+def _fold_known_shapes(model: ModelProto) -> None:
     """Replace what is computed from shapes alone by constants; a Reshape that keeps the batch says so by a 0.
 
     Shape arithmetic (Shape, Gather, Concat ... Reshape) is how exporters spell a reshape of any batch. It is evaluated
@@ -77,6 +90,9 @@ def fold_shapes(model: ModelProto) -> None:
         if target not in known or not np.array_equal(value, known[target]):
             node.input[1] = f"{node.output[0]}_shape"
             graph.initializer.append(numpy_helper.from_array(value, node.input[1]))
+            kept = [entry for entry in node.attribute if entry.name != "allowzero"]  # 0 means: as it is
+            del node.attribute[:]
+            node.attribute.extend(kept)
 
 
 def fold_static_shapes(model: ModelProto) -> None:
@@ -155,7 +171,7 @@ def static_shapes(inferred: GraphProto) -> dict[str, Shape]:
 
 def _of_shapes(model: ModelProto, batch: int) -> dict[str, Array]:
     """Return what is computed from constants and the shapes of images of this batch, by name."""
-    if not any(node.op_type in _OF_SHAPE for node in model.graph.node):
+    if not _computes_shapes(model):
         return {}
     shapes = shapes_of(with_batch(model, batch_of(model) or batch))
     known = constants_of(model.graph)
@@ -182,10 +198,13 @@ def _differs_in_batch(first: Array, second: Array) -> bool:
 
 
 def _keeping_batch(target: Array, source: Shape, batch: int) -> Array:
-    """Return a constant target with 0, "as it is", for the batch, where it stands in front before and after."""
-    if not source or target.ndim != 1 or target.size < 2 or not source[0] == int(target[0]) == batch:
+    """Return a constant target with 0, "as it is", for the batch in front, or -1 where it is multiplied into it."""
+    if not source or target.ndim != 1 or target.size < 2:
         return target
-    return np.concatenate([[0], target[1:]]).astype(np.int64)
+    if source[0] == int(target[0]) == batch:
+        return np.concatenate([[0], target[1:]]).astype(np.int64)
+    of_batch = batch in (source[0], int(target[0])) and (target > 0).all()  # the batch times something, or back again
+    return np.concatenate([[-1], target[1:]]).astype(np.int64) if of_batch else target
 
 
 def _add_missing(graph: GraphProto, values: Mapping[str, Array]) -> None:

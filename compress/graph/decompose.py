@@ -6,6 +6,7 @@ Every function changes the `GraphProto` in place and keeps its outputs. Letters:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from onnx import GraphProto, NodeProto, helper, numpy_helper
@@ -16,14 +17,25 @@ from compress.graph.proto import Array, attributes_of, constants_of
 _SPATIAL = {(2, 3), (-2, -1), (2, -1), (-1, -2), (3, 2)}
 Shapes = Mapping[str, Shape]
 Known = Mapping[str, Array]
+_AXES_ARE_INPUT = 18  # the opset since which ReduceMean's axes are an input
 
 
-def decompose(graph: GraphProto, shapes: Shapes) -> None:
-    """Write Split as slices, Sum as additions, and the maximum of a whole map as MaxPool."""
-    known = constants_of(graph)
+@dataclass(frozen=True)
+class _Context:
+    """What is known of the graph that a node is in."""
+
+    graph: GraphProto
+    shapes: Shapes
+    known: Known
+    opset: int
+
+
+def decompose(graph: GraphProto, shapes: Shapes, opset: int) -> None:
+    """Write Split and Gather as slices, sums as additions or means, and the maximum of a whole map as MaxPool."""
+    c = _Context(graph, shapes, constants_of(graph), opset)
     for node in list(graph.node):
         make = _PARTS.get(node.op_type)
-        nodes = make(graph, node, shapes, known) if make else None
+        nodes = make(c, node) if make else None
         if nodes is None:
             continue
         place = list(graph.node).index(node)
@@ -32,21 +44,21 @@ def decompose(graph: GraphProto, shapes: Shapes) -> None:
             graph.node.insert(place + offset, one)
 
 
-def _slices(graph: GraphProto, node: NodeProto, shapes: Shapes, known: Known) -> list[NodeProto] | None:
+def _slices(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     """Return a Slice for each output of Split that is read."""
-    shape = shapes.get(node.input[0])
+    shape = c.shapes.get(node.input[0])
     if shape is None:
         return None
     axis = attributes_of(node).get("axis", 0) % len(shape)
-    sizes = _sizes(node, shape[axis], known)
-    if sizes is None or axis == 0:
+    sizes = _sizes(node, shape[axis], c.known)
+    if sizes is None:
         return None
     made, start = [], 0
     for name, size in zip(node.output, sizes, strict=True):
         bounds = {"starts": start, "ends": start + size, "axes": axis}
         names = [f"{name}.{what}" for what in bounds]
         for constant, value in zip(names, bounds.values(), strict=True):
-            graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), constant))
+            c.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), constant))
         made.append(helper.make_node("Slice", [node.input[0], *names], [name], name))
         start += size
     return made
@@ -63,9 +75,8 @@ def _sizes(node: NodeProto, whole: int, known: Known) -> list[int] | None:
     return [min(each, whole - place * each) for place in range(len(node.output))]
 
 
-def _additions(graph: GraphProto, node: NodeProto, shapes: Shapes, known: Known) -> list[NodeProto]:
+def _additions(c: _Context, node: NodeProto) -> list[NodeProto]:
     """Return Sum as a chain of Add."""
-    del graph, shapes, known
     if len(node.input) == 1:
         return [helper.make_node("Identity", list(node.input), list(node.output), node.name)]
     made, total = [], node.input[0]
@@ -76,11 +87,10 @@ def _additions(graph: GraphProto, node: NodeProto, shapes: Shapes, known: Known)
     return made
 
 
-def _whole_max(graph: GraphProto, node: NodeProto, shapes: Shapes, known: Known) -> list[NodeProto] | None:
+def _whole_max(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     """Return the maximum over height and width as one MaxPool, with a Flatten where the axes are dropped."""
-    del graph
-    shape, given = shapes.get(node.input[0], ()), attributes_of(node)
-    axes = known.get(node.input[1]) if len(node.input) > 1 else given.get("axes", (2, 3))
+    shape, given = c.shapes.get(node.input[0], ()), attributes_of(node)
+    axes = c.known.get(node.input[1]) if len(node.input) > 1 else given.get("axes", (2, 3))
     spatial = node.op_type == "GlobalMaxPool" or (axes is not None and tuple(int(one) for one in axes) in _SPATIAL)
     if len(shape) != 4 or not spatial:
         return None
@@ -92,9 +102,95 @@ def _whole_max(graph: GraphProto, node: NodeProto, shapes: Shapes, known: Known)
     return made
 
 
-_PARTS: dict[str, Callable[[GraphProto, NodeProto, Shapes, Known], list[NodeProto] | None]] = {
+def _mean_times(c: _Context, node: NodeProto) -> list[NodeProto] | None:
+    """Return ReduceSum as a mean times the number of its terms."""
+    shape, given = c.shapes.get(node.input[0], ()), attributes_of(node)
+    axes = c.known.get(node.input[1]) if len(node.input) > 1 else np.asarray(given.get("axes", ()))
+    if not shape or axes is None or not axes.size or axes.dtype.kind != "i":
+        return None
+    count = f"{node.output[0]}.count"
+    terms = np.prod([shape[int(axis)] for axis in axes], dtype=np.float32)
+    c.graph.initializer.append(numpy_helper.from_array(np.asarray(terms, np.float32), count))
+    mean, kept = f"{node.output[0]}.mean", given.get("keepdims", 1)
+    if c.opset >= _AXES_ARE_INPUT:
+        places = f"{node.output[0]}.axes"
+        c.graph.initializer.append(numpy_helper.from_array(axes.astype(np.int64), places))
+        one = helper.make_node("ReduceMean", [node.input[0], places], [mean], node.name, keepdims=kept)
+    else:
+        one = helper.make_node(
+            "ReduceMean", [node.input[0]], [mean], node.name, keepdims=kept, axes=[int(axis) for axis in axes]
+        )
+    return [one, helper.make_node("Mul", [mean, count], [node.output[0]], f"{node.name}.count")]
+
+
+def _one_of(c: _Context, node: NodeProto) -> list[NodeProto] | None:
+    """Return Gather of one constant place as a Slice and a Squeeze."""
+    shape, index = c.shapes.get(node.input[0], ()), c.known.get(node.input[1])
+    if not shape or index is None:
+        return None
+    if index.ndim:
+        return _all_of(c, node, index)
+    axis = attributes_of(node).get("axis", 0) % len(shape)
+    start = int(index) % shape[axis]
+    name = node.output[0]
+    bounds = {"starts": start, "ends": start + 1, "axes": axis}
+    names = [f"{name}.{what}" for what in bounds]
+    for constant, value in zip(names, bounds.values(), strict=True):
+        c.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), constant))
+    return [
+        helper.make_node("Slice", [node.input[0], *names], [f"{name}.one"], f"{node.name}.one"),
+        helper.make_node("Squeeze", [f"{name}.one", names[2]], [name], node.name),
+    ]
+
+
+def _all_of(c: _Context, node: NodeProto, index: Array) -> list[NodeProto] | None:
+    """Return a Reshape in place of what picks all elements of a flattened tensor in order: so is as_strided written."""
+    flat = next((one for one in c.graph.node if node.input[0] in one.output), None)
+    source = c.shapes.get(flat.input[0], ()) if flat is not None else ()
+    in_order = len(c.shapes[node.input[0]]) == 1 and np.array_equal(
+        index.ravel(), np.arange(c.shapes[node.input[0]][0])
+    )
+    if flat is None or flat.op_type not in ("Reshape", "Flatten") or not in_order or source[:1] != index.shape[:1]:
+        return None
+    target = f"{node.output[0]}.shape"
+    c.graph.initializer.append(numpy_helper.from_array(np.array([0, *index.shape[1:]], np.int64), target))
+    return [helper.make_node("Reshape", [flat.input[0], target], [node.output[0]], node.name)]
+
+
+def _root_of_sum(c: _Context, node: NodeProto) -> list[NodeProto] | None:
+    """Return ReduceL2 as the root of a sum of squares."""
+    name = node.output[0]
+    square = helper.make_node("Mul", [node.input[0]] * 2, [f"{name}.square"], f"{node.name}.square")
+    total = helper.make_node("ReduceSum", [f"{name}.square", *node.input[1:]], [f"{name}.total"], node.name)
+    total.attribute.extend(node.attribute)
+    parts = _mean_times(replace(c, shapes={**c.shapes, f"{name}.square": c.shapes.get(node.input[0], ())}), total)
+    if parts is None:
+        return None
+    return [square, *parts, helper.make_node("Sqrt", [f"{name}.total"], [name], f"{node.name}.root")]
+
+
+def _not_expanded(c: _Context, node: NodeProto) -> list[NodeProto] | None:
+    """Return nothing in place of an Expand whose readers broadcast it by themselves."""
+    name, readers = node.output[0], [one for one in c.graph.node if node.output[0] in one.input]
+    wide = c.shapes.get(name)
+    for reader in readers:
+        others = [other for other in reader.input if other != name]
+        if reader.op_type not in _BROADCASTING or wide is None or [c.shapes.get(one) for one in others] != [wide]:
+            return None
+    for reader in readers:
+        for place, source in enumerate(reader.input):
+            reader.input[place] = node.input[0] if source == name else source
+    return [] if readers else None
+
+
+_BROADCASTING = ("Add", "Sub", "Mul", "Div")
+_PARTS: dict[str, Callable[[_Context, NodeProto], list[NodeProto] | None]] = {
     "Split": _slices,
     "Sum": _additions,
     "GlobalMaxPool": _whole_max,
     "ReduceMax": _whole_max,
+    "ReduceSum": _mean_times,
+    "ReduceL2": _root_of_sum,
+    "Gather": _one_of,
+    "Expand": _not_expanded,
 }

@@ -46,13 +46,14 @@ from compress.graph.interface import Chw, classifier_interface
 from compress.graph.metadata import spec_of
 from compress.graph.pads import explicit_pads
 from compress.graph.proto import DEFAULT_DOMAINS, attributes_of, copy_of, interface_of, load, opset_of, precision_of
-from compress.graph.spelled import recognise_spelled
+from compress.graph.spelled import recognise_gelu, recognise_spelled
 from compress.graph.versions import with_image_size
 from compress.graph.weighted import fold_batch_norms, heads_as_gemm, name_weights
 from compress.graph.widen import widened
 
 OPSETS = range(14, 22)  # 14 brought HardSwish; 21 is the newest that every reader of ours knows
 _OPSET, _IR_VERSION = 18, 10
+_GELU_OPSET = 20
 FOREIGN = "foreign"  # the architecture of a spec for a network that imgc did not build
 _FLATTENED = ("Reshape", "Squeeze")
 
@@ -157,11 +158,13 @@ def _canonical(model: ModelProto) -> ModelProto:
     fold_constants(copy)
     fold_shapes(copy)
     shapes = shapes_of(with_batch(copy, batch_of(copy) or 1))
-    decompose(graph, shapes)
+    decompose(graph, shapes, opset_of(copy))
     _flatten_to_rank_two(graph, shapes)
     drop_dead_nodes(graph)
     explicit_pads(graph, shapes)
     recognise_spelled(graph)
+    if opset_of(copy) >= _GELU_OPSET:
+        recognise_gelu(graph)
     heads_as_gemm(graph, shapes)
     fold_batch_norms(graph, shapes)
     drop_dead_nodes(graph)
@@ -203,8 +206,10 @@ def _require_own_domain(model: ModelProto, where: object) -> None:
 def _in_known_opset(model: ModelProto) -> ModelProto:
     metadata = list(model.metadata_props)
     model.ir_version = max(model.ir_version, _IR_VERSION)  # first: IR 3 wants initializers among the inputs
-    if opset_of(model) not in OPSETS:
-        model = version_converter.convert_version(model, _OPSET)
+    has_erf = any(node.op_type == "Erf" for node in model.graph.node)
+    wanted = _GELU_OPSET if has_erf else _OPSET
+    if opset_of(model) not in OPSETS or (has_erf and opset_of(model) < _GELU_OPSET):
+        model = version_converter.convert_version(model, wanted)
         del model.metadata_props[:]
         model.metadata_props.extend(metadata)
         model.ir_version = _IR_VERSION
@@ -239,7 +244,10 @@ def _flatten_to_rank_two(graph: GraphProto, shapes: dict[str, Shape]) -> None:
             rank = next(iter(shapes.get(node.input[1], ())), 0)
         else:
             rank = len(shapes.get(node.output[0], ()))
-        if node.op_type in _FLATTENED and rank == 2 <= len(shapes.get(node.input[0], ())):
+        if node.op_type not in _FLATTENED or rank != 2:
+            continue
+        before, after = shapes.get(node.input[0], ()), shapes.get(node.output[0], ())
+        if len(before) >= 2 and (not after or after[0] == before[0]):
             _become(node, "Flatten", [helper.make_attribute("axis", 1)])
 
 

@@ -15,7 +15,7 @@ from compress.graph.operators import CLIP, HARD_SIGMOID, HARD_SWISH
 from compress.graph.proto import Array, attributes_of, constants_of, makers_of
 
 _REL_TOL = 1e-5
-_SIXTH, _HALF = 1 / 6, 0.5
+_SIXTH, _HALF, _ROOT_HALF = 1 / 6, 0.5, math.sqrt(0.5)
 
 
 def recognise_spelled(graph: GraphProto) -> None:
@@ -33,6 +33,15 @@ def recognise_spelled(graph: GraphProto) -> None:
         source = view.hard_swish_source(node)
         if source is not None:
             _become(node, HARD_SWISH, source)
+
+
+def recognise_gelu(graph: GraphProto) -> None:
+    """Write x / 2 * (1 + erf(x / sqrt 2)) as Gelu, which ONNX has since opset 20 (Hendrycks and Gimpel 2016)."""
+    view = _View(graph)
+    for node in graph.node:
+        source = view.gelu_source(node)
+        if source is not None:
+            _become(node, "Gelu", source)
 
 
 class _View:
@@ -62,6 +71,43 @@ class _View:
             return None
         pairs = (tuple(product.input), tuple(product.input)[::-1])
         return next((x for x, clipped in pairs if self._clipped_shift(clipped) == x), None)
+
+    def gelu_source(self, node: NodeProto) -> str | None:
+        """Return x where a node makes the product of x, 1/2 and 1 + erf(x / sqrt 2), in any order."""
+        if node.op_type not in ("Mul", "Div"):
+            return None
+        factors, number = self._factors(node.output[0])
+        if len(factors) != 2 or not _close(number, _HALF):
+            return None
+        for x, other in (factors, factors[::-1]):
+            for curve in self._less(other, 1.0):
+                erf = self._makers.get(curve)
+                if erf is not None and erf.op_type == "Erf":
+                    inside, share = self._factors(erf.input[0])
+                    if inside == [x] and _close(share, _ROOT_HALF):
+                        return x
+        return None
+
+    def _factors(self, name: str) -> tuple[list[str], float]:
+        """Return the tensors and the number that a tensor is the product of."""
+        node = self._makers.get(name)
+        if node is None or node.op_type not in ("Mul", "Div"):
+            return [name], 1.0
+        first, second = node.input
+        divisor = self._number(second)
+        if node.op_type == "Div":
+            if not divisor:
+                return [name], 1.0
+            inside, share = self._factors(first)
+            return inside, share / divisor
+        found: list[str] = []
+        total = 1.0
+        for part in (first, second):
+            number = self._number(part)
+            inside, share = ([], number) if number is not None else self._factors(part)
+            found += inside
+            total *= share
+        return found, total
 
     def _is_hard_sigmoid_of(self, name: str, x: str) -> bool:
         node = self._makers.get(name)

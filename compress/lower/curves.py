@@ -32,6 +32,12 @@ def elu(lo: Lowering, node: Node) -> None:
     lo.emit("ELU", [source.index], lo.tail(node, int8=False, fuse=False), source.shape)
 
 
+def root(lo: Lowering, node: Node) -> None:
+    """Lower Sqrt in float."""
+    source = float_input(lo, lo.value(node.inputs[0], node), node)
+    lo.emit("SQRT", [source.index], lo.tail(node, int8=False, fuse=False), source.shape, nonneg=True)
+
+
 def prelu(lo: Lowering, node: Node) -> None:
     """Lower PRelu in float: one slope, or one for each channel.
 

@@ -11,7 +11,7 @@ from compress.graph.grids import QuantConst
 from compress.graph.proto import Array
 from compress.graph.static_graph import Node, clip_bounds
 from compress.lower.conv import float_input, within_reach
-from compress.lower.lowering import CLAMPS, FUSED, NCHW_TO_NHWC, Lowering, Tail, Value, stored_shape
+from compress.lower.lowering import CLAMPS, FUSED, NCHW_TO_NHWC, NHWC_TO_NCHW, Lowering, Tail, Value, stored_shape
 
 _CODES = {"Add": "ADD", "Mul": "MUL", "Sub": "SUB", "Div": "DIV"}
 
@@ -100,12 +100,22 @@ def sigmoid(lo: Lowering, node: Node) -> None:
 
 
 def softmax(lo: Lowering, node: Node) -> None:
-    """Lower Softmax over the classes (axis 1 of NCHW or the last of [N,K])."""
+    """Lower Softmax over the classes (axis 1 of NCHW or the last of [N,K]), or over the last axis of four, in float."""
     rank = lo.rank(node.inputs[0], node)
     axis = int(node.attrs.get("axis", -1 if lo.graph.opset >= 13 else 1)) % rank
+    if axis == rank - 1 == 3:
+        _softmax_of_rows(lo, node)
+        return
     if axis != (1 if rank == 4 else rank - 1):
         raise node.fail(f"axis {axis} of {rank}, allowed the channels of NCHW or the last axis")
     _unit_interval(lo, node, "SOFTMAX", {"beta": 1.0})
+
+
+def _softmax_of_rows(lo: Lowering, node: Node) -> None:
+    name = node.outputs[0]
+    rows = lo.transpose(name, float_input(lo, lo.value(node.inputs[0], node), node), NHWC_TO_NCHW)
+    shares = lo.inner("SOFTMAX", [rows.index], replace(rows, nonneg=True), f"{name}/rows", beta=1.0)
+    lo.requantize(lo.transpose(name, shares, NCHW_TO_NHWC), lo.tail(node, int8=False, fuse=False))
 
 
 def _unit_interval(lo: Lowering, node: Node, code: str, options: dict[str, float]) -> None:

@@ -96,6 +96,7 @@ class Lowering:
     notes: list[str] = field(default_factory=list)
     _real: dict[int, Value] = field(default_factory=dict)
     _constants: dict[tuple[object, ...], int] = field(default_factory=dict)
+    _turned: dict[int, tuple[Value, tuple[int, ...]]] = field(default_factory=dict)  # index -> of what, by which order
 
     # ---- what is known of inputs
 
@@ -236,10 +237,17 @@ class Lowering:
         return result
 
     def transpose(self, name: str, value: Value, perm: Sequence[int]) -> Value:
-        """Return the tensor with permuted axes."""
+        """Return the tensor with permuted axes: one transpose of what was turned before, none where two cancel."""
+        if value.index in self._turned:
+            source, before = self._turned[value.index]
+            value, perm = replace(source, nonneg=value.nonneg), [before[axis] for axis in perm]
+        if list(perm) == list(range(len(perm))):
+            return value
         axes = self.plain_constant(f"{name}/perm", np.array(perm, np.int32))
         like = replace(value, shape=tuple(value.shape[axis] for axis in perm))
-        return self.inner("TRANSPOSE", [value.index, axes], like, f"{name}/transposed")
+        turned = self.inner("TRANSPOSE", [value.index, axes], like, f"{name}/transposed")
+        self._turned[turned.index] = value, tuple(perm)
+        return turned
 
     def plain_constant(self, name: str, data: Array) -> int:
         """Return the index of a small constant (shape, pads, scalar), shared by equal content."""

@@ -6,8 +6,16 @@ from collections.abc import Callable
 
 from compress.graph.operators import CLIP, HARD_SIGMOID, HARD_SWISH, RELU
 from compress.graph.static_graph import Node
-from compress.lower import conv, curves, elementwise, pick, pool, shape
+from compress.lower import conv, curves, elementwise, pick, pool, shape, tokens
 from compress.lower.lowering import Lowering
+
+
+def matmul(lo: Lowering, node: Node) -> None:
+    """Lower MatMul: of rows and constant weights as the layer that it is, of anything else as a product."""
+    weight = lo.constant(node.inputs[1])
+    rows = lo.constant(node.inputs[0]) is None and lo.rank(node.inputs[0], node) == 2
+    (conv.matmul if rows and weight is not None else tokens.matmul)(lo, node)
+
 
 HANDLERS: dict[str, Callable[[Lowering, Node], None]] = {
     "Add": elementwise.arithmetic,
@@ -22,13 +30,15 @@ HANDLERS: dict[str, Callable[[Lowering, Node], None]] = {
     "Dropout": elementwise.identity,
     "Elu": curves.elu,
     "Flatten": shape.reshape,
+    "Gelu": tokens.gelu,
     "Gemm": conv.gemm,
     "GlobalAveragePool": pool.mean,
     HARD_SIGMOID: elementwise.hard_sigmoid,
     HARD_SWISH: elementwise.hard_swish,
     "Identity": elementwise.identity,
+    "LayerNormalization": tokens.layer_norm,
     "LeakyRelu": curves.leaky_relu,
-    "MatMul": conv.matmul,
+    "MatMul": matmul,
     "Max": curves.extremum,
     "MaxPool": pool.max_pool,
     "Min": curves.extremum,
@@ -42,6 +52,7 @@ HANDLERS: dict[str, Callable[[Lowering, Node], None]] = {
     "Sigmoid": elementwise.sigmoid,
     "Slice": pick.slice_,
     "Softmax": elementwise.softmax,
+    "Sqrt": curves.root,
     "Squeeze": shape.reshape,
     "Sub": elementwise.arithmetic,
     "Transpose": shape.transpose,

@@ -10,7 +10,7 @@ import numpy as np
 from compress.graph.grids import Quant
 from compress.graph.static_graph import Node
 from compress.lower.conv import float_input, within_reach
-from compress.lower.lowering import Lowering, Tail, Value
+from compress.lower.lowering import NCHW_TO_NHWC, NHWC_TO_NCHW, Lowering, Tail, Value
 from compress.lower.window import VALID, Window, pad_image, read_window
 
 _LEAST = float(np.finfo(np.float32).min)
@@ -80,12 +80,24 @@ def mean(lo: Lowering, node: Node) -> None:
     out = lo.shape(node.outputs[0], node)
     axes, keep = _mean_axes(lo, node)
     if len(image.shape) != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
-        raise node.fail(f"mean over the axes {axes} of a tensor with {len(image.shape)} axes, allowed H and W of NCHW")
+        _mean_over(lo, node, image, axes, keep)
+        return
     tail = lo.tail(node, int8=image.quant is not None, fuse=False)
     source = image if tail.quant else float_input(lo, image, node)
     index = lo.plain_constant("axes_HW", np.array([1, 2], np.int32))
     shape = (out[0], 1, 1, out[1]) if keep else out
     lo.emit("MEAN", [source.index, index], tail, shape, {"keepDims": keep}, nonneg=image.nonneg)
+
+
+def _mean_over(lo: Lowering, node: Node, value: Value, axes: list[int], keep: bool) -> None:
+    """Write a mean over any axes in float, in ONNX's order of them."""
+    name, rank, out = node.outputs[0], len(value.shape), lo.shape(node.outputs[0], node)
+    source = float_input(lo, value, node)
+    source = lo.transpose(name, source, NHWC_TO_NCHW) if rank == 4 else source
+    index = lo.plain_constant(f"{name}/axes", np.array([axis % rank for axis in axes], np.int32))
+    result = lo.inner("MEAN", [source.index, index], replace(source, shape=out), f"{name}/mean", keepDims=keep)
+    result = lo.transpose(name, result, NCHW_TO_NHWC) if len(out) == 4 else result
+    lo.requantize(result, lo.tail(node, int8=False, fuse=False))
 
 
 def _mean_axes(lo: Lowering, node: Node) -> tuple[list[int], bool]:

@@ -20,7 +20,7 @@ def concat(lo: Lowering, node: Node) -> None:
     """Lower Concat. int8 inputs are brought to the output's grid first: TFLite's kernel does not rescale."""
     shape = lo.shape(node.outputs[0], node)
     axis = int(node.attrs["axis"]) % len(shape)
-    values = [lo.value(name, node) for name in node.inputs]
+    values = [_part(lo, name, node) for name in node.inputs]
     tail = lo.tail(node, int8=all(value.quant is not None for value in values), fuse=False)
     if tail.quant is None:
         lo.float_nodes.append(node.name)
@@ -31,6 +31,14 @@ def concat(lo: Lowering, node: Node) -> None:
     options = {"axis": _NHWC_AXIS[axis] if len(shape) == 4 else axis}
     nonneg = all(value.nonneg for value in values)
     lo.emit("CONCATENATION", [value.index for value in values], tail, stored, options, nonneg=nonneg)
+
+
+def _part(lo: Lowering, name: str, node: Node) -> Value:
+    array = lo.constant(name)
+    if array is None:
+        return lo.value(name, node)
+    stored = np.asarray(array, np.float32).transpose(NCHW_TO_NHWC) if array.ndim == 4 else array
+    return Value(lo.real_constant(name, stored), stored.shape)
 
 
 def pad(lo: Lowering, node: Node) -> None:

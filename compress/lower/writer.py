@@ -33,7 +33,7 @@ _OPTIONS = {
     "QUANTIZE": "QuantizeOptions", "DEQUANTIZE": "DequantizeOptions", "TRANSPOSE": "TransposeOptions",
     "MAXIMUM": "MaximumMinimumOptions", "MINIMUM": "MaximumMinimumOptions", "HARD_SWISH": "HardSwishOptions",
     "STRIDED_SLICE": "StridedSliceOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions",
-    "LEAKY_RELU": "LeakyReluOptions",
+    "LEAKY_RELU": "LeakyReluOptions", "GELU": "GeluOptions", "BATCH_MATMUL": "BatchMatMulOptions",
 }  # fmt: skip
 
 
@@ -94,7 +94,7 @@ class Writer:
         tfl = self._tfl
         graph = tfl.SubGraphT()
         graph.name = "main"
-        graph.tensors, graph.operators = self.tensors, self.operators
+        graph.tensors, graph.operators = self.tensors, self._read_by(set(outputs.values()))
         graph.inputs, graph.outputs = list(inputs.values()), list(outputs.values())
         model = tfl.ModelT()
         model.version = _SCHEMA_VERSION
@@ -109,6 +109,15 @@ class Writer:
         signature.subgraphIndex = 0
         model.signatureDefs = [signature]
         return pack(model)
+
+    def _read_by(self, wanted: set[int]) -> list[Any]:
+        """Return the operators that these tensors depend on, in order; others were written and then not needed."""
+        kept = []
+        for op in reversed(self.operators):
+            if wanted.intersection(op.outputs):
+                kept.append(op)
+                wanted |= set(op.inputs)
+        return kept[::-1]
 
     def _tensor(
         self, name: str, shape: Sequence[int], dtype: np.dtype[np.generic], quant: Quant | None, buffer: int

@@ -63,8 +63,8 @@ def _constant_like(model, shape, dtype=TensorProto.FLOAT):
 
 def test_unsupported_operator(build, refused):
     b = build(SHAPE)
-    error = refused(b.model(_head(b, b.node("Elu", [b.conv("images", 4)]))))
-    assert "'elu_2' (Elu)" in error.message
+    error = refused(b.model(_head(b, b.node("Softplus", [b.conv("images", 4)]))))
+    assert "'softplus_2' (Softplus)" in error.message
     assert "allowed: Add, AveragePool" in error.message
 
 
@@ -191,7 +191,7 @@ def test_image_and_weights_mixed_up(build, refused):
     assert "mixed up" in error.hint
 
 
-@pytest.mark.parametrize("op", ["Gemm", "MatMul"])
+@pytest.mark.parametrize("op", ["Gemm"])
 def test_features_and_weights_mixed_up(build, refused, op):
     b = build(SHAPE)
     flat = b.node("Flatten", [b.node("GlobalAveragePool", ["images"])])
@@ -205,8 +205,7 @@ def test_constant_where_an_image_is_wanted(build, refused):
     b = build(SHAPE)
     model = b.model(_head(b, b.node("Concat", ["images", b.const(np.ones((1, 4, 8, 8), np.float32), "table")], axis=1)))
     error = refused(model)
-    assert "concat_1" in error.message
-    assert "'table'" in error.message
+    assert "ONNX Runtime cannot run it on [32, 4, 8, 8]" in error.message
 
 
 @pytest.mark.parametrize("fmt", ["onnx", "tflite"])

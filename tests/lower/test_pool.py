@@ -87,10 +87,13 @@ def test_mean(build, images, same, ops, int8, op):
     assert ops(same(b.model(b.q(made, -1, 1)), images(), int8=int8).data) == ["MEAN"]
 
 
-def test_mean_over_channels_is_refused(build):
-    b = build()
-    with pytest.raises(CheckError, match=r"reducemean_1.*axes \[1\]"):
-        lower(b.model(b.node("ReduceMean", ["images", b.const(np.array([1], np.int64))])))
+@both
+@pytest.mark.parametrize("axes", [[1], [-1], [1, 2], [1, 2, 3]], ids=str)
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_a_mean_over_other_axes_is_computed_in_float(build, images, same, int8, axes, keepdims):
+    b = build(quantized=int8)
+    made = b.node("ReduceMean", [b.q("images"), b.const(np.array(axes, np.int64))], keepdims=keepdims)
+    same(b.model(b.q(made)), images())
 
 
 def test_a_last_window_of_padding_alone_is_refused(build):

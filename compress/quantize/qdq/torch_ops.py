@@ -157,6 +157,12 @@ def _slice(inputs: Inputs, a: Attributes) -> Tensor:
     return x[tuple(picks)]
 
 
+def _layer_norm(inputs: Inputs, a: Attributes) -> Tensor:
+    x, scale = inputs[0], inputs[1]
+    shape = x.shape[a.get("axis", -1) % x.ndim :]
+    return F.layer_norm(x, shape, scale, inputs[2] if len(inputs) > 2 else None, a.get("epsilon", 1e-5))
+
+
 def _depth_to_space(inputs: Inputs, a: Attributes) -> Tensor:
     x_NCHW, block = inputs[0], a["blocksize"]
     if a.get("mode", "DCR") == "CRD":
@@ -178,11 +184,13 @@ OPS: dict[str, Callable[[Inputs, Attributes], Tensor]] = {
     "Dropout": lambda x, a: x[0],
     "Elu": lambda x, a: F.elu(x[0], a.get("alpha", 1.0)),
     "Flatten": _flatten,
+    "Gelu": lambda x, a: F.gelu(x[0], approximate=a.get("approximate", "none")),
     "Gemm": _gemm,
     "GlobalAveragePool": lambda x, a: x[0].mean(dim=(2, 3), keepdim=True),
     HARD_SIGMOID: _hard_sigmoid,
     HARD_SWISH: lambda x, a: F.hardswish(x[0]),
     "Identity": lambda x, a: x[0],
+    "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda x, a: F.leaky_relu(x[0], a.get("alpha", 0.01)),
     "MatMul": lambda x, a: x[0] @ x[1],
     "Max": lambda x, a: reduce(torch.maximum, x),
@@ -197,6 +205,7 @@ OPS: dict[str, Callable[[Inputs, Attributes], Tensor]] = {
     "Sigmoid": lambda x, a: torch.sigmoid(x[0]),
     "Slice": _slice,
     "Softmax": lambda x, a: torch.softmax(x[0], dim=a.get("axis", -1)),
+    "Sqrt": lambda x, a: torch.sqrt(x[0]),
     "Squeeze": _squeeze,
     "Sub": lambda x, a: x[0] - x[1],
     "Transpose": _transpose,
