@@ -9,7 +9,7 @@ DEPENDENCIES := $(VENV)/.dependencies
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock audit sbom wheel lint browser test test-quick fuzz demo results results-render results-runs results-soak results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
+.PHONY: help setup lock audit sbom wheel lint browser test test-quick fuzz demo results results-render results-runs results-soak results-coverage results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -94,6 +94,9 @@ results-runs: setup ## write docs/results/runs from the runs that exist under ru
 SECONDS ?= 600
 results-soak: setup ## good clients beside hostile ones, for docs/results/serving: make results-soak MODEL=m.tflite IMAGES=DIR
 	$(BIN)/python -m evals.serve.soak $(MODEL) $(IMAGES) $(SECONDS)
+
+results-coverage: setup ## architectures of timm and torchvision through the importer, for docs/results/coverage
+	$(BIN)/python -m evals.coverage.measure
 
 # NNCF and torchao bring packages that nothing else needs, so they have an environment of their own.
 INT8_TOOLS := .venv-int8

@@ -169,6 +169,43 @@ def _root_of_sum(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     return [square, *parts, helper.make_node("Sqrt", [f"{name}.total"], [name], f"{node.name}.root")]
 
 
+def _norm_of_each_map(c: _Context, node: NodeProto) -> list[NodeProto] | None:
+    """Return InstanceNormalization in parts: (x - mean) / sqrt(variance + epsilon) * scale + bias over each map."""
+    shape, name = c.shapes.get(node.input[0], ()), node.output[0]
+    if len(shape) < 3 or not all(one in c.known for one in node.input[1:3]):
+        return None
+    rank = len(shape)
+    wide = (1, shape[1], *[1] * (rank - 2))
+    constants = {
+        "scale": c.known[node.input[1]].reshape(wide),
+        "bias": c.known[node.input[2]].reshape(wide),
+        "epsilon": np.float32(attributes_of(node).get("epsilon", 1e-5)),
+    }
+    for what, value in constants.items():
+        c.graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), f"{name}.{what}"))
+    mean = _mean_of_maps(c, node.input[0], f"{name}.mean", rank)
+    variance = _mean_of_maps(c, f"{name}.sq", f"{name}.var", rank)
+    steps = (
+        ("Sub", (node.input[0], f"{name}.mean"), "centred"),
+        ("Mul", (f"{name}.centred", f"{name}.centred"), "sq"),
+        ("Add", (f"{name}.var", f"{name}.epsilon"), "raised"),
+        ("Sqrt", (f"{name}.raised",), "root"),
+        ("Div", (f"{name}.centred", f"{name}.root"), "plain"),
+        ("Mul", (f"{name}.plain", f"{name}.scale"), "scaled"),
+    )
+    made = [helper.make_node(op, list(inputs), [f"{name}.{out}"], f"{node.name}.{out}") for op, inputs, out in steps]
+    last = helper.make_node("Add", [f"{name}.scaled", f"{name}.bias"], [name], node.name)
+    return [mean, *made[:2], variance, *made[2:], last]
+
+
+def _mean_of_maps(c: _Context, source: str, target: str, rank: int) -> NodeProto:
+    axes = list(range(2, rank))
+    if c.opset < _AXES_ARE_INPUT:
+        return helper.make_node("ReduceMean", [source], [target], target, keepdims=1, axes=axes)
+    c.graph.initializer.append(numpy_helper.from_array(np.array(axes, np.int64), f"{target}.axes"))
+    return helper.make_node("ReduceMean", [source, f"{target}.axes"], [target], target, keepdims=1)
+
+
 def _not_expanded(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     """Return nothing in place of an Expand whose readers broadcast it by themselves."""
     name, readers = node.output[0], [one for one in c.graph.node if node.output[0] in one.input]
@@ -193,4 +230,5 @@ _PARTS: dict[str, Callable[[_Context, NodeProto], list[NodeProto] | None]] = {
     "ReduceL2": _root_of_sum,
     "Gather": _one_of,
     "Expand": _not_expanded,
+    "InstanceNormalization": _norm_of_each_map,
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from compress.graph.operators import CLIP, HARD_SIGMOID, HARD_SWISH, RELU
 from compress.graph.static_graph import Node
-from compress.lower import conv, curves, elementwise, pick, pool, shape, tokens
+from compress.lower import conv, curves, elementwise, pick, pool, resize, shape, tokens
 from compress.lower.lowering import Lowering
 
 
@@ -49,6 +49,7 @@ HANDLERS: dict[str, Callable[[Lowering, Node], None]] = {
     "ReduceMean": pool.mean,
     RELU: elementwise.clip,
     "Reshape": shape.reshape,
+    "Resize": resize.resize,
     "Sigmoid": elementwise.sigmoid,
     "Slice": pick.slice_,
     "Softmax": elementwise.softmax,

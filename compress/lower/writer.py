@@ -23,6 +23,7 @@ _INT8_VERSION = {
     "MAX_POOL_2D": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "PAD": 2, "PADV2": 2,
     "SOFTMAX": 2, "LOGISTIC": 2, "RELU": 2, "RELU6": 2,
     "TRANSPOSE": 2, "DEQUANTIZE": 2, "QUANTIZE": 2, "STRIDED_SLICE": 2, "LEAKY_RELU": 2,
+    "RESIZE_NEAREST_NEIGHBOR": 2, "RESIZE_BILINEAR": 2,
 }  # fmt: skip
 _OPTIONS = {
     "CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
@@ -34,6 +35,7 @@ _OPTIONS = {
     "MAXIMUM": "MaximumMinimumOptions", "MINIMUM": "MaximumMinimumOptions", "HARD_SWISH": "HardSwishOptions",
     "STRIDED_SLICE": "StridedSliceOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions",
     "LEAKY_RELU": "LeakyReluOptions", "GELU": "GeluOptions", "BATCH_MATMUL": "BatchMatMulOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions", "RESIZE_BILINEAR": "ResizeBilinearOptions",
 }  # fmt: skip
 
 

@@ -16,6 +16,9 @@ from typing import Any
 
 from compress.core.cores import usable_cores
 from evals.coverage.architectures import EXPORTERS, NAMES
+from evals.coverage.table import table
+from evals.pages.pages import publish
+from evals.results.provenance import measured_now
 
 ROWS = Path("build/coverage.jsonl")
 _DEADLINE_S = 600.0
@@ -60,11 +63,15 @@ def _one_thread() -> dict[str, str]:
 
 
 def main() -> None:
-    """Measure what the command line names, and say what comes of it."""
+    """Measure what the command line names, and say what comes of it; all of them make the page."""
+    now, rows = measured_now(), []
     for row in measured(sys.argv[1:] or NAMES):
+        rows.append(row)
         marks = "".join("+" if row[key] else "-" for key in ("float", "onnx_int8", "tflite_int8"))
         sys.stdout.write(f"{marks} {row['name']} {row['exporter']} {row['stopped'][:300]}\n")
         sys.stdout.flush()
+    if not sys.argv[1:]:
+        publish("coverage", (table(rows, now),))
 
 
 if __name__ == "__main__":

@@ -51,9 +51,8 @@ def held_alike(model, expected, *, free=False):
 
 @pytest.mark.parametrize("opset", [17, 18])
 def test_a_sum_is_a_mean_times_its_terms(opset):
-    axes = {"axes": np.array([3])} if opset == 18 or opset == 17 else {}
     nodes = [NODE("ReduceSum", ["images", "axes"], ["m"], keepdims=1)]
-    held_alike(model_of(nodes, axes, opset), ["ReduceMean", "Mul"])
+    held_alike(model_of(nodes, {"axes": np.array([3])}, opset), ["ReduceMean", "Mul"])
 
 
 def test_a_length_is_a_root_of_a_sum_of_squares():
@@ -136,3 +135,11 @@ def test_gelu_in_nodes_is_the_operator(order):
     nodes = [inside, NODE("Erf", ["d"], ["e"]), NODE("Add", ["e", "one"], ["e1"]), *forms[order]]
     constants = {"half": half, "root": root, "one": np.float32(1), "two": np.float32(2)}
     held_alike(model_of(nodes, constants, 17), ["Gelu"])
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+def test_a_norm_of_each_map_is_its_parts(opset):
+    nodes = [NODE("InstanceNormalization", ["images", "s", "b"], ["m"], epsilon=1e-3)]
+    constants = {"s": np.linspace(0.5, 2, 4, dtype=np.float32), "b": np.linspace(-1, 1, 4, dtype=np.float32)}
+    found = ["GlobalAveragePool", "Sub", "Mul", "GlobalAveragePool", "Add", "Sqrt", "Div", "Mul", "Add"]
+    held_alike(model_of(nodes, constants, opset), found)

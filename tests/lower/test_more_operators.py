@@ -183,3 +183,37 @@ def held_alike(model, expected, images_NCHW):
         found = TorchGraph(plain)(torch.from_numpy(images_NCHW)).numpy()
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     np.testing.assert_allclose(run_tflite(lower(plain).data, images_NCHW)[0], wanted, atol=1e-6)
+
+
+ASYMMETRIC = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+
+
+@both
+@pytest.mark.parametrize(
+    ("scales", "attributes"),
+    [
+        ((1, 1, 2, 2), {"mode": "nearest", "coordinate_transformation_mode": "half_pixel"}),
+        ((1, 1, 2, 3), {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}),
+        (
+            (1, 1, 1.5, 0.5),
+            {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+        ),
+        ((1, 1, 2, 2), {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}),
+        ((1, 1, 1.5, 2), {"mode": "linear", "coordinate_transformation_mode": "align_corners"}),
+    ],
+)
+def test_resize(build, images, same, int8, scales, attributes):
+    b = build(quantized=int8)
+    model = b.model(b.q(b.node("Resize", [b.q("images"), "", b.const(np.array(scales, np.float32))], **attributes)))
+    same(model, images())
+    if not int8:
+        with torch.inference_mode():
+            found = TorchGraph(model)(torch.from_numpy(images())).numpy()
+        np.testing.assert_allclose(found, run_onnx(model, images()), atol=1e-5)
+
+
+def test_a_resize_that_tflite_has_not_is_refused(build):
+    b = build()
+    made = b.node("Resize", ["images", "", b.const(np.array([1, 1, 2, 2], np.float32))], mode="cubic")
+    with pytest.raises(CheckError, match="mode 'cubic' at 'half_pixel', allowed nearest"):
+        lower(b.model(made))

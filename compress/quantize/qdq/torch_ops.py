@@ -157,6 +157,20 @@ def _slice(inputs: Inputs, a: Attributes) -> Tensor:
     return x[tuple(picks)]
 
 
+def _resize(inputs: Inputs, a: Attributes) -> Tensor:
+    """Return an image in another size, which the last input says as sizes, or as factors."""
+    x_NCHW, last = inputs[0], inputs[-1]
+    sizes = [int(size) for size in last] if not last.is_floating_point() else _scaled_sizes(x_NCHW, last)
+    mode, places = a.get("mode", "nearest"), a.get("coordinate_transformation_mode", "half_pixel")
+    if mode == "nearest":
+        return F.interpolate(x_NCHW, sizes[2:], mode="nearest")
+    return F.interpolate(x_NCHW, sizes[2:], mode="bilinear", align_corners=places == "align_corners")
+
+
+def _scaled_sizes(x_NCHW: Tensor, factors: Tensor) -> list[int]:
+    return [int(size * float(factor)) for size, factor in zip(x_NCHW.shape, factors, strict=True)]
+
+
 def _layer_norm(inputs: Inputs, a: Attributes) -> Tensor:
     x, scale = inputs[0], inputs[1]
     shape = x.shape[a.get("axis", -1) % x.ndim :]
@@ -202,6 +216,7 @@ OPS: dict[str, Callable[[Inputs, Attributes], Tensor]] = {
     "ReduceMean": _reduce_mean,
     RELU: lambda x, a: F.relu(x[0]),
     "Reshape": _reshape,
+    "Resize": _resize,
     "Sigmoid": lambda x, a: torch.sigmoid(x[0]),
     "Slice": _slice,
     "Softmax": lambda x, a: torch.softmax(x[0], dim=a.get("axis", -1)),
