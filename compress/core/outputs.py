@@ -1,16 +1,19 @@
 """What the numbers are that a classifier gives, told by the operator that makes them; and what they say as shares.
 
 Most classifiers of Keras and TFLite end in Softmax: their numbers are shares already, and the softmax of shares is no
-share of anything. Letters: N images, K classes.
+share of anything. Light: numpy is imported where it computes, since a spec names `OutputKind`.
+
+Letters: N images, K classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 OutputKind = Literal["logits", "probabilities", "scores"]
 _KINDS: dict[str, OutputKind] = {
@@ -44,6 +47,8 @@ def kind_of(output: str, makers: Mapping[str, tuple[str, str]]) -> OutputKind:
 
 def shares(outputs_NK: NDArray[np.floating], kind: OutputKind) -> NDArray[np.float64]:
     """Return the share of each class, 0..1, for outputs [K] or [N, K]: the softmax of logits, else as they are."""
+    import numpy as np
+
     if kind != "logits":
         return outputs_NK.astype(np.float64).clip(0.0, 1.0)
     powers = np.exp(outputs_NK.astype(np.float64) - outputs_NK.max(axis=-1, keepdims=True))
@@ -53,6 +58,8 @@ def shares(outputs_NK: NDArray[np.floating], kind: OutputKind) -> NDArray[np.flo
 
 def as_logits(outputs_NK: NDArray[np.float32], kind: OutputKind) -> NDArray[np.float32]:
     """Return logits [N, K] whose shares (softmax, or sigmoid for scores) are the outputs."""
+    import numpy as np
+
     if kind == "logits":
         return outputs_NK
     logs_NK = np.log(outputs_NK.clip(LEAST_SHARE, 1.0))

@@ -60,7 +60,7 @@ def read_layer_costs(stage: str, path: Path) -> LayerCosts:
         layers += [_cut(found["whole"]["top1_pct"], group) for group in found.get("groups", [])]
         ranked = sorted(layers, key=lambda layer: (-(layer.kl or 0.0), -(layer.top1_drop_pp or 0.0)))
         return LayerCosts(stage=stage, images=found["images"], judged_on=found["judged_on"], layers=tuple(ranked))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StageError(
             f"{path}: not a readable sensitivity ({error})", hint="`imgc run --resume` makes the stage anew"
         ) from error

@@ -48,7 +48,7 @@ def test_values_out_of_range_are_refused(wrong):
         ({"keep": 0.5, "like": "prune", "weights": "none"}, "found keep and like"),
         ({"like": "prune"}, "like and weights go together"),
         ({"weights": "imagenet"}, "like and weights go together"),
-        ({"like": "prune", "weights": "imagnet"}, "imagenet, none, or a .safetensors"),
+        ({"like": "prune", "weights": "imagnet"}, "imagenet, none, or a file"),
         ({"rounds": 2}, "rounds: 2 needs recovery"),
         ({"allocation": "sensitivity", "scope": "global"}, "decides every width by itself; found scope: global"),
     ],
