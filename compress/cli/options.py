@@ -118,11 +118,12 @@ def parse_preprocess(text: str | None, file: Path | None = None) -> Preprocess |
     from compress.core.preprocess import PRESETS, Preprocess, preset
     from compress.core.regular_file import MAX_JSON_BYTES, read_regular
     from compress.errors import UsageError
+    from compress.runtime.open import open_side_px
 
     if text is None:
         return None
     try:
-        found = preset(text, input_px(file) if file is not None and text in PRESETS else None)
+        found = preset(text, open_side_px(file) if file is not None and text in PRESETS else None)
         if found is not None:
             return found
         return Preprocess.model_validate_json(
@@ -139,10 +140,3 @@ def parse_preprocess(text: str | None, file: Path | None = None) -> Preprocess |
 
 
 _PREPROCESS = 'for example: --preprocess imagenet:224, a JSON file, or \'{"resize_px": 256, "crop_px": 224}\''
-
-
-def input_px(file: Path) -> int | None:
-    """Return the side of the images that a model file takes, None where it leaves that open."""
-    from compress.runtime.open import open_side_px
-
-    return open_side_px(file)

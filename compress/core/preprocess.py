@@ -26,8 +26,8 @@ class Preset(NamedTuple):
 _HALVES = (0.5, 0.5, 0.5)
 PRESETS = {
     "imagenet": Preset(IMAGENET_MEAN, IMAGENET_STD, 0.875),  # torchvision, most of timm
-    "tf": Preset(_HALVES, _HALVES, 0.875),  # -1..1: Keras's MobileNets, TF-Hub, Inception
-    "unit": Preset((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 1.0),  # 0..1: Teachable Machine, Edge Impulse
+    "tf": Preset(_HALVES, _HALVES, 0.875),  # -1..1: Keras's MobileNets
+    "unit": Preset((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 1.0),  # 0..1
 }
 
 

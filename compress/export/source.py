@@ -64,6 +64,7 @@ def read_source(artifact: Artifact, config: ExportConfig) -> Source:
     spec = found.spec
     if spec is None and config.preprocess is not None:
         spec = foreign_spec(artifact.path, found.input_chw, found.classes, found.precision, config.preprocess)
+        spec = spec.model_copy(update={"outputs": found.outputs})
     return Source(artifact, model, spec, found.precision, wanted, found.input_chw)
 
 

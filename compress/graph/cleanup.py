@@ -18,7 +18,7 @@ from compress.graph.bounds import node_bounds
 from compress.graph.constants import initializers_from_constants
 from compress.graph.operators import CLIP, RELU, WEIGHTED
 from compress.graph.pads import pads_into_convs
-from compress.graph.proto import attributes_of, constants_of
+from compress.graph.proto import attributes_of, constants_of, rename
 
 _NO_OPS = ("Identity", "Dropout")
 _SPATIAL = {(2, 3), (-2, -1), (2, -1), (3, 2), (-1, -2)}
@@ -80,17 +80,9 @@ def _bypass(graph: GraphProto, node: NodeProto) -> None:
     source, result = node.input[0], node.output[0]
     graph.node.remove(node)
     if any(output.name == result for output in graph.output):  # the graph's output keeps its name
-        _rename(graph, source, result)
+        rename(graph, source, result)
     else:
-        _rename(graph, result, source)
-
-
-def _rename(graph: GraphProto, old: str, new: str) -> None:
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for index, name in enumerate(names):
-                if name == old:
-                    names[index] = new
+        rename(graph, result, source)
 
 
 def _pool_instead_of_mean(graph: GraphProto) -> None:

@@ -55,13 +55,17 @@ def _slices(c: _Context, node: NodeProto) -> list[NodeProto] | None:
         return None
     made, start = [], 0
     for name, size in zip(node.output, sizes, strict=True):
-        bounds = {"starts": start, "ends": start + size, "axes": axis}
-        names = [f"{name}.{what}" for what in bounds]
-        for constant, value in zip(names, bounds.values(), strict=True):
-            c.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), constant))
-        made.append(helper.make_node("Slice", [node.input[0], *names], [name], name))
+        made.append(_slice(c, node.input[0], name, (start, start + size), axis))
         start += size
     return made
+
+
+def _slice(c: _Context, source: str, name: str, bounds: tuple[int, int], axis: int) -> NodeProto:
+    """Return a Slice that makes the tensor `name`, its bounds as constants."""
+    names = [f"{name}.{what}" for what in ("starts", "ends", "axes")]
+    for constant, value in zip(names, (*bounds, axis), strict=True):
+        c.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), constant))
+    return helper.make_node("Slice", [source, *names], [name], name)
 
 
 def _sizes(node: NodeProto, whole: int, known: Known) -> list[int] | None:
@@ -133,14 +137,8 @@ def _one_of(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     axis = attributes_of(node).get("axis", 0) % len(shape)
     start = int(index) % shape[axis]
     name = node.output[0]
-    bounds = {"starts": start, "ends": start + 1, "axes": axis}
-    names = [f"{name}.{what}" for what in bounds]
-    for constant, value in zip(names, bounds.values(), strict=True):
-        c.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), constant))
-    return [
-        helper.make_node("Slice", [node.input[0], *names], [f"{name}.one"], f"{node.name}.one"),
-        helper.make_node("Squeeze", [f"{name}.one", names[2]], [name], node.name),
-    ]
+    part = _slice(c, node.input[0], f"{name}.one", (start, start + 1), axis)
+    return [part, helper.make_node("Squeeze", [part.output[0], part.input[3]], [name], node.name)]
 
 
 def _all_of(c: _Context, node: NodeProto, index: Array) -> list[NodeProto] | None:

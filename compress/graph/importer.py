@@ -27,6 +27,7 @@ from onnx import (
 from onnx.inliner import inline_local_functions
 
 from compress.core.formats import Precision
+from compress.core.outputs import OutputKind
 from compress.core.spec import ModelSpec
 from compress.errors import CheckError, ImgcError, ModelFileError
 from compress.graph.cleanup import checked, name_nodes, simplify
@@ -45,7 +46,17 @@ from compress.graph.finite import require_finite
 from compress.graph.interface import Chw, classifier_interface
 from compress.graph.metadata import spec_of
 from compress.graph.pads import explicit_pads
-from compress.graph.proto import DEFAULT_DOMAINS, attributes_of, copy_of, interface_of, load, opset_of, precision_of
+from compress.graph.proto import (
+    DEFAULT_DOMAINS,
+    attributes_of,
+    copy_of,
+    interface_of,
+    load,
+    opset_of,
+    output_kind,
+    precision_of,
+    rename,
+)
 from compress.graph.spelled import recognise_gelu, recognise_spelled
 from compress.graph.versions import with_image_size
 from compress.graph.weighted import fold_batch_norms, heads_as_gemm, name_weights
@@ -103,6 +114,11 @@ class ImportedClassifier:
     input_chw: Chw
     classes: int
     widened: bool = False
+
+    @property
+    def outputs(self) -> OutputKind:
+        """Return what its answers are."""
+        return output_kind(self.model)
 
     @property
     def is_own(self) -> bool:
@@ -179,17 +195,9 @@ def _give_a_row(graph: GraphProto) -> None:
     for value in graph.output:
         dims = value.type.tensor_type.shape.dim
         if len(dims) == 4 and [dim.dim_value for dim in dims[2:]] == [1, 1]:
-            _rename_made(graph, value.name, f"{value.name}.map")
+            rename(graph, value.name, f"{value.name}.map")
             graph.node.append(helper.make_node("Flatten", [f"{value.name}.map"], [value.name], axis=1))
             del dims[2:]
-
-
-def _rename_made(graph: GraphProto, old: str, new: str) -> None:
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for index, name in enumerate(names):
-                if name == old:
-                    names[index] = new
 
 
 def _require_own_domain(model: ModelProto, where: object) -> None:

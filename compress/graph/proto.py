@@ -14,6 +14,7 @@ from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 from compress.core.formats import Precision
 from compress.core.onnx_file import onnx_bytes
+from compress.core.outputs import OutputKind, kind_of
 from compress.errors import ImgcError, ModelFileError
 from compress.graph.interface import Interface, Port
 from compress.graph.operators import DYNAMIC, QDQ, QOPERATOR, QUANTIZED
@@ -115,6 +116,21 @@ def consumers_of(graph: GraphProto) -> Consumers:
         for name in node.input:
             found[name].append(node)
     return found
+
+
+def rename(graph: GraphProto, old: str, new: str) -> None:
+    """Give a tensor another name wherever a node makes or reads it."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new
+
+
+def output_kind(model: ModelProto) -> OutputKind:
+    """Return what the first output is: logits, probabilities or scores."""
+    makers = {name: (node.op_type, next(iter(node.input), "")) for node in model.graph.node for name in node.output}
+    return kind_of(model.graph.output[0].name, makers)
 
 
 def interface_of(model: ModelProto) -> Interface:

@@ -137,7 +137,7 @@ def _foreign_spec(found: ImportedClassifier, preprocess: Preprocess | None) -> M
             hint=_other_images(found.input_chw),
         )
     spec = foreign_spec(found.path, found.input_chw, found.classes, Precision.FP32, preprocess)
-    return spec.model_copy(update={"labels": labels_for(found.classes)})
+    return spec.model_copy(update={"labels": labels_for(found.classes), "outputs": found.outputs})
 
 
 def _other_images(chw: tuple[int, int, int]) -> str:

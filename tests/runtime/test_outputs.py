@@ -13,16 +13,21 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import compress
+from compress.core.artifact import Artifact
+from compress.core.formats import Format
 from compress.core.outputs import shares
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.data.transforms import read_pixels
 from compress.engine.losses import kl_divergence
+from compress.export.config import ExportConfig
+from compress.export.source import read_source
 from compress.graph.importer import canonical
 from compress.graph.metadata import embed_spec
 from compress.graph.versions import with_fixed_batch
 from compress.lower.walk import lower
 from compress.quantize.qdq.torch_graph import TorchGraph
+from compress.quantize.source import float_graph
 from compress.runtime.evaluate import evaluate
 from compress.runtime.open import open_predictor
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
@@ -110,3 +115,15 @@ def test_losses_see_logits_that_mean_the_same(last: str) -> None:
     assert float(kl_divergence(found, wanted)) == pytest.approx(0.0, abs=1e-6)
     if last == "Sigmoid":
         assert found.numpy() == pytest.approx(wanted.numpy(), abs=1e-4)
+
+
+@pytest.mark.parametrize("last", ["Softmax", "Sigmoid"])
+def test_the_spec_that_quantize_and_export_write_says_it(tmp_path: Path, last: str) -> None:
+    model = colours(last)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "m.onnx")
+    facts = {"stage_id": "s", "kind": "file", "sha256": "0" * 64, "size_bytes": 1, "spec": None, "metrics": {}}
+    artifact = Artifact.model_validate({**facts, "format": Format.ONNX, "path": tmp_path / "m.onnx"})
+    exported = read_source(artifact, ExportConfig(format="tflite", preprocess=PREPROCESS)).spec
+    assert exported is not None
+    assert {exported.outputs, float_graph(artifact, PREPROCESS)[1].outputs} == {KINDS[last]}

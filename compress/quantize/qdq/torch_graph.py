@@ -12,11 +12,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from compress.core.outputs import LEAST_SHARE, kind_of
+from compress.core.outputs import LEAST_SHARE
 from compress.errors import StageError
 from compress.graph.bounds import node_bounds
 from compress.graph.operators import CLIP, WEIGHTED
-from compress.graph.proto import attributes_of, constants_of
+from compress.graph.proto import attributes_of, constants_of, output_kind
 from compress.quantize.qdq.torch_ops import OPS, Inputs
 
 Hook = Callable[[str, Tensor], Tensor]
@@ -42,8 +42,7 @@ class TorchGraph(nn.Module):
             {"bounds": node_bounds(node, constants)} if node.op_type == CLIP else attributes_of(node)
             for node in self.nodes
         ]
-        makers = {node.output[0]: (node.op_type, node.input[0]) for node in self.nodes if node.input}
-        self._kind = kind_of(self.outputs[0], makers)
+        self._kind = output_kind(model)
         self._constants: dict[str, Tensor] = {}
         self._key: dict[str, str] = {}
         self.weights = nn.ParameterDict()

@@ -23,7 +23,7 @@ from compress.serve.core.pool import WorkerPool
 from compress.serve.core.work import InferenceJob, can_batch, decode_jobs, max_batch, run_jobs
 from compress.serve.errors import overloaded
 
-SMALL_BYTES = 16 * MIB  # of decoding: a JPEG of 30 megapixels that is one scan, a PNG of two, in about 60 ms
+SMALL_BYTES = 16 * MIB  # of decoding, whose price in memory goes with its time
 _SHARE_OF_SMALL = 8
 _NICE = 10  # a tenth of a thread that the others want, so that what it holds is never held for long
 _LARGE_S = 0.1  # that a large image takes, until there are means
