@@ -111,8 +111,10 @@ def _plain_gemm(graph: GraphProto, node: NodeProto, known: Mapping[str, Array]) 
         return
     if turned or alpha != 1.0:
         _give(graph, node, 1, weight_OI * alpha, f"{stem}.weight")
-    if bias is not None and (beta != 1.0 or not plain_bias) and _is_row(bias, len(weight_OI)):
-        _give(graph, node, 2, np.broadcast_to(bias.reshape(-1) * beta, (len(weight_OI),)), f"{stem}.bias")
+    if bias is not None and (beta != 1.0 or not plain_bias):
+        row = _is_row(bias, len(weight_OI))
+        scaled = np.broadcast_to(bias.reshape(-1), (len(weight_OI),)) if row else bias  # else each image has its own
+        _give(graph, node, 2, scaled * beta, f"{stem}.bias")
     if given.get("transA", 0):
         rows = f"{stem}.rows"
         place = list(graph.node).index(node)

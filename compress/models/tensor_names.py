@@ -42,5 +42,5 @@ def _without_wrappers(name: str) -> str:
 
 
 def _shared_member(names: Iterable[str]) -> str | None:
-    firsts = {name.partition(".")[0] for name in names}
-    return firsts.pop() if len(firsts) == 1 and firsts <= set(_MEMBERS) else None
+    firsts = {name.partition(".")[:2] for name in names}
+    return next((first for first, dot in firsts if dot and first in _MEMBERS), None) if len(firsts) == 1 else None

@@ -62,6 +62,13 @@ def test_every_form_of_gemm(attributes: dict[str, float], bias: tuple[int, ...] 
     assert {one.name: helper.get_attribute_value(one) for one in gemm.attribute} == {"transB": 1}
 
 
+def test_a_bias_for_each_image_keeps_its_factor():
+    nodes = [node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "h", "hb"], ["y"], transB=1, beta=2.0)]
+    model = graph(nodes, {"h": floats(5, 192), "hb": floats(2, 5)}, batch=2)
+    plain = canonical(model, Path("foreign.onnx"))
+    assert answers(plain, 2) == pytest.approx(answers(model, 2), abs=1e-4)
+
+
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (1,)])
 def test_a_matmul_and_what_is_added_to_it_are_one_layer(shape: tuple[int, ...]):
     nodes = [*STEM, *POOL, node("MatMul", ["f", "h"], ["m"]), node("Add", ["m", "hb"], ["y"])]

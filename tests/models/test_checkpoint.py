@@ -123,6 +123,8 @@ def test_only_what_all_names_share_is_taken_off():
     assert unwrapped(["module.a.w", "module.b.w"]) == {"module.a.w": "a.w", "module.b.w": "b.w"}
     assert unwrapped(["model.a.w", "head.w"]) == {"model.a.w": "model.a.w", "head.w": "head.w"}
     assert unwrapped(["features.0.w"]) == {"features.0.w": "features.0.w"}
+    assert unwrapped(["model"]) == {"model": "model"}, "a tensor of that name, not a member"
+    assert unwrapped(["model.net"]) == {"model.net": "net"}
 
 
 def test_the_prefix_with_the_most_names_wins():

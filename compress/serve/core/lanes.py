@@ -1,6 +1,6 @@
 """`Lanes`: the threads of a service, those that answer and those that decode large images behind them.
 
-An image of 30 megapixels keeps a thread for up to a second; whoever sends a few of them would keep everybody waiting.
+An image of many megapixels keeps a thread for long; whoever sends a few of them would keep everybody waiting.
 So a thread that finds one leaves it to the slow lane, whose threads get of a busy processor what the others leave.
 """
 
