@@ -75,7 +75,8 @@ def serve(
         "log_requests": log_requests,
     }
     if preprocess is not None:
-        flags["preprocess"] = parse_preprocess(preprocess, _first_file(flags["models"]))
+        first = _first_file(flags["models"])
+        flags["preprocess"] = parse_preprocess(preprocess, given_model(first) if first else None)
     settings = gather(flags, config)
     if print_config:
         _print_settings(settings, as_json)

@@ -94,10 +94,10 @@ def _additions(c: _Context, node: NodeProto) -> list[NodeProto]:
 def _whole_max(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     """Return the maximum over height and width as one MaxPool, with a Flatten where the axes are dropped."""
     shape, given = c.shapes.get(node.input[0], ()), attributes_of(node)
-    axes = c.known.get(node.input[1]) if len(node.input) > 1 else given.get("axes", (2, 3))
+    axes = c.known.get(node.input[1]) if len(node.input) > 1 else given.get("axes")
     spatial = node.op_type == "GlobalMaxPool" or (axes is not None and tuple(int(one) for one in axes) in _SPATIAL)
     if len(shape) != 4 or not spatial:
-        return None
+        return None  # without axes it reaches over all of them
     kept = node.op_type == "GlobalMaxPool" or given.get("keepdims", 1)
     pooled = node.output[0] if kept else f"{node.output[0]}.pooled"
     made = [helper.make_node("MaxPool", [node.input[0]], [pooled], node.name, kernel_shape=list(shape[2:]))]
@@ -208,6 +208,8 @@ def _not_expanded(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     """Return nothing in place of an Expand whose readers broadcast it by themselves."""
     name, readers = node.output[0], [one for one in c.graph.node if node.output[0] in one.input]
     wide = c.shapes.get(name)
+    if name in [value.name for value in c.graph.output]:
+        return None
     for reader in readers:
         others = [other for other in reader.input if other != name]
         if reader.op_type not in _BROADCASTING or wide is None or [c.shapes.get(one) for one in others] != [wide]:

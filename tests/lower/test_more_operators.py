@@ -217,3 +217,9 @@ def test_a_resize_that_tflite_has_not_is_refused(build):
     made = b.node("Resize", ["images", "", b.const(np.array([1, 1, 2, 2], np.float32))], mode="cubic")
     with pytest.raises(CheckError, match="mode 'cubic' at 'half_pixel', allowed nearest"):
         lower(b.model(made))
+
+
+def test_a_maximum_of_everything_is_no_pool():
+    """Without axes it reaches over the images of a batch, too."""
+    model = model_of([NODE("ReduceMax", ["images"], ["m"]), NODE("Flatten", ["m"], ["y"])], {}, (1,))
+    assert [node.op_type for node in canonical(model, Path("m.onnx")).graph.node] == ["ReduceMax", "Flatten"]
