@@ -9,7 +9,7 @@ DEPENDENCIES := $(VENV)/.dependencies
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock audit sbom wheel lint browser test test-quick fuzz demo results results-render results-runs results-soak results-coverage results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
+.PHONY: help setup lock audit sbom wheel lint browser clients test test-quick fuzz demo results results-render results-runs results-soak results-clients results-coverage results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,11 +61,22 @@ browser: ## install Debian's Chromium, which the tests of the page drive, where 
 	else { apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } \
 		|| echo "chromium could not be installed: the browser tests will be skipped"; fi
 
+# What is missing here skips its test, which says so.
+AXIOS := axios@1.21.1
+clients: ## install HTTP clients that the tests drive against the server, where they are missing: Go, ab, wrk, wget, axios
+	@for tool in go ab wrk wget; do command -v $$tool || exit 1; done >/dev/null \
+		|| [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { \
+		apt-get -qq update && apt-get -qq install --yes --no-install-recommends golang-go apache2-utils wrk wget >/dev/null; } \
+		|| echo "some HTTP clients could not be installed: their tests will be skipped"
+	@[ -d .cache/clients/node_modules/axios ] || ! command -v npm >/dev/null || \
+		npm install --silent --no-save --prefix .cache/clients $(AXIOS) >/dev/null \
+		|| echo "axios could not be installed: its test will be skipped"
+
 # Three processes on two cores, a thread each: most tests build graphs in Python, which has no use for a second thread, and
 # some wait for a server, a browser or another process. Each begins with a part of the tests, in
 # order, for neighbours share networks that take seconds to make; who is done takes from the others.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist worksteal
-test: lint browser ## set up, lint, run all tests
+test: lint browser clients ## set up, lint, run all tests
 	$(PYTEST)
 
 test-quick: setup ## before each commit: style, and the tests that take no longer than about 2 s each
@@ -94,6 +105,9 @@ results-runs: setup ## write docs/results/runs from the runs that exist under ru
 SECONDS ?= 600
 results-soak: setup ## good clients beside hostile ones, for docs/results/serving: make results-soak MODEL=m.tflite IMAGES=DIR
 	$(BIN)/python -m evals.serve.soak $(MODEL) $(IMAGES) $(SECONDS)
+
+results-clients: setup clients ## HTTP clients against the server, for docs/results/clients: make results-clients MODEL=m.tflite IMAGE=a.jpg
+	$(BIN)/python -m evals.clients.measure $(MODEL) $(IMAGE)
 
 results-coverage: setup ## architectures of timm and torchvision through the importer, for docs/results/coverage
 	$(BIN)/python -m evals.coverage.measure

@@ -25,6 +25,7 @@ from compress.serve.http.docs_page import docs_html
 from compress.serve.http.gateway import Gateway, error_response
 from compress.serve.http.hosts import hosts_of
 from compress.serve.http.limits import ApiKey, RateLimit
+from compress.serve.http.paths import Paths
 from compress.serve.http.protocol import CONNECTIONS, Connections
 from compress.serve.http.status import gauges, health, model_facts
 from compress.serve.oip.backend import ServiceBackend
@@ -81,6 +82,7 @@ def app_of(service: Service) -> ASGIApp:
     return Gateway(
         app,
         hot={CLASSIFY: classify},
+        paths=Paths(config.root_path),
         hosts=hosts_of(config.host, config.allowed_hosts),
         metrics=service.metrics,
         key=key,

@@ -13,6 +13,7 @@ from compress.data.decode import MAX_PIXELS
 
 MIB = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]{1,64}){1,8}/?")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}")  # IPv6 in brackets
 _MAX_MODELS = 16
 
@@ -55,6 +56,7 @@ class ServeConfig(BaseModel):
         preprocess: how images are prepared for files of other tools: the fields, or a preset such as "imagenet:224".
         labels: class names for such files, one a line.
         host: address to listen on.
+        root_path: the path under which a proxy shows the server, as in "/vision"; removed from requests that have it.
         port: port to listen on; 0 lets the system choose a free one.
         workers: server processes sharing the port, each with its own models, threads, queue and cache.
         threads: images worked on at once in one process, each by one thread; None: the usable cores over `workers`.
@@ -88,6 +90,7 @@ class ServeConfig(BaseModel):
     labels: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    root_path: str = ""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     timeout_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 1000
@@ -122,6 +125,13 @@ class ServeConfig(BaseModel):
             if name != "*" and not _HOST.fullmatch(name):
                 raise ValueError(f"a host is a name or an address without scheme and port, found {name[:80]!r}")
         return names
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, path: str) -> str:
+        if path and not _ROOT_PATH.fullmatch(path):
+            raise ValueError(f"a root path is one or more of /NAME, as in /vision, found {path[:80]!r}")
+        return path.rstrip("/")
 
     @field_validator("models", mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from compress.core.json_types import Json, JsonObject
 from compress.serve.config import ServeConfig
-from compress.serve.http.gateway import ALIVE, KEYED
+from compress.serve.http.paths import ALIVE, KEYED
 from compress.serve.oip.openapi import ERROR, oip_openapi
 
 _ANSWER = "#/components/schemas/Answer"
@@ -94,6 +94,8 @@ def complete(app: FastAPI, config: ServeConfig) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = made()
+            if config.root_path:
+                document["servers"] = [{"url": config.root_path}]
             oip = oip_openapi()
             document["paths"] = {"/v1/classify": {"post": _classify(config)}, **document["paths"], **oip["paths"]}
             components = document.setdefault("components", {})

@@ -53,17 +53,17 @@ def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
     log_as_json()
     config = _with_files_enough(config)
     service = Service(config)  # also with many processes: a bad file is refused here, once, and not by each of them
-    with _listen(config) as listener:
+    with listen(config) as listener:
         host, port = listener.getsockname()[:2]
         say = reporter or SilentReporter()
         names = ", ".join(f"{model.name} ({model.spec.precision.value})" for model in service.models.values())
         say.info(f"serving {names} on http://{f'[{host}]' if ':' in host else host}:{port}")
         if config.workers == 1:
-            _run_here(uvicorn.Server(uvicorn.Config(app_of(service), **_options(config))), listener, service)
+            _run_here(uvicorn.Server(uvicorn.Config(app_of(service), **server_options(config))), listener, service)
         else:
             del service
             entry = f"{__name__}:{app_from_environment.__name__}"
-            options = uvicorn.Config(entry, factory=True, workers=config.workers, **_options(config))
+            options = uvicorn.Config(entry, factory=True, workers=config.workers, **server_options(config))
             with _signal_handler(signal.SIG_DFL):
                 run_processes(config, options, listener)
 
@@ -77,7 +77,7 @@ def app_from_environment() -> ASGIApp:
     return create_app(ServeConfig.model_validate_json(os.environ[CONFIG_VARIABLE]))
 
 
-class _Options(TypedDict):
+class ServerOptions(TypedDict):
     """What we tell uvicorn."""
 
     http: str
@@ -93,7 +93,8 @@ class _Options(TypedDict):
     timeout_graceful_shutdown: int
 
 
-def _options(config: ServeConfig) -> _Options:
+def server_options(config: ServeConfig) -> ServerOptions:
+    """Return what uvicorn is told beside the application."""
     return {
         "http": "compress.serve.http.protocol:GuardedProtocol",
         "loop": "uvloop" if find_spec("uvloop") else "asyncio",
@@ -168,7 +169,12 @@ def _with_files_enough(config: ServeConfig) -> ServeConfig:
     return config.model_copy(update={"max_connections": most})
 
 
-def _listen(config: ServeConfig) -> socket.socket:
+def listen(config: ServeConfig) -> socket.socket:
+    """Return a socket that listens on the configured address.
+
+    Raises:
+        UsageError: it cannot be listened on.
+    """
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

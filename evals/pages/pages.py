@@ -10,6 +10,7 @@ from compress.errors import UsageError
 from evals.results.behind import behind, siblings
 from evals.results.markdown import Sentences, replace_block, results_markdown
 from evals.results.schema import Block, ResultFile, read_results, write_results
+from evals.sentences.clients import clients_sentences
 from evals.sentences.coverage import coverage_sentences
 from evals.sentences.int8 import int8_sentences
 from evals.sentences.measuring import measuring_sentences
@@ -57,6 +58,7 @@ PAGES = {
         Page("measuring", "bench", "make results-benchmark", measuring_sentences),
         Page("training", "training", "make results-train", training_sentences),
         Page("serving", "serve", "make results-serve", serving_sentences),
+        Page("clients", "clients", "make results-clients", clients_sentences),
         Page("coverage", "coverage", "make results-coverage", coverage_sentences),
     )
 }

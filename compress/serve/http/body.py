@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive
@@ -39,6 +40,14 @@ class _InMemory(MultiPartParser):
     """Keeps every part in memory: the body is bounded already, and a full disk must not matter."""
 
     spool_max_size = 1 << 40
+
+    def on_headers_finished(self) -> None:
+        """Take a part called `file` for a file also where the client gives it no name."""
+        part = self._current_part
+        _, options = parse_options_header(part.content_disposition)
+        if options.get(b"name") == _FIELD.encode() and b"filename" not in options:
+            part.content_disposition = (part.content_disposition or b"") + b'; filename=""'
+        super().on_headers_finished()
 
 
 def declared_type(headers: Mapping[str, str]) -> str:

@@ -60,9 +60,9 @@ class _Docs:
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             '<meta name="color-scheme" content="light dark">\n'
             f"<title>{escape(title)}: documentation</title>\n"
-            '<link rel="icon" href="data:,">\n<link rel="stylesheet" href="/static/page.css">\n</head>\n'
+            '<link rel="icon" href="data:,">\n<link rel="stylesheet" href="static/page.css">\n</head>\n'
             f'<body class="docs">\n<header class="top"><h1>{escape(title)} <span>documentation</span></h1>'
-            '<nav aria-label="Server"><a href="/">Try it</a> <a href="/openapi.json">OpenAPI</a></nav></header>\n'
+            '<nav aria-label="Server"><a href="./">Try it</a> <a href="openapi.json">OpenAPI</a></nav></header>\n'
             f'<main>\n<nav class="card" aria-label="Operations">{description}'
             f'<ul class="contents" role="list">{contents}</ul></nav>\n'
             + "\n".join([*(self._operation(*one) for one in operations), *self._schemas()])

@@ -19,6 +19,7 @@ from compress.serve.core.metrics import Metrics
 from compress.serve.errors import RequestError, internal, overloaded
 from compress.serve.http.hosts import Hosts
 from compress.serve.http.limits import ApiKey, RateLimit
+from compress.serve.http.paths import ALIVE, KEYED, MONITORED, WORK, Paths
 
 log = logging.getLogger("imgc.serve")
 access = logging.getLogger("imgc.access")
@@ -27,10 +28,6 @@ _LINGER_S = 2.0
 _SHED = (503, 504)  # overload is no fault, and a flood of lines would make it worse
 BODY_READ = "imgc.body_read"  # in the request's state, once its whole body has been read
 _DROPPED_BYTES = 1 << 20  # an unread body of at most this size is read and dropped, and the connection lives on
-_WORK = ("/v1/", "/v2/models", "/v2/repository")  # what costs; the page, health and documentation stay open
-ALIVE = "/livez"  # a probe may call the server by any name: the answer says nothing
-_MONITORED = (ALIVE, "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready")
-KEYED = (*_WORK, "/metrics")
 _EXPOSED = ("X-Request-Id", "X-Model-Version", "Server-Timing", "Retry-After")  # a page elsewhere may read them
 
 
@@ -46,6 +43,7 @@ class Gateway:
         app: ASGIApp,
         *,
         hot: Mapping[str, ASGIApp],
+        paths: Paths,
         hosts: Hosts,
         metrics: Metrics,
         key: ApiKey | None,
@@ -59,6 +57,7 @@ class Gateway:
         Args:
             app: the application.
             hot: POST routes that are reached without the framework's routing.
+            paths: names the routes.
             hosts: the names that requests may call this server by.
             metrics: counts every reply.
             key: asked for where work or counts are; None: no key.
@@ -69,6 +68,7 @@ class Gateway:
         """
         self.app = app
         self.hot = hot
+        self.paths = paths
         self.hosts = hosts
         self.metrics = metrics
         self.key = key
@@ -83,6 +83,7 @@ class Gateway:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        scope = self.paths.own(scope)
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         extra = ((b"x-request-id", request_id), (b"x-content-type-options", b"nosniff"))
@@ -120,6 +121,8 @@ class Gateway:
             if scope["method"] == "HEAD":  # the HTTP server sends no body to it
                 scope = {**scope, "method": "GET"}
             app = self.hot.get(scope["path"]) if scope["method"] == "POST" else None
+            if self.paths.lacks_slash(scope):
+                app = self.paths.with_slash()
             await (app or self.app)(scope, receive, send)
         except RequestError as fault:
             self.metrics.rejections[fault.reason] += 1
@@ -128,13 +131,13 @@ class Gateway:
     def _let_in(self, scope: Scope) -> None:
         path = scope["path"]
         self.hosts.check(scope["headers"], scope["http_version"], any_name=path == ALIVE)
-        if self.refusing() and path not in _MONITORED:
+        if self.refusing() and path not in MONITORED:
             raise overloaded("memory")
         client = scope.get("client")
         address = client[0] if client else ""
         if self.key is not None and path.startswith(KEYED):
             self.key.check(scope["headers"], address)
-        if self.rate is not None and path.startswith(_WORK):
+        if self.rate is not None and path.startswith(WORK):
             self.rate.take(address)
 
     def _log(self, scope: Scope, status: int, begun_s: float) -> None:

@@ -14,6 +14,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from compress.serve.http.upgrades import PlainParser
+
 _MAX_HEAD_BYTES = 32 * 1024
 _MAX_FIELDS = 128  # of a head; five bytes make one, and each is several objects in memory
 _MAX_WAITING = 32  # requests of one connection behind the one that is being answered
@@ -94,6 +96,7 @@ class GuardedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.parser: PlainParser = PlainParser(self)  # type: ignore[assignment]
         self._all = app_state[CONNECTIONS]
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
@@ -158,10 +161,15 @@ class GuardedProtocol(HttpToolsProtocol):
         Raises:
             _Refused: too many wait already.
         """
+        if self.parser.offers_upgrade():  # it comes again, without the offer
+            return
         if self._is_answering() and self._too_many_wait():
             raise _Refused
         self._head_arrived()
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0" and self.parser.should_keep_alive():  # where HTTP/1.1 needs no word
+            self.cycle.keep_alive = True
+            self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"keep-alive")]
         self._in_body = True
         self._unread_bytes = 0
         self._count_waiting()
@@ -175,6 +183,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End the request's body: what comes next is another head."""
+        if self.parser.offers_upgrade():
+            return
         self._in_body = False
         super().on_message_complete()
 

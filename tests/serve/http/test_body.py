@@ -71,3 +71,9 @@ def test_forms_without_usable_images(body, headers):
     with pytest.raises(RequestError) as caught:
         asyncio.run(images_in(body, headers, 2))
     assert caught.value.status == 400
+
+
+def test_a_part_called_file_without_a_file_name_is_an_image(client, image):
+    form = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + image() + b"\r\n--x--\r\n"
+    reply = client.post("/v1/classify", content=form, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert reply.json()["predictions"][0]["label"] == "red"

@@ -17,7 +17,7 @@ from compress.serve.config import ServeConfig
 from compress.serve.core.service import Service
 from compress.serve.http import protocol as module
 from compress.serve.http.protocol import Connections, GuardedProtocol
-from compress.serve.run import _options
+from compress.serve.run import server_options
 from tests.serve.abuse.real_server import Wire
 
 pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
@@ -32,7 +32,7 @@ class Server:
     def __init__(self, model, **settings) -> None:
         config = ServeConfig(**{"models": [model], "threads": 1, "timeout_ms": 20_000, **settings})
         self.service = Service(config)
-        self.server = uvicorn.Server(uvicorn.Config(app_of(self.service), **_options(config)))
+        self.server = uvicorn.Server(uvicorn.Config(app_of(self.service), **server_options(config)))
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
 

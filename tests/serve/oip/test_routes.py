@@ -44,6 +44,7 @@ from compress.serve.errors import (
 )
 from compress.serve.http.gateway import Gateway, error_response
 from compress.serve.http.hosts import Hosts
+from compress.serve.http.paths import Paths
 from compress.serve.oip.routes import HEADER_LENGTH, ModelInfo, oip_routes
 from compress.serve.oip.schema import (
     IndexEntry,
@@ -129,7 +130,15 @@ def oip_app(backend: ColoursBackend, door: Door) -> Gateway:
         return error_response(request.scope, RequestError(error.status_code, "http_error", str(error.detail)))
 
     return Gateway(
-        app, hot={}, hosts=Hosts(None), metrics=Metrics(), key=None, rate=None, refusing=lambda: False, log_requests=0.0
+        app,
+        hot={},
+        paths=Paths(""),
+        hosts=Hosts(None),
+        metrics=Metrics(),
+        key=None,
+        rate=None,
+        refusing=lambda: False,
+        log_requests=0.0,
     )
 
 

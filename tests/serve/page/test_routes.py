@@ -20,8 +20,8 @@ def test_the_page_and_its_parts_come_under_a_strict_policy(client):
     assert policy["media-src"] == "'self' blob:"
     assert "unsafe" not in html.headers["content-security-policy"]
     assert "camera=(self)" in html.headers["permissions-policy"]
-    parts = re.findall(r'(?:src|href)="(/static/[^"]+)"', html.text)
-    assert sorted(parts) == ["/static/page.css", "/static/page.js"]
+    parts = re.findall(r'(?:src|href)="(static/[^"]+)"', html.text)
+    assert sorted(parts) == ["static/page.css", "static/page.js"]
     for name in FILES:
         if name != "index.html":
             reply = client.get(f"/static/{name}")
