@@ -127,8 +127,9 @@ def test_a_stream_that_is_gone_harms_nobody(logger):
 
 @pytest.fixture
 def _loggers_put_back():
-    names = ("imgc", "uvicorn")
+    names = ("imgc", "uvicorn", "uvicorn.error")
     before = {name: (logging.getLogger(name).handlers, *_state(name)) for name in names}
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)  # whatever servers of other tests made of it
     yield
     for name, (handlers, propagate, level) in before.items():
         one = logging.getLogger(name)
