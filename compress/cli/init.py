@@ -17,8 +17,11 @@ from compress.cli.output import echo
 
 if TYPE_CHECKING:
     from compress.core.dataset import CsvData, FolderData
+    from compress.core.stage import Reporter
     from compress.data.dataset import Dataset
 
+USUAL_ARCH = "mobilenet_v3_small"
+FEW_IMAGES = 10  # of a class, over all splits
 TINY = "tiny"  # the one architecture for which nobody publishes weights
 Weights = Annotated[
     str | None,
@@ -29,7 +32,9 @@ Weights = Annotated[
 def init(
     ctx: typer.Context,
     photos: Annotated[Path, typer.Argument(help="Folder with one folder a class (or train/val/test above), or a CSV.")],
-    arch: Annotated[str, typer.Option(help="Architecture.")] = "mobilenet_v3_small",
+    arch: Annotated[
+        str | None, typer.Option(help="Architecture. Default: that of the weights' file, else mobilenet_v3_small.")
+    ] = None,
     weights: Weights = None,
     input_px: Annotated[
         int | None, typer.Option("--input-px", min=32, max=1024, help="Side of the square the network sees.")
@@ -50,9 +55,10 @@ def init(
 
     if out.exists() and not force:
         raise UsageError(f"{out}: exists already", hint="add --force to overwrite it, or choose another --out")
-    _check_arch(arch)
+    if arch is not None:
+        _check_arch(arch)
     chosen = weights or ("none" if arch == TINY else "imagenet")
-    _check_weights(chosen, arch)
+    arch = _arch_for(chosen, arch)
     config = _data_config(photos, given_knobs(ctx))
     strictness = config.model_dump(include={"on_bad_image", "on_leak"}, exclude_defaults=True)
     data = data_block(photos, out.parent) | strictness
@@ -69,6 +75,7 @@ def init(
     text = recipe_text(draft, _weights_value(chosen, out.parent))
     recipe_from_dict(yaml.safe_load(text), out.parent, source="imgc init")  # what we write must be right
     _print_counts(photos, dataset)
+    _warn_of_few(dataset, reporter_of(ctx))
     write_json(out.parent / SCHEMA_NAME, recipe_schema())
     write_text(out, text)
     echo(f"wrote {out}, and beside it {SCHEMA_NAME}, from which editors complete its keys")
@@ -172,14 +179,16 @@ def slug(text: str) -> str:
 
 def data_block(photos: Path, folder: Path) -> dict[str, str]:
     """Return the recipe's `data:` block; a relative path is made relative to `folder`, where the recipe lies."""
+    from compress.core.dataset import is_manifest
+
     path = photos if photos.is_absolute() else Path(os.path.relpath(photos, folder))
-    return {"kind": "csv" if photos.suffix.lower() == ".csv" else "folder", "path": path.as_posix()}
+    return {"kind": "csv" if is_manifest(photos) else "folder", "path": path.as_posix()}
 
 
 def _data_config(photos: Path, given: dict[str, Any]) -> CsvData | FolderData:
-    from compress.core.dataset import CsvData, FolderData
+    from compress.core.dataset import CsvData, FolderData, is_manifest
 
-    if photos.suffix.lower() == ".csv":
+    if is_manifest(photos):
         return checked(CsvData, given, kind="csv", path=photos)
     return checked(FolderData, given, path=photos)
 
@@ -196,32 +205,57 @@ def _check_arch(arch: str) -> None:
         raise UsageError(f"--arch {arch}: unknown; there are {', '.join(ARCH_NAMES)}", hint=hint)
 
 
-def _check_weights(weights: str, arch: str) -> None:
+def _arch_for(weights: str, arch: str | None) -> str:
+    """Return the architecture to train: the one asked for, else the one that the weights' file fits, else the usual.
+
+    Raises:
+        UsageError: no such weights, or of another architecture than the one asked for.
+    """
     from compress.errors import UsageError
     from compress.models.arch_names import WEIGHT_SUFFIXES
     from compress.models.arch_tensors import fitting_archs
 
     if weights in ("imagenet", "none"):
-        return
+        return arch or USUAL_ARCH
     path = Path(weights)
     if not weights.lower().endswith(WEIGHT_SUFFIXES):
         raise UsageError(f"--weights {weights}: give imagenet, none, or a file ({', '.join(WEIGHT_SUFFIXES)})")
     if not path.is_file():
         raise UsageError(f"--weights {weights}: no such file")
-    fitting = fitting_archs(path) if path.suffix.lower() == ".safetensors" else (arch,)
+    fitting = fitting_archs(path)
+    if arch is None and fitting:
+        echo(f"{path} fits {fitting[0]}, which is taken", err=True)
+        return fitting[0]
     if arch not in fitting:
         hint = (
             f"--arch {' or '.join(fitting)} fits"
             if fitting
             else "they fit no architecture there is; give other weights, or imagenet"
         )
-        raise UsageError(f"--weights {weights}: not the tensors of --arch {arch}", hint=hint)
+        whose = f"--arch {arch}" if arch else "an architecture there is"
+        raise UsageError(f"--weights {weights}: not the tensors of {whose}", hint=hint)
+    return arch
 
 
 def _weights_value(weights: str, folder: Path) -> str:
     if weights in ("imagenet", "none") or Path(weights).is_absolute():
         return weights
     return Path(os.path.relpath(weights, folder)).as_posix()
+
+
+def _warn_of_few(dataset: Dataset, reporter: Reporter) -> None:
+    """Warn of classes whose accuracy will say nothing."""
+    from compress.core.names import few
+
+    counts = {
+        label: sum(split.labels_N.count(index) for split in dataset.splits.values())
+        for index, label in enumerate(dataset.labels)
+    }
+    if scarce := [f"{label} ({count})" for label, count in counts.items() if count < FEW_IMAGES]:
+        reporter.warn(
+            f"{len(scarce)} classes have fewer than {FEW_IMAGES} images: {few(scarce)}; hardly anything can be "
+            "learnt or measured of them, 50 and more are usual"
+        )
 
 
 def _print_counts(photos: Path, dataset: Dataset) -> None:

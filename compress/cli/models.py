@@ -119,21 +119,32 @@ def predict(
 
 def _predict_images(images: list[Path], predictor: Predictor, top_k: int, as_json: bool) -> None:
     from compress.cli.output import print_json
+    from compress.data.decode import BadImageError
     from compress.data.transforms import preprocess_files
+    from compress.errors import DataError
     from compress.serve.core.work import predictions
 
-    answers = []
+    answers: list[dict[str, object]] = []
+    faults: list[BadImageError] = []
     for image in images:
-        logits_K = predictor.predict(preprocess_files([image], predictor.spec.preprocess))[0]
-        rows = [one.as_json() for one in predictions(logits_K, predictor.spec, top_k)]
-        answers.append((str(image), rows))
+        try:
+            pixels_NCHW = preprocess_files([image], predictor.spec.preprocess)
+        except BadImageError as fault:
+            if len(images) == 1:
+                raise
+            faults.append(fault)
+            answers.append({"image": str(image), "error": fault.reason})
+            continue
+        rows = [one.as_json() for one in predictions(predictor.predict(pixels_NCHW)[0], predictor.spec, top_k)]
+        answers.append({"image": str(image), "predictions": rows})
+        if not as_json:
+            scores = ", ".join(f"{row['label']} {row['score']:.3f}" for row in rows)
+            echo(f"{image}: {scores}")
     if as_json:
-        images_json = [{"image": name, "predictions": rows} for name, rows in answers]
-        print_json({"model": str(predictor.path), "images": images_json})
-        return
-    for name, rows in answers:
-        text = ", ".join(f"{row['label']} {row['score']:.3f}" for row in rows)
-        echo(f"{name}: {text}")
+        print_json({"model": str(predictor.path), "images": answers})
+    if faults:
+        listed = "".join(f"\n  {fault}" for fault in faults)
+        raise DataError(f"{len(faults)} of {len(images)} images were not classified:{listed}", hint="replace the files")
 
 
 def inspect(file: ModelFile, as_json: AsJson = False) -> None:

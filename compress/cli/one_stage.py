@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from compress.cli.local_recipe import LOCAL_RECIPE, Tree, block_of, local_recipe
 from compress.cli.verb_hints import for_verb
 from compress.core.formats import SUFFIX, Format
 from compress.errors import RecipeError, UsageError
+from compress.models.arch_names import WEIGHT_SUFFIXES
+from compress.models.arch_tensors import fitting_archs
 from compress.pipeline.current import current_run, load_run
 from compress.pipeline.lock import LockedStage, read_lock
 from compress.pipeline.run_dir import LATEST, RESOLVED_NAME, run_path
@@ -92,7 +94,19 @@ def draft_run(request: StageRequest, name: str | None, seed: int | None) -> Stag
         tree["name"] = slug(request.data.resolve().stem)
     tree["name"] = _own_run(request, name or tree["name"], "--name" if name else None)
     tree["seed"] = tree["seed"] if seed is None else seed
-    return _drafted(tree, [], request, local, request.runs_dir)
+    return _drafted(tree, [], _with_fitting_arch(request, local), local, request.runs_dir)
+
+
+def _with_fitting_arch(request: StageRequest, local: Tree) -> StageRequest:
+    """Return the request with the architecture that its weights' file fits, where nobody names one."""
+    weights = str(request.knobs.get("weights") or "")
+    named = (
+        request.knobs.get("arch") or block_of(local, [], request.kind).get("arch") or "arch" in given_options(request)
+    )
+    if named or not weights.lower().endswith(WEIGHT_SUFFIXES) or not Path(weights).is_file():
+        return request
+    fitting = fitting_archs(Path(weights))
+    return replace(request, knobs={**request.knobs, "arch": fitting[0]}) if fitting else request
 
 
 def _own_run(request: StageRequest, name: str, asked_with: str | None) -> str:

@@ -22,16 +22,17 @@ Overrides = Annotated[
 
 
 def plan(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file (YAML).")],
+    recipe: Annotated[Path | None, typer.Argument(help="Recipe file (YAML). Default: ./imgc.yaml.")] = None,
     sets: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a recipe and show what it would do."""
+    from compress.cli.local_recipe import LOCAL_RECIPE
     from compress.cli.output import print_json
     from compress.recipe.load import load_recipe
     from compress.recipe.plan import plan as plan_recipe
 
-    loaded = load_recipe(recipe, sets or [])
+    loaded = load_recipe(recipe or LOCAL_RECIPE, sets or [])
     for text in loaded.warnings:
         echo(f"warning: {text}", err=True)
     planned = plan_recipe(loaded)
@@ -69,7 +70,9 @@ def _reads(stage: PlannedStage) -> str:
 
 def run(
     ctx: typer.Context,
-    recipe: Annotated[Path | None, typer.Argument(help="Recipe file (YAML); with --resume it may be left out.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Argument(help="Recipe file (YAML). Default: ./imgc.yaml; with --resume the latest run.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the recipe's.")] = None,
     sets: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run as it was begun.")] = False,
@@ -97,14 +100,20 @@ def run(
 
 
 def _chosen(recipe: Path | None, name: str | None, sets: list[str], runs_dir: Path, *, resume: bool) -> LoadedRecipe:
+    from compress.cli.local_recipe import LOCAL_RECIPE
     from compress.errors import UsageError
     from compress.pipeline.current import current_run, load_run
     from compress.recipe.load import load_recipe
 
+    if recipe is None and not resume:
+        if not LOCAL_RECIPE.is_file():
+            raise UsageError(
+                f"no recipe given, and there is no ./{LOCAL_RECIPE}",
+                hint="imgc init IMAGES writes one; imgc run --resume goes on with the latest run",
+            )
+        recipe = LOCAL_RECIPE
     if recipe is not None:
         return load_recipe(recipe, sets)
-    if not resume:
-        raise UsageError("no recipe given", hint="imgc run RECIPE, or imgc run --resume to go on with the latest run")
     if sets:
         raise UsageError("--set changes a recipe, and none was given", hint="imgc run RECIPE --resume --set ...")
     return load_run(current_run(runs_dir, name))

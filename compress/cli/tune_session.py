@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compress.cli.init import data_block, slug
-from compress.core.dataset import CsvData, FolderData
+from compress.core.dataset import CsvData, FolderData, is_manifest
 from compress.core.digest import sha256_json
 from compress.core.json_types import JsonObject
 from compress.core.stage import Reporter
@@ -117,7 +117,7 @@ def _weights(archs: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:
 
 
 def _base(session: Session, weights: dict[str, str], reporter: Reporter) -> Base:
-    is_csv = session.data.suffix.lower() == ".csv"
+    is_csv = is_manifest(session.data)
     config = CsvData(kind="csv", path=session.data) if is_csv else FolderData(path=session.data)
     dataset = load_dataset(config, seed=session.seed, reporter=reporter)
     block: JsonObject = {**data_block(session.data.resolve(), Path.cwd())}

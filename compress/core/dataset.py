@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_MANIFEST_SUFFIXES = (".csv", ".tsv")
+
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+def is_manifest(path: Path) -> bool:
+    """Return whether a path names a table of images rather than a folder of them."""
+    return path.suffix.lower() in _MANIFEST_SUFFIXES
 
 
 class SplitFractions(BaseModel):
@@ -27,7 +34,10 @@ class _DataBase(BaseModel):
     )
     on_leak: Literal["error", "drop"] = Field(
         default="error",
-        description="What the same file in two splits is: an `error`, or dropped from the training side (`drop`).",
+        description=(
+            "What the same file in two splits is: an `error`, or dropped from the training side (`drop`). Images that "
+            "are nearly the same are warned of, and dropped likewise."
+        ),
     )
     split: SplitFractions = Field(
         default=SplitFractions(), description="Shares for validation and test where the data has no such folders."

@@ -17,6 +17,7 @@ MAX_NODES = 20_000  # after aliases are expanded, so that a few aliases of alias
 _MAX_NUMBER_CHARS = 64
 _TAG = "tag:yaml.org,2002:"
 _LOOKS_LIKE_NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_SCIENTIFIC = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")  # YAML 1.2 reads it as a number, 1.1 not always
 _TRUE = ("yes", "true", "on")
 
 Scalar = str | int | float | bool | None
@@ -219,6 +220,8 @@ class _Builder:
             return None
         if tag == "bool":
             return raw.lower() in _TRUE
+        if tag == "str" and node.style is None and _SCIENTIFIC.fullmatch(raw):
+            return self._number(node, raw, "float")
         if tag in ("str", "timestamp"):
             self._refuse_number_as_text(node)
             return raw
@@ -231,7 +234,7 @@ class _Builder:
             raise self.error(
                 node.start_mark,
                 f"'{node.value}' looks like a number, but YAML 1.1 reads it as text",
-                hint=f"write {_yaml_float(node.value)}, or put it in quotes if text is meant",
+                hint="write it without leading zeros and underscores, or put it in quotes if text is meant",
             )
 
     def _number(self, node: yaml.ScalarNode, raw: str, tag: str) -> int | float:
@@ -256,17 +259,6 @@ def _finite(value: float) -> float:
     if value in (float("inf"), float("-inf")):
         raise ValueError("too large")
     return value
-
-
-def _yaml_float(text: str) -> str:
-    """Return a float as YAML 1.1 reads it: with a point in the mantissa and a sign in the exponent."""
-    mantissa, _, exponent = text.lower().replace("_", "").partition("e")
-    mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
-    if mantissa.endswith("."):
-        mantissa += "0"
-    if not exponent:
-        return mantissa
-    return f"{mantissa}e{exponent if exponent[0] in '+-' else '+' + exponent}"
 
 
 def _shown(node: yaml.Node) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,7 @@ from compress.core.names import few
 from compress.core.stage import Reporter
 from compress.core.visible import mixed_alphabets, spelled
 from compress.data.examine import Exam, examine
+from compress.data.folder import class_folders_below
 from compress.data.listing import SPLITS, Entry, Listing, labels_of, listed
 from compress.errors import DataError
 
@@ -27,13 +27,18 @@ def check_structure(listing: Listing, reporter: Reporter) -> None:
     if empty := listing.empty_classes.get("train"):
         raise DataError(
             f"{listing.root}: {len(empty)} class folders hold no image:{listed(empty)}",
-            hint="add images, or remove the folders",
+            hint=_did_you_mean(listing.root) or "add images, or remove the folders",
         )
     check_labels(listing.root, dict(listing.splits), reporter)
     if listing.ignored:
         kinds = sorted({path.suffix or path.name for path in listing.ignored})[:10]
         what = f"{len(listing.ignored)} files or folders that are no images of a class ({', '.join(kinds)})"
         reporter.warn(f"{listing.root}: ignored {what}")
+
+
+def _did_you_mean(root: Path) -> str:
+    inner = class_folders_below(root) if root.is_dir() else None
+    return f"did you mean {inner}? It holds class folders itself" if inner else ""
 
 
 def check_labels(root: Path, splits: Splits, reporter: Reporter) -> None:
@@ -44,7 +49,7 @@ def check_labels(root: Path, splits: Splits, reporter: Reporter) -> None:
     if len(known) < 2:
         raise DataError(
             f"{root}: only one class in the training images ({', '.join(known) or 'none'}); a classifier needs two",
-            hint="add a folder with images of something else",
+            hint=_did_you_mean(root) or "add a folder with images of something else",
         )
     for name in ("val", "test"):
         if not splits.get(name):
@@ -63,9 +68,11 @@ _LEAVE_OUT = "replace them, or leave them out: `imgc init --on-bad-image skip`, 
 
 
 def drop_bad(
-    listing: Listing, on_bad: Answer, reporter: Reporter
+    listing: Listing, on_bad: Answer, reporter: Reporter, *, hint: str = _LEAVE_OUT
 ) -> tuple[Splits, dict[Path, Exam], tuple[tuple[Path, str], ...]]:
     """Return the splits without bad images, what was found per file, and the bad files with their reasons.
+
+    `hint` says what whoever asked may do about them.
 
     Raises:
         DataError: there are bad images and `on_bad` is "error".
@@ -78,7 +85,7 @@ def drop_bad(
             f"{path}: {reason}" for path, reason in bad
         )
         if on_bad == "error":
-            raise DataError(text, hint=_LEAVE_OUT)
+            raise DataError(text, hint=hint)
         reporter.warn(f"{text}\n  left out (data.on_bad_image: skip)")
     kept = {name: tuple(e for e in entries if not exams[e.path].reason) for name, entries in listing.splits.items()}
     _refuse_emptied(listing, kept)
@@ -88,54 +95,3 @@ def drop_bad(
 def _refuse_emptied(listing: Listing, kept: Mapping[str, tuple[Entry, ...]]) -> None:
     if gone := sorted(set(labels_of(listing.splits["train"])) - set(labels_of(kept["train"]))):
         raise DataError(f"{listing.root}: no usable image is left of {len(gone)} classes:{listed(gone)}")
-
-
-def drop_leaks(
-    root: Path, splits: Splits, exams: Mapping[Path, Exam], on_leak: Literal["error", "drop"], reporter: Reporter
-) -> Splits:
-    """Return the splits with no file content in two of them; what leaks is dropped from the side trained on.
-
-    The side trained on is train before val before test: an image of train that is also in val or test leaves train.
-
-    Raises:
-        DataError: there are leaks and `on_leak` is "error"; lists the pairs.
-    """
-    result = dict(splits)
-    pairs: list[str] = []
-    for side, others in (("train", ("val", "test")), ("val", ("test",))):
-        held = {exams[entry.path].sha256: entry for other in others for entry in splits.get(other, ())}
-        twins = [
-            (entry, held[digest]) for entry in splits.get(side, ()) if (digest := exams[entry.path].sha256) in held
-        ]
-        pairs += [f"{entry.name} = {twin.name}" for entry, twin in twins]
-        dropped = {entry.path for entry, _ in twins}
-        if dropped:
-            result[side] = tuple(entry for entry in splits[side] if entry.path not in dropped)
-    if not pairs:
-        return result
-    text = f"{root}: {len(pairs)} images are in two splits (equal content):{listed(pairs)}"
-    if on_leak == "error":
-        raise DataError(
-            text, hint="remove one of each, or drop them from the training side with `--set data.on_leak=drop`"
-        )
-    reporter.warn(f"{text}\n  dropped from the first of the two splits (data.on_leak: drop)")
-    if gone := sorted(set(labels_of(splits["train"])) - set(labels_of(result["train"]))):
-        raise DataError(f"{root}: dropping them leaves no training image of {len(gone)} classes:{listed(gone)}")
-    return result
-
-
-def warn_of_duplicates(root: Path, splits: Splits, exams: Mapping[Path, Exam], reporter: Reporter) -> None:
-    """Count equal files within a split (they stay) and equal files under two labels (one must be wrong)."""
-    copies, conflicts = 0, []
-    for entries in splits.values():
-        groups: dict[str, list[Entry]] = defaultdict(list)
-        for entry in entries:
-            groups[exams[entry.path].sha256].append(entry)
-        copies += sum(len(group) - 1 for group in groups.values())
-        conflicts += [
-            " = ".join(e.name for e in group) for group in groups.values() if len({e.label for e in group}) > 1
-        ]
-    if copies:
-        reporter.warn(f"{root}: {copies} images are copies of another in the same split; kept")
-    if conflicts:
-        reporter.warn(f"{root}: {len(conflicts)} images carry two different labels:{listed(conflicts)}")

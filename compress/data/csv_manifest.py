@@ -1,26 +1,38 @@
-"""CSV manifests: the columns path,label and optionally split; paths are relative to the manifest."""
+"""CSV manifests: an image, its label and optionally its split a row; paths are relative to the manifest."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
 from io import TextIOWrapper
+from itertools import chain
 from pathlib import Path
+from typing import TextIO
 
 from compress.core.regular_file import open_regular
 from compress.core.visible import visible
-from compress.data.listing import Entry, Listing, listed
+from compress.data.listing import SPLIT_NAMES, Entry, Listing, listed, subfolders
+from compress.data.manifest_columns import (
+    DELIMITERS,
+    HINT,
+    LABEL,
+    PATH,
+    SPLIT,
+    Columns,
+    cells,
+    columns_in,
+    delimiter_of,
+)
 from compress.errors import DataError
 
-_SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_HINT = "a manifest begins with the line `path,label` or `path,label,split`"
+_EXCEL = "sep="  # a first line by which Excel says what stands between the columns
 
 
 def list_csv(manifest: Path, *, labelled: bool = True, need_train: bool = True) -> Listing:
     """Return what a manifest lists.
 
     Args:
-        manifest: the CSV file.
+        manifest: the file, with commas, semicolons or tabs, with or without a header.
         labelled: whether every image needs a label; else the column may be missing, and labels are "" there.
         need_train: whether there must be training images.
 
@@ -30,42 +42,38 @@ def list_csv(manifest: Path, *, labelled: bool = True, need_train: bool = True) 
     """
     splits: dict[str, list[Entry]] = {}
     first_line: dict[str, int] = {}
-    missing: list[str] = []
-    for line, row in _rows(manifest, {"path", "label"} if labelled else {"path"}):
+    missing: list[tuple[int, str]] = []
+    for line, row in _rows(manifest, {PATH, LABEL} if labelled else {PATH}):
         where = f"{manifest}:{line}"
         entry = _entry(manifest, where, row, labelled=labelled)
         if entry.name in first_line:
             raise DataError(f"{where}: '{entry.name}' is listed already in line {first_line[entry.name]}")
         first_line[entry.name] = line
         if not entry.path.is_file():
-            missing.append(f"{where}: {entry.name}")
+            missing.append((line, entry.name))
         splits.setdefault(_split(where, row), []).append(entry)
     if missing:
         raise DataError(
-            f"{manifest}: {len(missing)} listed files do not exist:{listed(missing)}",
-            hint=f"paths are relative to {manifest.parent}",
+            f"{manifest}: {len(missing)} listed files do not exist:"
+            + listed(f"{manifest}:{line}: {name}" for line, name in missing),
+            hint=_where_else(manifest, missing[0][1]),
         )
     if not splits or (need_train and "train" not in splits):
         found = ", ".join(splits) or "no rows"
         what = "training images" if need_train else "images"
-        raise DataError(f"{manifest}: no {what} (found {found})", hint=_HINT)
+        raise DataError(f"{manifest}: no {what} (found {found})", hint=HINT)
     ordered = {name: tuple(sorted(entries, key=lambda entry: entry.name)) for name, entries in splits.items()}
     return Listing(manifest, ordered)
 
 
-def _rows(manifest: Path, needed: set[str]) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Yield line number and row, checked for the columns that must be there."""
+def _rows(manifest: Path, needed: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line number and cells by their meaning, of the columns that must be there and those that may be."""
     try:
         with TextIOWrapper(open_regular(manifest), encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True, skipinitialspace=True)
-            columns = reader.fieldnames or []
-            if not needed <= set(columns):
-                found = ",".join(columns) or "an empty file"
-                raise DataError(f"{manifest}:1: expected the columns path,label[,split], found {found}", hint=_HINT)
-            for row in reader:
-                if None in row:
-                    raise DataError(f"{manifest}:{reader.line_num}: more fields than columns", hint=_HINT)
-                yield reader.line_num, row
+            for line, row, columns, width in _table(manifest, file, needed):
+                if any(row[width:]):  # a spreadsheet's empty cells at the end say nothing
+                    raise DataError(f"{manifest}:{line}: more fields than columns", hint=HINT)
+                yield line, cells(row, columns)
     except OSError as error:
         raise DataError(
             f"{manifest}: cannot be read: {error.strerror}",
@@ -73,21 +81,65 @@ def _rows(manifest: Path, needed: set[str]) -> Iterator[tuple[int, dict[str, str
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{manifest}: not UTF-8 text", hint="save the manifest as CSV in UTF-8") from error
+
+
+def _table(manifest: Path, file: TextIO, needed: set[str]) -> Iterator[tuple[int, list[str], Columns, int]]:
+    """Yield line number, fields, the columns that are meant, and how many columns there are, without the header."""
+    first_line = file.readline()
+    told = first_line.lower().startswith(_EXCEL)
+    delimiter = first_line[len(_EXCEL) :].strip() if told else delimiter_of(first_line)
+    if told and delimiter not in DELIMITERS:
+        raise DataError(f"{manifest}:1: '{first_line.strip()}' names no comma or semicolon", hint=HINT)
+    reader = csv.reader(
+        file if told else chain([first_line], file), delimiter=delimiter, strict=True, skipinitialspace=True
+    )
+    read_to = int(told)
+    try:
+        first = next(reader, [])
+        read_to = reader.line_num + told
+        columns, is_header = _columns(f"{manifest}:{read_to}", first, needed)
+        for row in reader if is_header else chain([first], reader):
+            read_to = reader.line_num + told
+            if row:
+                yield read_to, row, columns, len(first)
     except csv.Error as error:
-        raise DataError(f"{manifest}:{reader.line_num + 1}: {error}", hint=_HINT) from error
+        raise DataError(f"{manifest}:{read_to + 1}: {error}", hint=HINT) from error
 
 
-def _entry(manifest: Path, where: str, row: dict[str, str | None], *, labelled: bool) -> Entry:
-    name, label = (row["path"] or "").strip(), (row.get("label") or "").strip()
+def _columns(where: str, first: list[str], needed: set[str]) -> tuple[Columns, bool]:
+    try:
+        columns, is_header = columns_in(first)
+    except DataError as error:
+        raise DataError(f"{where}: {error}", hint=error.hint) from None
+    if not needed <= columns.keys():
+        found = ",".join(first) or "an empty file"
+        raise DataError(f"{where}: expected the columns path,label[,split], found {found}", hint=HINT)
+    return columns, is_header
+
+
+def _entry(manifest: Path, where: str, row: dict[str, str], *, labelled: bool) -> Entry:
+    name, label = row[PATH], row.get(LABEL, "")
     if not name or (labelled and not label):
-        raise DataError(f"{where}: '{'label' if name else 'path'}' is empty", hint=_HINT)
-    return Entry(manifest.parent / name, name, visible(label))
+        raise DataError(f"{where}: '{'label' if name else 'path'}' is empty", hint=HINT)
+    path = manifest.parent / name
+    if "\\" in name and not path.is_file():  # written on Windows
+        name = name.replace("\\", "/")
+        path = manifest.parent / name
+    return Entry(path, name, visible(label))
 
 
-def _split(where: str, row: dict[str, str | None]) -> str:
-    if "split" not in row:
+def _split(where: str, row: dict[str, str]) -> str:
+    if SPLIT not in row:
         return "train"
-    name = (row["split"] or "").strip()
-    if name.lower() not in _SPLIT_NAMES:
-        raise DataError(f"{where}: split '{name}' (allowed: train, val, test)")
-    return _SPLIT_NAMES[name.lower()]
+    if row[SPLIT].lower() not in SPLIT_NAMES:
+        raise DataError(f"{where}: split '{row[SPLIT]}' (allowed: train, val, test)")
+    return SPLIT_NAMES[row[SPLIT].lower()]
+
+
+def _where_else(manifest: Path, name: str) -> str:
+    """Return what to do about a listed file that is not there: where one of its name is, or what paths refer to."""
+    base = f"paths are relative to {manifest.parent}"
+    last = name.replace("\\", "/").rpartition("/")[2]
+    places = [manifest.parent, *subfolders(manifest.parent)]
+    found = next((place / part for part in (name, last) for place in places if part and (place / part).is_file()), None)
+    return f"{base}; there is {found.relative_to(manifest.parent).as_posix()}: write that" if found else base

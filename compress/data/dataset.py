@@ -10,10 +10,11 @@ from compress.core.cache import cache_dir
 from compress.core.dataset import CsvData, DataConfig, DefectsData, FolderData, TorchvisionData
 from compress.core.digest import sha256_json
 from compress.core.stage import Reporter, SilentReporter
-from compress.data.checks import Splits, check_labels, check_structure, drop_bad, drop_leaks, warn_of_duplicates
+from compress.data.checks import Splits, check_labels, check_structure, drop_bad
 from compress.data.csv_manifest import list_csv
 from compress.data.examine import Exam
 from compress.data.folder import list_folder
+from compress.data.leaks import drop_leaks, drop_near, kept_together, warn_of_duplicates
 from compress.data.listing import SPLITS, Entry, Listing, labels_of
 from compress.data.partition import missing_splits, partition
 
@@ -64,10 +65,13 @@ def load_dataset(config: DataConfig, *, seed: int, reporter: Reporter | None = N
     check_structure(listing, reporter)
     splits, exams, skipped = drop_bad(listing, config.on_bad_image, reporter)
     splits = drop_leaks(listing.root, splits, exams, config.on_leak, reporter)
+    splits = drop_near(listing.root, splits, exams, config.on_leak, reporter)
     warn_of_duplicates(listing.root, splits, exams, reporter)
     take = missing_splits(splits, config.split)
     if take:
-        splits |= partition(splits["train"], exams, take, seed)
+        together = kept_together([exams[entry.path] for entry in splits["train"]])
+        content = {entry.path: together[exams[entry.path].sha256] for entry in splits["train"]}
+        splits |= partition(splits["train"], content, take, seed)
         check_labels(listing.root, splits, reporter)
         counts = ", ".join(f"{name} {len(splits[name])}" for name in SPLITS)
         reporter.info(f"{listing.root}: split by class with seed {seed}: {counts}")

@@ -2,7 +2,8 @@
 
 What each kind becomes: greyscale and 1-bit are repeated in three channels; 16-bit greyscale keeps its high byte;
 palettes are looked up; transparency is laid on white; CMYK and other colour spaces are converted by Pillow; the EXIF
-orientation is applied; floating-point, animated and many-page files are refused, since no single image is meant.
+orientation is applied; HEIC needs the extra `heic`; floating-point, animated and many-page files are refused, since no
+single image is meant.
 
 A stranger's file is decoded in bounded time and memory: what would take a thread for minutes is refused before.
 """
@@ -22,6 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from compress.core.regular_file import open_regular
 from compress.data.decode_cost import decoding_bytes
+from compress.data.heic import FORMAT, WAY_OUT, can_read, is_heic
 from compress.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -79,7 +81,7 @@ def decode(
         raise BadImageError(name, f"file larger than {MAX_BYTES} bytes")
     try:
         _check_passes(data)
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_formats(data)) as image:
             _check_header(image, max_pixels)
             full_size = image.size
             if draft_px is not None:
@@ -95,6 +97,14 @@ def decode(
         raise BadImageError(name, f"not an image of a supported format ({', '.join(FORMATS)})") from error
     except _DAMAGE as error:
         raise BadImageError(name, f"damaged: {error}") from error
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    if not is_heic(data):
+        return FORMATS
+    if not can_read():
+        raise _Refused(WAY_OUT)
+    return (FORMAT,)
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this file

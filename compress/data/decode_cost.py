@@ -17,6 +17,7 @@ _LAID_ON_WHITE = 12  # the image as RGBA, a white one, and both laid together
 _16_BIT = 8  # as NumPy shifts the values
 _WEBP_CANVAS = 9  # libwebp draws the frame and keeps the one before
 _COEFFICIENT = 2  # a JPEG of several passes keeps them all until the last: two bytes for each value
+_HEVC_PLANES = 8  # libheif's planes, as decoded and as converted
 _ROWS = 1  # share of an image whose rows are kept packed beside it, of a TIFF strip or tile and of a BMP's run lengths
 _TEXT = 4 << 20  # a PNG's packed text becomes up to a mebicharacter, of four bytes each
 _WIDTH, _LENGTH = 256, 257  # TIFF tags, as stored: an orientation may swap the image's sides
@@ -57,6 +58,8 @@ def _beside(image: Image.Image, full_size: tuple[int, int], data: bytes) -> int:
     if image.format in ("JPEG", "MPO"):
         coefficients = 0 if is_one_scan(data) else _COEFFICIENT * Image.getmodebands(image.mode)
         return full * coefficients + full // 2
+    if image.format == "HEIF":
+        return full * _HEVC_PLANES
     if image.format == "PNG":
         return full * _ROWS + _TEXT * (data.count(b"zTXt") + data.count(b"iTXt"))
     if isinstance(image, TiffImageFile) and image.info.get("compression") != "raw":

@@ -16,20 +16,29 @@ from compress.core.regular_file import read_regular
 from compress.core.stage import Reporter
 from compress.core.storage import write_json
 from compress.data.decode import MAX_BYTES, BadImageError, decode
+from compress.data.near import HASH_DRAFT_PX, image_hash
 
-_VERSION = 1  # raised when `decode` judges files differently
-_DRAFT_PX = 32  # a truncated JPEG is found at any scale, since all of its data is read
+_VERSION = 2  # raised when `decode` judges files differently, or more is remembered
 _BLOCK = 256
 
 
 @dataclass(frozen=True)
 class Exam:
-    """What one look at a file found: identity (size, mtime_ns), content hash, and why it is bad ("" if it is good)."""
+    """What one look at a file found.
+
+    Attributes:
+        size: of the file in bytes; with `mtime_ns` its identity.
+        mtime_ns: when it was changed.
+        sha256: of its content.
+        reason: why it is bad, "" if it is good.
+        look: what it looks like (`near.image_hash`).
+    """
 
     size: int
     mtime_ns: int
     sha256: str
     reason: str
+    look: str = ""
 
 
 _seen: dict[Path, Exam] = {}
@@ -97,11 +106,11 @@ def _exam(path: Path) -> Exam:
     except OSError as error:
         return Exam(-1, 0, "", f"cannot be read: {error.strerror}")
     try:
-        decode(data, draft_px=_DRAFT_PX)
-        reason = ""
+        # a truncated JPEG is found at any scale, since all of its data is read
+        look, reason = image_hash(decode(data, draft_px=HASH_DRAFT_PX)), ""
     except BadImageError as error:
-        reason = error.reason
-    return Exam(status.st_size, status.st_mtime_ns, sha256_bytes(data), reason)
+        look, reason = "", error.reason
+    return Exam(status.st_size, status.st_mtime_ns, sha256_bytes(data), reason, look)
 
 
 def _remembered(memory: Path) -> dict[str, Exam]:

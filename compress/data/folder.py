@@ -1,4 +1,4 @@
-"""Class-per-folder data: `root/class/*.jpg`, or the same below train/, val/ (valid/, validation/) and test/."""
+"""Class-per-folder data: `root/class/*.jpg`, or the same below train/, val/ and test/ by any usual name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import os
 from pathlib import Path
 
 from compress.core.visible import visible
-from compress.data.listing import IMAGE_SUFFIXES, SPLITS, Entry, Listing, images_below, listed, subfolders
+from compress.data.listing import IMAGE_SUFFIXES, SPLIT_NAMES, SPLITS, Entry, Listing, images_below, listed, subfolders
 from compress.errors import DataError
-
-_SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def list_folder(root: Path) -> Listing:
@@ -46,7 +44,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
     """Return split -> folder, empty when the folders below `root` are classes."""
     found: dict[str, Path] = {}
     for folder in subfolders(root):
-        split = _SPLIT_NAMES.get(folder.name.lower())
+        split = SPLIT_NAMES.get(folder.name.lower())
         if split is None or not subfolders(folder):
             continue
         if split in found:
@@ -56,6 +54,17 @@ def _split_folders(root: Path) -> dict[str, Path]:
         names = ", ".join(f"{folder.name}/" for folder in found.values())
         raise DataError(f"{root}: found {names} but no train/", hint="put the training images into train/<class>/")
     return {split: found[split] for split in SPLITS if split in found}
+
+
+def class_folders_below(root: Path) -> Path | None:
+    """Return the one folder directly below that holds class folders itself, None where none or several do."""
+    inner = [folder for folder in subfolders(root) if _holds_classes(folder)]
+    return inner[0] if len(inner) == 1 else None
+
+
+def _holds_classes(folder: Path) -> bool:
+    below = subfolders(folder)
+    return any(one.name.lower() in SPLIT_NAMES for one in below) or sum(bool(images_below(one)[0]) for one in below) > 1
 
 
 def _require_utf8(folder: Path) -> None:

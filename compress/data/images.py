@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compress.core.dataset import is_manifest
 from compress.core.digest import sha256_json
 from compress.core.stage import Reporter
 from compress.data.csv_manifest import list_csv
 from compress.data.examine import examine
-from compress.data.listing import IMAGE_SUFFIXES, Entry, images_below, subfolders
+from compress.data.listing import IMAGE_SUFFIXES, SPLIT_NAMES, Entry, images_below, subfolders
 from compress.errors import DataError
 
-_HELD_BACK = frozenset({"val", "valid", "validation", "test"})
-_ALLOWED = "a folder of images, nested or flat, or a .csv with a column `path`"
+_ALLOWED = "a folder of images, nested or flat, or a .csv or .tsv with a column `path`"
 
 
 def list_images(path: Path) -> tuple[Entry, ...]:
@@ -24,7 +24,7 @@ def list_images(path: Path) -> tuple[Entry, ...]:
     Raises:
         DataError: nothing there, neither a folder nor a CSV, or no images in it.
     """
-    if path.suffix.lower() == ".csv" and not path.is_dir():
+    if is_manifest(path) and not path.is_dir():
         return list_csv(path, labelled=False).splits["train"]
     if not path.exists():
         raise DataError(f"{path}: no such folder", hint=f"give {_ALLOWED}")
@@ -42,8 +42,8 @@ def list_images(path: Path) -> tuple[Entry, ...]:
 
 def training_folder(path: Path) -> Path:
     """Return train/ of a data set with splits, else the folder itself."""
-    names = {folder.name.lower(): folder for folder in subfolders(path)}
-    return names["train"] if "train" in names and names.keys() & _HELD_BACK else path
+    splits = {SPLIT_NAMES[one.name.lower()]: one for one in subfolders(path) if one.name.lower() in SPLIT_NAMES}
+    return splits["train"] if "train" in splits and len(splits) > 1 else path
 
 
 def images_fingerprint(path: Path, reporter: Reporter) -> str:

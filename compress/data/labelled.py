@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from compress.core.dataset import is_manifest
 from compress.core.stage import Reporter, SilentReporter
 from compress.data.checks import drop_bad
 from compress.data.csv_manifest import list_csv
@@ -32,12 +33,12 @@ def load_labelled_folder(
         DataError: classes the model does not know, bad images, or nothing to evaluate on.
     """
     reporter = reporter or SilentReporter()
-    listing = list_csv(path, need_train=False) if path.suffix.lower() == ".csv" else list_folder(path)
+    listing = list_csv(path, need_train=False) if is_manifest(path) else list_folder(path)
     name = next(name for name in ("test", "val", "train") if name in listing.splits)
     if name == "train" and path.is_dir():
         reporter.info(f"{path} has no test folder: every image counts, also those a model may have been trained on")
     chosen = Listing(path, {"train": listing.splits[name]}, ignored=listing.ignored)
-    splits, _, _ = drop_bad(chosen, "error", reporter)
+    splits, _, _ = drop_bad(chosen, "error", reporter, hint="replace or remove them")
     entries = splits["train"]
     found = labels_of(entries)
     if not named and not set(found) <= set(labels):

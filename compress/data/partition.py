@@ -8,28 +8,28 @@ from pathlib import Path
 
 from compress.core.dataset import SplitFractions
 from compress.core.digest import sha256_bytes
-from compress.data.examine import Exam
 from compress.data.listing import Entry
 
 
 def partition(
-    entries: Sequence[Entry], exams: Mapping[Path, Exam], take: Mapping[str, float], seed: int
+    entries: Sequence[Entry], contents: Mapping[Path, str], take: Mapping[str, float], seed: int
 ) -> dict[str, tuple[Entry, ...]]:
     """Return "train" and the splits of `take`, stratified by class.
 
-    Images are ranked by a hash of seed and content, so equal files stay together (no leak) and the order or names of
-    the files do not matter. An image that carries two labels stays in train, since the classes rank it differently.
+    Images are ranked by a hash of seed and content, so files of equal or nearly equal content stay together (no leak)
+    and the order or names of the files do not matter. An image that carries two labels stays in train, since the
+    classes rank it differently.
 
     Args:
         entries: images to share out.
-        exams: content hash per path.
+        contents: hash of what must stay together, per path: of the file, or of one that is nearly the same.
         take: share per new split; a class of 3 images or more gives each at least one and always keeps one.
         seed: another seed, another split.
     """
     by_class: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     labels_of_content: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
-        digest = exams[entry.path].sha256
+        digest = contents[entry.path]
         by_class[entry.label][digest].append(entry)
         labels_of_content[digest].add(entry.label)
     shares: dict[str, list[Entry]] = {name: [] for name in ("train", *take)}

@@ -37,12 +37,19 @@ _COUNTER = "num_batches_tracked"
 
 
 def fitting_archs(path: Path) -> tuple[str, ...]:
-    """Return the architectures whose tensors, but for the classifier's, a .safetensors file has; () for none.
+    """Return the architectures whose tensors, but for the classifier's, a weights file has; () for none.
+
+    Of a .safetensors file only the header is read; other files need torch.
 
     Raises:
         UsageError: the file has no readable header.
+        ModelFileError: another weights file that cannot be read.
     """
-    return archs_of(_shapes(path))
+    if path.suffix.lower() == ".safetensors":
+        return archs_of(_shapes(path))
+    from compress.models.checkpoint import read_checkpoint
+
+    return archs_of({name: tuple(tensor.shape) for name, tensor in read_checkpoint(path).items()})
 
 
 def archs_of(shapes: Mapping[str, Sequence[int]]) -> tuple[str, ...]:

@@ -17,12 +17,12 @@ from compress.recipe.siblings import is_sibling
 
 
 def current_run(runs_dir: Path, name: str | None = None) -> Path:
-    """Return the folder of the run with this name, or of the newest run.
+    """Return the folder of the run with this name, or of the newest run, which is also called `latest`.
 
     Raises:
         UsageError: there is none.
     """
-    run_dir = (runs_dir / LATEST).resolve() if name is None else run_path(runs_dir, name)
+    run_dir = (runs_dir / LATEST).resolve() if name in (None, LATEST) else run_path(runs_dir, name)
     if (run_dir / RESOLVED_NAME).is_file():
         return run_dir
     folders = runs_dir.iterdir() if runs_dir.is_dir() else ()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from compress.core.dataset import CsvData, DataConfig, FolderData
+from compress.core.dataset import CsvData, DataConfig, FolderData, is_manifest
 from compress.core.formats import Format, format_of
 from compress.core.json_types import JsonObject
 from compress.core.stage import StageConfig
@@ -252,14 +252,14 @@ class _Planner:
             if not path.is_file():
                 raise self._error(f"{option}: the file {path} does not exist", "stages", number, *option.split("."))
         for option, path in config.folders().items():
-            if path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv"):
+            if path.is_dir() or (path.is_file() and is_manifest(path)):
                 continue
             found = "is a file" if path.is_file() else "does not exist"
             loc: tuple[str | int, ...] = ("stages", number, *option.split("."))
             raise self._error(
                 f"{option}: {path} {found}",
                 *loc,
-                hint="allowed: a folder of images, nested or flat, or a .csv with a column `path`",
+                hint="allowed: a folder of images, nested or flat, or a .csv or .tsv with a column `path`",
             )
 
     def _check_gate(self, number: int, gate: Gate) -> None:

@@ -100,7 +100,10 @@ def _models(run_dir: Path) -> list[Artifact]:
 def _sample(run_dir: Path, count: int, reporter: Reporter) -> tuple[Dataset, Split]:
     recipe = load_run(run_dir).recipe
     if recipe.data is None:
-        raise UsageError(f"{run_dir}: the run has no images to take a sample of", hint="pass them: --data DIR")
+        raise UsageError(
+            f"{run_dir}: the run has no images to take a sample of",
+            hint="bundle a run whose recipe has a `data:` block",
+        )
     dataset = load_dataset(recipe.data, seed=recipe.seed, reporter=reporter)
     split = evenly_spread(dataset.splits["test"], count)
     if not split.paths:

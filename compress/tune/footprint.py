@@ -46,7 +46,8 @@ def largest_share(footprint: Footprint, goal: Goal) -> float:
     if goal.max_size_bytes is None:
         return 1.0
     allowed = goal.max_size_bytes * _MARGIN
-    rest = (footprint.size_bytes - footprint.left_params) / sqrt(SHARE)  # of the whole network
+    left = footprint.left_params / footprint.params  # channels come in eights: not SHARE to the digit
+    rest = (footprint.size_bytes - footprint.left_params) / sqrt(left)  # of the whole network
     root = (sqrt(rest**2 + 4 * footprint.params * allowed) - rest) / (2 * footprint.params)
     return min(1.0, root**2)
 

@@ -5,8 +5,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import Result
 
@@ -46,13 +48,24 @@ def _weights(path: Path, arch: str) -> None:
     save_file(build_model(spec).state_dict(), path)
 
 
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_weights_name_the_architecture_where_nobody_does(imgc: Imgc, folder: Path, photos: Path, name: str):
+    network = build_model(new_spec("squeezenet1_1", ("a", "b"), 64))
+    (save_file if name.endswith("s") else torch.save)(network.state_dict(), folder / name)
+    result = imgc("init", photos, "--weights", name)
+    assert result.exit_code == 0, result.output
+    assert f"{name} fits squeezenet1_1, which is taken" in result.stderr
+    assert plan(load_recipe(folder / "imgc.yaml")).stages[0].config.arch == "squeezenet1_1"
+    assert imgc("plan").exit_code == 0, "./imgc.yaml is the recipe"
+
+
 @pytest.mark.parametrize(("arch", "hint"), [("squeezenet1_1", "--arch squeezenet1_1 fits"), (None, "fit no arch")])
 def test_weights_of_another_architecture_name_it(imgc: Imgc, folder: Path, photos: Path, arch: str | None, hint: str):
     if arch:
         _weights(folder / "w.safetensors", arch)
     else:
         save_file({"x": torch.zeros(2)}, folder / "w.safetensors")
-    result = imgc("init", photos, "--weights", "w.safetensors")
+    result = imgc("init", photos, "--weights", "w.safetensors", "--arch", "mobilenet_v3_small")
     assert result.exit_code == 2
     assert "--weights w.safetensors: not the tensors of --arch mobilenet_v3_small" in result.stderr
     assert hint in result.stderr
@@ -127,3 +140,38 @@ def test_editors_find_the_schema_beside_the_recipe(imgc: Imgc, folder: Path, pho
     first = (folder / "sub" / "mine.yaml").read_text().splitlines()[0]
     assert first == "# yaml-language-server: $schema=imgc.schema.json"
     assert json.loads((folder / "sub" / "imgc.schema.json").read_text()) == recipe_schema()
+
+
+def _classes(root: Path, **counts: int) -> Path:
+    for number, (label, count) in enumerate(counts.items()):
+        (root / label).mkdir(parents=True)
+        for index in range(count):
+            noise = np.random.default_rng(100 * number + index).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(root / label / f"{index}.png")
+    return root
+
+
+def test_classes_of_few_images_are_named(imgc: Imgc, folder: Path):
+    _classes(folder / "set", rare=2, usual=12, scarce=9)
+    result = imgc("init", "set", "--weights", "none")
+    assert result.exit_code == 0, result.output
+    assert "2 classes have fewer than 10 images: rare (2), scarce (9)" in result.stderr
+
+
+def test_a_folder_around_the_class_folders_is_pointed_out(imgc: Imgc, folder: Path):
+    _classes(folder / "download" / "set", cat=3, dog=3)
+    result = imgc("init", "download", "--weights", "none")
+    assert result.exit_code == 2
+    assert "did you mean download/set?" in result.stderr
+    (folder / "download" / "annotations").mkdir()
+    assert "did you mean download/set?" in imgc("init", "download", "--weights", "none").stderr
+
+
+def test_without_a_recipe_run_says_how_to_get_one(imgc: Imgc, folder: Path):
+    result = imgc("run")
+    assert result.exit_code == 2
+    assert "no recipe given, and there is no ./imgc.yaml" in result.stderr
+    assert "imgc init IMAGES writes one" in result.stderr
+    (folder / "imgc.yaml").write_text("imgc: 1\nname: x\nstages: []\n")
+    assert "imgc.yaml" in imgc("run").stderr
+    assert imgc("plan").exit_code == 2

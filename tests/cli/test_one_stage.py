@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 
 from compress.cli.one_stage import StageRequest, check_out, draft_run, draft_stage, format_of_out
 from compress.errors import RecipeError, UsageError
+from compress.models.build import build_model, new_spec
 
 MakeRun = Callable[..., Path]
 CHAIN = [{"kind": "train", "arch": "tiny", "weights": "none"}, {"kind": "prune"}, {"kind": "distill"}]
@@ -56,6 +58,16 @@ def test_a_run_starts_from_a_folder_and_is_named_after_it(folder: Path):
     (folder / "My Photos").mkdir()
     draft = draft_run(request("train", data=Path("My Photos")), None, None)
     assert (draft.name, draft.loaded.recipe.data.path) == ("my-photos", folder / "My Photos")
+
+
+def test_weights_name_the_architecture(folder: Path):
+    save_file(build_model(new_spec("tiny", ("a", "b"), 64)).state_dict(), folder / "w.safetensors")
+    data = folder / "photos"
+    data.mkdir()
+    found = draft_run(request("train", {"weights": "w.safetensors"}, data=data), None, None)
+    assert found.new[0].config.arch == "tiny"
+    asked = draft_run(request("train", {"weights": "w.safetensors", "arch": "squeezenet1_1"}, data=data), None, None)
+    assert asked.new[0].config.arch == "squeezenet1_1"
 
 
 def test_without_images_there_is_no_run(folder: Path):
@@ -157,7 +169,6 @@ def test_a_file_within_a_run_adds_to_it(folder: Path, make_run: MakeRun):
         ({"kind": "benchmark", "knobs": {"baseline": "nothing"}}, "nothing"),
         ({"kind": "prune", "data": Path("photos")}, "its own images"),
         ({"kind": "prune", "run": "absent"}, "absent"),
-        ({"kind": "prune", "run": "latest"}, "latest"),
     ],
 )
 def test_what_cannot_be_says_why(folder: Path, make_run: MakeRun, changes: dict[str, Any], words: str):
@@ -321,3 +332,8 @@ def test_a_train_stage_of_another_run_counts_as_this_runs_own(folder: Path, make
     assert draft.name == "second"
     assert draft.new[1].config.weights == "none"
     assert draft.new[1].inputs == {"from": "train", "like": "prune"}
+
+
+def test_latest_is_the_name_of_the_newest_run(folder: Path, make_run: MakeRun):
+    make_run("r", CHAIN)
+    assert draft_stage(request("prune", run="latest")).name == draft_stage(request("prune")).name == "r"

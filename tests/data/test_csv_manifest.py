@@ -29,7 +29,11 @@ def test_reads_splits_in_name_order(manifest: Path) -> None:
     ("text", "message"),
     [
         ("", r"list.csv:1: expected the columns .* found an empty file"),
-        ("path;label\na.png;x\n", r"list.csv:1: .*found path;label"),
+        ("path;kind\na.png;x\n", r"list.csv:1: .*found path,kind"),
+        ("file,image,label\na.png,a.png,x\n", r"list.csv:1: 'file' and 'image' could both be the path"),
+        ("a.png,cat,dog\n", r"list.csv:1: no header, and three columns of which none is train, val or test"),
+        ("a.png,cat,train,3\n", r"list.csv:1: no header, and 4 columns"),
+        ("sep=|\npath|label\n", r"list.csv:1: 'sep=\|' names no comma or semicolon"),
         ("path,label\na.png,cat\nb.png,\n", r"list.csv:3: 'label' is empty"),
         ("path,label\na.png,cat\n,dog\n", r"list.csv:3: 'path' is empty"),
         ("path,label\na.png\n", r"list.csv:2: 'label' is empty"),
@@ -53,3 +57,45 @@ def test_unreadable_manifests(manifest: Path) -> None:
     manifest.write_bytes("path,label\nä.png,x\n".encode("latin-1"))
     with pytest.raises(DataError, match="not UTF-8"):
         list_csv(manifest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path;label;split\na.png;cat;train\nb.png;dog;val\n",
+        "path\tlabel\tsplit\na.png\tcat\ttrain\nb.png\tdog\tval\n",
+        "Image Path,Class,Subset\na.png,cat,training\nb.png,dog,validation\n",
+        "id,filename,label,comment,set\n7,a.png,cat,x,TRAIN\n8,b.png,dog,,dev\n",
+        "a.png,cat,train\nb.png,dog,val\n",
+        "train,a.png,cat\nval,b.png,dog\n",
+        "sep=;\npath;label;split\na.png;cat;train\nb.png;dog;val\n",
+        "path,label,split,,\na.png,cat,train,,\n\nb.png,dog,val,,\n",
+        ".\\a.png,cat,train\n.\\b.png,dog,val\n",
+    ],
+    ids=["semicolons", "tabs", "other names", "more columns", "no header", "order", "excel", "empty cells", "windows"],
+)
+def test_tables_as_people_have_them(manifest: Path, text: str) -> None:
+    manifest.write_text(text)
+    listing = list_csv(manifest)
+    assert {split: [(one.path.name, one.label) for one in entries] for split, entries in listing.splits.items()} == {
+        "train": [("a.png", "cat")],
+        "val": [("b.png", "dog")],
+    }
+
+
+def test_without_a_header_a_line_s_number_is_still_right(manifest: Path) -> None:
+    manifest.write_text("a.png,cat\nb.png,\n")
+    with pytest.raises(DataError, match=r"list.csv:2: 'label' is empty"):
+        list_csv(manifest)
+    manifest.write_text("sep=;\npath;label\na.png;cat\nb.png;\n")
+    with pytest.raises(DataError, match=r"list.csv:4: 'label' is empty"):
+        list_csv(manifest)
+
+
+def test_images_in_a_folder_beside_are_pointed_out(manifest: Path) -> None:
+    (manifest.parent / "images").mkdir()
+    (manifest.parent / "a.png").rename(manifest.parent / "images" / "a.png")
+    manifest.write_text("path,label\na.png,cat\n")
+    with pytest.raises(DataError) as caught:
+        list_csv(manifest)
+    assert caught.value.hint.endswith("there is images/a.png: write that")

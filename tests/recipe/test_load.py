@@ -39,7 +39,7 @@ def test_a_right_recipe_is_typed_and_its_paths_absolute(write, folder):
         ("  - {kind: train}\n  - {kind: prune, keep: 1.5}\n", "6:25", "less than or equal to 1, found 1.5", ""),
         ("  - {kind: train}\n  - {kind: prune, keep: '0.5'}\n", "6:25", "found '0.5'", ""),
         ("  - {kind: train, fit: {epochs: 2, lrr: 1}}\n", "5:36", "unknown key 'lrr'; allowed: epochs", "'lr'"),
-        ("  - {kind: train, fit: {lr: 1e-3}}\n", "5:29", "'1e-3' looks like a number", "1.0e-3"),
+        ("  - {kind: train, fit: {lr: 08}}\n", "5:29", "'08' looks like a number", "leading zeros"),
         ("  - {kind: train, arch: 3.10}\n", "5:25", "found 3.10 (which YAML reads as 3.1)", ""),
         ("  - {kind: train, arch: no}\n", "5:25", "found no (which YAML reads as false)", ""),
         ("  - {keep: 0.5}\n", "5:5", "the key 'kind' is missing", ""),

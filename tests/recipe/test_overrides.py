@@ -37,7 +37,7 @@ def test_other_values_can_be_set_too(write, folder):
         ("stages.prune.kep=0.5", "--set stages.prune.kep=0.5: stage 2 (prune): unknown key 'kep'"),
         ("stages.prun.keep=0.5", "there is no element 'prun'; allowed: train, prune, again"),
         ("stages.9.keep=0.5", "there is no element '9'"),
-        ("stages.train.fit.lr=1e-3", "--set stages.train.fit.lr=1e-3: '1e-3' looks like a number"),
+        ("stages.train.fit.lr=08", "--set stages.train.fit.lr=08: '08' looks like a number"),
         ("stages.prune.keep.deep=1", "there is no 'deep' in a single value (found '0.7')"),
         ("seed", "not of the form key=value"),
         ("seed=", "not of the form key=value"),

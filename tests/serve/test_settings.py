@@ -176,7 +176,7 @@ def test_a_key_given_twice_in_toml_is_refused_by_its_line(write):
 
 def test_what_yaml_silently_misreads_is_refused_with_its_place(write):
     for text, words in (
-        ("port: 1\nrate_limit: 1e-3\n", ":2:13: '1e-3' looks like a number"),
+        ("port: 1\nrate_limit: 08\n", ":2:13: '08' looks like a number"),
         ("port: 0100\n", "octal 64"),
         ("on: 1\n", "a key must be text"),
     ):

@@ -1,0 +1,135 @@
+"""The same image twice: in two splits, where it makes every measurement too good, or under two labels."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from compress.core.digest import sha256_json
+from compress.core.stage import Reporter
+from compress.data.checks import Splits
+from compress.data.examine import Exam
+from compress.data.listing import Entry, labels_of, listed
+from compress.data.near import groups, near_pairs
+from compress.errors import DataError
+
+_SIDES = (("train", ("val", "test")), ("val", ("test",)))  # the side trained on, and those that judge it
+_MOST_ALIKE = 10  # images; more that hang together are a scene that never changes, not one image saved often
+_known_pairs: dict[str, list[tuple[str, str]]] = {}
+
+
+def drop_leaks(
+    root: Path, splits: Splits, exams: Mapping[Path, Exam], on_leak: Literal["error", "drop"], reporter: Reporter
+) -> Splits:
+    """Return the splits with no file content in two of them; what leaks is dropped from the side trained on.
+
+    The side trained on is train before val before test: an image of train that is also in val or test leaves train.
+
+    Raises:
+        DataError: there are leaks and `on_leak` is "error"; lists the pairs.
+    """
+    result = dict(splits)
+    pairs: list[str] = []
+    for side, others in _SIDES:
+        held = {exams[entry.path].sha256: entry for other in others for entry in splits.get(other, ())}
+        twins = [
+            (entry, held[digest]) for entry in splits.get(side, ()) if (digest := exams[entry.path].sha256) in held
+        ]
+        pairs += [f"{entry.name} = {twin.name}" for entry, twin in twins]
+        dropped = {entry.path for entry, _ in twins}
+        if dropped:
+            result[side] = tuple(entry for entry in splits[side] if entry.path not in dropped)
+    if not pairs:
+        return result
+    text = f"{root}: {len(pairs)} images are in two splits (equal content):{listed(pairs)}"
+    if on_leak == "error":
+        raise DataError(
+            text,
+            hint="remove one of each, or drop them from the training side: `imgc init --on-leak drop`, else "
+            "`--set data.on_leak=drop`",
+        )
+    reporter.warn(f"{text}\n  dropped from the first of the two splits (data.on_leak: drop)")
+    _refuse_emptied(root, splits, result)
+    return result
+
+
+def _refuse_emptied(root: Path, before: Splits, after: Splits) -> None:
+    if gone := sorted(set(labels_of(before["train"])) - set(labels_of(after["train"]))):
+        raise DataError(f"{root}: dropping them leaves no training image of {len(gone)} classes:{listed(gone)}")
+
+
+def drop_near(
+    root: Path, splits: Splits, exams: Mapping[Path, Exam], on_leak: Literal["error", "drop"], reporter: Reporter
+) -> Splits:
+    """Return the splits; list the images that are nearly the same as one of another split, and drop them if asked to.
+
+    Unlike equal files they are only warned of by default: a camera that never moves makes images that are alike.
+
+    Raises:
+        DataError: dropping them leaves a class without training images.
+    """
+    if len(splits) < 2:
+        return splits
+    twins: dict[str, set[str]] = defaultdict(set)
+    for one, other in near_content(exams[entry.path] for entries in splits.values() for entry in entries):
+        twins[one].add(other)
+        twins[other].add(one)
+    result = dict(splits)
+    pairs: list[str] = []
+    for side, others in _SIDES:
+        held = {exams[entry.path].sha256: entry for other in others for entry in splits.get(other, ())}
+        near = [(entry, twins[exams[entry.path].sha256] & held.keys()) for entry in splits.get(side, ())]
+        pairs += [f"{entry.name} ~ {held[min(found)].name}" for entry, found in near if found]
+        result[side] = tuple(entry for entry, found in near if not found)
+    if not pairs:
+        return splits
+    text = f"{root}: {len(pairs)} images are nearly the same as one of another split:{listed(pairs)}"
+    if on_leak == "error":
+        reporter.warn(f"{text}\n  kept; `data.on_leak: drop` drops them from the training side")
+        return splits
+    reporter.warn(f"{text}\n  dropped from the first of the two splits (data.on_leak: drop)")
+    _refuse_emptied(root, splits, result)
+    return {name: entries for name, entries in result.items() if name in splits}
+
+
+def near_content(exams: Iterable[Exam]) -> list[tuple[str, str]]:
+    """Return the pairs of different contents (by SHA-256) that look nearly the same; found once in a process."""
+    hashes = {exam.sha256: exam.look for exam in exams}
+    contents = sorted(hashes)
+    key = sha256_json([[one, hashes[one]] for one in contents])
+    if key not in _known_pairs:
+        _known_pairs[key] = [(contents[i], contents[j]) for i, j in near_pairs([hashes[one] for one in contents])]
+    return _known_pairs[key]
+
+
+def kept_together(exams: Sequence[Exam]) -> dict[str, str]:
+    """Return content -> the content whose fate it shares when images are split, itself where it is like no other."""
+    contents = sorted({exam.sha256 for exam in exams})
+    number = {content: index for index, content in enumerate(contents)}
+    group = groups(len(contents), [(number[one], number[other]) for one, other in near_content(exams)])
+    size: dict[int, int] = defaultdict(int)
+    for first in group:
+        size[first] += 1
+    return {
+        content: contents[first] if size[first] <= _MOST_ALIKE else content
+        for content, first in zip(contents, group, strict=True)
+    }
+
+
+def warn_of_duplicates(root: Path, splits: Splits, exams: Mapping[Path, Exam], reporter: Reporter) -> None:
+    """Count equal files within a split (they stay) and equal files under two labels (one must be wrong)."""
+    copies, conflicts = 0, []
+    for entries in splits.values():
+        groups: dict[str, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            groups[exams[entry.path].sha256].append(entry)
+        copies += sum(len(group) - 1 for group in groups.values())
+        conflicts += [
+            " = ".join(e.name for e in group) for group in groups.values() if len({e.label for e in group}) > 1
+        ]
+    if copies:
+        reporter.warn(f"{root}: {copies} images are copies of another in the same split; kept")
+    if conflicts:
+        reporter.warn(f"{root}: {len(conflicts)} images carry two different labels:{listed(conflicts)}")
