@@ -123,6 +123,7 @@ def benchmark(
     batch: int = 1,
     repeats: int | None = None,
     budget_s: float | None = None,
+    quick: bool = False,
     preprocess: Mapping[str, Any] | None = None,
 ) -> BenchmarkResult:
     """Return accuracy, size, latency and memory of model files side by side, as `imgc benchmark FILE...` does.
@@ -137,6 +138,7 @@ def benchmark(
         batch: images in one call.
         repeats: timed calls of each model. Default: as many as the benchmark stage makes.
         budget_s: seconds for them, of each model. Default: as the benchmark stage.
+        quick: at most 50 calls and 0.4 s of each model, and nothing of memory and starts.
         preprocess: as for `load`.
 
     Raises:
@@ -147,20 +149,19 @@ def benchmark(
     from pydantic import ValidationError
 
     from compress.benchmark.config import BenchmarkConfig
+    from compress.benchmark.measure import timing_of
     from compress.benchmark.measure_files import FilesOptions, measure_files
     from compress.core.fact import first_fault
     from compress.core.log_reporter import LogReporter
-    from compress.measure.latency import Timing
     from compress.pipeline.given import vouch
 
     if not models:
         raise UsageError("no model to measure", hint='compress.benchmark("model.onnx", "model.tflite")')
-    given = {"threads": threads, "batch": batch, "repeats": repeats, "budget_s": budget_s}
+    given = {"threads": threads, "batch": batch, "repeats": repeats, "budget_s": budget_s, "quick": quick}
     try:
         config = BenchmarkConfig.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise UsageError(first_fault(error)) from None
-    timing = Timing(config.warmup, config.repeats, config.budget_s)
     options = FilesOptions(
         models=[os.fspath(one) for one in models],
         data=Path(data) if data is not None else None,
@@ -168,7 +169,7 @@ def benchmark(
         threads=(config.threads,),
         batches=(config.batch,),
         callers=(),
-        timing=timing,
+        timing=timing_of(config),
         preprocess=as_preprocess(preprocess),
         profile=False,
     )

@@ -34,7 +34,7 @@ class BenchmarkConfig(StageConfig):
     entry_point: ClassVar[str] = "compress.benchmark.stage:run"
     version: ClassVar[int] = 4
     backends: ClassVar[tuple[str, ...]] = ("torch", "onnxruntime", "ai-edge-litert")
-    knobs: ClassVar[tuple[str, ...]] = ("baseline", "threads", "repeats", "budget_s")
+    knobs: ClassVar[tuple[str, ...]] = ("baseline", "threads", "repeats", "budget_s", "quick")
 
     kind: Literal["benchmark"] = Field(default="benchmark", description="Kind of the stage: `benchmark`.")
     models: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
@@ -57,6 +57,10 @@ class BenchmarkConfig(StageConfig):
         gt=0,
         le=600,
         description="Time budget of the timed calls of one model, in seconds; at least 5 calls are timed.",
+    )
+    quick: bool = Field(
+        default=False,
+        description="Measure in seconds: at most 50 calls and 0.4 s a model, taken once; no memory, no start.",
     )
     warmup: int = Field(default=10, ge=1, le=1000, description="Untimed calls before the timed ones.")
     limit: Annotated[int, Field(ge=1)] | None = Field(

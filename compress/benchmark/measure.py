@@ -6,14 +6,18 @@ import gzip
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compress.benchmark.accuracy import Accuracies, measure_accuracy
+from compress.benchmark.config import BenchmarkConfig
 from compress.benchmark.memory import Fresh, measure_fresh
 from compress.benchmark.schema import Answers, Bench, Row
+from compress.core.formats import Format
+from compress.core.names import few
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
 from compress.data.dataset import Split
@@ -22,12 +26,16 @@ from compress.data.transforms import normalize
 from compress.errors import StageError
 from compress.measure.interference import counters, interference, load_doubt
 from compress.measure.latency import Latency, Timing, measure_latency, unstable_text
+from compress.measure.machine_speed import FULL_RATIO
 from compress.runtime.host import host
 from compress.runtime.predictor import Floats, Predictor
 
 _DRIFT_RATIO = 1.05  # between the medians of two moments
 _LATER_SHARE = 0.25  # of the time budget, for the second moment
 _RETAKES = 2
+_QUICK_REPEATS, _QUICK_BUDGET_S = 50, 0.4
+_FRESH_S = {Format.TORCH: 10.0}  # of three processes that import the library and open a model; others:
+_LIGHT_FRESH_S = 1.5
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,14 @@ class _Errors:
         return "; ".join(self.texts.get(name, [])) or None
 
 
+def timing_of(config: BenchmarkConfig) -> Timing:
+    """Return how the calls of a benchmark are timed."""
+    if config.quick:
+        repeats, budget_s = min(config.repeats, _QUICK_REPEATS), min(config.budget_s, _QUICK_BUDGET_S)
+        return Timing(config.warmup, repeats, budget_s, quick=True)
+    return Timing(config.warmup, config.repeats, config.budget_s, retakes=_RETAKES)
+
+
 def measure(
     candidates: Sequence[OpenedModel],
     baseline: str,
@@ -119,12 +135,15 @@ def measure(
         errors.add(name, text)
     images = {name: _images(one, pixels, setting.batch) for name, one in predictors.items()}
     running = {name: one for name, one in predictors.items() if _answers_at_all(name, one, images[name], errors)}
+    reporter.info(_duration_text(running, images, setting.timing))
     before = counters()
-    latency = measure_latency(running, images, replace(setting.timing, retakes=_RETAKES), reporter)
+    latency = measure_latency(running, images, setting.timing, reporter)
     warnings += interference(before, counters())
-    warnings += [f"{name}: {unstable_text(times)}" for name, times in latency.items() if not times.stable]
-    fresh = _fresh(candidates, setting, errors, reporter)
-    warnings += _drifts(latency, measure_latency(running, images, _later(setting.timing), reporter))
+    warnings += _unstable(latency)
+    fresh: dict[str, Fresh] = {}
+    if not setting.timing.quick:
+        fresh = _fresh(candidates, setting, errors, reporter)
+        warnings += _drifts(latency, measure_latency(running, images, _later(setting.timing), reporter))
     warnings += [f"{name}: {error}" for name in predictors if (error := errors.of(name))]
     for text in warnings:
         reporter.warn(text)
@@ -139,8 +158,36 @@ def measure(
     return Measured(bench, accuracies.answers)
 
 
+def _duration_text(predictors: Mapping[str, Predictor], images: Mapping[str, Floats], timing: Timing) -> str:
+    """Return how long the measuring will take, from one call of each model."""
+    calls_s = 0.0
+    for name, predictor in predictors.items():
+        began = perf_counter()
+        predictor.predict(images[name])
+        calls_s += min(timing.budget_s, timing.repeats * (perf_counter() - began))
+    models = f"measuring {len(predictors)} models"
+    if timing.quick:
+        return f"{models} quickly, about {max(1.0, calls_s):.0f} s: no memory, no start, no second take"
+    fresh_s = sum(_FRESH_S.get(one.format, _LIGHT_FRESH_S) for one in predictors.values())
+    quiet_s = calls_s * (1 + _LATER_SHARE) + fresh_s
+    busy_s = len(predictors) * timing.budget_s * (1 + _RETAKES + _LATER_SHARE) + fresh_s
+    return (
+        f"{models} takes about {quiet_s:.0f} s on a quiet machine, at most {max(quiet_s, busy_s):.0f} s on a busy one"
+    )
+
+
 def _later(timing: Timing) -> Timing:
-    return replace(timing, budget_s=timing.budget_s * _LATER_SHARE)
+    return replace(timing, retakes=0, budget_s=timing.budget_s * _LATER_SHARE)
+
+
+def _unstable(latency: Mapping[str, Latency]) -> list[str]:
+    """Return one sentence for the models that a slower machine made unstable, and one for each other such model."""
+    slowed = {name: one for name, one in latency.items() if one.slowdown > FULL_RATIO}
+    others = [f"{name}: {unstable_text(one)}" for name, one in latency.items() if name not in slowed and not one.stable]
+    if not slowed:
+        return others
+    worst = max(slowed.values(), key=lambda one: one.slowdown)
+    return [f"{few(list(slowed))}: {unstable_text(worst)}", *others]
 
 
 def _drifts(before: Mapping[str, Latency], later: Mapping[str, Latency]) -> list[str]:
@@ -154,7 +201,7 @@ def _drifts(before: Mapping[str, Latency], later: Mapping[str, Latency]) -> list
         pair = first.p50_ms, later[name].p50_ms
         if max(pair) > _DRIFT_RATIO * min(pair):
             texts.append(
-                f"{name}: unstable: its median was {pair[0]:.3g} ms, and {pair[1]:.3g} ms after its memory was measured"
+                f"{name}: drifted: its median was {pair[0]:.3g} ms, and {pair[1]:.3g} ms after its memory was measured"
             )
     return texts
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from compress.benchmark.bench_file import ANSWERS_NAME
 from compress.benchmark.config import ROLE_PREFIX, BenchmarkConfig
-from compress.benchmark.measure import OpenedModel, Setting, measure
+from compress.benchmark.measure import OpenedModel, Setting, measure, timing_of
 from compress.benchmark.profiles import with_profiles
 from compress.benchmark.sweep import Sweep, with_sweeps
 from compress.core.artifact import Artifact, Metrics, StageOutput
@@ -16,7 +16,6 @@ from compress.core.storage import write_json
 from compress.data.dataset import Dataset, evenly_spread, load_dataset
 from compress.engine.allocator import keep_freed_memory
 from compress.errors import StageError
-from compress.measure.latency import Timing
 from compress.runtime.open import open_predictor
 
 FILE_NAME = "bench.json"
@@ -39,7 +38,7 @@ def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageO
         )
         for name, artifact in artifacts.items()
     ]
-    timing = Timing(warmup=config.warmup, repeats=config.repeats, budget_s=config.budget_s)
+    timing = timing_of(config)
     found = measure(candidates, baseline, split, dataset.labels, Setting(config.batch, timing), ctx.reporter)
     bench = with_profiles(found.bench, candidates, ctx.reporter) if config.profile else found.bench
     bench = with_sweeps(bench, candidates, _sweep(config), timing, ctx.reporter)

@@ -15,7 +15,7 @@ from compress.cli.options import RUNS, AsJson, Data, Device, Run, RunsDir, Set
 from compress.cli.output import echo
 
 _CONFIG = config_of("benchmark")
-_FLAGS = ("--json", "--profile")  # of the old spellings; every other option of theirs takes a value
+_FLAGS = ("--json", "--profile", "--quick")  # of the old spellings; every other option of theirs takes a value
 
 
 class _OldWords(TyperGroup):
@@ -85,8 +85,8 @@ def benchmark(
     add_stage(ctx, request, as_json=as_json)
 
 
-app.command("files", cls=command_with(_CONFIG, "repeats", "budget_s"))(benchmark_files.files)
-app.command("bundle", cls=command_with(_CONFIG, "repeats", "budget_s"))(bundle.benchmark)
+app.command("files", cls=command_with(_CONFIG, "repeats", "budget_s", "quick"))(benchmark_files.files)
+app.command("bundle", cls=command_with(_CONFIG, "repeats", "budget_s", "quick"))(bundle.benchmark)
 app.command("compare")(compare.compare)
 app.command("scenarios")(scenarios.scenarios)
 

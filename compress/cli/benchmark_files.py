@@ -65,11 +65,10 @@ def timing_of(given: dict[str, Any]) -> Timing:
     Raises:
         UsageError: a value that cannot be.
     """
+    from compress.benchmark import measure
     from compress.benchmark.config import BenchmarkConfig
-    from compress.measure.latency import Timing
 
-    config = checked(BenchmarkConfig, given)
-    return Timing(config.warmup, config.repeats, config.budget_s)
+    return measure.timing_of(checked(BenchmarkConfig, given))
 
 
 def numbers_in(option: str, text: str) -> tuple[int, ...]:

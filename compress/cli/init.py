@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +11,7 @@ import typer
 from compress.cli.knobs import checked, given_knobs
 from compress.cli.options import reporter_of
 from compress.cli.output import echo
+from compress.cli.recipe_draft import RecipeDraft, data_block, recipe_text, slug
 
 if TYPE_CHECKING:
     from compress.core.dataset import CsvData, FolderData
@@ -42,6 +40,9 @@ def init(
     out: Annotated[Path, typer.Option("--out", help="Recipe to write.")] = Path("imgc.yaml"),
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the folder's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A short chain: an int8 TFLite file in minutes, without pruning.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the recipe.")] = False,
 ) -> None:
     """Look at your images and write a recipe for them."""
@@ -71,6 +72,7 @@ def init(
         weights=chosen,
         input_px=input_px or (96 if arch == TINY else 160),
         n_train=len(dataset.splits["train"].paths),
+        quick=quick,
     )
     text = recipe_text(draft, _weights_value(chosen, out.parent))
     recipe_from_dict(yaml.safe_load(text), out.parent, source="imgc init")  # what we write must be right
@@ -82,107 +84,6 @@ def init(
     echo(f"next: imgc run {out}")
     if out == Path("imgc.yaml"):
         echo("or verb by verb: imgc train, imgc prune --keep 0.7, imgc distill, imgc quantize, imgc export, imgc serve")
-
-
-@dataclass(frozen=True)
-class RecipeDraft:
-    """What the recipe is made from; `data` is the block of the recipe, `n_train` the number of training images."""
-
-    name: str
-    seed: int
-    data: dict[str, str]
-    arch: str
-    weights: str
-    input_px: int
-    n_train: int
-
-
-def recipe_text(draft: RecipeDraft, weights: str) -> str:
-    """Return the recipe's YAML: the whole chain, with a comment for each choice."""
-    from compress.recipe.epochs import epochs_for
-    from compress.recipe.json_schema import SCHEMA_LINE
-
-    epochs = epochs_for(draft.n_train, fresh=draft.weights == "none")
-    data = ", ".join(f"{key}: {json.dumps(value)}" for key, value in draft.data.items())
-    return _TEMPLATE.format(
-        schema_line=SCHEMA_LINE,
-        name=json.dumps(draft.name),
-        seed=draft.seed,
-        data=data,
-        arch=draft.arch,
-        weights=json.dumps(weights),
-        input_px=draft.input_px,
-        epochs=epochs,
-        n_train=draft.n_train,
-        distill_epochs=max(2, epochs // 2),
-        qat_epochs=max(2, epochs // 4),
-    )
-
-
-_TEMPLATE = """\
-{schema_line}
-# Written by `imgc init`. Run it:      imgc run imgc.yaml
-# Look at it without running it:       imgc plan imgc.yaml
-# Or go verb by verb; each verb takes its options from here: imgc train, imgc prune, imgc distill, ...
-# Paths are relative to this file. Any value can be changed for one run: --set stages.prune.keep=0.5
-imgc: 1
-name: {name}  # results go to runs/<name>/
-seed: {seed}  # same seed, same data: same result
-data: {{{data}}}
-
-stages:  # run from top to bottom; each reads the newest model above it
-  # 1. Fine-tune a network on the {n_train} training images.
-  #    weights: imagenet (downloaded), none (from scratch), or a .safetensors / .pth file.
-  #    input_px: side of the square that the network sees; smaller is faster, larger shows more detail.
-  - kind: train
-    arch: {arch}
-    weights: {weights}
-    input_px: {input_px}
-    fit: {{epochs: {epochs}}}
-
-  # 2. Remove the least important channels. 0.7 of the channels is about half of the work. Or name what shall be left:
-  #    target_macs: 0.6, target_params: 0.5 or target_latency_ms: 1.2 instead of keep.
-  #    sibling: true also trains the stock network of the same size, to compare with; it doubles the training.
-  - kind: prune
-    keep: 0.7
-    sibling: true
-
-  # 3. Let the pruned network learn from the answers of the first one, to win back accuracy.
-  - kind: distill
-    teacher: train
-    fit: {{epochs: {distill_epochs}}}
-
-  # 4. 8-bit integers instead of floats: a quarter of the size. int8_qat trains with the rounding in place;
-  #    int8_static only measures ranges: quicker, and a little less accurate.
-  - kind: quantize
-    scheme: int8_qat
-    fit: {{epochs: {qat_epochs}, lr: 2.0e-4}}
-
-  # 5. Files to deploy, each checked against its source: onnx, tflite, or all of them.
-  - kind: export
-    format: all
-
-  # 6. Accuracy, size and speed of every model above, on the test images.
-  - kind: benchmark
-    baseline: train
-
-# Without the marks, these make the run fail (exit code 5) when int8 costs more than two points of accuracy:
-# gates:
-#   - {{metric: top1_drop_pp, at: quantize, max: 2.0}}
-"""
-
-
-def slug(text: str) -> str:
-    """Return a text as a run name: lower case, letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48] or "run"
-
-
-def data_block(photos: Path, folder: Path) -> dict[str, str]:
-    """Return the recipe's `data:` block; a relative path is made relative to `folder`, where the recipe lies."""
-    from compress.core.dataset import is_manifest
-
-    path = photos if photos.is_absolute() else Path(os.path.relpath(photos, folder))
-    return {"kind": "csv" if is_manifest(photos) else "folder", "path": path.as_posix()}
 
 
 def _data_config(photos: Path, given: dict[str, Any]) -> CsvData | FolderData:

@@ -12,8 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from compress.cli.init import data_block, slug
 from compress.cli.local_recipe import LOCAL_RECIPE, Tree, block_of, local_recipe
+from compress.cli.recipe_draft import data_block, slug
 from compress.cli.verb_hints import for_verb
 from compress.core.formats import SUFFIX, Format
 from compress.errors import RecipeError, UsageError

@@ -8,7 +8,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress.cli.init import data_block, slug
+from compress.cli.recipe_draft import data_block, slug
 from compress.core.dataset import CsvData, FolderData, is_manifest
 from compress.core.digest import sha256_json
 from compress.core.json_types import JsonObject

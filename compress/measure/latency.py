@@ -75,12 +75,14 @@ class Timing:
         repeats: timed calls of each model at the machine's full speed; up to five times as many are made for them.
         budget_s: a model stops when its timed calls took so long, but not before `MIN_CALLS`.
         retakes: how often all models are timed anew while one of them is not `stable`; the last take counts.
+        quick: whether who asked wants numbers in seconds and does without what takes longer than the calls.
     """
 
     warmup: int
     repeats: int
     budget_s: float
     retakes: int = 0
+    quick: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from compress.benchmark import measure as module
-from compress.benchmark.measure import OpenedModel, Setting, measure
+from compress.benchmark.config import BenchmarkConfig
+from compress.benchmark.measure import OpenedModel, Setting, measure, timing_of
 from compress.core.artifact import Artifact
 from compress.core.stage import SilentReporter
 from compress.measure.latency import RANKS, Latency, Timing
@@ -72,10 +73,7 @@ def test_a_model_that_never_answers_does_not_take_the_others_with_it(make_artifa
 
 
 def test_an_unstable_model_is_said(make_artifact, monkeypatch) -> None:
-    retakes = []
-
     def drifting(predictors, images, timing, reporter):
-        retakes.append(timing.retakes)
         return {
             name: Latency(3, {50: 2.0}, {50: (1.0, 3.0)}, (1.0, 2.0, 3.0), 4.0, 500.0, 7, 1.05) for name in predictors
         }
@@ -83,7 +81,6 @@ def test_an_unstable_model_is_said(make_artifact, monkeypatch) -> None:
     monkeypatch.setattr(module, "measure_latency", drifting)
     bench = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, SilentReporter()).bench
     row = bench.rows[0]
-    assert retakes[0] > 0
     assert (row.stable, row.cpu_ms, row.latency_calls) == (False, 4.0, 3)
     assert (row.latency_left_out, row.slowdown) == (7, 1.05)
     assert (row.latency_p50_ci95_ms, row.latency_windows_ms) == ((1.0, 3.0), (1.0, 2.0, 3.0))
@@ -100,7 +97,7 @@ def test_a_machine_that_is_slower_a_moment_later_is_said(make_artifact, monkeypa
 
     monkeypatch.setattr(module, "measure_latency", times)
     bench = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, SilentReporter()).bench
-    assert any(f"a: unstable: its median was 1 ms, and {later_ms} ms" in text for text in bench.warnings) is is_said
+    assert any(f"a: drifted: its median was 1 ms, and {later_ms} ms" in text for text in bench.warnings) is is_said
     assert bench.rows[0].latency_p50_ms == 1.0, "the first moment is what is reported"
 
 
@@ -115,3 +112,39 @@ def test_a_disturbance_is_said_to_the_user_and_kept(make_artifact, monkeypatch) 
     bench = measure([candidate(make_artifact("a"))], "a", None, None, QUICK, Collects()).bench
     assert "busy: somebody else" in bench.warnings
     assert "busy: somebody else" in Collects.said
+
+
+def test_a_quick_benchmark_times_once_and_starts_no_process(make_artifact, monkeypatch) -> None:
+    asked = []
+    real = module.measure_latency
+
+    def times(predictors, images, timing, reporter):
+        asked.append(timing)
+        return real(predictors, images, timing, reporter)
+
+    def fresh(*_, **__):
+        raise AssertionError("no process of its own")
+
+    monkeypatch.setattr(module, "measure_latency", times)
+    monkeypatch.setattr(module, "measure_fresh", fresh)
+    quick = timing_of(BenchmarkConfig(quick=True))
+    bench = measure([candidate(make_artifact("a"))], "a", None, None, Setting(1, quick), SilentReporter()).bench
+    assert [one.retakes for one in asked] == [0]
+    assert bench.rows[0].latency_calls <= 5 * quick.repeats
+    assert bench.rows[0].peak_rss_bytes is None
+    assert bench.rows[0].error is None
+    whole = timing_of(BenchmarkConfig())
+    assert whole.retakes > 0
+    assert whole.repeats > quick.repeats
+    assert timing_of(BenchmarkConfig(quick=True, repeats=7, budget_s=0.1)).repeats == 7
+
+
+def test_models_that_a_slower_machine_made_unstable_share_a_warning(make_artifact, monkeypatch) -> None:
+    def slow(predictors, images, timing, reporter):
+        return {name: Latency(3, dict.fromkeys(RANKS, 1.0), {}, (1.0,) * 3, 4.0, 500.0, 0, 1.5) for name in predictors}
+
+    monkeypatch.setattr(module, "measure_latency", slow)
+    models = [candidate(make_artifact(name)) for name in ("a", "b")]
+    warnings = measure(models, "a", None, None, QUICK, SilentReporter()).bench.warnings
+    assert len([text for text in warnings if "unstable" in text]) == 1
+    assert any(text.startswith("a, b: unstable: this machine was slower") for text in warnings)

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import Result
 
-from compress.cli.init import RecipeDraft, data_block, recipe_text, slug
+from compress.cli.recipe_draft import RecipeDraft, data_block, recipe_text, slug
 from compress.models.build import build_model, new_spec
 from compress.recipe.json_schema import recipe_schema
 from compress.recipe.load import load_recipe
@@ -175,3 +175,12 @@ def test_without_a_recipe_run_says_how_to_get_one(imgc: Imgc, folder: Path):
     (folder / "imgc.yaml").write_text("imgc: 1\nname: x\nstages: []\n")
     assert "imgc.yaml" in imgc("run").stderr
     assert imgc("plan").exit_code == 2
+
+
+def test_the_quick_chain_is_short_and_runs_to_a_checked_file(imgc: Imgc, folder: Path, photos: Path):
+    result = imgc("init", photos, "--quick", "--arch", "tiny", "--input-px", "32")
+    assert result.exit_code == 0, result.output
+    planned = plan(load_recipe(folder / "imgc.yaml"))
+    assert [stage.id for stage in planned.stages] == ["train", "quantize", "export", "benchmark"]
+    assert planned.stages[0].config.fit.epochs == 40
+    assert planned.stages[3].config.quick

@@ -1,0 +1,152 @@
+"""The recipe that `imgc init` writes: the whole chain, or with `--quick` the shortest one to a checked int8 file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RecipeDraft:
+    """What the recipe is made from.
+
+    Attributes:
+        name: of the run.
+        seed: of the run.
+        data: the block of the recipe.
+        arch: of the network.
+        weights: what it starts from.
+        input_px: side of the image that it sees.
+        n_train: number of training images.
+        quick: whether the chain is the short one.
+    """
+
+    name: str
+    seed: int
+    data: dict[str, str]
+    arch: str
+    weights: str
+    input_px: int
+    n_train: int
+    quick: bool = False
+
+
+def recipe_text(draft: RecipeDraft, weights: str) -> str:
+    """Return the recipe's YAML, with a comment for each choice."""
+    from compress.recipe.epochs import epochs_for, quick_epochs_for
+    from compress.recipe.json_schema import SCHEMA_LINE
+
+    fresh = draft.weights == "none"
+    epochs = quick_epochs_for(draft.n_train, fresh=fresh) if draft.quick else epochs_for(draft.n_train, fresh=fresh)
+    data = ", ".join(f"{key}: {json.dumps(value)}" for key, value in draft.data.items())
+    template = _QUICK if draft.quick else _WHOLE
+    return template.format(
+        schema_line=SCHEMA_LINE,
+        name=json.dumps(draft.name),
+        seed=draft.seed,
+        data=data,
+        arch=draft.arch,
+        weights=json.dumps(weights),
+        input_px=draft.input_px,
+        epochs=epochs,
+        n_train=draft.n_train,
+        distill_epochs=max(2, epochs // 2),
+        qat_epochs=max(2, epochs // 4),
+    )
+
+
+_HEAD = """\
+{schema_line}
+# Written by `imgc init`. Run it:      imgc run imgc.yaml
+# Look at it without running it:       imgc plan imgc.yaml
+# Or go verb by verb; each verb takes its options from here: imgc train, imgc prune, imgc distill, ...
+# Paths are relative to this file. Any value can be changed for one run: --set stages.train.fit.epochs=20
+imgc: 1
+name: {name}  # results go to runs/<name>/
+seed: {seed}  # same seed, same data: same result
+data: {{{data}}}
+
+stages:  # run from top to bottom; each reads the newest model above it
+  # 1. Fine-tune a network on the {n_train} training images.
+  #    weights: imagenet (downloaded), none (from scratch), or a .safetensors / .pth file.
+  #    input_px: side of the square that the network sees; smaller is faster, larger shows more detail.
+  - kind: train
+    arch: {arch}
+    weights: {weights}
+    input_px: {input_px}
+    fit: {{epochs: {epochs}}}
+
+"""
+_WHOLE = (
+    _HEAD
+    + """\
+  # 2. Remove the least important channels. 0.7 of the channels is about half of the work. Or name what shall be left:
+  #    target_macs: 0.6, target_params: 0.5 or target_latency_ms: 1.2 instead of keep.
+  #    sibling: true also trains the stock network of the same size, to compare with; it doubles the training.
+  - kind: prune
+    keep: 0.7
+    sibling: true
+
+  # 3. Let the pruned network learn from the answers of the first one, to win back accuracy.
+  - kind: distill
+    teacher: train
+    fit: {{epochs: {distill_epochs}}}
+
+  # 4. 8-bit integers instead of floats: a quarter of the size. int8_qat trains with the rounding in place;
+  #    int8_static only measures ranges: quicker, and a little less accurate.
+  - kind: quantize
+    scheme: int8_qat
+    fit: {{epochs: {qat_epochs}, lr: 2.0e-4}}
+
+  # 5. Files to deploy, each checked against its source: onnx, tflite, or all of them.
+  - kind: export
+    format: all
+
+  # 6. Accuracy, size and speed of every model above, on the test images.
+  - kind: benchmark
+    baseline: train
+
+# Without the marks, these make the run fail (exit code 5) when int8 costs more than two points of accuracy:
+# gates:
+#   - {{metric: top1_drop_pp, at: quantize, max: 2.0}}
+"""
+)
+
+_QUICK = (
+    _HEAD
+    + """\
+  # 2. 8-bit integers instead of floats: a quarter of the size. The ranges are measured, a short reconstruction follows;
+  #    more `steps` (300) or scheme: int8_qat win back what it costs.
+  - kind: quantize
+    scheme: int8_static
+    calibration_count: 128
+    reconstruct: {{steps: 40}}
+
+  # 3. The file to deploy, checked against its source.
+  - kind: export
+    format: tflite
+
+  # 4. Accuracy, size and speed of every model above, on the test images.
+  - kind: benchmark
+    baseline: train
+    quick: true
+
+# The whole chain prunes, distils and trains with the rounding in place too: `imgc init` without --quick writes it.
+"""
+)
+
+
+def slug(text: str) -> str:
+    """Return a text as a run name: lower case, letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48] or "run"
+
+
+def data_block(photos: Path, folder: Path) -> dict[str, str]:
+    """Return the recipe's `data:` block; a relative path is made relative to `folder`, where the recipe lies."""
+    from compress.core.dataset import is_manifest
+
+    path = photos if photos.is_absolute() else Path(os.path.relpath(photos, folder))
+    return {"kind": "csv" if is_manifest(photos) else "folder", "path": path.as_posix()}
