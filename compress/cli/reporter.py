@@ -30,20 +30,36 @@ def make_reporter(*, quiet: bool, stream: IO[str] | None = None) -> Reporter:
     return ConsoleReporter(stream) if stream.isatty() else PlainReporter(stream)
 
 
+class _Once:
+    """Tells what was not said yet: each stage of a chain looks at the same images and would say the same of them."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def is_new(self, text: str) -> bool:
+        if text in self._said:
+            return False
+        self._said.add(text)
+        return True
+
+
 class PlainReporter:
-    """One parseable line at a time, for logs and pipes."""
+    """One parseable line at a time, for logs and pipes; what was said is not said again."""
 
     def __init__(self, stream: IO[str]) -> None:
         """Write to `stream`."""
         self._stream = stream
+        self._once = _Once()
 
     def info(self, text: str) -> None:
         """Write an `info:` line."""
-        self._line(f"info: {text}")
+        if self._once.is_new(text):
+            self._line(f"info: {text}")
 
     def warn(self, text: str) -> None:
         """Write a `warning:` line."""
-        self._line(f"warning: {text}")
+        if self._once.is_new(text):
+            self._line(f"warning: {text}")
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Advance]:
@@ -88,7 +104,7 @@ class _Counter:
 
 
 class ConsoleReporter:
-    """Rich progress bars with rate and remaining time, for people at a terminal."""
+    """Rich progress bars with rate and remaining time, for people at a terminal; what was said is not said again."""
 
     def __init__(self, stream: IO[str]) -> None:
         """Draw on `stream`, which must be a terminal."""
@@ -96,14 +112,17 @@ class ConsoleReporter:
 
         self._console: Console = Console(file=stream, highlight=False, emoji=False)
         self._bars: Progress | None = None
+        self._once = _Once()
 
     def info(self, text: str) -> None:
         """Print a line above the bars."""
-        self._console.print(visible(text, keep="\n"), markup=False)
+        if self._once.is_new(text):
+            self._console.print(visible(text, keep="\n"), markup=False)
 
     def warn(self, text: str) -> None:
         """Print a yellow line above the bars."""
-        self._console.print(visible(f"warning: {text}", keep="\n"), style="yellow", markup=False)
+        if self._once.is_new(text):
+            self._console.print(visible(f"warning: {text}", keep="\n"), style="yellow", markup=False)
 
     def progress(self, label: str, total: int) -> AbstractContextManager[Advance]:
         """Show a bar; a bar within a bar joins the same display, since a terminal has room for one."""

@@ -26,7 +26,9 @@ from compress.runtime.evaluate import agreement_pct
 Floats = npt.NDArray[np.float32]
 MIN_INT8_WEIGHT_PCT = 50.0  # below it, a file called int8 is a float file
 MOST_NAMED = 20
-_ROUNDED_APART = "quantize with `stem: int8` (fewer floats that runtimes round apart), or see parity.min_agreement_pct"
+_ROUNDED_APART = "`imgc quantize --set stem=int8`, then export again: fewer floats that runtimes round apart; or "
+_USUAL_PERCENT = 95
+_MOST_OF_RANGE = 0.05
 _RELATIVE_BOUND = {Precision.FP32: 1e-3, Precision.FP16: 5e-2}  # of the largest logit
 _INT8_TYPES = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
@@ -130,6 +132,9 @@ def check_parity(
 ) -> Metrics:
     """Return how far the exported file is from its source.
 
+    Of a weak model many answers are near ties, which two runtimes round apart. An image counts against the share only
+    where the source prefers its own answer by more than the runtimes usually differ (`_usual_gap`).
+
     Args:
         source_NK: logits of the source model.
         exported_NK: logits of the exported file for the same images.
@@ -156,19 +161,41 @@ def check_parity(
             f"(n = {len(source_NK)})",
             hint="raise parity.max_abs_logit_diff if that is acceptable",
         )
-    if images and agreement < min_agreement_pct:
+    others, beyond = _other_answers(source_NK, exported_NK)
+    if images and 100.0 * (1 - beyond / len(source_NK)) < min_agreement_pct:
         raise CheckError(
             f"{path}: same top-1 answer as the source model on {agreement:.2f} % of {len(source_NK)} images, "
-            f"at least {min_agreement_pct:g} % are wanted",
-            hint=_ROUNDED_APART if precision is Precision.INT8 else "see parity.min_agreement_pct",
+            f"at least {min_agreement_pct:g} % are wanted; {beyond} of the {others} other answers are no near ties",
+            hint=(_ROUNDED_APART if precision is Precision.INT8 else "")
+            + f"`imgc export --set parity.min_agreement_pct={int(agreement)}` takes the file as it is",
         )
     in_steps: Metrics = {} if output_scale is None else {"parity_max_lsb": diff / output_scale}
     return in_steps | {
         "parity_max_abs_logit_diff": diff,
         "parity_agreement_pct": agreement,
         "parity_images": len(source_NK),
+        "parity_near_ties": others - beyond,
         "parity_on": "images" if images else "noise",
     }
+
+
+def _other_answers(source_NK: Floats, exported_NK: Floats) -> tuple[int, int]:
+    """Return how many images have another top-1 answer, and how many of those are no near ties."""
+    rows = np.arange(len(source_NK))
+    ours, theirs = source_NK.argmax(axis=1), exported_NK.argmax(axis=1)
+    preference_N = source_NK[rows, ours] - source_NK[rows, theirs]
+    other_N = ours != theirs
+    return int(other_N.sum()), int((other_N & (preference_N > _usual_gap(source_NK, exported_NK))).sum())
+
+
+def _usual_gap(source_NK: Floats, exported_NK: Floats) -> float:
+    """Return how far apart two logits of the source may be for the runtimes to change their order.
+
+    That is twice what they differ: the 95th percentile over the images, but no more than a share of the logits' range.
+    What differs by more is another model, not another rounding.
+    """
+    usual = float(np.percentile(np.abs(source_NK - exported_NK).max(axis=1), _USUAL_PERCENT))
+    return 2.0 * min(usual, _MOST_OF_RANGE * float(np.ptp(source_NK)))
 
 
 def _csv(values: tuple[int, ...]) -> str:

@@ -58,6 +58,7 @@ def _summary(path: Path, metrics: Metrics) -> str:
         f"{metrics['parity_max_abs_logit_diff']:.3g}{steps} of the source, same answer on "
         f"{metrics['parity_agreement_pct']:.2f} % of {metrics['parity_images']} "
         f"{'images' if metrics['parity_on'] == 'images' else 'noise images'}"
+        + (f", {metrics['parity_near_ties']} of the others near ties" if metrics["parity_near_ties"] else "")
         + ("" if pieces is None else f", {pieces} XNNPACK partition{'' if pieces == 1 else 's'}")
     )
 

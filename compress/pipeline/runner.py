@@ -121,6 +121,7 @@ class _Runner:
         self._watch = watch
         self._fingerprint = lazy_fingerprint(planned.data, planned.seed, reporter)
         self._artifacts: dict[str, Artifact] = {}
+        self._found_here: list[str] = []  # reused and not said yet
         self._lock = self._lock_so_far()
 
     def run(self) -> RunOutcome:
@@ -136,6 +137,7 @@ class _Runner:
                 if self._watch is not None:
                     self._watch(self._lock.first(stage.index - 1))
                 self._execute(stage, inputs, parts)
+        self._say_found_here()
         self._record_only_the_plan()
         gates = check_gates(self._plan.gates, self._lock, self._run_dir)
         write_json(self._run_dir / GATES_NAME, gates)
@@ -163,7 +165,10 @@ class _Runner:
         wanted = _in_place_of(seal, stage, reused=seal.reused or not source.is_relative_to(self._run_dir))
         if source != place or seal != wanted:
             self._take(source, wanted, place)
-        self._reporter.info(f"{stage.id}: reused from {self._shown(source)}")
+        if source == place:
+            self._found_here.append(stage.id)
+        else:
+            self._reporter.info(f"{stage.id}: reused from {self._shown(source)}")
         self._record(wanted)
         return True
 
@@ -180,6 +185,7 @@ class _Runner:
         """Run a stage in its partial folder and seal what it made."""
         key = key_of(parts)
         folder = partial_dir(self._run_dir, stage, key)
+        self._say_found_here()
         self._say_start(stage, inputs)
         began = time.monotonic()
         output = self._call(stage, inputs, folder)
@@ -222,6 +228,12 @@ class _Runner:
         except Exception as error:
             raise expected_failure(error, stage.id, folder) from error
         return output
+
+    def _say_found_here(self) -> None:
+        """Say in one line which stages in a row this run had already."""
+        if self._found_here:
+            self._reporter.info(f"{', '.join(self._found_here)}: reused, done before")
+            self._found_here.clear()
 
     def _say_start(self, stage: PlannedStage, inputs: Mapping[str, Artifact]) -> None:
         reads = ", ".join(f"{role}: {self._shown(artifact.path)}" for role, artifact in inputs.items())

@@ -16,6 +16,7 @@ from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.data.transforms import pixel_table
 from compress.errors import ModelFileError, missing_backend
+from compress.runtime.notices import without_notices
 from compress.runtime.predictor import (
     Call,
     Floats,
@@ -204,8 +205,9 @@ def _interpreter(path: Path, threads: int, content: bytes | None) -> tuple[Inter
         )
     model = {"model_path": str(path)} if content is None else {"model_content": content}
     try:
-        interpreter: Interpreter = LiteRtInterpreter(**model, num_threads=threads)
-        interpreter.allocate_tensors()
+        with without_notices():
+            interpreter: Interpreter = LiteRtInterpreter(**model, num_threads=threads)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise damaged(path, "TFLite", error, content) from error
     return interpreter, f"litert {version('ai-edge-litert')}"

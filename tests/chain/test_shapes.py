@@ -215,4 +215,4 @@ def test_each_stage_says_what_it_reads_and_writes(tmp_path):
     assert any(line.startswith(f"prune: wrote {result.run_dir}/02-prune/model.safetensors in ") for line in talk.infos)
     again = Talk()
     run(LINE[:2], tmp_path, reporter=again)
-    assert again.infos == ["train: reused from demo/01-train", "prune: reused from demo/02-prune"]
+    assert again.infos == ["train, prune: reused, done before"]

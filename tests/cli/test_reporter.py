@@ -82,3 +82,14 @@ def test_bars_nest_and_texts_keep_their_brackets():
 def test_without_a_stream_there_is_nothing_to_say(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stderr", None)
     assert isinstance(make_reporter(quiet=False), SilentReporter)
+
+
+@pytest.mark.parametrize("kind", [PlainReporter, ConsoleReporter])
+def test_what_was_said_is_not_said_again(kind):
+    stream = Terminal()
+    reporter = kind(stream)
+    for _ in range(3):
+        reporter.info("split by class")
+        reporter.warn("odd")
+    reporter.info("another")
+    assert [stream.getvalue().count(text) for text in ("split by class", "odd", "another")] == [1, 1, 1]

@@ -136,7 +136,28 @@ def test_output_scale(build):
 def test_only_who_ships_int8_is_told_of_the_stem(precision, advised):
     with pytest.raises(CheckError, match="same top-1 answer") as caught:
         _parity([[1, 1.01]], [[1.01, 1]], precision=precision)
-    assert ("stem: int8" in caught.value.hint) == advised
+    assert ("imgc quantize --set stem=int8" in caught.value.hint) == advised
+    assert "imgc export --set parity.min_agreement_pct=0`" in caught.value.hint
+
+
+def test_near_ties_of_a_weak_model_do_not_count():
+    rng = np.random.default_rng(0)
+    source = np.concatenate([rng.normal(0, 3, (190, 5)), np.full((10, 5), 1.0) + rng.normal(0, 0.001, (10, 5))])
+    exported = source + rng.uniform(-0.05, 0.05, source.shape)
+    metrics = _parity(source, exported, precision=Precision.INT8)
+    assert metrics["parity_agreement_pct"] < 99
+    assert metrics["parity_near_ties"] == round(200 - 2 * metrics["parity_agreement_pct"])
+
+
+def test_a_file_that_differs_as_much_as_its_answers_do_has_no_near_ties():
+    rng = np.random.default_rng(0)
+    source = rng.normal(0, 3, (200, 5))
+    with pytest.raises(CheckError, match="are no near ties"):
+        _parity(source, source + rng.normal(0, 3, source.shape), precision=Precision.INT8)
+    some = source.copy()
+    some[:10] = some[:10, ::-1]
+    with pytest.raises(CheckError, match="8 of the 8 other answers are no near ties"):
+        _parity(source, some, precision=Precision.INT8)
 
 
 def test_agreement_is_not_held_against_noise():
