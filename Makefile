@@ -61,16 +61,18 @@ browser: ## install Debian's Chromium, which the tests of the page drive, where 
 	else { apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } \
 		|| echo "chromium could not be installed: the browser tests will be skipped"; fi
 
-# What is missing here skips its test, which says so.
-AXIOS := axios@1.21.1
-clients: ## install HTTP clients that the tests drive against the server, where they are missing: Go, ab, wrk, wget, axios
+# What is missing here skips its test, which says so. onnxruntime-node has its CPU library in the package; its script
+# would fetch CUDA's.
+NPM_PACKAGES := axios@1.21.1 onnxruntime-node@1.30.0 onnxruntime-web@1.30.0 sharp@0.35.5
+clients: ## install what tests drive, where it is missing: HTTP clients (Go, ab, wrk, wget, axios), ONNX Runtime for Node and browsers
 	@for tool in go ab wrk wget; do command -v $$tool || exit 1; done >/dev/null \
 		|| [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { \
 		apt-get -qq update && apt-get -qq install --yes --no-install-recommends golang-go apache2-utils wrk wget >/dev/null; } \
 		|| echo "some HTTP clients could not be installed: their tests will be skipped"
-	@[ -d .cache/clients/node_modules/axios ] || ! command -v npm >/dev/null || \
-		npm install --silent --no-save --prefix .cache/clients $(AXIOS) >/dev/null \
-		|| echo "axios could not be installed: its test will be skipped"
+	@[ "$$(cat .cache/clients/packages 2>/dev/null)" = "$(NPM_PACKAGES)" ] || ! command -v npm >/dev/null || \
+		{ mkdir -p .cache/clients && ONNXRUNTIME_NODE_INSTALL=skip npm install --silent --no-save --prefix .cache/clients \
+		$(NPM_PACKAGES) >/dev/null && echo "$(NPM_PACKAGES)" > .cache/clients/packages; } \
+		|| echo "packages of npm could not be installed: their tests will be skipped"
 
 # Three processes on two cores, a thread each: most tests build graphs in Python, which has no use for a second thread, and
 # some wait for a server, a browser or another process. Each begins with a part of the tests, in

@@ -17,6 +17,7 @@ from compress.cli import (
     recipes,
     report,
     serve,
+    snippet,
     stages,
     tune,
 )
@@ -84,6 +85,7 @@ app.command("inspect")(models.inspect)
 app.command("report")(report.report)
 app.command("bundle")(bundle.bundle)
 app.command("serve")(serve.serve)
+app.command("snippet")(snippet.snippet)
 app.command("tune")(tune.tune)
 
 app.command("doctor")(doctor.doctor)

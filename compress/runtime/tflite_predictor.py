@@ -113,6 +113,11 @@ class TflitePredictor:
         table = pixel_table(self.spec.preprocess.mean, self.spec.preprocess.std)
         self._pixel_values = quantize_input(table, self._input)  # [3, 256]: what each pixel value becomes at the input
 
+    @property
+    def input_dtype(self) -> np.dtype[np.generic]:
+        """Return the type of the file's own input."""
+        return np.dtype(self._input["dtype"])
+
     def predict(self, images_NCHW: Floats) -> Floats:
         """Return logits_NK; the file's fixed batch is run as often as needed. See `Predictor.predict`."""
         return self._answers(self._values(images_NCHW))

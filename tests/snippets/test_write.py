@@ -1,0 +1,132 @@
+"""Snippets run as a user would run them; what they print equals what we answer."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import compress
+from compress.core.preprocess import Preprocess
+from compress.errors import UsageError
+from compress.runtime.open import open_predictor
+from compress.snippets.write import LANGUAGES, snippet
+from evals.clients.clients import NPM_FOLDER
+from tests.serve.conftest import SPEC, colours_onnx, colours_tflite
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAT = Preprocess(resize_px=40, crop_px=32, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3), interpolation="bicubic")
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A folder with models and an odd-sized JPEG that says how it is to be turned."""
+    (tmp_path / "model.onnx").write_bytes(colours_onnx(SPEC.model_copy(update={"preprocess": FLAT})))
+    (tmp_path / "model.tflite").write_bytes(colours_tflite())
+    noise = np.random.default_rng(0).integers(0, 256, (9, 13, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).resize((131, 97), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "image.jpg", quality=95, exif=exif)
+    return tmp_path
+
+
+def answers(work: Path, name: str) -> list[str]:
+    """Return our own answer as the snippets print it."""
+    found = compress.load(work / name).predict(work / "image.jpg")
+    return [f"{one.label} {one.score:.4f}" for one in found.predictions]
+
+
+def run(command: list[str], work: Path) -> list[str]:
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "language"), [("model.onnx", "python"), ("model.tflite", "python"), ("model.tflite", "raspberry-pi")]
+)
+def test_python(work, name, language):
+    (work / "classify.py").write_text(snippet(open_predictor(work / name), language))
+    assert run([sys.executable, "classify.py", "image.jpg"], work) == answers(work, name)
+
+
+@pytest.mark.slow
+def test_node(work):
+    if shutil.which("node") is None or not (NPM_FOLDER / "onnxruntime-node").is_dir():
+        pytest.skip("no node, or no onnxruntime-node: make clients")
+    (work / "node_modules").symlink_to(NPM_FOLDER)
+    (work / "classify.mjs").write_text(snippet(open_predictor(work / "model.onnx"), "node"))
+    assert run(["node", "classify.mjs", "image.jpg"], work) == answers(work, "model.onnx")
+
+
+@pytest.mark.slow
+def test_browser(work):
+    runtime = NPM_FOLDER / "onnxruntime-web" / "dist"
+    if CHROMIUM is None or not runtime.is_dir():
+        pytest.skip("no chromium, or no onnxruntime-web: make browser clients")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    (work / "index.html").write_text(snippet(open_predictor(work / "model.onnx"), "browser"))
+    for file in runtime.glob("ort*wasm*"):
+        if file.suffix in (".js", ".mjs", ".wasm"):
+            (work / file.name).symlink_to(file)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(work))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with sync_api.sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            page = browser.new_page()
+            page.goto(f"http://127.0.0.1:{server.server_port}/index.html")
+            page.set_input_files("input", work / "image.jpg")
+            page.wait_for_function("document.querySelector('pre').textContent", timeout=30_000)
+            assert page.text_content("pre").splitlines() == answers(work, "model.onnx")
+            browser.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_snippet_is_complete_and_no_longer_than_a_screenful(work, language):
+    name = "model.tflite" if language in ("raspberry-pi", "android", "ios") else "model.onnx"
+    text = snippet(open_predictor(work / name), language)
+    assert "@" not in text.replace("@main", "")
+    assert len(text.splitlines()) <= 66
+    for said in ("red", "green", "blue", name.partition(".")[0]):
+        assert said in text
+
+
+def test_labels_cannot_break_out_of_their_quotes(tmp_path):
+    labels = ('a"b', "</script>", "$x")
+    (tmp_path / "m.onnx").write_bytes(colours_onnx(SPEC.model_copy(update={"labels": labels})))
+    predictor = open_predictor(tmp_path / "m.onnx")
+    assert r'"a\"b"' in snippet(predictor, "node")
+    assert "</script>" not in snippet(predictor, "browser").rpartition("</script>")[0].partition("<script>\n")[2]
+    namespace: dict[str, object] = {}
+    (line,) = [line for line in snippet(predictor, "python").splitlines() if line.startswith("LABELS")]
+    exec(line, namespace)
+    assert namespace["LABELS"] == list(labels)
+
+
+@pytest.mark.parametrize(("name", "language"), [("model.onnx", "android"), ("model.tflite", "node")])
+def test_another_format_says_what_would_fit(work, name, language):
+    with pytest.raises(UsageError, match=f"{language} runs") as caught:
+        snippet(open_predictor(work / name), language)
+    assert "imgc export --format" in caught.value.hint
+
+
+def test_shares_are_not_made_shares_again(work):
+    predictor = open_predictor(work / "model.onnx")
+    predictor.spec = predictor.spec.model_copy(update={"outputs": "probabilities"})
+    assert "np.exp" not in snippet(predictor, "python")
+    assert "Math.exp" not in snippet(predictor, "node")
