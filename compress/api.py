@@ -34,7 +34,8 @@ def evaluate(
 
     Args:
         file: as for `load`.
-        data: a folder of class folders (its `test` split, if it has splits), or a CSV with the columns path,label.
+        data: a folder of class folders (its `test` split, if it has splits), or a CSV with the columns path,label. Of
+            the images that the file's own run was made from only the test images are asked.
         baseline: another model file of the same classes, asked the same images.
         threads: as for `load`.
         device: as for `load`.
@@ -49,6 +50,7 @@ def evaluate(
     """
     from compress.core.log_reporter import LogReporter
     from compress.pipeline.given import vouch
+    from compress.pipeline.own_images import own_test_split
     from compress.runtime.evaluate_file import as_json_data, evaluate_file
 
     for one in (file, *([] if baseline is None else [baseline])):
@@ -60,6 +62,7 @@ def evaluate(
         threads=threads,
         device=device,
         preprocess=as_preprocess(preprocess),
+        split=own_test_split(Path(file), Path(data), LogReporter()),
         reporter=LogReporter(),
     )
     numbers = as_json_data(found)

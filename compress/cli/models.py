@@ -46,6 +46,7 @@ def evaluate(
     from compress.cli.output import print_json
     from compress.cli.run_files import given_model
     from compress.core.labels import labels_in
+    from compress.pipeline.own_images import own_test_split
     from compress.runtime.evaluate_file import as_json_data, evaluate_file, texts
 
     given_model(file)
@@ -57,6 +58,7 @@ def evaluate(
         device=device,
         preprocess=parse_preprocess(preprocess, file),
         labels=labels_in(labels) if labels else None,
+        split=own_test_split(file, data, reporter_of(ctx)),
         reporter=reporter_of(ctx),
     )
     if as_json:

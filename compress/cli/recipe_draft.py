@@ -95,17 +95,23 @@ _WHOLE = (
     teacher: train
     fit: {{epochs: {distill_epochs}}}
 
-  # 4. 8-bit integers instead of floats: a quarter of the size. int8_qat trains with the rounding in place;
+  # 4. The network so far as float files, each checked against its source: what int8 has to be faster than.
+  - kind: export
+    id: float
+    format: all
+
+  # 5. 8-bit integers instead of floats: a quarter of the size. int8_qat trains with the rounding in place;
   #    int8_static only measures ranges: quicker, and a little less accurate.
   - kind: quantize
+    from: distill
     scheme: int8_qat
     fit: {{epochs: {qat_epochs}, lr: 2.0e-4}}
 
-  # 5. Files to deploy, each checked against its source: onnx, tflite, or all of them.
+  # 6. Files to deploy, each checked against its source: onnx, tflite, or all of them.
   - kind: export
     format: all
 
-  # 6. Accuracy, size and speed of every model above, on the test images.
+  # 7. Accuracy, size and speed of every model above, on the test images.
   - kind: benchmark
     baseline: train
 
@@ -118,18 +124,24 @@ _WHOLE = (
 _QUICK = (
     _HEAD
     + """\
-  # 2. 8-bit integers instead of floats: a quarter of the size. The ranges are measured, a short reconstruction follows;
+  # 2. The same network as a float file: what int8 has to be faster than.
+  - kind: export
+    id: float
+    format: tflite
+
+  # 3. 8-bit integers instead of floats: a quarter of the size. The ranges are measured, a short reconstruction follows;
   #    more `steps` (300) or scheme: int8_qat win back what it costs.
   - kind: quantize
+    from: train
     scheme: int8_static
     calibration_count: 128
     reconstruct: {{steps: 40}}
 
-  # 3. The file to deploy, checked against its source.
+  # 4. The file to deploy, checked against its source.
   - kind: export
     format: tflite
 
-  # 4. Accuracy, size and speed of every model above, on the test images.
+  # 5. Accuracy, size and speed of every model above, on the test images.
   - kind: benchmark
     baseline: train
     quick: true

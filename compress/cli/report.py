@@ -110,6 +110,10 @@ def _print_report(run_dir: Path, found: Report) -> None:
         value = "not measured" if gate.value is None else f"{gate.value:.10g}"
         verdict = "holds" if gate.passed else "BROKEN"
         echo(f"gate {gate.metric} at {gate.at}: {value}, limit {gate.limit:.10g}: {verdict}")
+    if found.ship:
+        echo(f"ship: {' '.join(found.ship.facts)}")
+        for command in found.ship.commands:
+            echo(f"  {command}")
     echo(f"report: {short_path(run_dir / MARKDOWN_NAME)}")
     echo(f"page: {short_path(run_dir / HTML_NAME)}")
     if not has_charts():

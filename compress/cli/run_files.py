@@ -31,12 +31,13 @@ def given_model(path: Path, purpose: Purpose = "run") -> Path:
 
 
 def newest_model(run: str | None, runs_dir: Path) -> Path:
-    """Return the newest model file of a run.
+    """Return the model file of a run that would be served, else its newest.
 
     Raises:
         UsageError: there is no run, or no model in it.
     """
-    return short_path(find_artifact(current_run(runs_dir, run), formats=MODEL_FORMATS).path)
+    run_dir = current_run(runs_dir, run)
+    return short_path(_servable(run_dir) or find_artifact(run_dir, formats=MODEL_FORMATS).path)
 
 
 def servable_model(run: str | None, runs_dir: Path) -> Path:
@@ -46,15 +47,22 @@ def servable_model(run: str | None, runs_dir: Path) -> Path:
         UsageError: there is no run, or neither ONNX nor TFLite in it.
     """
     run_dir = current_run(runs_dir, run)
+    found = _servable(run_dir)
+    if found is None:
+        raise UsageError(
+            f"{short_path(run_dir)} has no .tflite or .onnx file", hint="make one: imgc export --format tflite"
+        )
+    return short_path(found)
+
+
+def _servable(run_dir: Path) -> Path | None:
     lock = read_lock(run_dir)
     newest_first = reversed(lock.stages if lock else ())
     models = [stage for stage in newest_first if stage.artifact.format in (Format.TFLITE, Format.ONNX)]
     if not models:
-        raise UsageError(
-            f"{short_path(run_dir)} has no .tflite or .onnx file", hint="make one: imgc export --format tflite"
-        )
+        return None
     best = max(models, key=lambda stage: _rank(stage.artifact))  # max keeps the first of equals
-    return short_path(artifact_at(run_dir, best).path)
+    return artifact_at(run_dir, best).path
 
 
 def short_path(path: Path) -> Path:

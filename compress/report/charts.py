@@ -17,7 +17,7 @@ from compress.report.changes import Changes, ClassRecall
 from compress.report.curves import Curve
 from compress.report.json_report import Report
 from compress.report.layers import LayerCosts
-from compress.report.table import count_text, digits_text, number_text, size_text
+from compress.report.numbers import count_text, digits_text, number_text, size_text
 
 _WIDTH_PX, _ROW_PX, _SCATTER_PX = 240, 26, 200
 _LAYERS = 16

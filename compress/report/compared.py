@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from compress.benchmark.compare import Change, Comparison
 from compress.core.names import few
-from compress.report.table import NOT_MEASURED, markdown_table
+from compress.report.numbers import NOT_MEASURED
+from compress.report.table import markdown_table
 
 COLUMNS = ("stage", "metric", "verdict", "old", "new", "change", "change %", "95 % noise", "limit")
 TEXT_COLUMNS = 3

@@ -23,21 +23,12 @@ from compress.report.markup import (
     section,
     table,
 )
+from compress.report.numbers import count_text, digits_text, number_text, size_text
 from compress.report.ops_table import NODE_COLUMNS, node_cells
+from compress.report.ship import float_twin
 from compress.report.siblings import sibling_line
 from compress.report.sweep_table import CALLERS_COLUMNS, SWEEP_COLUMNS, callers_cells, sweep_cells
-from compress.report.table import (
-    COLUMNS,
-    TEXT_COLUMNS,
-    count_text,
-    digits_text,
-    host_text,
-    number_text,
-    row_cells,
-    setting_text,
-    size_text,
-    table_rows,
-)
+from compress.report.table import COLUMNS, TEXT_COLUMNS, host_text, row_cells, setting_text, table_rows
 
 NO_CHARTS = f"report.html has no charts: `{install_command('report')}` brings what draws them"
 _PAGE = Path(__file__).parent / "page"
@@ -105,7 +96,7 @@ def _from_to(report: Report) -> str:
     before, after = _figures_of(first), _figures_of(last)
     pairs = [("model", f"{first.stage} → {last.stage}")]
     pairs += [(name, f"{before[name]} → {after[name]}") for name in before]
-    return definitions(pairs, "tiles")
+    return definitions([*pairs, _times(last, float_twin(last, report.rows))], "tiles")
 
 
 def _figures_of(row: Row) -> dict[str, str]:
@@ -113,8 +104,15 @@ def _figures_of(row: Row) -> dict[str, str]:
         "size": size_text(row.size_bytes),
         "MACs": count_text(row.macs),
         "top-1 %": number_text(row.top1_pct, 2),
-        "median ms": number_text(row.latency_p50_ms, 2),
     }
+
+
+def _times(row: Row, twin: Row | None) -> tuple[str, str]:
+    """Return the median; two runtimes differ by more than a model does, so that only its own is compared with."""
+    own = number_text(row.latency_p50_ms, 2)
+    if twin is None:
+        return f"median ms, {row.format.value}", own
+    return f"median ms, both {row.format.value}", f"{number_text(twin.latency_p50_ms, 2)} → {own}"
 
 
 def _sections(report: Report, drawings: _Drawings) -> Iterator[str]:
@@ -129,8 +127,11 @@ def _sections(report: Report, drawings: _Drawings) -> Iterator[str]:
     yield from _remote_benchmarks(report)
     yield section("Stages", table(("stage", "kind", "reads", "seconds", ""), _stage_cells(report), 3))
     yield section("Environment", definitions(_facts(report.environment)))
-    yield section("Recipe", preformatted(report.recipe))
+    yield section("Recipe", details("The recipe as it was given", preformatted(report.recipe)))
     yield section("How to repeat it", preformatted("\n".join(report.commands)), _REPEAT)
+    if report.ship:
+        facts, commands = " ".join(report.ship.facts), "\n".join(report.ship.commands)
+        yield section("Ship this file", preformatted(report.ship.path), paragraph(facts), preformatted(commands))
 
 
 _BARS = {

@@ -8,22 +8,34 @@ from pathlib import Path
 from compress.report.changes import Changes, ImageChange
 from compress.report.json_report import Report
 from compress.report.markup import details, escape, figures, paragraph, section, table
-from compress.report.table import RECALL_COLUMNS, changes_line, number_text, recall_cells
+from compress.report.numbers import number_text
+from compress.report.table import RECALL_COLUMNS, changes_line, recall_cells
 
 _PAIR_COLUMNS = ("class", "answered with", "before", "after")
 
 
 def change_sections(report: Report, drawings: Mapping[str, str]) -> Iterator[str]:
-    """Yield one section for each model that answers otherwise than the baseline."""
-    rows = {row.stage: row for row in report.rows}
-    for changes in report.changes:
-        alike = f"Answers every image as {', '.join(changes.alike)} does. " if changes.alike else ""
-        yield section(
-            f"What changed: {changes.stage} beside {report.baseline}",
-            paragraph(alike + changes_line(changes, rows.get(changes.stage)) + "."),
-            f'<div class="figures"><div>{_recall(changes, drawings)}</div><div>{_confusions(changes)}</div></div>',
-            _gallery(changes, Path(report.images_folder)),
-        )
+    """Yield one section: how the last model answers otherwise than the baseline, and folded the others."""
+    if not report.changes:
+        return
+    first, *others = report.changes
+    folded = "".join(f"<h3>{escape(changes.stage)}</h3>\n{_change(changes, report, drawings)}" for changes in others)
+    yield section(
+        f"What changed: {first.stage} beside {report.baseline}",
+        _change(first, report, drawings),
+        details("The other models", folded),
+    )
+
+
+def _change(changes: Changes, report: Report, drawings: Mapping[str, str]) -> str:
+    row = next((row for row in report.rows if row.stage == changes.stage), None)
+    alike = f"Answers every image as {', '.join(changes.alike)} does. " if changes.alike else ""
+    parts = (
+        paragraph(alike + changes_line(changes, row) + "."),
+        f'<div class="figures"><div>{_recall(changes, drawings)}</div><div>{_confusions(changes)}</div></div>',
+        _gallery(changes, Path(report.images_folder)),
+    )
+    return "\n".join(part for part in parts if part)
 
 
 def _recall(changes: Changes, drawings: Mapping[str, str]) -> str:

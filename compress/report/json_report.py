@@ -18,6 +18,7 @@ from compress.report.details import StageRow, read_details
 from compress.report.layers import LayerCosts
 from compress.report.remote_benchmarks import read_remote_benchmarks
 from compress.report.rows import read_run
+from compress.report.ship import Ship, file_to_ship
 from compress.report.siblings import SiblingRow
 
 
@@ -60,6 +61,7 @@ class Report(Fact):
         images_folder: that the paths in `changes` are relative to.
         changes: each model that answers otherwise than the baseline, the last made first.
         notes: what is left out, and what would bring it.
+        ship: the file to ship; None before an export.
     """
 
     schema_version: Literal[1] = 1
@@ -80,6 +82,7 @@ class Report(Fact):
     images_folder: str = ""
     changes: tuple[Changes, ...] = ()
     notes: tuple[str, ...] = ()
+    ship: Ship | None = None
 
 
 def build_report(run_dir: Path, gates: Sequence[GateOutcome] | None = None) -> Report:
@@ -102,6 +105,7 @@ def build_report(run_dir: Path, gates: Sequence[GateOutcome] | None = None) -> R
         siblings=run.siblings,
         gates=tuple(_gate(result, run_dir) for result in results),
         sensitivity=run.sensitivity,
+        ship=file_to_ship(run.rows, run.name),
         elsewhere=read_remote_benchmarks(run_dir),
         **vars(read_details(run_dir, run.lock, run.baseline)),
     )

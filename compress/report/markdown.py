@@ -8,10 +8,10 @@ from compress.benchmark.schema import Bench
 from compress.core.visible import visible
 from compress.report.changes import Changes
 from compress.report.json_report import GateRow, Report
+from compress.report.numbers import NOT_MEASURED
 from compress.report.siblings import sibling_line
 from compress.report.table import (
     COLUMNS,
-    NOT_MEASURED,
     RECALL_COLUMNS,
     TEXT_COLUMNS,
     changes_line,
@@ -29,7 +29,7 @@ _GATE_COLUMNS = ("gate", "at", "limit", "value", "result")
 
 
 def to_markdown(report: Report) -> str:
-    """Return the report as Markdown: verdict, tables, siblings, changes, gates, other machines, how to repeat it."""
+    """Return the report as Markdown: verdict, tables, siblings, changes, gates, other machines, what to ship."""
     parts = [f"# imgc run `{report.run}`", _verdict(report.gates), _setting(report)]
     parts.append(markdown_table(COLUMNS, table_rows(report), TEXT_COLUMNS))
     parts += report.notes
@@ -45,6 +45,9 @@ def to_markdown(report: Report) -> str:
         parts += ["## Gates", markdown_table(_GATE_COLUMNS, rows, 2)]
     parts += _remote_benchmarks(report.elsewhere)
     parts += ["## How to repeat it", _repeat(report)]
+    if report.ship:
+        commands = "\n".join(report.ship.commands)
+        parts += ["## Ship this file", f"`{report.ship.path}`", " ".join(report.ship.facts), f"```\n{commands}\n```"]
     return visible("\n\n".join(parts) + "\n", keep="\n")
 
 

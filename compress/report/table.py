@@ -9,6 +9,7 @@ from typing import Any
 from compress.benchmark.schema import Row
 from compress.report.changes import Changes, ClassRecall
 from compress.report.json_report import Report
+from compress.report.numbers import KIB, NOT_MEASURED, count_text, digits_text, number_text, size_text
 
 COLUMNS = (
     "stage",
@@ -44,9 +45,7 @@ LATENCY_COLUMNS = (
 _ERROR_CHARACTERS = 30  # keeps the table within 160 columns; the whole text is among the warnings
 RECALL_COLUMNS = ("class", "images", "before %", "after %", "change pp")
 TEXT_COLUMNS = 3  # the first ones stand left, the numbers right
-NOT_MEASURED = "-"
 _SPLITS = {"val": "validation", "train": "training"}
-_KIB = 1024
 _STABLE = {True: "yes", False: "NO", None: NOT_MEASURED}
 _LIBRARIES = ("torch", "onnxruntime", "ai-edge-litert")
 
@@ -73,7 +72,7 @@ def row_cells(row: Row) -> tuple[str, ...]:
         number_text(row.latency_p50_ms, 2),
         number_text(row.latency_p95_ms, 2),
         number_text(row.throughput_ips, 0),
-        number_text(row.peak_rss_bytes / _KIB / _KIB, 0) if row.peak_rss_bytes is not None else NOT_MEASURED,
+        number_text(row.peak_rss_bytes / KIB / KIB, 0) if row.peak_rss_bytes is not None else NOT_MEASURED,
     )
 
 
@@ -91,7 +90,7 @@ def latency_cells(row: Row) -> tuple[str, ...]:
         _STABLE[row.stable],
         number_text(row.cpu_ms, 2),
         number_text(row.cold_start_ms, 0),
-        number_text(row.steady_rss_bytes / _KIB / _KIB, 0) if row.steady_rss_bytes is not None else NOT_MEASURED,
+        number_text(row.steady_rss_bytes / KIB / KIB, 0) if row.steady_rss_bytes is not None else NOT_MEASURED,
         size_text(row.gzip_bytes) if row.gzip_bytes is not None else NOT_MEASURED,
         shorten(row.error, _ERROR_CHARACTERS, placeholder="...") if row.error else "",
     )
@@ -102,12 +101,6 @@ def _calls_text(row: Row) -> str:
     if row.latency_calls and row.latency_left_out:
         return f"{row.latency_calls} of {row.latency_calls + row.latency_left_out}"
     return number_text(row.latency_calls, 0)
-
-
-def size_text(size_bytes: int) -> str:
-    """Return a size in KiB below one MiB, else in MiB."""
-    kib = size_bytes / _KIB
-    return f"{kib:.0f} KiB" if kib < _KIB else f"{kib / _KIB:.2f} MiB"
 
 
 def host_text(host: Mapping[str, Any]) -> str:
@@ -170,23 +163,3 @@ def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]], text_co
     rule = ["---" if index < text_columns else "---:" for index in range(len(header))]
     lines = [header, tuple(rule), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def number_text(value: float | None, digits: int) -> str:
-    """Return a number with a fixed count of decimals, `NOT_MEASURED` where there is none."""
-    return NOT_MEASURED if value is None else f"{value:.{digits}f}"
-
-
-def digits_text(value: float | None) -> str:
-    """Return a number with three digits, whatever its size; `NOT_MEASURED` where there is none."""
-    return NOT_MEASURED if value is None else f"{value:.3g}"
-
-
-def count_text(value: int | None) -> str:
-    """Return a count with the suffix k, M or G and three digits."""
-    if value is None:
-        return NOT_MEASURED
-    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.3g} {suffix}"
-    return str(value)

@@ -37,9 +37,10 @@ def evaluate_file(
     device: str,
     preprocess: Preprocess | None,
     labels: tuple[str, ...] | None = None,
+    split: Split | None = None,
     reporter: Reporter,
 ) -> Compared:
-    """Return the accuracy of a file, and of a baseline on the same images.
+    """Return the accuracy of a file, and of a baseline on the same images: those of `split`, else those in `data`.
 
     Raises:
         DataError: the images cannot be used, or have labels the model does not know.
@@ -61,8 +62,9 @@ def evaluate_file(
             f"the baseline {baseline}: knows {other.spec.num_classes} classes, {file} knows {model.spec.num_classes}",
             hint="compare models of the same classes",
         )
-    classes, named = classes_of(model.spec)
-    split = load_labelled_folder(data, classes, named=named, reporter=reporter)
+    if split is None:
+        classes, named = classes_of(model.spec)
+        split = load_labelled_folder(data, classes, named=named, reporter=reporter)
     return Compared(model, measured(model, split), other, measured(other, split) if other else None)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from compress.errors import UsageError
-from compress.report.table import NOT_MEASURED, count_text, host_text, markdown_table, size_text
+from compress.report.numbers import NOT_MEASURED, count_text, size_text
+from compress.report.table import host_text, markdown_table
 from evals.results.schema import Block, Cell, Column, LatencyDefinition, Measured, ResultFile
 
 Sentences = Callable[[Block], list[str]]

@@ -32,6 +32,8 @@ def test_the_recipe_is_the_whole_chain_and_plans(imgc: Imgc, folder: Path, photo
         "prune-sibling",
         "distill",
         "distill-sibling",
+        "float-onnx",
+        "float-tflite",
         "quantize",
         "export-onnx",
         "export-tflite",
@@ -40,7 +42,8 @@ def test_the_recipe_is_the_whole_chain_and_plans(imgc: Imgc, folder: Path, photo
     assert (planned.seed, planned.data.path) == (3, photos)
     assert planned.stages[0].config.weights == "none"
     assert planned.stages[1].config.keep == 0.7
-    assert planned.stages[5].config.scheme == "int8_qat"
+    assert planned.stages[7].config.scheme == "int8_qat"
+    assert planned.stages[7].inputs == {"from": "distill"}
 
 
 def _weights(path: Path, arch: str) -> None:
@@ -181,6 +184,6 @@ def test_the_quick_chain_is_short_and_runs_to_a_checked_file(imgc: Imgc, folder:
     result = imgc("init", photos, "--quick", "--arch", "tiny", "--input-px", "32")
     assert result.exit_code == 0, result.output
     planned = plan(load_recipe(folder / "imgc.yaml"))
-    assert [stage.id for stage in planned.stages] == ["train", "quantize", "export", "benchmark"]
+    assert [stage.id for stage in planned.stages] == ["train", "float", "quantize", "export", "benchmark"]
     assert planned.stages[0].config.fit.epochs == 40
-    assert planned.stages[3].config.quick
+    assert planned.stages[4].config.quick

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
-from compress.report.table import count_text, digits_text, number_text, size_text
+from compress.report.numbers import count_text, digits_text, number_text, size_text
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 PROSE = ("top-1", "95 %")  # names of what is measured, not measurements

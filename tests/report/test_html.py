@@ -32,7 +32,7 @@ def test_the_page_has_every_section(report) -> None:
     text = PageText(to_html(report)).texts
     for title in (
         *("Each model of the run", "What accuracy costs", "What changed: export beside train"),
-        *("What changed: prune beside train", "What each layer costs: quantize", "What each layer costs: prune"),
+        *("The other models", "Ship this file", "What each layer costs: quantize", "What each layer costs: prune"),
         *("Training: train", "Gates", "Stages", "Environment", "Recipe", "How to repeat it"),
         *("Threads and images in a call", "Callers at once", "Where the time goes: export", "All operators"),
         *("Recall of each class", "Confusions that grew or shrank", "Images whose answer changed, the worst first"),
@@ -41,6 +41,8 @@ def test_the_page_has_every_section(report) -> None:
     assert "Gates broken: size_bytes at export." in text
     assert report.recipe.rstrip() in text
     assert "\n".join(report.commands) in text
+    assert text.index("Ship this file") > text.index("How to repeat it")
+    assert sum(one.startswith("What changed") for one in text) == 1
     assert any("p = 0.0313 (exact McNemar test)" in line for line in text)
 
 

@@ -74,6 +74,7 @@ def test_it_asks_for_nothing_complains_of_nothing_and_fits(browser, page_file, a
 def test_every_drawing_and_image_has_a_name(browser, page_file) -> None:
     page = browser.new_page()
     page.goto(page_file.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     images = page.get_by_role("img")
     assert images.count() == page.locator("svg").count() + page.locator("img").count()
     assert all(image.get_attribute("aria-label") or image.get_attribute("alt") for image in images.all())

@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 
 from compress.report.json_report import build_report
+from compress.report.numbers import NOT_MEASURED, size_text
 from compress.report.table import (
     COLUMNS,
     LATENCY_COLUMNS,
-    NOT_MEASURED,
     TEXT_COLUMNS,
     host_text,
     latency_cells,
     markdown_table,
     setting_text,
-    size_text,
     table_rows,
 )
 

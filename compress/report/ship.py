@@ -1,0 +1,83 @@
+"""Which file of a run to ship, what is known of it, and what to do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compress.benchmark.schema import Row
+from compress.core.fact import Fact
+from compress.core.formats import Format, Precision
+from compress.report.numbers import number_text, size_text
+
+_SHIPPED = (Format.TFLITE, Format.ONNX)  # a runtime alone opens them
+_FLOAT = (Precision.FP32, Precision.FP16)
+
+
+class Ship(Fact):
+    """The file to ship.
+
+    Attributes:
+        stage: that made it.
+        path: from the folder that holds `runs/`.
+        facts: sentences on its size, accuracy and speed.
+        commands: what classifies, serves, and runs it elsewhere.
+    """
+
+    stage: str
+    path: str
+    facts: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+def file_to_ship(rows: Sequence[Row], run: str) -> Ship | None:
+    """Return the newest int8 TFLite file, else the newest TFLite, int8 ONNX, ONNX file; None where there is none."""
+    files = [row for row in reversed(rows) if row.format in _SHIPPED]
+    if not files:
+        return None
+    best = max(files, key=lambda row: (row.format is Format.TFLITE, row.precision is Precision.INT8))  # first of equals
+    path = f"runs/{run}/{best.path}"
+    language = "raspberry-pi" if best.format is Format.TFLITE else "python"
+    return Ship(
+        stage=best.stage,
+        path=path,
+        facts=tuple(_facts(best, float_twin(best, rows))),
+        commands=(
+            f"imgc predict IMAGE --model {path}",
+            f"imgc serve {path}",
+            f"imgc snippet {path} --for {language}",
+        ),
+    )
+
+
+def float_twin(row: Row, rows: Sequence[Row]) -> Row | None:
+    """Return the newest measured float file of the same runtime and setting, the only fair one to be faster than."""
+    for other in reversed(rows):
+        same = (other.format, other.threads, other.batch) == (row.format, row.threads, row.batch)
+        if other is not row and same and other.precision in _FLOAT and other.latency_p50_ms is not None:
+            return other
+    return None
+
+
+def _facts(row: Row, twin: Row | None) -> list[str]:
+    precision = row.precision.value if row.precision else "precision not known"
+    facts = [f"{row.stage}: {precision} {row.format.value}, {size_text(row.size_bytes)}."]
+    if row.top1_pct is not None and row.top1_ci95_pct is not None:
+        low, high = row.top1_ci95_pct
+        text = f"Top-1 {row.top1_pct:.2f} % on {row.n_images} images (95 % interval {low:.1f} to {high:.1f})"
+        if row.top1_drop_pp is not None:
+            where = "below" if row.top1_drop_pp >= 0 else "above"
+            text += f", {number_text(abs(row.top1_drop_pp), 2)} points {where} the baseline"
+        facts.append(f"{text}.")
+    if row.latency_p50_ms is not None:
+        facts.append(f"{_speed(row, twin)}.")
+    return facts
+
+
+def _speed(row: Row, twin: Row | None) -> str:
+    assert row.latency_p50_ms is not None
+    took = f"Median of one call {row.latency_p50_ms:.2f} ms"
+    if row.precision in _FLOAT:
+        return took
+    if twin is None or twin.latency_p50_ms is None:
+        return f"{took}; no float file of the same runtime was measured beside it"
+    return f"{took}; the float file {twin.stage} in the same runtime {twin.latency_p50_ms:.2f} ms"
