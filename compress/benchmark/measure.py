@@ -34,7 +34,7 @@ _DRIFT_RATIO = 1.05  # between the medians of two moments
 _LATER_SHARE = 0.25  # of the time budget, for the second moment
 _RETAKES = 2
 _QUICK_REPEATS, _QUICK_BUDGET_S = 50, 0.4
-_FRESH_S = {Format.TORCH: 10.0}  # of three processes that import the library and open a model; others:
+_FRESH_S = {Format.TORCH: 5.0}  # of processes that import the library and open a model; others:
 _LIGHT_FRESH_S = 1.5
 
 

@@ -6,11 +6,13 @@ import json
 import math
 import struct
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from compress.cli.inspect_ports import Port, onnx_ports, onnx_prospects, tflite_ports
 from compress.core.formats import Format, format_of
 from compress.core.onnx_file import sha256_model
 from compress.core.spec import SPEC_KEY, ModelSpec
@@ -24,6 +26,10 @@ class FileFacts(BaseModel):
         ops: operator name -> how often; empty for torch files, which hold weights only.
         weight_bytes: number type -> bytes of constant tensors of that type.
         spec: None for a file of another tool.
+        inputs: of the graph; none of torch files.
+        outputs: likewise.
+        outputs_are: what the numbers are that it answers with: logits, probabilities or scores.
+        prospects: what it can become -> "yes", or what stops it.
     """
 
     path: Path
@@ -33,6 +39,23 @@ class FileFacts(BaseModel):
     ops: dict[str, int]
     weight_bytes: dict[str, int]
     spec: ModelSpec | None
+    inputs: list[Port] = []
+    outputs: list[Port] = []
+    outputs_are: str | None = None
+    prospects: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a reader found; fields as in `FileFacts`."""
+
+    ops: list[str]
+    weight_bytes: Counter[str]
+    spec: ModelSpec | None
+    inputs: list[Port] = field(default_factory=list)
+    outputs: list[Port] = field(default_factory=list)
+    outputs_are: str | None = None
+    prospects: dict[str, str] = field(default_factory=dict)
 
 
 def inspect_file(path: Path) -> FileFacts:
@@ -47,7 +70,7 @@ def inspect_file(path: Path) -> FileFacts:
     if path.stat().st_size == 0:
         raise ModelFileError(f"{path}: the file is empty (0 bytes)", hint=_HINT)
     try:
-        ops, weight_bytes, spec = _READERS[fmt](path)
+        content = _READERS[fmt](path)
     except (ModelFileError, ImportError):
         raise
     except Exception as error:  # parsers of damaged files raise nearly anything
@@ -58,16 +81,17 @@ def inspect_file(path: Path) -> FileFacts:
         format=fmt,
         size_bytes=path.stat().st_size,
         sha256=sha256_model(path),
-        ops=dict(Counter(ops).most_common()),
-        weight_bytes=dict(weight_bytes.most_common()),
-        spec=spec,
+        ops=dict(Counter(content.ops).most_common()),
+        weight_bytes=dict(content.weight_bytes.most_common()),
+        spec=content.spec,
+        inputs=content.inputs,
+        outputs=content.outputs,
+        outputs_are=content.outputs_are,
+        prospects=content.prospects,
     )
 
 
-_Facts = tuple[list[str], Counter[str], ModelSpec | None]
-
-
-def _read_torch(path: Path) -> _Facts:
+def _read_torch(path: Path) -> _Content:
     """Read the safetensors header alone: 8 bytes of length, then JSON. Needs no torch."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
@@ -81,7 +105,7 @@ def _read_torch(path: Path) -> _Facts:
     for tensor in header.values():
         begin, end = tensor["data_offsets"]
         sizes[_NAMES.get(tensor["dtype"], tensor["dtype"].lower())] += end - begin
-    return [], sizes, ModelSpec.model_validate_json(text) if text else None
+    return _Content([], sizes, ModelSpec.model_validate_json(text) if text else None)
 
 
 def _require_tensors(header: dict[str, Any], held: int, path: Path) -> None:
@@ -116,11 +140,11 @@ _BITS = {
 _NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8", "I32": "int32", "I64": "int64"}
 
 
-def _read_onnx(path: Path) -> _Facts:
+def _read_onnx(path: Path) -> _Content:
     import onnx
 
     from compress.graph.metadata import spec_of
-    from compress.graph.proto import load
+    from compress.graph.proto import load, output_kind
 
     model = load(path)
     if not model.graph.node:  # protobuf reads no bytes at all as a message
@@ -132,10 +156,19 @@ def _read_onnx(path: Path) -> _Facts:
         for side in tensor.dims:
             count *= side
         sizes[dtype.name] += count * dtype.itemsize
-    return [node.op_type for node in model.graph.node], sizes, spec_of(model, path)
+    inputs, outputs = onnx_ports(model)
+    return _Content(
+        ops=[node.op_type for node in model.graph.node],
+        weight_bytes=sizes,
+        spec=spec_of(model, path),
+        inputs=inputs,
+        outputs=outputs,
+        outputs_are=output_kind(model),
+        prospects=onnx_prospects(path),
+    )
 
 
-def _read_tflite(path: Path) -> _Facts:
+def _read_tflite(path: Path) -> _Content:
     from ai_edge_litert import schema_py_generated as schema
 
     from compress.runtime.tflite_meta import read_spec
@@ -154,7 +187,9 @@ def _read_tflite(path: Path) -> _Facts:
             constant = model.buffers[tensor.buffer].data
             if constant is not None:
                 sizes[type_names.get(tensor.type, "other")] += len(constant)
-    return ops, sizes, read_spec(data)
+    inputs, outputs = tflite_ports(model, type_names)
+    prospects = {"int8": "no: a TFLite file is final; quantize the ONNX or torch file it was made from"}
+    return _Content(ops, sizes, read_spec(data), inputs, outputs, prospects=prospects)
 
 
 _READERS = {Format.TORCH: _read_torch, Format.ONNX: _read_onnx, Format.TFLITE: _read_tflite}

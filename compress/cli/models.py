@@ -162,6 +162,10 @@ def inspect(file: ModelFile, as_json: AsJson = False) -> None:
     _print_facts(facts)
 
 
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6g}"
+
+
 def _print_facts(facts: FileFacts) -> None:
     from compress.cli.output import print_facts, print_table, size_text
 
@@ -186,7 +190,17 @@ def _print_facts(facts: FileFacts) -> None:
         ]
     else:
         rows.append(("spec", "none: made by another tool"))
+    if facts.outputs_are:
+        rows.append(("answers with", facts.outputs_are))
+    rows += [(f"becomes {what}", answer) for what, answer in facts.prospects.items()]
     print_facts(str(facts.path), rows)
+    if facts.inputs:
+        ports = [("in", one) for one in facts.inputs] + [("out", one) for one in facts.outputs]
+        cells = [
+            (way, one.name, one.dtype, " x ".join(map(str, one.shape)), _or_dash(one.scale), _or_dash(one.zero_point))
+            for way, one in ports
+        ]
+        print_table("", ("", "name", "type", "shape", "scale", "zero point"), cells, left=4)
     if facts.weight_bytes:
         print_table("", ("weights", "bytes"), facts.weight_bytes.items())
     if facts.ops:

@@ -69,9 +69,8 @@ def load_dataset(config: DataConfig, *, seed: int, reporter: Reporter | None = N
     warn_of_duplicates(listing.root, splits, exams, reporter)
     take = missing_splits(splits, config.split)
     if take:
-        together = kept_together([exams[entry.path] for entry in splits["train"]])
-        content = {entry.path: together[exams[entry.path].sha256] for entry in splits["train"]}
-        splits |= partition(splits["train"], content, take, seed)
+        contents = kept_together({entry.path: exams[entry.path] for entry in splits["train"]})
+        splits |= partition(splits["train"], contents, take, seed)
         check_labels(listing.root, splits, reporter)
         counts = ", ".join(f"{name} {len(splits[name])}" for name in SPLITS)
         reporter.info(f"{listing.root}: split by class with seed {seed}: {counts}")

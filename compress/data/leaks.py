@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from compress.core.digest import sha256_json
 from compress.core.stage import Reporter
 from compress.data.checks import Splits
-from compress.data.examine import Exam
+from compress.data.decode import decode
+from compress.data.examine import Exam, workers
 from compress.data.listing import Entry, labels_of, listed
-from compress.data.near import groups, near_pairs
+from compress.data.near import HASH_DRAFT_PX, details_of, groups, is_same, near_pairs
 from compress.errors import DataError
 
 _SIDES = (("train", ("val", "test")), ("val", ("test",)))  # the side trained on, and those that judge it
@@ -73,7 +78,7 @@ def drop_near(
     if len(splits) < 2:
         return splits
     twins: dict[str, set[str]] = defaultdict(set)
-    for one, other in near_content(exams[entry.path] for entries in splits.values() for entry in entries):
+    for one, other in near_content(_exams_of(splits, exams)):
         twins[one].add(other)
         twins[other].add(one)
     result = dict(splits)
@@ -94,28 +99,42 @@ def drop_near(
     return {name: entries for name, entries in result.items() if name in splits}
 
 
-def near_content(exams: Iterable[Exam]) -> list[tuple[str, str]]:
-    """Return the pairs of different contents (by SHA-256) that look nearly the same; found once in a process."""
-    hashes = {exam.sha256: exam.look for exam in exams}
-    contents = sorted(hashes)
-    key = sha256_json([[one, hashes[one]] for one in contents])
+def _exams_of(splits: Splits, exams: Mapping[Path, Exam]) -> dict[Path, Exam]:
+    return {entry.path: exams[entry.path] for entries in splits.values() for entry in entries}
+
+
+def near_content(exams: Mapping[Path, Exam]) -> list[tuple[str, str]]:
+    """Return the pairs of different contents (by SHA-256) that are nearly the same; found once in a process."""
+    paths = {exam.sha256: path for path, exam in exams.items()}
+    contents = sorted(paths)
+    hashes = [exams[paths[one]].look for one in contents]
+    key = sha256_json([contents, hashes])
     if key not in _known_pairs:
-        _known_pairs[key] = [(contents[i], contents[j]) for i, j in near_pairs([hashes[one] for one in contents])]
+        pairs = [(contents[i], contents[j]) for i, j in near_pairs(hashes)]
+        unsure = sorted({one for pair in pairs for one in pair})
+        with ThreadPoolExecutor(workers()) as pool:
+            details = dict(zip(unsure, pool.map(lambda one: _details(paths[one]), unsure), strict=True))
+        _known_pairs[key] = [(one, other) for one, other in pairs if is_same(details[one], details[other])]
     return _known_pairs[key]
 
 
-def kept_together(exams: Sequence[Exam]) -> dict[str, str]:
-    """Return content -> the content whose fate it shares when images are split, itself where it is like no other."""
-    contents = sorted({exam.sha256 for exam in exams})
+def _details(path: Path) -> NDArray[np.float32]:
+    return details_of(decode(path, draft_px=HASH_DRAFT_PX))
+
+
+def kept_together(exams: Mapping[Path, Exam]) -> dict[Path, str]:
+    """Return for each path the content whose fate it shares when images are split, its own where it is like no other."""
+    contents = sorted({exam.sha256 for exam in exams.values()})
     number = {content: index for index, content in enumerate(contents)}
     group = groups(len(contents), [(number[one], number[other]) for one, other in near_content(exams)])
     size: dict[int, int] = defaultdict(int)
     for first in group:
         size[first] += 1
-    return {
+    shared = {
         content: contents[first] if size[first] <= _MOST_ALIKE else content
         for content, first in zip(contents, group, strict=True)
     }
+    return {path: shared[exam.sha256] for path, exam in exams.items()}
 
 
 def warn_of_duplicates(root: Path, splits: Splits, exams: Mapping[Path, Exam], reporter: Reporter) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from compress.data.near import groups, image_hash, near_pairs
+from compress.data.near import details_of, groups, image_hash, is_same, near_pairs
 
 
 def scene(seed: int, side_px: int = 400) -> Image.Image:
@@ -52,3 +52,17 @@ def test_pairs_across_blocks_are_found():
 
 def test_groups_hang_together_through_others():
     assert groups(6, [(4, 2), (2, 0), (3, 5)]) == [0, 1, 0, 3, 0, 3]
+
+
+def test_details_tell_an_image_from_another_with_the_same_light():
+    light = np.linspace(0, 200, 400)[None, :, None] * np.ones((400, 1, 3))
+
+    def surface(seed: int) -> Image.Image:
+        grain = np.random.default_rng(seed).normal(0, 20, (50, 50))
+        rough = np.kron(grain, np.ones((8, 8)))[..., None]
+        return Image.fromarray(np.clip(light + rough, 0, 255).astype(np.uint8))
+
+    one, other = surface(0), surface(1)
+    assert is_same(details_of(one), details_of(thumbnail(one, 128, 75)))
+    assert not is_same(details_of(one), details_of(other))
+    assert not is_same(details_of(Image.new("L", (40, 40))), details_of(one))
