@@ -123,7 +123,7 @@ def _details(path: Path) -> NDArray[np.float32]:
 
 
 def kept_together(exams: Mapping[Path, Exam]) -> dict[Path, str]:
-    """Return for each path the content whose fate it shares when images are split, its own where it is like no other."""
+    """Return for each path the content whose fate it shares when images are split: its own, or one like it."""
     contents = sorted({exam.sha256 for exam in exams.values()})
     number = {content: index for index, content in enumerate(contents)}
     group = groups(len(contents), [(number[one], number[other]) for one, other in near_content(exams)])

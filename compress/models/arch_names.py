@@ -22,7 +22,8 @@ ARCH_NAMES: tuple[str, ...] = (
     "tiny",
 )
 LIBRARY_PREFIXES = ("timm:", "torchvision:")  # any classifier of these libraries, where one may only answer
-PUBLISHED_OR_FRESH = ("imagenet", "none")
+FRESH = "none"
+PUBLISHED_OR_FRESH = ("imagenet", FRESH)
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".pth.tar")
 WEIGHT_SUFFIXES = (".safetensors", *CHECKPOINT_SUFFIXES)
 

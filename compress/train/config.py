@@ -18,12 +18,24 @@ Channels = tuple[Unit, Unit, Unit]
 Side = Annotated[int, Field(ge=16, le=2048)]
 
 
+class TrainOptions(FitOptions):
+    """A fit whose learning rate is found where it is not given: `compress.engine.rate` says how."""
+
+    lr: float | None = Field(  # type: ignore[assignment]  # the stage puts a number there before the fit sees it
+        default=None,
+        gt=0.0,
+        le=10.0,
+        description="Highest learning rate, at the end of the warm-up. Default: 2e-3 from scratch; from weights 1e-3 "
+        "for up to 100 steps, falling with their square root to 5e-4 at 400, half of that without batch norm.",
+    )
+
+
 class TrainConfig(StageConfig):
     """Train a classifier; its classes are those of the images."""
 
     consumes: ClassVar[frozenset[Format]] = frozenset()
     entry_point: ClassVar[str] = "compress.train.stage:run"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     backends: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "timm")
     knobs: ClassVar[tuple[str, ...]] = ("arch", "weights", "fit.epochs", "input_px", "fit.lr")
 
@@ -50,7 +62,7 @@ class TrainConfig(StageConfig):
     std: Channels | None = Field(
         default=None, description="Standard deviation of each channel, of values in 0..1; default the architecture's."
     )
-    fit: FitOptions = Field(default=FitOptions(), description="Options of the training loop.")
+    fit: TrainOptions = Field(default=TrainOptions(), description="Options of the training loop.")
 
     @field_validator("arch")
     @classmethod
@@ -70,7 +82,7 @@ class TrainConfig(StageConfig):
     @property
     def training(self) -> Training:
         """Return the epochs, the options and the weights that the network starts from."""
-        return Training(self.fit.epochs, weights=self.weights, fit=self.fit.model_dump())
+        return Training(self.fit.epochs, weights=self.weights, fit=self.fit.model_dump(exclude_none=True))
 
     def files(self) -> dict[str, Path]:
         """Return the weights file, where a file is given."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from math import ceil
+
+from torch import nn
+
 from compress.core.artifact import StageOutput
 from compress.core.formats import Format
-from compress.core.stage import RunContext, StageInputs
+from compress.core.stage import Reporter, RunContext, StageInputs
 from compress.data.dataset import load_dataset
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.fit import fit
 from compress.engine.initial_weights import start_model
 from compress.engine.losses import label_loss
+from compress.engine.options import FitOptions
+from compress.engine.rate import fine_tuning_rate
 from compress.engine.setup import fit_setup
 from compress.errors import UsageError
+from compress.models.arch_names import FRESH
 from compress.models.build import arch_info, new_spec
 from compress.models.weights import save_model
 from compress.train.config import TrainConfig
@@ -44,8 +51,9 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         std=config.std,
     )
     model = start_model(spec, config.weights, ctx.seed)
-    setup = fit_setup(dataset, spec, config.fit, ctx)
-    result = fit(model, setup, label_loss(config.fit.label_smoothing), head=(arch_info(spec.arch).head,))
+    options = _with_rate(config, model, len(dataset.splits["train"]), ctx.reporter)
+    setup = fit_setup(dataset, spec, options, ctx)
+    result = fit(model, setup, label_loss(options.label_smoothing), head=(arch_info(spec.arch).head,))
     spec = save_model(ctx.stage_dir / FILE_NAME, model, spec)
     remove_checkpoint(ctx.stage_dir)
     return StageOutput(
@@ -60,3 +68,13 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
             "macs": spec.macs,
         },
     )
+
+
+def _with_rate(config: TrainConfig, model: nn.Module, n_train: int, reporter: Reporter) -> FitOptions:
+    """Return the options of the fit, with a learning rate where none is given."""
+    options, given = config.fit, config.fit.lr
+    if given is None and config.weights != FRESH:
+        given = fine_tuning_rate(model, options.epochs * ceil(n_train / options.batch_size))
+        reporter.info(f"learning rate {given:.2g}, by the number of steps (fit.lr sets another)")
+    rate = {} if given is None else {"lr": given}
+    return FitOptions(**(options.model_dump(exclude={"lr"}) | rate))

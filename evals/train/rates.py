@@ -19,7 +19,7 @@ from pathlib import Path
 from compress.recipe.epochs import epochs_for
 
 ROWS = Path("build/rates.jsonl")
-RATES = (2e-4, 5e-4, 1e-3, 2e-3)
+RATES = (None, 2e-4, 5e-4, 1e-3, 2e-3)  # None: as the train stage chooses
 SHORT = 5  # epochs of someone who only tries
 
 
@@ -32,15 +32,15 @@ class Trial:
     arch: str
     epochs: int
     seed: int
-    lr: float
+    lr: float | None
 
 
-def trials(images: str, sizes: list[int], arch: str, seeds: range) -> Iterator[Trial]:
+def trials(images: str, sizes: list[int], arch: str, seeds: range, rates: list[float | None]) -> Iterator[Trial]:
     """Yield the trainings of one set, all rates of a size after each other."""
     for seed in seeds:
         for size in sizes:
             for epochs in sorted({SHORT, epochs_for(size, fresh=False)}):
-                for lr in RATES:
+                for lr in rates:
                     yield Trial(images, size, arch, epochs, seed, lr)
 
 
@@ -65,7 +65,8 @@ def best_top1_pct(trial: Trial, source: Path, weights: Path) -> float:
         data = subset(source, Path(folder) / "set", trial.n_train, trial.seed)
         command = [sys.executable, "-m", "compress", "-q", "train", "--data", str(data), "--json"]
         command += ["--arch", trial.arch, "--weights", str(weights), "--input-px", "160", "--seed", str(trial.seed)]
-        command += ["--epochs", str(trial.epochs), "--lr", str(trial.lr), "--set", "data.split.test=0"]
+        command += ["--epochs", str(trial.epochs), "--set", "data.split.test=0"]
+        command += [] if trial.lr is None else ["--lr", str(trial.lr)]
         command += ["--runs-dir", f"{folder}/runs"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own command
         return float(json.loads(done.stdout)["stages"][0]["metrics"]["top1_pct"])
@@ -79,10 +80,11 @@ def main() -> None:
     parser.add_argument("--arch", required=True)
     parser.add_argument("--sizes", type=int, nargs="+", required=True)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rates", type=float, nargs="*", default=RATES[1:], help="beside the stage's own")
     given = parser.parse_args()
     ROWS.parent.mkdir(exist_ok=True)
     known = {line.partition("\t")[0] for line in ROWS.read_text().splitlines()} if ROWS.exists() else set()
-    for trial in trials(given.images.name, given.sizes, given.arch, range(given.seeds)):
+    for trial in trials(given.images.name, given.sizes, given.arch, range(given.seeds), [None, *given.rates]):
         key = json.dumps(asdict(trial))
         if key in known:
             continue

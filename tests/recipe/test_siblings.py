@@ -39,7 +39,7 @@ def test_beside_a_pruned_network_stands_the_stock_one(planned):
     assert (config.target_macs, config.keep, config.importance, config.scope) == (None, None, "l2", "local")
     assert (config.min_width, config.protect, config.runtime) == (16, ("conv_head",), "tflite")
     assert (config.alpha, config.rounds, config.sensitivity, config.sibling) == (0.0, 1, False, False)
-    assert config.recovery == stages["train"].config.fit, "trained as the first network was"
+    assert config.recovery.model_dump() == stages["train"].config.fit.model_dump(), "trained as the first network was"
 
 
 def test_it_trains_for_all_the_epochs_that_the_pruned_network_had(planned):

@@ -7,7 +7,7 @@ import torch
 
 from compress.core.dataset import FolderData
 from compress.core.formats import Format
-from compress.core.stage import RunContext
+from compress.core.stage import RunContext, SilentReporter
 from compress.engine.checkpoint import CHECKPOINT_FILE
 from compress.errors import ModelFileError, UsageError
 from compress.models.build import build_model, new_spec
@@ -87,3 +87,26 @@ def test_preprocessing_overrides_end_in_the_spec(photos, tmp_path):
 def test_without_data_it_says_so(tmp_path):
     with pytest.raises(UsageError, match="no `data:` block"):
         stage.run(TrainConfig(arch="tiny"), {}, RunContext(stage_dir=tmp_path, seed=0, data=None))
+
+
+def test_the_rate_is_found_where_none_is_given_and_weights_are(photos, tmp_path):
+    from compress.train.stage import _with_rate
+
+    class Told(SilentReporter):
+        said: list[str] = []  # noqa: RUF012 - one test
+
+        def info(self, text):
+            self.said.append(text)
+
+    network = build_model(new_spec("tiny", ("a", "b"), 32))
+
+    def rate(**changes):
+        return _with_rate(
+            TrainConfig(**{"weights": "w.pth", "fit": {"epochs": 10}, **changes}), network, 320, Told()
+        ).lr
+
+    assert rate() == 1e-3, "100 steps"
+    assert rate(fit={"epochs": 40}) == 5e-4
+    assert rate(fit={"epochs": 40, "lr": 0.01}) == 0.01
+    assert rate(weights="none") == 2e-3
+    assert any("learning rate 0.001" in text for text in Told.said)
