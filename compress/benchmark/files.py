@@ -35,7 +35,13 @@ class Opened:
 
 
 def open_models(
-    models: Sequence[str], folder: Path, *, threads: int, preprocess: Preprocess | None, vouch: Vouch = try_out
+    models: Sequence[str],
+    folder: Path,
+    *,
+    threads: int,
+    preprocess: Preprocess | None,
+    labels: tuple[str, ...] | None = None,
+    vouch: Vouch = try_out,
 ) -> Opened:
     """Return the models, opened. One that cannot be opened is told among `failed`; the others still come.
 
@@ -45,6 +51,7 @@ def open_models(
         folder: receives these files; it must live as long as the candidates.
         threads: threads one call may use.
         preprocess: how images are prepared for the files that do not say so.
+        labels: class names for these files.
         vouch: raises where a file must not be opened in this process.
     """
     candidates, failed = [], []
@@ -54,7 +61,7 @@ def open_models(
                 candidates.append(_untrained(model, folder / f"{index}.onnx", threads))
             else:
                 vouch(Path(model))
-                candidates.append(_from_file(model, name, threads, preprocess))
+                candidates.append(_from_file(model, name, threads, preprocess, labels))
         except ImgcError as error:
             failed.append(Failure(name=name, path=model, error=error.message))
         except Exception as error:
@@ -105,10 +112,13 @@ def _untrained(arch: str, path: Path, threads: int) -> OpenedModel:
     return _candidate(arch, arch, open_predictor(path, threads=threads), _RANDOM)
 
 
-def _from_file(model: str, name: str, threads: int, preprocess: Preprocess | None) -> OpenedModel:
+def _from_file(
+    model: str, name: str, threads: int, preprocess: Preprocess | None, labels: tuple[str, ...] | None
+) -> OpenedModel:
     path = Path(model)
     try:
-        return _candidate(name, model, open_predictor(path, threads=threads, preprocess=preprocess), None)
+        predictor = open_predictor(path, threads=threads, preprocess=preprocess, labels=labels)
+        return _candidate(name, model, predictor, None)
     except UndescribedModelError:
         spec = _guessed(path, Preprocess(resize_px=_ANY_PX, crop_px=_ANY_PX))
     predictor = open_predictor(path, threads=threads, preprocess=spec.preprocess)

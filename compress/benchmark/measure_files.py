@@ -35,6 +35,7 @@ class FilesOptions:
         timing: how the calls are timed.
         preprocess: for the files that do not say how their images are prepared.
         profile: whether each operator is timed too.
+        labels: class names for the files that have numbers only.
     """
 
     models: Sequence[str]
@@ -46,6 +47,7 @@ class FilesOptions:
     timing: Timing
     preprocess: Preprocess | None
     profile: bool
+    labels: tuple[str, ...] | None = None
 
 
 def measure_files(options: FilesOptions, reporter: Reporter, vouch: Vouch = try_out) -> Measured:
@@ -60,7 +62,9 @@ def measure_files(options: FilesOptions, reporter: Reporter, vouch: Vouch = try_
     """
     with TemporaryDirectory(prefix="imgc-benchmark-") as folder:
         threads, preprocess = options.threads[0], options.preprocess
-        opened = open_models(options.models, Path(folder), threads=threads, preprocess=preprocess, vouch=vouch)
+        opened = open_models(
+            options.models, Path(folder), threads=threads, preprocess=preprocess, labels=options.labels, vouch=vouch
+        )
         if not opened.candidates:
             reasons = "".join(f"\n  {one.error}" for one in opened.failed)
             raise StageError(f"none of the models can be measured:{reasons}", hint="imgc inspect FILE")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli.knobs import checked, given_knobs
-from compress.cli.options import AsJson, Out, PreprocessText, parse_preprocess, reporter_of
+from compress.cli.options import AsJson, Labels, Out, PreprocessText, parse_preprocess, reporter_of
 from compress.cli.output import echo
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def files(
         str, typer.Option(metavar="N[,N...]", help="Threads that call at once, for their throughput.")
     ] = "",
     preprocess: PreprocessText = None,
+    labels: Labels = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Also what each operator takes, and which are not delegated.")
     ] = False,
@@ -53,9 +54,11 @@ def files(
     """Measure any model files side by side, without a run."""
     numbers = numbers_in("--threads", threads), numbers_in("--batch", batch), numbers_in("--callers", callers)
     from compress.benchmark.measure_files import FilesOptions
+    from compress.core.labels import labels_in
 
+    names = labels_in(labels) if labels else None
     timing = timing_of(given_knobs(ctx))
-    asked = FilesOptions(models, data, baseline, *numbers, timing, parse_preprocess(preprocess), profile)
+    asked = FilesOptions(models, data, baseline, *numbers, timing, parse_preprocess(preprocess), profile, names)
     benchmark_files(asked, out, reporter_of(ctx), as_json=as_json)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from compress.cli.inspect_ports import Port, onnx_ports, onnx_prospects, tflite_ports
+from compress.cli.inspect_ports import FilePort, onnx_ports, onnx_prospects, tflite_ports
 from compress.core.formats import Format, format_of
 from compress.core.onnx_file import sha256_model
 from compress.core.spec import SPEC_KEY, ModelSpec
@@ -39,8 +39,8 @@ class FileFacts(BaseModel):
     ops: dict[str, int]
     weight_bytes: dict[str, int]
     spec: ModelSpec | None
-    inputs: list[Port] = []
-    outputs: list[Port] = []
+    inputs: list[FilePort] = []
+    outputs: list[FilePort] = []
     outputs_are: str | None = None
     prospects: dict[str, str] = {}
 
@@ -52,8 +52,8 @@ class _Content:
     ops: list[str]
     weight_bytes: Counter[str]
     spec: ModelSpec | None
-    inputs: list[Port] = field(default_factory=list)
-    outputs: list[Port] = field(default_factory=list)
+    inputs: list[FilePort] = field(default_factory=list)
+    outputs: list[FilePort] = field(default_factory=list)
     outputs_are: str | None = None
     prospects: dict[str, str] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _ANY = "any"
 
 
-class Port(BaseModel):
+class FilePort(BaseModel):
     """An input or output.
 
     Attributes:
@@ -31,14 +31,14 @@ class Port(BaseModel):
     zero_point: int | None = None
 
 
-def onnx_ports(model: ModelProto) -> tuple[list[Port], list[Port]]:
+def onnx_ports(model: ModelProto) -> tuple[list[FilePort], list[FilePort]]:
     """Return the inputs, without those that are weights, and the outputs."""
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [_onnx_port(value) for value in model.graph.input if value.name not in weights]
     return inputs, [_onnx_port(value) for value in model.graph.output]
 
 
-def _onnx_port(value: ValueInfoProto) -> Port:
+def _onnx_port(value: ValueInfoProto) -> FilePort:
     import onnx
 
     tensor = value.type.tensor_type
@@ -49,10 +49,10 @@ def _onnx_port(value: ValueInfoProto) -> Port:
     sides: list[int | str] = [
         one.dim_value if one.HasField("dim_value") else one.dim_param or _ANY for one in tensor.shape.dim
     ]
-    return Port(name=value.name, dtype=dtype, shape=sides)
+    return FilePort(name=value.name, dtype=dtype, shape=sides)
 
 
-def tflite_ports(model: Any, type_names: dict[int, str]) -> tuple[list[Port], list[Port]]:  # noqa: ANN401 - generated
+def tflite_ports(model: Any, type_names: dict[int, str]) -> tuple[list[FilePort], list[FilePort]]:  # noqa: ANN401 - generated
     """Return inputs and outputs of the first graph of an unpacked TFLite model."""
     graph = model.subgraphs[0]
     inputs, outputs = (
@@ -62,11 +62,11 @@ def tflite_ports(model: Any, type_names: dict[int, str]) -> tuple[list[Port], li
     return inputs, outputs
 
 
-def _tflite_port(tensor: Any, type_names: dict[int, str]) -> Port:  # noqa: ANN401 - generated
+def _tflite_port(tensor: Any, type_names: dict[int, str]) -> FilePort:  # noqa: ANN401 - generated
     grid = tensor.quantization
     single = grid is not None and grid.scale is not None and len(grid.scale) == 1
     sides = tensor.shapeSignature if tensor.shapeSignature is not None else tensor.shape
-    return Port(
+    return FilePort(
         name=(tensor.name or b"").decode(errors="replace"),
         dtype=type_names.get(tensor.type, "other"),
         shape=[int(side) if side >= 0 else _ANY for side in (sides if sides is not None else [])],

@@ -24,6 +24,7 @@ _META = "compress.cli.knobs"
 _METAVARS = {  # where the type alone would say too little
     **{"weights": "imagenet|none|FILE", "teacher": "STAGE|FILE", "baseline": "STAGE|FILE"},
     **{"calibration": "FOLDER|CSV", "exclude": "LAYER", "protect": "LAYER", "preprocess": "JSON|FILE|NAME[:PX]"},
+    "labels": "FILE",
 }
 _SENTENCES = re.compile(r"(?<=\.) (?=[A-Z`])")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -51,7 +52,7 @@ class ExportConfig(StageConfig):
     )
     renamed: ClassVar[Mapping[str, str]] = {"road": "converter"}
     suffixes: ClassVar[tuple[str, ...]] = ("onnx", "tflite")
-    knobs: ClassVar[tuple[str, ...]] = ("format", "precision", "opset", "target", "converter", "preprocess")
+    knobs: ClassVar[tuple[str, ...]] = ("format", "precision", "opset", "target", "converter", "preprocess", "labels")
 
     kind: Literal["export"] = Field(default="export", description="Kind of the stage: `export`.")
     format: Literal["onnx", "tflite", "all"] = Field(
@@ -89,6 +90,10 @@ class ExportConfig(StageConfig):
         default=None, description="How images are prepared, for an ONNX file of another tool that does not say so."
     )
 
+    labels: Path | None = Field(
+        default=None, description="File of class names, one a line, for an ONNX file of another tool."
+    )
+
     @model_validator(mode="after")
     def _check_converter(self) -> ExportConfig:
         if self.select_tf_ops and self.converter != "tensorflow":
@@ -98,6 +103,10 @@ class ExportConfig(StageConfig):
                 "`converter: tensorflow` would lose the model's int8 ranges; int8 needs `converter: lower`"
             )
         return self
+
+    def files(self) -> dict[str, Path]:
+        """Return the file of class names, where one is given."""
+        return {} if self.labels is None else {"labels": self.labels}
 
     def expand(self) -> tuple[StageConfig, ...]:
         """Return one stage for each format where the format is `all`."""

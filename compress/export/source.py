@@ -8,6 +8,7 @@ import onnx
 
 from compress.core.artifact import Artifact
 from compress.core.formats import Format, Precision
+from compress.core.labels import labels_in
 from compress.core.spec import ModelSpec
 from compress.errors import CheckError, UsageError
 from compress.export.config import ExportConfig
@@ -17,7 +18,7 @@ from compress.graph.importer import import_classifier
 from compress.graph.metadata import spec_of
 from compress.graph.versions import to_half, with_fixed_batch, with_opset
 from compress.models.weights import load_model
-from compress.runtime.predictor import foreign_spec
+from compress.runtime.predictor import foreign_spec, with_labels
 
 _TORCH_OPSET = 18
 
@@ -65,6 +66,8 @@ def read_source(artifact: Artifact, config: ExportConfig) -> Source:
     if spec is None and config.preprocess is not None:
         spec = foreign_spec(artifact.path, found.input_chw, found.classes, found.precision, config.preprocess)
         spec = spec.model_copy(update={"outputs": found.outputs})
+        if config.labels is not None:
+            spec = with_labels(spec, labels_in(config.labels), artifact.path)
     return Source(artifact, model, spec, found.precision, wanted, found.input_chw)
 
 

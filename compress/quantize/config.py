@@ -87,7 +87,7 @@ class QuantizeConfig(StageConfig):
     instead_of_data: ClassVar[OwnImages | None] = OwnImages("scheme", "int8_static", "calibration")
     knobs: ClassVar[tuple[str, ...]] = (
         *("scheme", "arch", "weights", "input_px", "calibration", "calibration_count"),
-        *("target", "exclude", "sensitivity", "max_drop_pp", "min_agreement_pct", "preprocess", "fit.epochs"),
+        *("target", "exclude", "sensitivity", "max_drop_pp", "min_agreement_pct", "preprocess", "labels", "fit.epochs"),
     )
 
     kind: Literal["quantize"] = Field(default="quantize", description="Kind of the stage: `quantize`.")
@@ -115,6 +115,9 @@ class QuantizeConfig(StageConfig):
     preprocess: Preprocess | None = Field(
         default=None,
         description="How images are prepared, for `arch` if not as published, and for an ONNX file of another tool.",
+    )
+    labels: Path | None = Field(
+        default=None, description="File of class names, one a line, for an ONNX file of another tool."
     )
     calibration: Path | None = Field(
         default=None,
@@ -288,8 +291,8 @@ class QuantizeConfig(StageConfig):
         return {} if self.arch is not None else {"from": self.from_}
 
     def files(self) -> dict[str, Path]:
-        """Return the weights file, where a file is given."""
-        return weight_files(self.weights)
+        """Return the files of weights and of class names, where they are given."""
+        return weight_files(self.weights) | ({} if self.labels is None else {"labels": self.labels})
 
     def folders(self) -> dict[str, Path]:
         """Return the calibration images, where some are given."""

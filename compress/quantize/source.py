@@ -31,7 +31,7 @@ from compress.models.weights import (
 )
 from compress.quantize.qdq.torch_graph import TorchGraph
 from compress.runtime.open import open_predictor
-from compress.runtime.predictor import foreign_spec
+from compress.runtime.predictor import foreign_spec, with_labels
 
 _REWRITES = ("clean",)  # what is done to a file of another tool
 _PARITY_IMAGES = 8
@@ -71,7 +71,10 @@ def graph_of_arch(
 
 
 def float_graph(
-    artifact: Artifact, preprocess: Preprocess | None = None, reporter: Reporter | None = None
+    artifact: Artifact,
+    preprocess: Preprocess | None = None,
+    reporter: Reporter | None = None,
+    labels: tuple[str, ...] | None = None,
 ) -> tuple[onnx.ModelProto, ModelSpec]:
     """Return the float ONNX model of a torch or ONNX artifact, and its spec.
 
@@ -80,6 +83,7 @@ def float_graph(
         preprocess: how images are prepared, for an ONNX file of another tool; such a graph is cleaned first, and
             the cleaned graph is held against the file.
         reporter: hears what was assumed.
+        labels: class names for an ONNX file of another tool.
 
     Raises:
         UsageError: the model is quantized already, is not float32, or says nothing of its preprocessing.
@@ -98,6 +102,8 @@ def float_graph(
     if found.spec is not None and found.is_own:
         return found.model, _as_float32(found.spec)
     spec = found.spec or _foreign_spec(found, preprocess)
+    if found.spec is None and labels is not None:
+        spec = with_labels(spec, labels, artifact.path)
     if found.spec is None:
         reporter.info(f"{artifact.path}: {spec.num_classes} classes ({_labels_text(spec.labels)})")
     return _with_spec(found, spec)

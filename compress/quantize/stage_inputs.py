@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import onnx
 
+from compress.core.labels import labels_in
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, StageInputs
 from compress.data.dataset import Dataset, load_dataset
@@ -64,7 +65,8 @@ class QuantizeJob:
 def read_float_model(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> tuple[onnx.ModelProto, ModelSpec]:
     """Return the float model as ONNX, and what it is."""
     if config.arch is None:
-        return float_graph(inputs["from"], config.preprocess, ctx.reporter)
+        labels = labels_in(config.labels) if config.labels else None
+        return float_graph(inputs["from"], config.preprocess, ctx.reporter, labels)
     return graph_of_arch(config.arch, config.weights or IMAGENET, config.input_px, config.preprocess, ctx.reporter)
 
 

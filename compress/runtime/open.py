@@ -12,7 +12,7 @@ from compress.core.formats import Format, format_of
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, UsageError
-from compress.runtime.predictor import Predictor
+from compress.runtime.predictor import Predictor, with_labels
 
 if TYPE_CHECKING:
     from compress.runtime.onnx_predictor import OnnxPredictor
@@ -76,16 +76,9 @@ def open_side_px(path: Path) -> int | None:
 
 
 def _named(predictor: OnnxPredictor | TflitePredictor, labels: tuple[str, ...] | None) -> Predictor:
-    """Give another tool's file its class names; a file of ours has its own."""
-    spec = predictor.spec
-    if labels is None or spec.arch != "foreign":
-        return predictor
-    if len(labels) != spec.num_classes:
-        raise UsageError(
-            f"{predictor.path}: answers for {spec.num_classes} classes, the labels name {len(labels)}",
-            hint="give a file with one class name a line, in the order of the model's answers",
-        )
-    predictor.spec = spec.model_copy(update={"labels": labels})
+    """Return the predictor with these class names, where its own are numbers only."""
+    if labels is not None and predictor.spec.arch == "foreign":
+        predictor.spec = with_labels(predictor.spec, labels, predictor.path)
     return predictor
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from compress.core.formats import Format, Precision, format_of
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
-from compress.errors import ModelFileError, StageError, UndescribedModelError
+from compress.errors import ModelFileError, StageError, UndescribedModelError, UsageError
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -160,3 +160,17 @@ def check_spec(path: Path, spec: ModelSpec, chw: Sequence[int | None], classes: 
             f" its spec says {list(spec.input_chw)} and {spec.num_classes}",
             hint="the file was changed after it was exported, or another model's spec was given; export it again",
         )
+
+
+def with_labels(spec: ModelSpec, labels: tuple[str, ...], path: Path) -> ModelSpec:
+    """Return the spec of another tool's file with class names in the order of its answers.
+
+    Raises:
+        UsageError: there is another number of them than of classes.
+    """
+    if len(labels) != spec.num_classes:
+        raise UsageError(
+            f"{path}: answers for {spec.num_classes} classes, the labels name {len(labels)}",
+            hint="one class name a line, in the order of the model's answers",
+        )
+    return spec.model_copy(update={"labels": labels})

@@ -51,10 +51,20 @@ def test_evaluate_takes_names_and_a_preset(imgc: Imgc, foreign: Path):
 
 
 def test_export_takes_a_preset_of_the_files_own_size(imgc: Imgc, foreign: Path):
-    result = imgc("export", "m.onnx", "--format", "tflite", "--preprocess", "tf", "--out", "m.tflite")
+    options = ("--format", "tflite", "--preprocess", "tf", "--labels", "names.txt", "--out", "m.tflite")
+    result = imgc("export", "m.onnx", *options)
     assert result.exit_code == 0, result.stderr
     told = imgc("predict", "--model", "m.tflite", "images/blue/0.png", "--json")
-    assert json.loads(told.stdout)["images"][0]["predictions"][0]["index"] == 2
+    best = json.loads(told.stdout)["images"][0]["predictions"][0]
+    assert (best["index"], best["label"]) == (2, "blue")
+
+
+@pytest.mark.slow
+def test_benchmark_takes_names(imgc: Imgc, foreign: Path):
+    options = ("--data", "images", "--preprocess", "imagenet:32", "--labels", "names.txt", "--quick", "--json")
+    result = imgc("benchmark", "files", "m.onnx", *options)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["rows"][0]["top1_pct"] == 100.0
 
 
 def test_serve_shows_the_settings_for_such_a_file(imgc: Imgc, foreign: Path):

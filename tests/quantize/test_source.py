@@ -205,3 +205,12 @@ def test_the_hint_for_other_images_is_true(tmp_path: Path, shape: list[int], hin
     with pytest.raises(UsageError, match="takes images of") as error:
         float_graph(saved(model, tmp_path), PREPROCESS)
     assert hint in error.value.hint
+
+
+def test_class_names_come_from_a_file(float_model, tmp_path):
+    given = saved(float_model, tmp_path)
+    classes = float_graph(given, PREPROCESS)[1].num_classes
+    names = tuple(f"name {index}" for index in range(classes))
+    assert float_graph(given, PREPROCESS, labels=names)[1].labels == names
+    with pytest.raises(UsageError, match=f"answers for {classes} classes, the labels name 2"):
+        float_graph(given, PREPROCESS, labels=("a", "b"))
