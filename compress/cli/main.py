@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from compress.cli import (
+    archs,
     benchmark,
     bundle,
     data,
@@ -88,5 +89,6 @@ app.command("serve")(serve.serve)
 app.command("snippet")(snippet.snippet)
 app.command("tune")(tune.tune)
 
+app.command("archs")(archs.archs)
 app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")

@@ -22,8 +22,12 @@ Overrides = Annotated[
 
 
 def plan(
+    ctx: typer.Context,
     recipe: Annotated[Path | None, typer.Argument(help="Recipe file (YAML). Default: ./imgc.yaml.")] = None,
     sets: Overrides = None,
+    times: Annotated[
+        bool, typer.Option("--times", help="Also measure a training step and say how long each stage will take.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check a recipe and show what it would do."""
@@ -37,9 +41,27 @@ def plan(
         echo(f"warning: {text}", err=True)
     planned = plan_recipe(loaded)
     if as_json:
-        print_json(planned.resolved())
+        print_json(planned.resolved() | (_times_json(ctx, planned) if times else {}))
         return
     _print_plan(planned)
+    if times:
+        _print_times(ctx, planned)
+
+
+def _times_json(ctx: typer.Context, planned: Plan) -> dict[str, object]:
+    from compress.cli.plan_times import stage_times
+
+    return {"expected_seconds": {one.stage: round(one.seconds, 1) for one in stage_times(planned, reporter_of(ctx))}}
+
+
+def _print_times(ctx: typer.Context, planned: Plan) -> None:
+    from compress.cli.output import print_table
+    from compress.cli.plan_times import stage_times
+
+    found = stage_times(planned, reporter_of(ctx))
+    rows = [(one.stage, f"{one.seconds:.0f}", one.instead) for one in found]
+    total = ("all", f"{sum(one.seconds for one in found):.0f}", "")
+    print_table("about, on this machine now", ("stage", "seconds", "without it, or shorter"), [*rows, total], left=1)
 
 
 def _print_plan(planned: Plan) -> None:

@@ -38,7 +38,9 @@ def known_arch(value: str) -> str:
         return value
     near = difflib.get_close_matches(value, ARCH_NAMES, n=1, cutoff=0.4)
     did_you_mean = f"; did you mean '{near[0]}'?" if near else ""
-    raise ValueError(f"no architecture is called '{value}' (allowed: {', '.join(ARCH_NAMES)}){did_you_mean}")
+    raise ValueError(
+        f"no architecture is called '{value}' (allowed: {', '.join(ARCH_NAMES)}){did_you_mean}; `imgc archs` lists them"
+    )
 
 
 def known_or_library_arch(value: str) -> str:
