@@ -5,34 +5,24 @@ Every function changes the `GraphProto` in place and keeps its outputs. Letters:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from onnx import GraphProto, NodeProto, helper, numpy_helper
 
 from compress.graph.constants import Shape
+from compress.graph.context import Context, Known, Shapes
+from compress.graph.decompose_curves import CURVES
 from compress.graph.proto import Array, attributes_of, constants_of
 
 _SPATIAL = {(2, 3), (-2, -1), (2, -1), (-1, -2), (3, 2)}
-Shapes = Mapping[str, Shape]
-Known = Mapping[str, Array]
 _AXES_ARE_INPUT = 18  # the opset since which ReduceMean's axes are an input
-
-
-@dataclass(frozen=True)
-class _Context:
-    """What is known of the graph that a node is in."""
-
-    graph: GraphProto
-    shapes: Shapes
-    known: Known
-    opset: int
 
 
 def decompose(graph: GraphProto, shapes: Shapes, opset: int) -> None:
     """Write Split and Gather as slices, sums as additions or means, and the maximum of a whole map as MaxPool."""
-    c = _Context(graph, shapes, constants_of(graph), opset)
+    c = Context(graph, shapes, constants_of(graph), opset)
     for node in list(graph.node):
         make = _PARTS.get(node.op_type)
         nodes = make(c, node) if make else None
@@ -44,7 +34,7 @@ def decompose(graph: GraphProto, shapes: Shapes, opset: int) -> None:
             graph.node.insert(place + offset, one)
 
 
-def _slices(c: _Context, node: NodeProto) -> list[NodeProto] | None:
+def _slices(c: Context, node: NodeProto) -> list[NodeProto] | None:
     """Return a Slice for each output of Split that is read."""
     shape = c.shapes.get(node.input[0])
     if shape is None:
@@ -60,7 +50,7 @@ def _slices(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     return made
 
 
-def _slice(c: _Context, source: str, name: str, bounds: tuple[int, int], axis: int) -> NodeProto:
+def _slice(c: Context, source: str, name: str, bounds: tuple[int, int], axis: int) -> NodeProto:
     """Return a Slice that makes the tensor `name`, its bounds as constants."""
     names = [f"{name}.{what}" for what in ("starts", "ends", "axes")]
     for constant, value in zip(names, (*bounds, axis), strict=True):
@@ -79,7 +69,7 @@ def _sizes(node: NodeProto, whole: int, known: Known) -> list[int] | None:
     return [min(each, whole - place * each) for place in range(len(node.output))]
 
 
-def _additions(c: _Context, node: NodeProto) -> list[NodeProto]:
+def _additions(c: Context, node: NodeProto) -> list[NodeProto]:
     """Return Sum as a chain of Add."""
     if len(node.input) == 1:
         return [helper.make_node("Identity", list(node.input), list(node.output), node.name)]
@@ -91,7 +81,7 @@ def _additions(c: _Context, node: NodeProto) -> list[NodeProto]:
     return made
 
 
-def _whole_max(c: _Context, node: NodeProto) -> list[NodeProto] | None:
+def _whole_max(c: Context, node: NodeProto) -> list[NodeProto] | None:
     """Return the maximum over height and width as one MaxPool, with a Flatten where the axes are dropped."""
     shape, given = c.shapes.get(node.input[0], ()), attributes_of(node)
     axes = c.known.get(node.input[1]) if len(node.input) > 1 else given.get("axes")
@@ -106,7 +96,7 @@ def _whole_max(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     return made
 
 
-def _mean_times(c: _Context, node: NodeProto) -> list[NodeProto] | None:
+def _mean_times(c: Context, node: NodeProto) -> list[NodeProto] | None:
     """Return ReduceSum as a mean times the number of its terms."""
     shape, given = c.shapes.get(node.input[0], ()), attributes_of(node)
     axes = c.known.get(node.input[1]) if len(node.input) > 1 else np.asarray(given.get("axes", ()))
@@ -127,7 +117,7 @@ def _mean_times(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     return [one, helper.make_node("Mul", [mean, count], [node.output[0]], f"{node.name}.count")]
 
 
-def _one_of(c: _Context, node: NodeProto) -> list[NodeProto] | None:
+def _one_of(c: Context, node: NodeProto) -> list[NodeProto] | None:
     """Return Gather of one constant place as a Slice and a Squeeze."""
     shape, index = c.shapes.get(node.input[0], ()), c.known.get(node.input[1])
     if not shape or index is None:
@@ -141,7 +131,7 @@ def _one_of(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     return [part, helper.make_node("Squeeze", [part.output[0], part.input[3]], [name], node.name)]
 
 
-def _all_of(c: _Context, node: NodeProto, index: Array) -> list[NodeProto] | None:
+def _all_of(c: Context, node: NodeProto, index: Array) -> list[NodeProto] | None:
     """Return a Reshape in place of what picks all elements of a flattened tensor in order: so is as_strided written."""
     flat = next((one for one in c.graph.node if node.input[0] in one.output), None)
     source = c.shapes.get(flat.input[0], ()) if flat is not None else ()
@@ -155,7 +145,7 @@ def _all_of(c: _Context, node: NodeProto, index: Array) -> list[NodeProto] | Non
     return [helper.make_node("Reshape", [flat.input[0], target], [node.output[0]], node.name)]
 
 
-def _root_of_sum(c: _Context, node: NodeProto) -> list[NodeProto] | None:
+def _root_of_sum(c: Context, node: NodeProto) -> list[NodeProto] | None:
     """Return ReduceL2 as the root of a sum of squares."""
     name = node.output[0]
     square = helper.make_node("Mul", [node.input[0]] * 2, [f"{name}.square"], f"{node.name}.square")
@@ -167,7 +157,7 @@ def _root_of_sum(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     return [square, *parts, helper.make_node("Sqrt", [f"{name}.total"], [name], f"{node.name}.root")]
 
 
-def _norm_of_each_map(c: _Context, node: NodeProto) -> list[NodeProto] | None:
+def _norm_of_each_map(c: Context, node: NodeProto) -> list[NodeProto] | None:
     """Return InstanceNormalization in parts: (x - mean) / sqrt(variance + epsilon) * scale + bias over each map."""
     shape, name = c.shapes.get(node.input[0], ()), node.output[0]
     if len(shape) < 3 or not all(one in c.known for one in node.input[1:3]):
@@ -196,7 +186,7 @@ def _norm_of_each_map(c: _Context, node: NodeProto) -> list[NodeProto] | None:
     return [mean, *made[:2], variance, *made[2:], last]
 
 
-def _mean_of_maps(c: _Context, source: str, target: str, rank: int) -> NodeProto:
+def _mean_of_maps(c: Context, source: str, target: str, rank: int) -> NodeProto:
     axes = list(range(2, rank))
     if c.opset < _AXES_ARE_INPUT:
         return helper.make_node("ReduceMean", [source], [target], target, keepdims=1, axes=axes)
@@ -204,24 +194,28 @@ def _mean_of_maps(c: _Context, source: str, target: str, rank: int) -> NodeProto
     return helper.make_node("ReduceMean", [source, f"{target}.axes"], [target], target, keepdims=1)
 
 
-def _not_expanded(c: _Context, node: NodeProto) -> list[NodeProto] | None:
-    """Return nothing in place of an Expand whose readers broadcast it by themselves."""
+def _not_expanded(c: Context, node: NodeProto) -> list[NodeProto] | None:
+    """Return nothing in place of an Expand whose readers broadcast it by themselves, else a product with ones."""
     name, readers = node.output[0], [one for one in c.graph.node if node.output[0] in one.input]
     wide = c.shapes.get(name)
-    if name in [value.name for value in c.graph.output]:
+    if wide is None or c.shapes.get(node.input[0], ())[:1] != wide[:1]:
         return None
-    for reader in readers:
-        others = [other for other in reader.input if other != name]
-        if reader.op_type not in _BROADCASTING or wide is None or [c.shapes.get(one) for one in others] != [wide]:
-            return None
+    if name in [value.name for value in c.graph.output] or not all(_broadcasts(c, one, name, wide) for one in readers):
+        ones = c.constant(f"{name}.ones", np.ones((1, *wide[1:])))
+        return [helper.make_node("Mul", [node.input[0], ones], [name], node.name)]
     for reader in readers:
         for place, source in enumerate(reader.input):
             reader.input[place] = node.input[0] if source == name else source
     return [] if readers else None
 
 
+def _broadcasts(c: Context, reader: NodeProto, name: str, wide: Shape) -> bool:
+    others = [other for other in reader.input if other != name]
+    return reader.op_type in _BROADCASTING and [c.shapes.get(one) for one in others] == [wide]
+
+
 _BROADCASTING = ("Add", "Sub", "Mul", "Div")
-_PARTS: dict[str, Callable[[_Context, NodeProto], list[NodeProto] | None]] = {
+_PARTS: dict[str, Callable[[Context, NodeProto], list[NodeProto] | None]] = {
     "Split": _slices,
     "Sum": _additions,
     "GlobalMaxPool": _whole_max,
@@ -231,4 +225,5 @@ _PARTS: dict[str, Callable[[_Context, NodeProto], list[NodeProto] | None]] = {
     "Gather": _one_of,
     "Expand": _not_expanded,
     "InstanceNormalization": _norm_of_each_map,
+    **CURVES,
 }

@@ -69,6 +69,7 @@ _TABLE = (
     Operator(HARD_SIGMOID, unit=True, zero_below=-3.0, island=True, to_integers=_FOLD),
     Operator(HARD_SWISH, zero_below=-3.0, island=True, to_integers=_GATE),
     Operator(IDENTITY, keeps_grid=True),
+    Operator("LRN", island=True),
     Operator("LayerNormalization", island=True),
     Operator("LeakyRelu", int8=True, island=True),
     Operator("MatMul", int8=True, island=True, to_integers="export it as Gemm, whose weights are quantized"),

@@ -21,15 +21,24 @@ def leaky_relu(lo: Lowering, node: Node) -> None:
 
 
 def elu(lo: Lowering, node: Node) -> None:
-    """Lower Elu in float.
-
-    Raises:
-        CheckError: another alpha than 1, which is TFLite's.
-    """
-    if node.attrs.get("alpha", 1.0) != 1.0:
-        raise node.fail(f"alpha {node.attrs['alpha']}, allowed 1")
+    """Lower Elu in float; `graph.decompose_curves` wrote any other alpha than TFLite's 1 in parts."""
     source = float_input(lo, lo.value(node.inputs[0], node), node)
     lo.emit("ELU", [source.index], lo.tail(node, int8=False, fuse=False), source.shape)
+
+
+def local_response_norm(lo: Lowering, node: Node) -> None:
+    """Lower LRN in float. ONNX divides alpha by the window's size, TFLite does not."""
+    size, source = node.attrs["size"], float_input(lo, lo.value(node.inputs[0], node), node)
+    if size % 2 == 0:
+        raise node.fail(f"a window of {size} channels, allowed are odd ones")
+    options = {
+        "radius": size // 2,
+        "bias": float(node.attrs.get("bias", 1.0)),
+        "alpha": float(node.attrs.get("alpha", 1e-4)) / size,
+        "beta": float(node.attrs.get("beta", 0.75)),
+    }
+    tail = lo.tail(node, int8=False, fuse=False)
+    lo.emit("LOCAL_RESPONSE_NORMALIZATION", [source.index], tail, source.shape, options)
 
 
 def root(lo: Lowering, node: Node) -> None:

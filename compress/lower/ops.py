@@ -37,6 +37,7 @@ HANDLERS: dict[str, Callable[[Lowering, Node], None]] = {
     HARD_SWISH: elementwise.hard_swish,
     "Identity": elementwise.identity,
     "LayerNormalization": tokens.layer_norm,
+    "LRN": curves.local_response_norm,
     "LeakyRelu": curves.leaky_relu,
     "MatMul": matmul,
     "Max": curves.extremum,

@@ -34,7 +34,8 @@ _OPTIONS = {
     "QUANTIZE": "QuantizeOptions", "DEQUANTIZE": "DequantizeOptions", "TRANSPOSE": "TransposeOptions",
     "MAXIMUM": "MaximumMinimumOptions", "MINIMUM": "MaximumMinimumOptions", "HARD_SWISH": "HardSwishOptions",
     "STRIDED_SLICE": "StridedSliceOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions",
-    "LEAKY_RELU": "LeakyReluOptions", "GELU": "GeluOptions", "BATCH_MATMUL": "BatchMatMulOptions",
+    "LOCAL_RESPONSE_NORMALIZATION": "LocalResponseNormalizationOptions", "LEAKY_RELU": "LeakyReluOptions",
+    "GELU": "GeluOptions", "BATCH_MATMUL": "BatchMatMulOptions",
     "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions", "RESIZE_BILINEAR": "ResizeBilinearOptions",
 }  # fmt: skip
 

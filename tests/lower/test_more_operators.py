@@ -80,12 +80,6 @@ def test_elu_computes_in_float(build, images, same, ops, int8):
     assert "ELU" in ops(same(b.model(b.q(b.node("Elu", [b.q("images")]))), images()).data)
 
 
-def test_elu_with_another_alpha_is_refused(build):
-    b = build()
-    with pytest.raises(CheckError, match=r"alpha 0\.5"):
-        lower(b.model(b.node("Elu", ["images"], alpha=0.5)))
-
-
 @both
 @pytest.mark.parametrize(("op", "code"), [("Max", "MAXIMUM"), ("Min", "MINIMUM")])
 def test_the_greater_of_several_and_a_constant(build, images, same, ops, int8, op, code):

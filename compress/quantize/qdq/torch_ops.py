@@ -204,6 +204,9 @@ OPS: dict[str, Callable[[Inputs, Attributes], Tensor]] = {
     HARD_SIGMOID: _hard_sigmoid,
     HARD_SWISH: lambda x, a: F.hardswish(x[0]),
     "Identity": lambda x, a: x[0],
+    "LRN": lambda x, a: F.local_response_norm(
+        x[0], a["size"], a.get("alpha", 1e-4), a.get("beta", 0.75), a.get("bias", 1.0)
+    ),
     "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda x, a: F.leaky_relu(x[0], a.get("alpha", 0.01)),
     "MatMul": lambda x, a: x[0] @ x[1],
