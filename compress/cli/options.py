@@ -72,7 +72,7 @@ PreprocessText = Annotated[
     typer.Option(
         "--preprocess",
         metavar="JSON|FILE|NAME[:PX]",
-        help="For another tool's file: how images are prepared; imagenet, tf (-1..1), unit (0..1), or JSON.",
+        help="For another tool's file: how images are prepared; imagenet, tf (-1..1), unit, raw (0..255), or JSON.",
     ),
 ]
 

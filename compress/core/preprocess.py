@@ -28,6 +28,7 @@ PRESETS = {
     "imagenet": Preset(IMAGENET_MEAN, IMAGENET_STD, 0.875),  # torchvision, most of timm
     "tf": Preset(_HALVES, _HALVES, 0.875),  # -1..1: Keras's MobileNets
     "unit": Preset((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 1.0),  # 0..1
+    "raw": Preset((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), 1.0),  # 0..255: the network scales them itself
 }
 
 
@@ -74,7 +75,7 @@ def preset(text: str, px: int | None = None) -> Preprocess | None:
     """Return the preprocessing that a preset's name stands for, None where the text is no name.
 
     Args:
-        text: "imagenet", "tf" or "unit", with or without a side as in "tf:224".
+        text: "imagenet", "tf", "unit" or "raw", with or without a side as in "tf:224".
         px: side of the model's input, for a name without one.
 
     Raises:

@@ -17,6 +17,7 @@ from compress.core.spec import ModelSpec
 from compress.data.transforms import pixel_table
 from compress.errors import ModelFileError, missing_backend
 from compress.runtime.notices import without_notices
+from compress.runtime.packed_labels import packed_labels
 from compress.runtime.predictor import (
     Call,
     Floats,
@@ -106,7 +107,7 @@ class TflitePredictor:
         self._batch, *hwc = (int(size) for size in self._input["shape"])
         chw = [hwc[2], hwc[0], hwc[1]]
         classes = int(self._output["shape"][1])
-        said = spec or _spec_in(path, content) or self._foreign(chw, classes, preprocess)
+        said = spec or _spec_in(path, content) or self._foreign(chw, classes, preprocess, content)
         self.spec = said.model_copy(update={"outputs": _output_kind(self._interpreter, self._output["index"])})
         check_spec(path, self.spec, chw, classes)
         self.delegate_partitions = _partitions(self._interpreter)
@@ -158,11 +159,13 @@ class TflitePredictor:
             raise cannot_run(self.path, "LiteRT", values_NHWC.shape, error) from error
         return np.asarray(self._interpreter.get_tensor(self._output["index"]))
 
-    def _foreign(self, chw: list[int], classes: int, preprocess: Preprocess | None) -> ModelSpec:
+    def _foreign(self, chw: list[int], classes: int, preprocess: Preprocess | None, content: bytes | None) -> ModelSpec:
         if preprocess is None:
             raise no_preprocess(self.path)
         precision = Precision.INT8 if self._input["dtype"] in _QUANTIZED else Precision.FP32
-        return foreign_spec(self.path, chw, classes, precision, preprocess)
+        spec = foreign_spec(self.path, chw, classes, precision, preprocess)
+        labels = packed_labels(self.path if content is None else content, classes)
+        return spec if labels is None else spec.model_copy(update={"labels": labels})
 
 
 def _channels_last(values_NCHW: NDArray[np.generic]) -> NDArray[np.generic]:
