@@ -43,6 +43,16 @@ def bad_request(message: str) -> RequestError:
     return RequestError(400, "bad_request", message)
 
 
+def no_preprocessing(model: str) -> RequestError:
+    """Return 400: an image for a model of which nobody said how images are prepared."""
+    return RequestError(
+        400,
+        "no_preprocessing",
+        f"nobody said how images are prepared for '{model}': the server takes --preprocess; prepared tensors go to "
+        f"/v2/models/{model}/infer",
+    )
+
+
 def empty_body() -> RequestError:
     """Return 400: no image came."""
     return RequestError(400, "empty_body", "the body is empty: send the image's bytes as the raw request body")

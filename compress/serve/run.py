@@ -57,6 +57,9 @@ def serve(config: ServeConfig, *, reporter: Reporter | None = None) -> None:
         host, port = listener.getsockname()[:2]
         say = reporter or SilentReporter()
         names = ", ".join(f"{model.name} ({model.spec.precision.value})" for model in service.models.values())
+        for model in service.models.values():
+            if not model.takes_images:
+                say.warn(f"{model.name}: does not say how images are prepared; it answers tensors alone, at /v2")
         say.info(f"serving {names} on http://{f'[{host}]' if ':' in host else host}:{port}")
         if config.workers == 1:
             _run_here(uvicorn.Server(uvicorn.Config(app_of(service), **server_options(config))), listener, service)

@@ -20,8 +20,8 @@ from compress.core.formats import Format, format_of
 from compress.core.onnx_file import onnx_bytes
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
-from compress.errors import ModelFileError, UsageError
-from compress.runtime.open import open_predictor
+from compress.errors import ModelFileError, UndescribedModelError, UsageError
+from compress.runtime.open import open_predictor, open_side_px
 from compress.runtime.predictor import Predictor
 
 _WARM_UP_RUNS = 2  # the first allocates, the second shows that it can be repeated
@@ -45,6 +45,7 @@ class Inference:
         sha256: of the file, 64 hex digits.
         runtime: name and version of what runs the model.
         max_batch: images that one call takes at most; 1 where a batch is no faster than its images one by one.
+        takes_images: whether it is known how images are prepared for it; else it answers tensors alone.
     """
 
     def __init__(
@@ -68,7 +69,8 @@ class Inference:
         self._content = onnx_bytes(path) if self.format is Format.ONNX else path.read_bytes()
         self.size_bytes = len(self._content)
         self.sha256 = sha256_bytes(self._content)
-        first = self._open()
+        self.takes_images = True
+        first = self._opened_at_all()
         self.spec: ModelSpec = first.spec
         self.runtime: str = first.runtime
         self.name = name or (path.stem if self.spec.arch == "foreign" else self.spec.arch)
@@ -114,6 +116,18 @@ class Inference:
         return open_predictor(
             self._path, threads=1, content=self._content, preprocess=self._preprocess, labels=self._labels
         )
+
+    def _opened_at_all(self) -> Predictor:
+        """Return the predictor; of a file that does not say how images are prepared one that takes tensors alone."""
+        try:
+            return self._open()
+        except UndescribedModelError:
+            side_px = open_side_px(self._path)
+            if side_px is None:
+                raise
+            self.takes_images = False
+            self._preprocess = Preprocess(resize_px=side_px, crop_px=side_px)
+            return self._open()
 
     def _warm_up(self, predictor: Predictor) -> None:
         for _ in range(_WARM_UP_RUNS):

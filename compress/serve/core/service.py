@@ -31,7 +31,7 @@ from compress.serve.core.memory_watch import MemoryWatch, left_for_images, memor
 from compress.serve.core.metrics import Metrics
 from compress.serve.core.pool import resolve
 from compress.serve.core.work import InferenceJob, run_jobs
-from compress.serve.errors import deadline_passed, not_ready, unknown_model, worker_lost
+from compress.serve.errors import deadline_passed, no_preprocessing, not_ready, unknown_model, worker_lost
 
 log = logging.getLogger("imgc.serve")
 _WATCH_S = 0.25
@@ -165,8 +165,10 @@ class Service:
         """Return the answer to one image, from the cache or a thread.
 
         Raises:
-            RequestError: 415, 422, 500, 504.
+            RequestError: 400 nobody said how images are prepared for the model; 415, 422, 500, 504.
         """
+        if not model.takes_images:
+            raise no_preprocessing(model.name)
         if not self.cache.limit_bytes:
             return _answer(await self._work(model, body, deadline, slot))
         key: Key = (model.sha256, hashlib.blake2b(body, digest_size=_KEY_BYTES).digest())
