@@ -115,9 +115,9 @@ class TflitePredictor:
         self._pixel_values = quantize_input(table, self._input)  # [3, 256]: what each pixel value becomes at the input
 
     @property
-    def input_dtype(self) -> np.dtype[np.generic]:
-        """Return the type of the file's own input."""
-        return np.dtype(self._input["dtype"])
+    def ends(self) -> tuple[TensorDetail, TensorDetail]:
+        """Return the file's own input and output, with their types and grids."""
+        return self._input, self._output
 
     def predict(self, images_NCHW: Floats) -> Floats:
         """Return logits_NK; the file's fixed batch is run as often as needed. See `Predictor.predict`."""

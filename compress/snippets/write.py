@@ -13,7 +13,7 @@ from compress.core.formats import Format
 from compress.core.outputs import OutputKind
 from compress.errors import UsageError
 from compress.runtime.predictor import Predictor
-from compress.runtime.tflite_predictor import TflitePredictor
+from compress.runtime.tflite_predictor import TensorDetail, TflitePredictor
 
 Language = Literal["python", "raspberry-pi", "android", "ios", "c++", "node", "browser"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -27,7 +27,6 @@ _OF_FORMAT: dict[Language, dict[Format, str]] = {
     "node": {Format.ONNX: "node"},
     "browser": {Format.ONNX: "browser"},
 }
-_FLOAT_ENDS: tuple[Language, ...] = ("android", "ios")  # their programs give floats and take floats
 _PI_CORES, _ANY_CORES = 4, 1
 # Pillow's filters, by interpolation: how far one reaches, and its value at a distance t, in each language.
 _REACH = {"bilinear": 1, "bicubic": 2}
@@ -50,7 +49,7 @@ _SOFTMAX = {
     "PY": "shares = np.exp(outputs - outputs.max())\nshares /= shares.sum()",
     "JS": "const most = Math.max(...outputs), powers = Array.from(outputs, (value) => Math.exp(value - most));\n"
     "  const sum = powers.reduce((a, b) => a + b), shares = powers.map((power) => power / sum);",
-    "KT": "val powers = outputs[0].map { exp(it - outputs[0].max()) }; val shares = powers.map { it / powers.sum() }",
+    "KT": "val powers = outputs.map { exp(it - outputs.max()) }; val shares = powers.map { it / powers.sum() }",
     "SWIFT": "let powers = outputs.map { exp($0 - outputs.max()!) }, sum = powers.reduce(0, +), "
     "shares = powers.map { $0 / sum }",
     "C": "double most = *std::max_element(shares.begin(), shares.end()), sum = 0;\n"
@@ -60,7 +59,7 @@ _SOFTMAX = {
 _AS_THEY_ARE = {
     "PY": "shares = outputs",
     "JS": "const shares = Array.from(outputs);",
-    "KT": "val shares = outputs[0].toList()",
+    "KT": "val shares = outputs",
     "SWIFT": "let shares = outputs",
     "C": "",
 }
@@ -70,7 +69,7 @@ def snippet(predictor: Predictor, language: Language) -> str:
     """Return the program for an opened model file; it expects the file beside it, by its name.
 
     Raises:
-        UsageError: the language runs files of another format, or takes floats alone and this one integers.
+        UsageError: the language runs files of another format.
     """
     by_format = _OF_FORMAT[language]
     if predictor.format not in by_format:
@@ -80,11 +79,6 @@ def snippet(predictor: Predictor, language: Language) -> str:
             f"{predictor.path}: {language} runs {wanted} files here",
             hint=f"imgc export --format {next(iter(by_format)).value} makes one"
             + (f"; this one is for {fits}" if fits else ""),
-        )
-    if language in _FLOAT_ENDS and isinstance(predictor, TflitePredictor) and predictor.input_dtype != np.float32:
-        raise UsageError(
-            f"{predictor.path}: its input is {predictor.input_dtype}, and the {language} program gives floats",
-            hint="export it without a target that asks for integer ends; python and raspberry-pi take this one",
         )
     text = _template(by_format[predictor.format]).replace("@PREPARE@", _template("prepare.js").rstrip())
     for name, value in _values(predictor, language).items():
@@ -115,7 +109,42 @@ def _values(predictor: Predictor, language: Language) -> dict[str, str]:
         **_channels("STD", preprocess.std),
         **{f"KERNEL_{key}": text for key, text in _KERNELS[interpolation].items()},
         **{f"SHARES_{key}": text for key, text in _shares(spec.outputs).items()},
+        **(_ends(*predictor.ends) if isinstance(predictor, TflitePredictor) else {}),
     }
+
+
+def _ends(source: TensorDetail, sink: TensorDetail) -> dict[str, str]:
+    """Return how a value gets into the file's input and out of its output, in Kotlin and Swift."""
+    return {**_into(source), **_out_of(sink)}
+
+
+def _into(detail: TensorDetail) -> dict[str, str]:
+    dtype, (scale, zero) = np.dtype(detail["dtype"]), detail["quantization"]
+    if dtype == np.float32:
+        return {"BYTES": "4", "PUT_KT": "buffer.putFloat(value)", "TYPE_SWIFT": "Float", "PUT_SWIFT": "value"}
+    swift, least, most = _INTEGERS[dtype.name]
+    return {
+        "BYTES": "1",
+        "PUT_KT": f"buffer.put(((value / {scale!r}f).roundToInt() + {zero}).coerceIn({least}, {most}).toByte())",
+        "TYPE_SWIFT": swift,
+        "PUT_SWIFT": f"{swift}(min({most}, max({least}, (value / {scale!r}).rounded() + {zero})))",
+    }
+
+
+def _out_of(detail: TensorDetail) -> dict[str, str]:
+    dtype, (scale, zero) = np.dtype(detail["dtype"]), detail["quantization"]
+    if dtype == np.float32:
+        return {"ARRAY_KT": "FloatArray", "READ_KT": "it", "OUT_SWIFT": "Float", "READ_SWIFT": "$0"}
+    number = "(it.toInt() and 255)" if dtype == np.uint8 else "it"  # Kotlin's bytes are signed
+    return {
+        "ARRAY_KT": "ByteArray",
+        "READ_KT": f"({number} - {zero}) * {scale!r}f",
+        "OUT_SWIFT": _INTEGERS[dtype.name][0],
+        "READ_SWIFT": f"Float(Int($0) - ({zero})) * {scale!r}",
+    }
+
+
+_INTEGERS = {"int8": ("Int8", -128, 127), "uint8": ("UInt8", 0, 255)}
 
 
 def _channels(name: str, values: tuple[float, float, float]) -> dict[str, str]:

@@ -118,6 +118,21 @@ def test_labels_cannot_break_out_of_their_quotes(tmp_path):
     assert namespace["LABELS"] == list(labels)
 
 
+@pytest.mark.parametrize(("dtype", "zero"), [(np.int8, -128), (np.uint8, 0)])
+def test_integer_ends_are_written_with_their_grids(work, dtype, zero):
+    predictor = open_predictor(work / "model.tflite")
+    for end in predictor.ends:
+        end |= {"dtype": dtype, "quantization": (0.5, zero)}
+    kotlin, swift = snippet(predictor, "android"), snippet(predictor, "ios")
+    assert f"(value / 0.5f).roundToInt() + {zero})" in kotlin
+    assert "ByteArray(LABELS.size)" in kotlin
+    assert "allocateDirect(1 * " in kotlin
+    assert f"- {zero}) * 0.5f" in kotlin
+    assert ("it.toInt() and 255" in kotlin) == (dtype == np.uint8)
+    assert f"[{'Int8' if dtype == np.int8 else 'UInt8'}]()" in swift
+    assert f"(value / 0.5).rounded() + {zero}" in swift
+
+
 @pytest.mark.parametrize(("name", "language"), [("model.onnx", "android"), ("model.tflite", "node")])
 def test_another_format_says_what_would_fit(work, name, language):
     with pytest.raises(UsageError, match=f"{language} runs") as caught:
