@@ -34,6 +34,7 @@ class BenchmarkConfig(StageConfig):
     entry_point: ClassVar[str] = "compress.benchmark.stage:run"
     version: ClassVar[int] = 4
     backends: ClassVar[tuple[str, ...]] = ("torch", "onnxruntime", "ai-edge-litert")
+    of_the_moment: ClassVar[bool] = True
     knobs: ClassVar[tuple[str, ...]] = ("baseline", "threads", "repeats", "budget_s", "quick")
 
     kind: Literal["benchmark"] = Field(default="benchmark", description="Kind of the stage: `benchmark`.")

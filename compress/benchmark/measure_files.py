@@ -14,6 +14,7 @@ from compress.benchmark.schema import Bench
 from compress.benchmark.sweep import Sweep, with_sweeps
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
+from compress.data.dataset import Split
 from compress.data.labelled import load_labelled_folder
 from compress.engine.allocator import keep_freed_memory
 from compress.errors import StageError, UsageError
@@ -36,6 +37,7 @@ class FilesOptions:
         preprocess: for the files that do not say how their images are prepared.
         profile: whether each operator is timed too.
         labels: class names for the files that have numbers only.
+        split: the images to ask, instead of those that `data` chooses.
     """
 
     models: Sequence[str]
@@ -48,6 +50,7 @@ class FilesOptions:
     preprocess: Preprocess | None
     profile: bool
     labels: tuple[str, ...] | None = None
+    split: Split | None = None
 
 
 def measure_files(options: FilesOptions, reporter: Reporter, vouch: Vouch = try_out) -> Measured:
@@ -82,7 +85,7 @@ def _measure(opened: Opened, options: FilesOptions, reporter: Reporter) -> Measu
     split = labels = None
     if options.data is not None:
         labels, named = labels_of(_askable(opened), baseline)
-        split = load_labelled_folder(options.data, labels, named=named, reporter=reporter)
+        split = options.split or load_labelled_folder(options.data, labels, named=named, reporter=reporter)
     keep_freed_memory()
     found = measure(opened.candidates, baseline, split, labels, Setting(options.batches[0], options.timing), reporter)
     bench = found.bench.model_copy(update={"failed": opened.failed})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def command_meant(args: Sequence[str], known: Collection[str]) -> str | None:
     if any(word == "--scenario" or word.startswith("--scenario=") for word in args):
         return "scenarios"
     word = _first_value(args)
-    if word is None or word in known:
+    if word is None or word in known or (get_close_matches(word, known, cutoff=0.8) and not Path(word).exists()):
         return None
     return "bundle" if Path(word).is_dir() else "files"
 

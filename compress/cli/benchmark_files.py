@@ -55,10 +55,13 @@ def files(
     numbers = numbers_in("--threads", threads), numbers_in("--batch", batch), numbers_in("--callers", callers)
     from compress.benchmark.measure_files import FilesOptions
     from compress.core.labels import labels_in
+    from compress.pipeline.own_images import own_test_split
 
     names = labels_in(labels) if labels else None
     timing = timing_of(given_knobs(ctx))
-    asked = FilesOptions(models, data, baseline, *numbers, timing, parse_preprocess(preprocess), profile, names)
+    prepare = parse_preprocess(preprocess)
+    split = own_test_split(Path(models[0]), data, reporter_of(ctx)) if data else None
+    asked = FilesOptions(models, data, baseline, *numbers, timing, prepare, profile, names, split)
     benchmark_files(asked, out, reporter_of(ctx), as_json=as_json)
 
 

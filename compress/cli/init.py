@@ -125,7 +125,7 @@ def _arch_for(weights: str, arch: str | None) -> str:
         raise UsageError(f"--weights {weights}: no such file")
     fitting = fitting_archs(path)
     if arch is None and fitting:
-        echo(f"{path} fits {fitting[0]}, which is taken", err=True)
+        echo(f"{path}: weights of {fitting[0]}, so that is the architecture", err=True)
         return fitting[0]
     if arch not in fitting:
         hint = (

@@ -68,6 +68,7 @@ class StageConfig(BaseModel):
     version: ClassVar[int] = 1
     uses_data: ClassVar[bool] = True
     needs_data: ClassVar[bool] = True
+    of_the_moment: ClassVar[bool] = False  # what it finds holds where and when it ran: never taken from elsewhere
     backends: ClassVar[tuple[str, ...]] = ()
     unkeyed: ClassVar[frozenset[str]] = frozenset()
     renamed: ClassVar[Mapping[str, str]] = {}

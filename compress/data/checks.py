@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +37,13 @@ def check_structure(listing: Listing, reporter: Reporter) -> None:
         reporter.warn(f"{listing.root}: ignored {what}")
 
 
+def _differ_in_case(labels: Sequence[str]) -> list[str]:
+    by_plain: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        by_plain[label.casefold()].append(label)
+    return [" and ".join(group) for group in by_plain.values() if len(group) > 1]
+
+
 def _did_you_mean(root: Path) -> str:
     inner = class_folders_below(root) if root.is_dir() else None
     return f"did you mean {inner}? It holds class folders itself" if inner else ""
@@ -46,6 +54,8 @@ def check_labels(root: Path, splits: Splits, reporter: Reporter) -> None:
     known = labels_of(splits["train"])
     if alike := [f"{spelled(label)} ({letter})" for label in known if (letter := mixed_alphabets(label))]:
         reporter.warn(f"{root}: classes whose names mix alphabets, perhaps by mistake: {few(alike)}")
+    if twins := _differ_in_case(known):
+        reporter.warn(f"{root}: classes whose names differ in capitals alone, perhaps by mistake: {few(twins)}")
     if len(known) < 2:
         raise DataError(
             f"{root}: only one class in the training images ({', '.join(known) or 'none'}); a classifier needs two",

@@ -138,7 +138,7 @@ def _split(where: str, row: dict[str, str]) -> str:
 
 def _where_else(manifest: Path, name: str) -> str:
     """Return what to do about a listed file that is not there: where one of its name is, or what paths refer to."""
-    base = f"paths are relative to {manifest.parent}"
+    base = f"paths are relative to the folder of the manifest, {manifest.parent.absolute()}"
     last = name.replace("\\", "/").rpartition("/")[2]
     places = [manifest.parent, *subfolders(manifest.parent)]
     found = next((place / part for part in (name, last) for place in places if part and (place / part).is_file()), None)

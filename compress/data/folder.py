@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 
 from compress.core.visible import visible
@@ -19,12 +20,9 @@ def list_folder(root: Path) -> Listing:
         DataError: no such folder, no class folders, two folders for one split, or test/ without train/.
     """
     if not root.exists():
-        raise DataError(
-            f"{root}: no such folder",
-            hint="give the folder that holds the class folders as --data or data.path",
-        )
+        raise DataError(f"{root}: no such folder", hint=_folder_like(root))
     if not root.is_dir():
-        raise DataError(f"{root}: a file, not a folder", hint="for a manifest use `data: {kind: csv, path: ...}`")
+        raise DataError(f"{root}: a file, not a folder", hint="give the folder that holds the class folders, or a .csv")
     split_folders = _split_folders(root)
     # a LICENSE or a manifest beside the class folders is usual; an image there has lost its class
     ignored = [path for path in sorted(root.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
@@ -38,6 +36,13 @@ def list_folder(root: Path) -> Listing:
         ignored += others
     ignored += [path for path in subfolders(root) if path not in split_folders.values()]
     return Listing(root, splits, empty, tuple(ignored))
+
+
+def _folder_like(root: Path) -> str:
+    names = [path.name for path in subfolders(root.parent)] if root.parent.is_dir() else []
+    lower = {name.lower(): name for name in names}
+    near = get_close_matches(root.name.lower(), lower, n=1)
+    return f"did you mean {root.parent / lower[near[0]]}?" if near else "give the folder that holds the class folders"
 
 
 def _split_folders(root: Path) -> dict[str, Path]:

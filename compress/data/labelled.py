@@ -11,7 +11,7 @@ from compress.core.stage import Reporter, SilentReporter
 from compress.data.checks import drop_bad
 from compress.data.csv_manifest import list_csv
 from compress.data.dataset import Split, indexed
-from compress.data.folder import list_folder
+from compress.data.folder import class_folders_below, list_folder
 from compress.data.listing import Entry, Listing, labels_of, listed
 from compress.errors import DataError
 
@@ -35,8 +35,8 @@ def load_labelled_folder(
     reporter = reporter or SilentReporter()
     listing = list_csv(path, need_train=False) if is_manifest(path) else list_folder(path)
     name = next(name for name in ("test", "val", "train") if name in listing.splits)
-    if name == "train" and path.is_dir():
-        reporter.info(f"{path} has no test folder: every image counts, also those a model may have been trained on")
+    if name == "train":
+        reporter.info(f"{path} has no test images: every image counts, also those a model may have been trained on")
     chosen = Listing(path, {"train": listing.splits[name]}, ignored=listing.ignored)
     splits, _, _ = drop_bad(chosen, "error", reporter, hint="replace or remove them")
     entries = splits["train"]
@@ -65,9 +65,15 @@ def _known(entries: Sequence[Entry], labels: tuple[str, ...], path: Path) -> lis
         rows = [f"{label} ({name})" for label, name in sorted(strange.items())]
         raise DataError(
             f"{path}: {len(strange)} classes of the images are not classes of the model:{listed(rows)}",
-            hint=f"a label is a class name or an index 0..{len(labels) - 1}{_nearest(strange, labels)}",
+            hint=_inside(path)
+            or f"a label is a class name or an index 0..{len(labels) - 1}{_nearest(strange, labels)}",
         )
     return known
+
+
+def _inside(path: Path) -> str:
+    inner = class_folders_below(path) if path.is_dir() else None
+    return f"did you mean {inner}? It holds class folders itself" if inner else ""
 
 
 def _name_of(label: str, labels: tuple[str, ...], exact: frozenset[str], alone: dict[str, str]) -> str:

@@ -92,7 +92,8 @@ def drop_near(
         return splits
     text = f"{root}: {len(pairs)} images are nearly the same as one of another split:{listed(pairs)}"
     if on_leak == "error":
-        reporter.warn(f"{text}\n  kept; `data.on_leak: drop` drops them from the training side")
+        way = "`imgc init --on-leak drop`, else `data.on_leak: drop`"
+        reporter.warn(f"{text}\n  kept; to drop them from the training side: {way}")
         return splits
     reporter.warn(f"{text}\n  dropped from the first of the two splits (data.on_leak: drop)")
     _refuse_emptied(root, splits, result)

@@ -22,6 +22,8 @@ def current_run(runs_dir: Path, name: str | None = None) -> Path:
     Raises:
         UsageError: there is none.
     """
+    if name is not None and (Path(name) / RESOLVED_NAME).is_file():  # its folder, as people type it
+        return Path(name).resolve()
     run_dir = (runs_dir / LATEST).resolve() if name in (None, LATEST) else run_path(runs_dir, name)
     if (run_dir / RESOLVED_NAME).is_file():
         return run_dir
@@ -69,5 +71,12 @@ def find_artifact(run_dir: Path, stage_id: str | None = None, formats: Sequence[
     what = f"stage '{stage_id}'" if stage_id else f"artifact of format {' or '.join(formats)}"
     raise UsageError(
         f"{run_dir} has no sealed {what}; sealed: {', '.join(sealed) or 'nothing'}",
-        hint=f"did you mean '{nearest}'?" if nearest else "`imgc run --resume` finishes what was begun",
+        hint=f"did you mean '{nearest}'?" if nearest else f"`imgc run --resume` finishes it{_others(run_dir)}",
     )
+
+
+def _others(run_dir: Path) -> str:
+    """Return that another run can be named, and which there are."""
+    found = sorted(path.parent.name for path in run_dir.parent.glob(f"*/{RESOLVED_NAME}") if path.parent != run_dir)
+    names = [name for name in found if name != LATEST]
+    return f"; another run: --run {' or '.join(names[:5])}" if names else ""

@@ -29,7 +29,7 @@ def own_test_split(file: Path, data: Path, reporter: Reporter) -> Split | None:
         StageError: the run's lock is damaged.
         DataError: the images cannot be used.
     """
-    run_dir = _run_of(file.resolve())
+    run_dir = _run_of(file.resolve()) if file.is_file() else None
     if run_dir is None:
         return None
     recipe = load_run(run_dir).recipe

@@ -120,6 +120,14 @@ def put_in_place(made: Path, target: Path) -> None:
     sync(target.parent)
 
 
+def put_aside(folder: Path, name: str) -> Path:
+    """Move a stage's folder to `aside/` in its run, under a name there, and return where it is now."""
+    aside = folder.parent / ASIDE_NAME / name
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.parent.mkdir(exist_ok=True)
+    return folder.rename(aside)
+
+
 def _lock(handle: int, run_dir: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -21,13 +21,13 @@ from compress.pipeline.inputs import file_artifact
 from compress.pipeline.key import key_of, key_parts, lazy_fingerprint
 from compress.pipeline.lock import LockedStage, RunLock, artifact_at, read_lock, write_lock
 from compress.pipeline.run_dir import (
-    ASIDE_NAME,
     ENVIRONMENT_NAME,
     PARTIAL_NAME,
     RECIPE_NAME,
     RESOLVED_NAME,
     partial_dir,
     point_latest,
+    put_aside,
     put_in_place,
     run_path,
     writing,
@@ -38,6 +38,8 @@ from compress.recipe.load import LoadedRecipe
 from compress.recipe.plan import Plan, PlannedStage, plan
 
 Watch = Callable[[RunLock], None]
+
+_DEAR_S = 10.0  # a stage that took longer is not thrown away
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class _Runner:
         place = self._run_dir / stage.folder_name
         source = find_sealed(self._run_dir, key, self._reporter, first=place)
         seal = read_seal(source) if source else None
-        if source is None or seal is None:
+        if source is None or seal is None or (stage.config.of_the_moment and source != place):
             return False
         wanted = _in_place_of(seal, stage, reused=seal.reused or not source.is_relative_to(self._run_dir))
         if source != place or seal != wanted:
@@ -207,6 +209,7 @@ class _Runner:
         # Not before: until there is something better, the lock says what an earlier attempt made.
         self._lock = self._lock.first(stage.index - 1)
         write_lock(self._run_dir, self._lock)
+        self._keep_what_was_dear(self._run_dir / stage.folder_name)
         put_in_place(folder, self._run_dir / stage.folder_name)
         self._record(sealed)
         self._reporter.info(f"{stage.id}: wrote {self._artifacts[stage.id].path} in {seconds:.1f} s")
@@ -267,11 +270,16 @@ class _Runner:
                 self._put_aside(folder)
         shutil.rmtree(self._run_dir / PARTIAL_NAME, ignore_errors=True)
 
+    def _keep_what_was_dear(self, place: Path) -> None:
+        """Put aside what another recipe of this name made here, if it took long; it is used again when it fits."""
+        seal = read_seal(place)
+        if seal is None or seal.seconds < _DEAR_S:
+            return
+        aside = put_aside(place, f"{place.name}-{seal.key[:8]}")
+        self._reporter.warn(f"{self._shown(place)}: made anew; what was there is kept in {self._shown(aside)}")
+
     def _put_aside(self, folder: Path) -> None:
-        aside = self._run_dir / ASIDE_NAME / folder.name
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.parent.mkdir(exist_ok=True)
-        folder.rename(aside)
+        aside = put_aside(folder, folder.name)
         self._reporter.warn(f"{self._shown(folder)}: no stage of the recipe, moved to {self._shown(aside)}")
 
 

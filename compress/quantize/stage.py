@@ -82,8 +82,8 @@ def _remedies(job: QuantizeJob) -> list[str]:
     if config.scheme != "int8_static" or AccuracyConstraint(config.max_drop_pp, config.min_agreement_pct):
         return []
     floats = config.target is None or TARGETS[config.target].float_ops != frozenset()
-    found = ["`--min-agreement-pct 95` leaves the layers float that cost most"] if floats else []
-    return found + (["`--scheme int8_qat` trains"] if job.dataset is not None else [])
+    found = ["`min_agreement_pct: 95` leaves the layers float that cost most"] if floats else []
+    return found + (["`scheme: int8_qat` trains"] if job.dataset is not None else [])
 
 
 def _check_target(config: QuantizeConfig, model: onnx.ModelProto) -> None:

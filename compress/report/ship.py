@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from compress.benchmark.schema import Row
 from compress.core.fact import Fact
@@ -44,7 +45,7 @@ def file_to_ship(rows: Sequence[Row], run: str) -> Ship | None:
         commands=(
             f"imgc predict IMAGE --model {path}",
             f"imgc serve {path}",
-            f"imgc snippet {path} --for {language}",
+            f"imgc snippet {path} --for {language} --out {PurePosixPath(path).with_name('classify.py')}",
         ),
     )
 
@@ -80,4 +81,4 @@ def _speed(row: Row, twin: Row | None) -> str:
         return took
     if twin is None or twin.latency_p50_ms is None:
         return f"{took}; no float file of the same runtime was measured beside it"
-    return f"{took}; the float file {twin.stage} in the same runtime {twin.latency_p50_ms:.2f} ms"
+    return f"{took}; in float ({twin.stage}), in the same runtime, {twin.latency_p50_ms:.2f} ms"

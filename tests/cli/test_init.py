@@ -57,7 +57,7 @@ def test_weights_name_the_architecture_where_nobody_does(imgc: Imgc, folder: Pat
     (save_file if name.endswith("s") else torch.save)(network.state_dict(), folder / name)
     result = imgc("init", photos, "--weights", name)
     assert result.exit_code == 0, result.output
-    assert f"{name} fits squeezenet1_1, which is taken" in result.stderr
+    assert f"{name}: weights of squeezenet1_1, so that is the architecture" in result.stderr
     assert plan(load_recipe(folder / "imgc.yaml")).stages[0].config.arch == "squeezenet1_1"
     assert imgc("plan").exit_code == 0, "./imgc.yaml is the recipe"
 

@@ -51,7 +51,7 @@ def test_a_thumbnail_in_another_split_is_listed_and_kept(leaky):
     (warning,) = told.warnings
     assert "1 images are nearly the same as one of another split" in warning
     assert "train/a/0.png ~ test/a/0.jpg" in warning
-    assert "data.on_leak: drop" in warning
+    assert "--on-leak drop" in warning
 
 
 def test_it_is_dropped_from_the_training_side_when_asked_to(leaky):

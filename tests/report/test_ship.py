@@ -31,13 +31,14 @@ def test_int8_tflite_comes_first_and_the_newest_of_equals():
     assert file_to_ship([TORCH, onnx, FLOAT], "r").stage == "float-tflite"
     found = file_to_ship([INT8, row("again", "tflite", "int8"), OTHER, onnx], "r")
     assert (found.stage, found.path) == ("again", "runs/r/again/model.tflite")
-    assert "imgc snippet runs/r/again/model.tflite --for raspberry-pi" in found.commands
+    asked = "imgc snippet runs/r/again/model.tflite --for raspberry-pi --out runs/r/again/classify.py"
+    assert asked in found.commands
 
 
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([TORCH, FLOAT, OTHER, INT8], "the float file float-tflite in the same runtime 1.50 ms."),
+        ([TORCH, FLOAT, OTHER, INT8], "in float (float-tflite), in the same runtime, 1.50 ms."),
         ([TORCH, OTHER, INT8], "no float file of the same runtime was measured beside it."),
         ([TORCH, FLOAT.model_copy(update={"threads": 2}), INT8], "no float file of the same runtime"),
     ],
