@@ -17,6 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compress.recipe.epochs import epochs_for
+from evals.pages.pages import publish
+from evals.results.provenance import measured_now
+from evals.train.rates_block import rates_block
 
 ROWS = Path("build/rates.jsonl")
 RATES = (None, 2e-4, 5e-4, 1e-3, 2e-3)  # None: as the train stage chooses
@@ -81,6 +84,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rates", type=float, nargs="*", default=RATES[1:], help="beside the stage's own")
+    parser.add_argument("--publish", action="store_true", help="write what is known into docs/results/training")
     given = parser.parse_args()
     ROWS.parent.mkdir(exist_ok=True)
     known = {line.partition("\t")[0] for line in ROWS.read_text().splitlines()} if ROWS.exists() else set()
@@ -93,6 +97,8 @@ def main() -> None:
             file.write(line)
         sys.stdout.write(line)
         sys.stdout.flush()
+    if given.publish:
+        publish("training", (rates_block(ROWS.read_text().splitlines(), measured_now()),))
 
 
 if __name__ == "__main__":
