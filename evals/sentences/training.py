@@ -29,6 +29,6 @@ def _rates_sentence(block: Block) -> str:
     worse = int(block.number("worse"))
     gain, settings = block.number("gain_pp"), block.number("settings")
     return (
-        f"With the same seeds, the rate by the number of steps is {gain:.1f} points better than 2e-3, the default before "
-        f"(median of {settings:.0f} settings), and worse in {worse or 'none'} of them."
+        f"With the same seeds, the rate by the number of steps is {gain:.1f} points better than 2e-3, the default "
+        f"before (median of {settings:.0f} settings), and worse in {worse or 'none'} of them."
     )
