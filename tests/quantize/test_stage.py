@@ -17,7 +17,6 @@ from compress.core.digest import sha256_file
 from compress.core.formats import Format, Precision
 from compress.core.preprocess import Preprocess
 from compress.core.stage import RunContext, SilentReporter
-from compress.engine.options import FitOptions
 from compress.errors import CheckError, StageError, UsageError
 from compress.graph.metadata import spec_of
 from compress.graph.target_check import float_nodes
@@ -26,7 +25,7 @@ from compress.models.weights import save_model
 from compress.quantize.config import QatOptions, QuantizeConfig
 from compress.quantize.stage import run
 from compress.runtime.open import open_predictor
-from compress.train.config import TrainConfig
+from compress.train.config import TrainConfig, TrainOptions
 from compress.train.stage import run as train
 
 pytestmark = pytest.mark.slow
@@ -53,7 +52,7 @@ def _artifact(path: Path, fmt: Format, spec: object) -> Artifact:
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     """Return a small net that knows the three colours."""
     folder = tmp_path_factory.mktemp("trained")
-    fit = FitOptions(epochs=15, batch_size=8, lr=3e-3)
+    fit = TrainOptions(epochs=15, batch_size=8, lr=3e-3)
     config = TrainConfig(arch="tiny", weights="none", input_px=32, fit=fit)
     output = train(config, {}, RunContext(stage_dir=folder, seed=0, data=FolderData(path=photos)))
     return _artifact(folder / output.file_name, Format.TORCH, output.spec)
@@ -327,5 +326,5 @@ def test_a_bad_file_comes_with_what_helps_unless_a_bound_was_given(bound, warned
     reporter = _Warned()
     output = run(config, {}, replace(_without_data(tmp_path / "out"), reporter=reporter))
     assert output.metrics["agreement_pct"] < 95
-    assert any("--min-agreement-pct 95" in text for text in reporter.texts) == warned
+    assert any("min_agreement_pct: 95" in text for text in reporter.texts) == warned
     assert not any("int8_qat" in text for text in reporter.texts), "there are no labels to train with"
