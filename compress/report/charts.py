@@ -122,8 +122,9 @@ def _trade(rows: Sequence[Row], cost: str) -> alt.TopLevelMixin | None:
     front = pareto_front([(row["stage"], row[cost], row["top1"]) for row in values])
     values.sort(key=lambda row: float(row[cost]))
     middle = (values[0][cost] + values[-1][cost]) / 2
-    for place, row in enumerate(values):
-        row |= {"on": row["stage"] in front, "left": row[cost] > middle, "up": _stands_above(values, place, cost)}
+    for row in values:
+        row |= {"on": row["stage"] in front, "left": row[cost] > middle}
+    _place_names(values, cost)
     values.sort(key=lambda row: bool(row["on"]))  # drawn last, so that no other hides it
     title = "median latency, ms" if cost == "latency" else "size, KiB"
     x = alt.X(f"{cost}:Q", title=title, scale=alt.Scale(zero=False, padding=24))
@@ -135,25 +136,38 @@ def _trade(rows: Sequence[Row], cost: str) -> alt.TopLevelMixin | None:
     line = base.mark_line(color="var(--good)", strokeDash=[5, 4]).transform_filter("datum.on")
     colour = alt.condition("datum.on", alt.value("var(--good)"), alt.value("var(--edge)"))
     points = base.mark_circle(size=90, opacity=1).encode(color=colour)
-    return alt.layer(span, line, points, *_tags(base)).properties(width=_WIDTH_PX + 40, height=_SCATTER_PX)
+    return alt.layer(span, line, points, *_tags(base, values)).properties(width=_WIDTH_PX + 40, height=_SCATTER_PX)
 
 
-def _stands_above(values: list[dict[str, Any]], place: int, cost: str) -> bool:
-    """Return whether a point is above its nearest neighbour, so that its name goes above and the other's below."""
-    own = values[place]
-    others = [(abs(one[cost] - own[cost]), index) for index, one in enumerate(values) if index != place]
-    nearest = min(others, default=(0.0, place))[1]
-    return (own["top1"], -place) >= (values[nearest]["top1"], -nearest)
+def _place_names(values: list[dict[str, Any]], cost: str) -> None:
+    """Give each point `dy`, the height of its name beside it in pixels, so that no name lies on another."""
+    lowest, span = values[0][cost], max(values[-1][cost] - values[0][cost], 1e-9)
+    bottom = min(row["low"] for row in values)
+    height = max(max(row["high"] for row in values) - bottom, 1e-9)
+    taken: list[tuple[float, float, float]] = []  # left end, right end, middle
+    for row in values:
+        x, y = _WIDTH_PX * (row[cost] - lowest) / span, -_SCATTER_PX * (row["top1"] - bottom) / height
+        width = _CHARACTER_PX * len(row["stage"])
+        ends = (x - width, x) if row["left"] else (x, x + width)
+        row["dy"] = next(dy for dy in _HEIGHTS if not any(_meets(ends, y + dy, other) for other in taken))
+        taken.append((*ends, y + row["dy"]))
 
 
-def _tags(base: alt.Chart) -> list[alt.Chart]:
-    """Return the points' names, to the side that has room, and away from the nearest neighbour."""
+def _meets(ends: tuple[float, float], y: float, other: tuple[float, float, float]) -> bool:
+    return ends[0] < other[1] and other[0] < ends[1] and abs(y - other[2]) < _LINE_PX
+
+
+_CHARACTER_PX, _LINE_PX = 7.0, 13
+_HEIGHTS = tuple(dy for step in range(60) for dy in (-9 - _LINE_PX * step, 11 + _LINE_PX * step))
+
+
+def _tags(base: alt.Chart, values: list[dict[str, Any]]) -> list[alt.Chart]:
+    """Return the points' names, to the side that has room."""
     return [
-        base.mark_text(align="right" if left else "left", dx=-8 if left else 8, dy=-9 if up else 11, color="var(--ink)")
+        base.mark_text(align="right" if left else "left", dx=-8 if left else 8, dy=dy, color="var(--ink)")
         .encode(text="stage:N")
-        .transform_filter(f"datum.left === {str(left).lower()} && datum.up === {str(up).lower()}")
-        for left in (True, False)
-        for up in (True, False)
+        .transform_filter(f"datum.left === {str(left).lower()} && datum.dy === {dy}")
+        for left, dy in sorted({(row["left"], row["dy"]) for row in values})
     ]
 
 

@@ -56,3 +56,26 @@ def test_of_two_cuts_that_round_alike_the_dearer_is_shown(make_run, tmp_path) ->
 def test_what_was_not_measured_is_not_drawn(make_run) -> None:
     drawings = draw(build_report(make_run(benchmarked=False).path))
     assert set(drawings) == {"size", "macs"}
+
+
+def test_no_name_lies_on_another():
+    from compress.report.charts import _CHARACTER_PX, _LINE_PX, _SCATTER_PX, _WIDTH_PX, _place_names
+
+    stages = ["export-tflite", "float-tflite", "export-onnx", "quantize", "float-onnx", "distill", "train"]
+    costs = [0.24, 0.34, 0.46, 0.48, 0.5, 3.58, 3.95]
+    values = [
+        {"stage": stage, "latency": cost, "top1": 90.86, "low": 88.0, "high": 93.0, "left": cost > 2}
+        for stage, cost in zip(stages, costs, strict=True)
+    ]
+    _place_names(values, "latency")
+    boxes = []
+    for row in values:
+        x = _WIDTH_PX * (row["latency"] - costs[0]) / (costs[-1] - costs[0])
+        y = -_SCATTER_PX * (row["top1"] - 88.0) / 5.0 + row["dy"]
+        width = _CHARACTER_PX * len(row["stage"])
+        boxes.append((x - width if row["left"] else x, x if row["left"] else x + width, y))
+    for place, one in enumerate(boxes):
+        for other in boxes[:place]:
+            apart = one[0] >= other[1] or other[0] >= one[1] or abs(one[2] - other[2]) >= _LINE_PX
+            assert apart, (one, other)
+    assert values[0]["dy"] == -9, "alone, a name stands just above its point"
