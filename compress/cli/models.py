@@ -110,6 +110,8 @@ def predict(
         preprocess=parse_preprocess(preprocess, file),
         labels=labels_in(labels) if labels else None,
     )
+    if preprocess is not None and predictor.spec.arch != "foreign":
+        reporter_of(ctx).warn(f"{file}: says itself how images are prepared; --preprocess is not used")
     if not as_json:
         reporter_of(ctx).info(f"model {file} ({predictor.runtime})")
     if source:

@@ -42,3 +42,9 @@ def test_one_bad_image_is_the_error_itself(imgc, files):
     assert result.exit_code == 2
     assert result.stdout == ""
     assert "error: bad.png: not an image" in result.stderr
+
+
+def test_a_preprocessing_for_a_file_that_has_its_own_is_said_to_be_unused(imgc, files):
+    result = imgc("predict", "red.png", "--model", "m.onnx", "--preprocess", "tf:32")
+    assert result.exit_code == 0
+    assert "--preprocess is not used" in result.stderr

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from difflib import get_close_matches
 from time import perf_counter
 from typing import NotRequired, TypedDict, final
 from urllib.parse import parse_qsl
@@ -34,6 +35,7 @@ from compress.serve.http.gateway import BODY_READ, JsonReply
 
 MAX_TOP_K = 1000
 _MAX_QUERY_FIELDS = 32
+_QUERY = {"top_k", "model", "allow_degraded"}
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -155,10 +157,10 @@ def deadline_of(headers: Headers, timeout_ms: int) -> Deadline:
 
 
 def wishes_in(query: bytes) -> Wishes:
-    """Return what a query string asks for; fields that are not ours are left alone.
+    """Return what a query string asks for; fields that are not ours, nor nearly ours, are left alone.
 
     Raises:
-        RequestError: 400 a value that cannot be used.
+        RequestError: 400 a value that cannot be used, or a field that is misspelt.
     """
     if not query:
         return Wishes()
@@ -166,6 +168,9 @@ def wishes_in(query: bytes) -> Wishes:
         given = dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS))
     except ValueError as error:
         raise bad_request(f"the query cannot be read (at most {_MAX_QUERY_FIELDS} fields)") from error
+    for name in given.keys() - _QUERY:
+        if near := get_close_matches(name[:40], _QUERY, n=1, cutoff=0.8):
+            raise bad_request(f"{name[:40]!r} is no field of the query; did you mean {near[0]}?")
     return Wishes(
         top_k=_top_k(given.get("top_k", "5")),
         model=given.get("model"),

@@ -335,3 +335,16 @@ def test_after_a_body_that_never_came_nobody_is_inside(onnx_file, make_wire, mon
     asyncio.run(scenario())
     assert wire.json["code"] == code
     assert (service.admission.inside, service.admission.inside_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "meant"), [("topk=3", "top_k"), ("top-k=3", "top_k"), ("allow_degrade=no", "allow_degraded")]
+)
+def test_a_misspelt_field_is_not_passed_over(client, image, query, meant):
+    reply = client.post(f"/v1/classify?{query}", content=image())
+    assert reply.status_code == 400
+    assert reply.json()["error"].endswith(f"did you mean {meant}?")
+
+
+def test_a_field_of_somebody_else_is(client, image):
+    assert client.post("/v1/classify?utm_source=x&_=17", content=image()).status_code == 200
