@@ -97,6 +97,9 @@ def _say_made(draft: StageDraft, request: StageRequest, result: RunOutcome, made
         reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
         echo(f"{stage.id}: read {', '.join(reads) or _images_text(stage.config)}")
         echo(f"{stage.id}: {artifact_line(artifact)}")
+        if stage.config.kind == "export":
+            language = "raspberry-pi" if artifact.format is Format.TFLITE else "python"
+            echo(f"run it elsewhere: imgc snippet {short_path(artifact.path)} --for {language}")
         if show := _SHOW.get(stage.config.kind):
             show(stage.config, given_options(request), artifact.path.parent)
 
