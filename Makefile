@@ -9,7 +9,7 @@ DEPENDENCIES := $(VENV)/.dependencies
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock audit sbom wheel lint browser clients test test-quick fuzz demo results results-render results-runs results-soak results-clients results-coverage results-int8 results-shrink results-train results-serve results-benchmark results-tune schema docs clean
+.PHONY: help setup lock audit sbom wheel lint browser clients test test-quick fuzz demo results results-render results-runs results-soak results-clients results-coverage results-int8 results-shrink results-train results-rates results-serve results-benchmark results-tune schema docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -148,6 +148,13 @@ $(BASELINES)/.dependencies: $(BASELINE_PINS)
 	$(BASELINES)/bin/pip install --quiet --upgrade pip
 	$(BASELINES)/bin/pip install --quiet --requirement $(BASELINE_PINS)
 	@touch $@
+
+RATES := $(BIN)/python -m evals.train.rates
+results-rates: setup ## learning rates of fine-tuning (needs ../shared/data; hours), for docs/results/training
+	$(RATES) $(SHARED)/clothing --arch tf_mobilenetv3_small_100 --sizes 200 500 1000 \
+		--weights $(SHARED)/weights/tf_mobilenetv3_small_100.timm.imagenet.safetensors
+	$(RATES) $(SHARED)/clothing --arch squeezenet1_1 --sizes 200 500 --publish \
+		--weights $(SHARED)/weights/squeezenet1_1.torchvision.imagenet.safetensors
 
 SERVE_RUN := $(RUNS)/clothing_int8_mobilenetv3_small
 SERVE_ARGS ?=

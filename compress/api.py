@@ -55,6 +55,7 @@ def evaluate(
 
     for one in (file, *([] if baseline is None else [baseline])):
         vouch(Path(one))
+    own = own_test_split(Path(file), Path(data), LogReporter())
     found = evaluate_file(
         Path(file),
         Path(baseline) if baseline is not None else None,
@@ -62,7 +63,7 @@ def evaluate(
         threads=threads,
         device=device,
         preprocess=as_preprocess(preprocess),
-        split=own_test_split(Path(file), Path(data), LogReporter()),
+        split=own.split if own else None,
         reporter=LogReporter(),
     )
     numbers = as_json_data(found)

@@ -37,7 +37,7 @@ class FilesOptions:
         preprocess: for the files that do not say how their images are prepared.
         profile: whether each operator is timed too.
         labels: class names for the files that have numbers only.
-        split: the images to ask, instead of those that `data` chooses.
+        own: images and the classes that their labels count, asked of models of these classes instead of `data`'s.
     """
 
     models: Sequence[str]
@@ -50,7 +50,7 @@ class FilesOptions:
     preprocess: Preprocess | None
     profile: bool
     labels: tuple[str, ...] | None = None
-    split: Split | None = None
+    own: tuple[Split, tuple[str, ...]] | None = None
 
 
 def measure_files(options: FilesOptions, reporter: Reporter, vouch: Vouch = try_out) -> Measured:
@@ -85,7 +85,10 @@ def _measure(opened: Opened, options: FilesOptions, reporter: Reporter) -> Measu
     split = labels = None
     if options.data is not None:
         labels, named = labels_of(_askable(opened), baseline)
-        split = options.split or load_labelled_folder(options.data, labels, named=named, reporter=reporter)
+        if options.own is not None and options.own[1] == labels:
+            split = options.own[0]
+        else:
+            split = load_labelled_folder(options.data, labels, named=named, reporter=reporter)
     keep_freed_memory()
     found = measure(opened.candidates, baseline, split, labels, Setting(options.batches[0], options.timing), reporter)
     bench = found.bench.model_copy(update={"failed": opened.failed})

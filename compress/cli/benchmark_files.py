@@ -60,8 +60,8 @@ def files(
     names = labels_in(labels) if labels else None
     timing = timing_of(given_knobs(ctx))
     prepare = parse_preprocess(preprocess)
-    split = own_test_split(Path(models[0]), data, reporter_of(ctx)) if data else None
-    asked = FilesOptions(models, data, baseline, *numbers, timing, prepare, profile, names, split)
+    own = own_test_split(Path(models[0]), data, reporter_of(ctx)) if data else None
+    asked = FilesOptions(models, data, baseline, *numbers, timing, prepare, profile, names, own)
     benchmark_files(asked, out, reporter_of(ctx), as_json=as_json)
 
 

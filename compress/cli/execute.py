@@ -28,6 +28,7 @@ from compress.pipeline.run_dir import run_path
 from compress.pipeline.runner import RunOutcome, run_recipe
 from compress.pipeline.undo import undone_on_failure
 from compress.report.json_report import Report
+from compress.report.ship import snippet_command
 from compress.report.siblings import SiblingRow, sibling_line
 from compress.report.write import write_report
 
@@ -98,8 +99,7 @@ def _say_made(draft: StageDraft, request: StageRequest, result: RunOutcome, made
         echo(f"{stage.id}: read {', '.join(reads) or _images_text(stage.config)}")
         echo(f"{stage.id}: {artifact_line(artifact)}")
         if stage.config.kind == "export":
-            language = "raspberry-pi" if artifact.format is Format.TFLITE else "python"
-            echo(f"run it elsewhere: imgc snippet {short_path(artifact.path)} --for {language}")
+            echo(f"run it elsewhere: {snippet_command(short_path(artifact.path), artifact.format)}")
         if show := _SHOW.get(stage.config.kind):
             show(stage.config, given_options(request), artifact.path.parent)
 

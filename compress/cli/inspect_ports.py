@@ -89,7 +89,7 @@ def onnx_prospects(path: Path) -> dict[str, str]:
         found = import_classifier(path, widen=True)
     except ImgcError as error:
         stopped = _reason(error, path)
-        return {"float TFLite": stopped, "int8": stopped}
+        return {"TFLite": stopped, "int8": stopped}
     prospects = {}
     try:
         lower(found.model, half=False)
@@ -97,21 +97,27 @@ def onnx_prospects(path: Path) -> dict[str, str]:
     except ImgcError as error:
         prospects["TFLite"] = _reason(error, path)
     quantized = found.precision in (Precision.INT8, Precision.DYNAMIC)
-    prospects["int8"] = "it is quantized already" if quantized else _int8_prospect(found.model, path)
+    prospects["int8"] = "it is quantized already" if quantized else _int8_prospect(found.model, found.input_chw, path)
     return prospects
 
 
-def _int8_prospect(model: ModelProto, path: Path) -> str:
+def _int8_prospect(model: ModelProto, input_chw: tuple[int, int, int], path: Path) -> str:
     from compress.errors import ImgcError
+    from compress.graph.versions import with_free_batch
 
     try:
         from compress.quantize.qdq.torch_graph import TorchGraph
     except ModuleNotFoundError as error:
         return f"not known: {error.name} is not installed"
     try:
-        TorchGraph(model)
+        import torch
+
+        with torch.inference_mode():
+            TorchGraph(with_free_batch(model))(torch.zeros(2, *input_chw))  # two, as it is calibrated
     except ImgcError as error:
         return _reason(error, path)
+    except Exception as error:  # an operator in a form that the graph runner does not know
+        return f"uses an operator in a form that is not supported: {type(error).__name__}: {error}".splitlines()[0]
     return "yes"
 
 

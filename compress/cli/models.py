@@ -50,6 +50,7 @@ def evaluate(
     from compress.runtime.evaluate_file import as_json_data, evaluate_file, texts
 
     given_model(file)
+    own = own_test_split(file, data, reporter_of(ctx))
     found = evaluate_file(
         file,
         given_model(baseline) if baseline else None,
@@ -58,7 +59,7 @@ def evaluate(
         device=device,
         preprocess=parse_preprocess(preprocess, file),
         labels=labels_in(labels) if labels else None,
-        split=own_test_split(file, data, reporter_of(ctx)),
+        split=own.split if own else None,
         reporter=reporter_of(ctx),
     )
     if as_json:

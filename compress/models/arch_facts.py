@@ -14,8 +14,8 @@ class ArchFacts:
         params: number of parameters.
         macs: multiply-accumulates of one image.
         relative_time: of one image by its float ONNX file, over that of mobilenet_v3_small: ONNX Runtime 1.32.0, one
-            thread, Intel Xeon with AVX512-VNNI, medians of 50 calls and more, all in one run of
-            `imgc benchmark files ... --quick` on 2026-11-30. On another machine the order is much the same.
+            thread, Intel Xeon with AVX512-VNNI at 1.2 to 1.9 times its best pace, medians, all in one run of
+            `imgc benchmark files ... --quick` on 2026-11-30 (n = 1). On another machine the order is much the same.
         weights: the library that publishes ImageNet weights, None where nobody does.
     """
 

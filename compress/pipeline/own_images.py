@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from compress.core.dataset import CsvData, FolderData
 from compress.core.digest import sha256_file
@@ -15,10 +16,18 @@ from compress.pipeline.run_dir import LATEST, RESOLVED_NAME
 _RUNS = Path("runs")
 
 
-def own_test_split(file: Path, data: Path, reporter: Reporter) -> Split | None:
-    """Return the run's test images where a model file is of a run and the images are those it was trained on.
+class OwnTest(NamedTuple):
+    """A run's test images, and the names of the classes that their labels count."""
 
-    A copy of a file is known by its content, if the newest run under ./runs made it.
+    split: Split
+    labels: tuple[str, ...]
+
+
+def own_test_split(file: Path, data: Path, reporter: Reporter) -> OwnTest | None:
+    """Return the run's test images where a model file is of a run and the images are those it was made from.
+
+    A copy of a file is known by its content, if the newest run under ./runs made it. Where images or classes are others
+    than the run's, nobody knows which were trained on: None.
 
     Args:
         file: the model file.
@@ -30,24 +39,28 @@ def own_test_split(file: Path, data: Path, reporter: Reporter) -> Split | None:
         DataError: the images cannot be used.
     """
     run_dir = _run_of(file.resolve()) if file.is_file() else None
-    if run_dir is None:
+    lock = read_lock(run_dir) if run_dir else None
+    if run_dir is None or lock is None:
         return None
     recipe = load_run(run_dir).recipe
     if not isinstance(recipe.data, FolderData | CsvData) or recipe.data.path.resolve() != data.resolve():
         return None
-    split = load_dataset(recipe.data, seed=recipe.seed, reporter=SilentReporter()).splits["test"]
-    if not split.paths:
+    dataset = load_dataset(recipe.data, seed=recipe.seed, reporter=SilentReporter())
+    split, digest = dataset.splits["test"], sha256_file(file)
+    same_images = any(stage.key_parts.get("data") == dataset.fingerprint for stage in lock.stages)
+    specs = [stage.artifact.spec for stage in lock.stages if stage.artifact.sha256 == digest]
+    same_classes = any(spec is not None and spec.labels == dataset.labels for spec in specs)
+    if not split.paths or not same_images or not same_classes:
         return None
     others = "it was trained on the others, or chosen by them"
     reporter.info(f"{data}: the {len(split)} test images of run {run_dir.name}; {others}")
-    return split
+    return OwnTest(split, dataset.labels)
 
 
 def _run_of(file: Path) -> Path | None:
+    """Return the run that a file lies in, else the newest run, which may have made it."""
     run_dir = file.parent.parent
     if (run_dir / RESOLVED_NAME).is_file():
         return run_dir
     latest = (_RUNS / LATEST).resolve()
-    lock = read_lock(latest) if (latest / RESOLVED_NAME).is_file() else None
-    made = {stage.artifact.sha256 for stage in lock.stages} if lock else set()
-    return latest if made and sha256_file(file) in made else None
+    return latest if (latest / RESOLVED_NAME).is_file() else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 from compress.benchmark.schema import Row
 from compress.core.fact import Fact
@@ -37,7 +37,6 @@ def file_to_ship(rows: Sequence[Row], run: str) -> Ship | None:
         return None
     best = max(files, key=lambda row: (row.format is Format.TFLITE, row.precision is Precision.INT8))  # first of equals
     path = f"runs/{run}/{best.path}"
-    language = "raspberry-pi" if best.format is Format.TFLITE else "python"
     return Ship(
         stage=best.stage,
         path=path,
@@ -45,9 +44,15 @@ def file_to_ship(rows: Sequence[Row], run: str) -> Ship | None:
         commands=(
             f"imgc predict IMAGE --model {path}",
             f"imgc serve {path}",
-            f"imgc snippet {path} --for {language} --out {PurePosixPath(path).with_name('classify.py')}",
+            snippet_command(PurePosixPath(path), best.format),
         ),
     )
+
+
+def snippet_command(path: PurePath, fmt: Format) -> str:
+    """Return what writes a program beside a file that runs it."""
+    language = "raspberry-pi" if fmt is Format.TFLITE else "python"
+    return f"imgc snippet {path} --for {language} --out {path.with_name('classify.py')}"
 
 
 def float_twin(row: Row, rows: Sequence[Row]) -> Row | None:

@@ -14,7 +14,7 @@ from compress.core.visible import visible
 
 _MAX_BYTES = 4 << 20
 _MAX_FILES = 64
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError)
 
 
 def packed_labels(model: Path | bytes, classes: int) -> tuple[str, ...] | None:

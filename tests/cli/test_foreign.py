@@ -54,7 +54,7 @@ def test_export_takes_a_preset_of_the_files_own_size(imgc: Imgc, foreign: Path):
     options = ("--format", "tflite", "--preprocess", "tf", "--labels", "names.txt", "--out", "m.tflite")
     result = imgc("export", "m.onnx", *options)
     assert result.exit_code == 0, result.stderr
-    assert "run it elsewhere: imgc snippet runs/m/01-export/model.tflite --for raspberry-pi" in result.stdout
+    assert "run it elsewhere: imgc snippet runs/m/01-export/model.tflite --for raspberry-pi --out" in result.stdout
     told = imgc("predict", "--model", "m.tflite", "images/blue/0.png", "--json")
     best = json.loads(told.stdout)["images"][0]["predictions"][0]
     assert (best["index"], best["label"]) == (2, "blue")

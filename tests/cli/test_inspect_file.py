@@ -47,6 +47,20 @@ def test_what_stops_a_file_is_named_by_its_node(tmp_path):
     assert "Erf" in prospects["int8"]
 
 
+def test_a_graph_that_holds_its_batch_fast_is_not_called_fit_for_int8(tmp_path):
+    path = tmp_path / "m.onnx"
+    token = helper.make_tensor("token", TensorProto.FLOAT, [1, 3, 1, 1], [0.0] * 3)
+    model = _model(POOL, helper.make_node("Concat", ["p", "token"], ["both"], axis=2), shape=(1, 3, 32, 32))
+    model.graph.node.extend(
+        [helper.make_node("GlobalAveragePool", ["both"], ["q"]), helper.make_node("Flatten", ["q"], ["y"])]
+    )
+    model.graph.initializer.append(token)
+    onnx.save(model, path)
+    prospects = inspect_file(path).prospects
+    assert prospects["TFLite"] == "yes"
+    assert prospects["int8"] != "yes"
+
+
 def test_two_outputs_are_shown_and_stop_it(tmp_path):
     path = tmp_path / "m.onnx"
     onnx.save(_model(POOL, FLAT, helper.make_node("Softmax", ["f"], ["y"]), outputs=("y", "f")), path)

@@ -44,13 +44,25 @@ class Told(SilentReporter):
 @pytest.mark.slow
 def test_on_its_own_folder_a_run_s_file_is_asked_the_test_images_alone(run_dir, images, tmp_path, monkeypatch):
     file, told = run_dir / "01-train" / "model.safetensors", Told()
-    split = own_test_split(file, images, told)
+    split = own_test_split(file, images, told).split
     assert (split.name, len(split)) == ("test", 4)
     assert told.said == [f"{images}: the 4 test images of run r; it was trained on the others, or chosen by them"]
     assert own_test_split(file, images / "a", told) is None
     copy = shutil.copy(file, tmp_path / "mine.safetensors")
     assert own_test_split(Path(copy), images, told) is None, "nobody knows whose it is"
     monkeypatch.chdir(run_dir.parent.parent)
-    assert own_test_split(Path(copy), images, told).paths == split.paths
+    assert own_test_split(Path(copy), images, told).split.paths == split.paths
     Path(copy).write_bytes(b"another file")
     assert own_test_split(Path(copy), images, told) is None
+
+
+@pytest.mark.slow
+def test_after_the_images_changed_nobody_knows_which_were_trained_on(run_dir, images):
+    file, told = run_dir / "01-train" / "model.safetensors", Told()
+    (images / "0 new").mkdir()
+    shutil.copy(images / "a" / "0.png", images / "0 new" / "0.png")
+    try:
+        assert own_test_split(file, images, told) is None, "a class more, and every index would be another class"
+    finally:
+        shutil.rmtree(images / "0 new")
+    assert own_test_split(file, images, told).labels == ("a", "b")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from toy_runs import Talk, hashes, recipe, run
 
+from compress.core.stage import StageConfig
 from compress.errors import BackendMissingError, ModelFileError, RecipeError, StageError, UsageError
 from compress.pipeline import runner
 from compress.pipeline.lock import LOCK_NAME, read_lock
@@ -190,6 +191,33 @@ def test_a_stage_that_the_recipe_does_not_have_is_put_aside_and_found_again(tmp_
     calls.clear()
     assert hashes(run(longer, tmp_path)) == first
     assert calls == []
+
+
+def test_a_stage_that_took_long_is_kept_when_it_is_made_anew(tmp_path, calls, monkeypatch):
+    first, other = [{"kind": "train"}], [{"kind": "train", "seed_text": "other"}]
+    monkeypatch.setattr(runner, "_DEAR_S", 0.0)
+    before = hashes(run(first, tmp_path))
+    said = Talk()
+    run(other, tmp_path, reporter=said)
+    (warning,) = said.warnings
+    assert warning.startswith("demo/01-train: made anew; what was there is kept in demo/aside/01-train-")
+    calls.clear()
+    assert hashes(run(first, tmp_path)) == before
+    assert calls == [], "it is used again"
+    monkeypatch.setattr(runner, "_DEAR_S", 60.0)
+    said = Talk()
+    run([{"kind": "train", "seed_text": "third"}], tmp_path, reporter=said)
+    assert said.warnings == [], "what takes no time is not worth keeping"
+
+
+def test_what_holds_for_a_moment_is_never_taken_from_elsewhere(tmp_path, calls, monkeypatch):
+    again = {"kind": "prune", "id": "again", "from": "train"}
+    run([*GOOD, again], tmp_path)
+    assert calls == ["train", "prune"], "the same work, taken from the first"
+    calls.clear()
+    monkeypatch.setattr(StageConfig, "of_the_moment", True)
+    run([*GOOD, again, {**again, "id": "once-more"}], tmp_path)
+    assert calls == ["once-more"], "done anew; what stands in its own place is reused"
 
 
 def test_a_stage_with_another_number_is_not_put_aside(tmp_path):
