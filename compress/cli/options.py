@@ -72,7 +72,7 @@ PreprocessText = Annotated[
     typer.Option(
         "--preprocess",
         metavar="JSON|FILE|NAME[:PX]",
-        help="For another tool's file: how images are prepared; imagenet, tf (-1..1), unit, raw (0..255), or JSON.",
+        help="Another tool's file: how images are prepared; imagenet, tf (-1..1), unit, caffe, raw (0..255), or JSON.",
     ),
 ]
 

@@ -13,6 +13,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Interpolation = Literal["bilinear", "bicubic"]
+ChannelOrder = Literal["RGB", "BGR"]
 
 
 class Preset(NamedTuple):
@@ -21,6 +22,7 @@ class Preset(NamedTuple):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     crop_share: float
+    channel_order: ChannelOrder = "RGB"
 
 
 _HALVES = (0.5, 0.5, 0.5)
@@ -28,15 +30,14 @@ PRESETS = {
     "imagenet": Preset(IMAGENET_MEAN, IMAGENET_STD, 0.875),  # torchvision, most of timm
     "tf": Preset(_HALVES, _HALVES, 0.875),  # -1..1: Keras's MobileNets
     "unit": Preset((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 1.0),  # 0..1
+    # 0..255 less the mean of ImageNet: Keras's and Caffe's ResNets and VGGs
+    "caffe": Preset((103.939 / 255, 116.779 / 255, 123.68 / 255), (1 / 255, 1 / 255, 1 / 255), 0.875, "BGR"),
     "raw": Preset((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), 1.0),  # 0..255: the network scales them itself
 }
 
 
 class Preprocess(BaseModel):
-    """Resize the short side, crop the centre, scale to 0..1, subtract the mean, divide by the standard deviation.
-
-    The colour channels are red, green, blue in this order.
-    """
+    """Resize the short side, crop the centre, scale to 0..1, subtract the mean, divide by the standard deviation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,21 +47,16 @@ class Preprocess(BaseModel):
         default="bilinear", description="Filter of the resize (Pillow's), always antialiased where it shrinks."
     )
     mean: tuple[float, float, float] = Field(
-        default=IMAGENET_MEAN, description="Mean that is subtracted, for each channel, of values in 0..1."
+        default=IMAGENET_MEAN,
+        description="Mean that is subtracted, of values in 0..1, for each channel in `channel_order`.",
     )
     std: tuple[float, float, float] = Field(
-        default=IMAGENET_STD, description="Standard deviation to divide by, for each channel, of values in 0..1."
+        default=IMAGENET_STD,
+        description="Standard deviation to divide by, of values in 0..1, for each channel in `channel_order`.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_channel_order(cls, given: object) -> object:
-        """Read older files too, which name the one order there is."""
-        if not isinstance(given, dict):
-            return given
-        kept = {name: value for name, value in given.items() if (name, value) != ("channel_order", "RGB")}
-        # strict JSON takes a list for a tuple, but not once a validator such as this one has had it in its hands
-        return {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
+    channel_order: ChannelOrder = Field(
+        default="RGB", description="Order of the colour channels in the tensor: red or blue first."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Preprocess:
@@ -75,7 +71,7 @@ def preset(text: str, px: int | None = None) -> Preprocess | None:
     """Return the preprocessing that a preset's name stands for, None where the text is no name.
 
     Args:
-        text: "imagenet", "tf", "unit" or "raw", with or without a side as in "tf:224".
+        text: "imagenet", "tf", "unit", "caffe" or "raw", with or without a side as in "tf:224".
         px: side of the model's input, for a name without one.
 
     Raises:
@@ -91,5 +87,6 @@ def preset(text: str, px: int | None = None) -> Preprocess | None:
     crop_px = int(side) if colon else px
     if crop_px is None:
         raise ValueError(f"say the side of the model's input: {name}:224")
-    mean, std, crop_share = PRESETS[name]
-    return Preprocess(resize_px=round(crop_px / crop_share), crop_px=crop_px, mean=mean, std=std)
+    mean, std, crop_share, channel_order = PRESETS[name]
+    resize_px = round(crop_px / crop_share)
+    return Preprocess(resize_px=resize_px, crop_px=crop_px, mean=mean, std=std, channel_order=channel_order)

@@ -1,6 +1,6 @@
 """Decoded pixels on disk, memory-mapped: every image is decoded once, not once an epoch.
 
-Shape suffixes: N images, H and W (or S) pixels, C = 3 channels in RGB order.
+Shape suffixes: N images, H and W (or S) pixels, C = 3 channels.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class TrainingPixels:
     """Whole images squashed to squares; augmentation crops in the original geometry.
 
     Attributes:
-        pixels_NHWC: u8 [N,S,S,3], memory-mapped, read-only.
+        pixels_NHWC: u8 [N,S,S,3] in RGB order, memory-mapped, read-only.
         aspect_N: f32 [N], width / height of the upright original.
     """
 
@@ -64,6 +64,8 @@ def evaluation_pixels(split: Split, preprocess: Preprocess, reporter: Reporter) 
         StageError: the cache cannot be written, and the pixels are too many to be held in memory.
     """
     geometry = preprocess.model_dump(include={"resize_px", "crop_px", "interpolation"})
+    if preprocess.channel_order != "RGB":
+        geometry["channel_order"] = preprocess.channel_order
     target = _file(split, "evaluation", geometry)
     if _is_whole(target, reporter):
         return _mapped(target)

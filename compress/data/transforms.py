@@ -1,6 +1,7 @@
 """The ONE preprocessing: evaluation, calibration, benchmark and server all come through here, bit for bit.
 
-Shape suffixes: N images, H and W pixels, C = 3 channels in RGB order.
+Shape suffixes: N images, H and W pixels, C = 3 channels in the order that the preprocessing
+names.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def to_pixels(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
     left, top = (rgb.width - side) / 2, (rgb.height - side) / 2
     box = (left, top, left + side, top + side)
     square = rgb.resize((preprocess.crop_px, preprocess.crop_px), _FILTERS[preprocess.interpolation], box=box)
-    return np.array(square, dtype=np.uint8)
+    pixels_HWC = np.array(square, dtype=np.uint8)
+    return pixels_HWC if preprocess.channel_order == "RGB" else np.ascontiguousarray(pixels_HWC[..., ::-1])
 
 
 def read_pixels(

@@ -25,7 +25,7 @@ from compress.runtime.predictor import Predictor
 
 
 class PreprocessConversion:
-    """The conversion of the student's images to another model's normalisation and size."""
+    """The conversion of the student's images to another model's normalisation, order of channels and size."""
 
     def __init__(self, own: Preprocess, student: Preprocess, device: str) -> None:
         """Prepare the conversion from `student` to `own`, on the device."""
@@ -33,16 +33,21 @@ class PreprocessConversion:
         # (x * std + mean) undoes the student's normalisation, (p - mean) / std does the teacher's: one multiply-add
         mean, std = (torch.tensor(value, dtype=torch.float64) for value in (own.mean, own.std))
         student_mean, student_std = (torch.tensor(v, dtype=torch.float64) for v in (student.mean, student.std))
+        self._is_turned = own.channel_order != student.channel_order
+        if self._is_turned:
+            student_mean, student_std = student_mean.flip(0), student_std.flip(0)
         self._scale = (student_std / std).float().reshape(1, 3, 1, 1).to(device)
         self._shift = ((student_mean - mean) / std).float().reshape(1, 3, 1, 1).to(device)
-        self._is_same = own.mean == student.mean and own.std == student.std
+        self._is_same = torch.equal(mean, student_mean) and torch.equal(std, student_std)
 
     def __call__(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        """Return the student's images in the teacher's normalisation and size.
+        """Return the student's images in the teacher's normalisation, order of channels and size.
 
         Antialiased bilinear whatever filter the teacher's evaluation has: augmentation, which the student's images
         come from, and which a teacher of this project was trained with, reads bilinear too.
         """
+        if self._is_turned:
+            images_NCHW = images_NCHW.flip(1)
         if not self._is_same:
             images_NCHW = images_NCHW * self._scale + self._shift
         if images_NCHW.shape[-1] != self._crop_px:

@@ -105,6 +105,8 @@ def _values(predictor: Predictor, language: Language) -> dict[str, str]:
         "FILTER": interpolation.upper(),
         "REACH": str(_REACH[interpolation]),
         "THREADS": str(_PI_CORES if language == "raspberry-pi" else _ANY_CORES),
+        "CHANNEL": "c" if preprocess.channel_order == "RGB" else "(2 - c)",
+        "CHANNELS_PY": "" if preprocess.channel_order == "RGB" else "[..., ::-1]",
         **_channels("MEAN", preprocess.mean),
         **_channels("STD", preprocess.std),
         **{f"KERNEL_{key}": text for key, text in _KERNELS[interpolation].items()},

@@ -42,6 +42,18 @@ def test_predict_takes_every_form_of_preprocessing(imgc: Imgc, foreign: Path, te
     assert (best["label"], best["score"] > 0.99) == ("red", True)
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_a_model_of_blue_first_is_shown_blue_first(imgc: Imgc, foreign: Path, suffix: str):
+    """Its first answer is for the channel that caffe puts first."""
+    if suffix == ".tflite":
+        options = ("--preprocess", "caffe", "--labels", "names.txt", "--out", "m.tflite")
+        assert imgc("export", "m.onnx", "--format", "tflite", *options).exit_code == 0
+    options = ("--preprocess", "caffe", "--labels", "names.txt") if suffix == ".onnx" else ()
+    result = imgc("predict", "--model", f"m{suffix}", *options, "images/red/0.png", "images/blue/0.png", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert [image["predictions"][0]["index"] for image in json.loads(result.stdout)["images"]] == [2, 0]
+
+
 def test_evaluate_takes_names_and_a_preset(imgc: Imgc, foreign: Path):
     result = imgc(
         "evaluate", "m.onnx", "--data", "images", "--preprocess", "imagenet", "--labels", "names.txt", "--json"
@@ -79,7 +91,7 @@ def test_serve_shows_the_settings_for_such_a_file(imgc: Imgc, foreign: Path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--preprocess", "caffe"), "no preset is called so; there are imagenet, tf, unit"),
+        (("--preprocess", "darknet"), "no preset is called so; there are imagenet, tf, unit, caffe, raw"),
         (("--preprocess", "gone.json"), "gone.json: cannot be read"),
         (("--preprocess", "imagenet", "--labels", "prepare.json"), "answers for 3 classes, the labels name 1"),
         (("--preprocess", "imagenet", "--labels", "gone.txt"), "gone.txt: cannot be read"),

@@ -23,6 +23,7 @@ from compress.data.transforms import (
 PREPROCESS = [
     Preprocess(resize_px=36, crop_px=32),
     Preprocess(resize_px=32, crop_px=32, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    Preprocess(resize_px=36, crop_px=32, channel_order="BGR"),
 ]
 
 
@@ -49,6 +50,17 @@ def test_four_ways_are_bit_equal(files: list[Path], preprocess: Preprocess) -> N
     for other in (by_cache, by_image, by_bytes):
         assert other.dtype == np.float32
         assert other.tobytes() == by_files.tobytes()
+
+
+def test_blue_first_is_red_first_turned(files: list[Path]) -> None:
+    red, blue = PREPROCESS[0], PREPROCESS[2]
+    split = Split("test", tuple(files), (0,) * len(files))
+    for first, turned in (
+        (read_pixels(files[0], red), read_pixels(files[0], blue)),
+        (evaluation_pixels(split, red, SilentReporter()), evaluation_pixels(split, blue, SilentReporter())),
+    ):
+        assert np.array_equal(first[..., ::-1], turned)
+        assert not np.array_equal(first, turned)
 
 
 def test_normalize_is_the_formula_contiguous_and_independent_of_the_batch() -> None:

@@ -45,6 +45,19 @@ def test_the_teacher_gets_what_its_own_preprocessing_makes_of_the_same_pixels(si
     torch.testing.assert_close(view, direct, atol=rounding + 1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_the_teacher_sees_the_channels_in_its_own_order(order):
+    pixels_NHWC = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    turned = IMAGENET.model_copy(update={"channel_order": "BGR"})
+    own, student = (turned, HALF) if order == "BGR" else (HALF, turned)
+    pixels = {"RGB": pixels_NHWC, "BGR": pixels_NHWC[..., ::-1]}
+    view = Teacher(nn.Flatten(), own, student).convert(
+        torch.from_numpy(normalize(pixels[student.channel_order], student))
+    )
+    direct = torch.from_numpy(normalize(pixels[own.channel_order], own))
+    torch.testing.assert_close(view, direct, atol=1e-5, rtol=0)
+
+
 def test_equal_preprocessing_passes_the_very_values():
     images = _normalised(_raw(), HALF)
     assert torch.equal(Teacher(nn.Flatten(), HALF, HALF).convert(images), images)

@@ -51,6 +51,25 @@ def run(command: list[str], work: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.fixture
+def blue_first(work: Path) -> Path:
+    """The same folder with a model of blue first."""
+    blue = FLAT.model_copy(update={"channel_order": "BGR"})
+    (work / "model.onnx").write_bytes(colours_onnx(SPEC.model_copy(update={"preprocess": blue})))
+    return work
+
+
+@pytest.mark.slow
+def test_channels_come_in_the_order_of_the_model(blue_first):
+    (blue_first / "classify.py").write_text(snippet(open_predictor(blue_first / "model.onnx"), "python"))
+    assert run([sys.executable, "classify.py", "image.jpg"], blue_first) == answers(blue_first, "model.onnx")
+
+
+@pytest.mark.slow
+def test_channels_come_in_the_order_of_the_model_in_node(blue_first):
+    test_node(blue_first)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "language"), [("model.onnx", "python"), ("model.tflite", "python"), ("model.tflite", "raspberry-pi")]

@@ -24,9 +24,9 @@ def augment(
     """Return normalised training images, float32 [N, 3, side, side] in channels_last.
 
     Args:
-        pixels_NSSC: uint8, each whole image squashed to a square, on the device that shall do the work.
+        pixels_NSSC: uint8 in RGB order, each whole image squashed to a square, on the device that shall do the work.
         draws: of exactly these images.
-        preprocess: gives mean and standard deviation.
+        preprocess: gives mean, standard deviation and order of the channels.
         options: randaugment, its magnitude.
         side_px: of the images that come out.
     """
@@ -79,7 +79,9 @@ def _grid(theta_N23: torch.Tensor, side_px: int) -> torch.Tensor:
 
 
 def _normalise(images_NCHW: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
-    """Subtract mean and divide by std in place; `data.transforms` does the same for uint8 evaluation pixels."""
+    """Order channels, subtract mean, divide by std; `data.transforms` does the same for uint8 evaluation pixels."""
+    if preprocess.channel_order == "BGR":
+        images_NCHW = images_NCHW.flip(1)
     mean = torch.tensor(preprocess.mean, device=images_NCHW.device).mul_(255.0).reshape(1, 3, 1, 1)
     scale = torch.tensor(preprocess.std, device=images_NCHW.device).mul_(255.0).reciprocal_().reshape(1, 3, 1, 1)
     return images_NCHW.sub_(mean).mul_(scale)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from compress.core.preprocess import Preprocess
+from compress.data.transforms import normalize
 from compress.engine.augmentation.augment import augment, mix
 from compress.engine.augmentation.sampling import draw
 from compress.engine.options import FitOptions
@@ -32,6 +33,14 @@ def test_without_augmentation_the_images_are_only_normalised():
     mean, std = (torch.tensor(value).reshape(1, 3, 1, 1) for value in (PREPROCESS.mean, PREPROCESS.std))
     expected = (pixels.permute(0, 3, 1, 2) / 255.0 - mean) / std
     torch.testing.assert_close(_augment(pixels, PLAIN), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_model_of_blue_first_is_trained_blue_first():
+    pixels = _pixels()
+    draws, _ = draw(np.random.default_rng(0), np.ones(len(pixels)), PLAIN, PREPROCESS.crop_px)
+    blue = PREPROCESS.model_copy(update={"channel_order": "BGR"})
+    expected = torch.from_numpy(normalize(pixels.numpy()[..., ::-1], blue))
+    torch.testing.assert_close(augment(pixels, draws, blue, PLAIN, PREPROCESS.crop_px), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_comes_out_channels_last_and_finite_with_everything_on():

@@ -25,7 +25,7 @@ def test_it_is_served_with_its_names(tmp_path, image):
     assert reply["predictions"][0]["label"] == "blue"
 
 
-@pytest.mark.parametrize("text", ["caffe", "imagenet", "{}"])
+@pytest.mark.parametrize("text", ["darknet", "imagenet", "{}"])
 def test_a_preprocessing_that_cannot_be_is_refused(text):
     with pytest.raises(ValidationError):
         ServeConfig(preprocess=text)
