@@ -151,8 +151,8 @@ def draft_stage(request: StageRequest) -> StageDraft:
     local = local_recipe()
     if arch := _arch_of(request, local):
         return _draft_from_arch(request, local, arch)
-    if request.source and is_model_file(request.source) and not _has_run(request):
-        name = request.run or slug(Path(request.source).stem)
+    if request.source and is_model_file(request.source) and _begins_a_run(request, Path(request.source)):
+        name = request.run or _own_run(request, slug(Path(request.source).stem), None)
         data = _data_of(request) or local.get("data")
         tree: Tree = {"imgc": 1, "name": name, "seed": local.get("seed", 0), "data": data}
         return _drafted(tree, [], request, local, request.runs_dir)
@@ -268,6 +268,16 @@ def _has_run(request: StageRequest) -> bool:
     if request.run is None:
         return (request.runs_dir / LATEST / RESOLVED_NAME).is_file()
     return (run_path(request.runs_dir, request.run) / RESOLVED_NAME).is_file()
+
+
+def _begins_a_run(request: StageRequest, source: Path) -> bool:
+    """Return whether a file starts a run of its own: no run is there or named, or it comes from outside that run.
+
+    A file beside the runs may be another one tomorrow; a run that holds sealed stages must not hang on it.
+    """
+    if request.run is not None or not _has_run(request):
+        return not _has_run(request)
+    return not source.resolve().is_relative_to((request.runs_dir / LATEST).resolve())
 
 
 def _data_of(request: StageRequest) -> Tree | None:

@@ -151,11 +151,22 @@ def test_a_file_without_a_run_makes_one(folder: Path):
     assert draft.loaded.recipe.data is None
 
 
-def test_a_file_within_a_run_adds_to_it(folder: Path, make_run: MakeRun):
+@pytest.mark.parametrize(
+    ("path", "run", "name"),
+    [
+        ("runs/r/01-train/other.onnx", None, "r"),
+        ("other.onnx", "r", "r"),
+        ("other.onnx", None, "other"),  # tomorrow it may be another file, and the run would not go on
+        ("r.onnx", None, "r-2"),
+    ],
+)
+def test_a_file_adds_to_the_run_it_lies_in_or_that_is_named(
+    folder: Path, make_run: MakeRun, path: str, run: str | None, name: str
+):
     make_run("r", CHAIN)
-    (folder / "other.onnx").write_bytes(b"")
-    draft = draft_stage(request("export", {"format": "onnx"}, source="other.onnx"))
-    assert (draft.name, draft.new[0].inputs) == ("r", {"from": folder / "other.onnx"})
+    (folder / path).write_bytes(b"")
+    draft = draft_stage(request("export", {"format": "onnx"}, source=path, run=run))
+    assert (draft.name, draft.new[0].inputs) == (name, {"from": folder / path})
 
 
 @pytest.mark.parametrize(
