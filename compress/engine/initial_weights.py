@@ -6,8 +6,11 @@ import torch
 from torch import nn
 
 from compress.core.spec import ModelSpec
+from compress.core.stage import Reporter
 from compress.engine.randomness import Purpose, seeded_torch
+from compress.models.arch_names import weight_files
 from compress.models.build import arch_info, build_model
+from compress.models.checkpoint import averages_in
 from compress.models.weights import NO_WEIGHTS, load_pretrained
 
 _HEAD_STD = 0.01
@@ -29,6 +32,13 @@ def start_model(spec: ModelSpec, weights: str, seed: int) -> nn.Module:
     if weights != NO_WEIGHTS and not load_pretrained(model, spec, weights):
         _calm_head(model.get_submodule(arch_info(spec.arch).head), seed)
     return model
+
+
+def say_averages(weights: str, reporter: Reporter) -> None:
+    """Say that a training script's file holds averaged weights beside others, and that those were taken."""
+    for path in weight_files(weights).values():
+        if entry := averages_in(path):
+            reporter.info(f"{path}: took the averaged weights, '{entry}'; for the others, save their entry alone")
 
 
 def _calm_head(head: nn.Module, seed: int) -> None:

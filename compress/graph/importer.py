@@ -58,7 +58,7 @@ from compress.graph.proto import (
     rename,
 )
 from compress.graph.spelled import recognise_gelu, recognise_spelled
-from compress.graph.versions import with_image_size
+from compress.graph.versions import with_channels_first, with_image_size
 from compress.graph.weighted import fold_batch_norms, heads_as_gemm, name_weights
 from compress.graph.widen import widened
 
@@ -145,6 +145,7 @@ def import_classifier(path: Path, *, crop_px: int | None = None, widen: bool = F
         model = widened(model)
     if crop_px is not None:
         model = with_image_size(model, crop_px)
+    model = with_channels_first(model)
     input_chw, classes = classifier_sizes(model, path)
     require_finite(model, path)
     return ImportedClassifier(path, canonical(model, path), spec, precision_of(model), input_chw, classes, half)

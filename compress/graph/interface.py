@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from compress.errors import ModelFileError
 
 _FLOATS = ("float32", "float16")
+_CHANNELS = (1, 3)  # of images
 Size = int | None
 Chw = tuple[int, int, int]
 
@@ -47,7 +48,7 @@ class Interface:
 
 @dataclass(frozen=True)
 class ClassifierInterface:
-    """The interface of an image classifier: one float image [N,C,H,W] in, one float row [N,K] out.
+    """The interface of an image classifier: one float image [N,C,H,W] or [N,H,W,C] in, one float row [N,K] out.
 
     A file may give the row as a map [N,K,1,1]; `logits` has it as [N,K].
     """
@@ -61,9 +62,15 @@ class ClassifierInterface:
         return self.image.shape[0]
 
     @property
+    def channels_last(self) -> bool:
+        """Return whether an image is [H, W, C]."""
+        return is_channels_last(self.image.shape)
+
+    @property
     def chw(self) -> tuple[Size, ...]:
         """Return (C, H, W), None where a size is open."""
-        return self.image.shape[1:]
+        _, *sizes = self.image.shape
+        return (sizes[2], sizes[0], sizes[1]) if self.channels_last else tuple(sizes)
 
     @property
     def classes(self) -> Size:
@@ -106,12 +113,18 @@ def classifier_interface(interface: Interface, where: object) -> ClassifierInter
     )
     if not fits:
         raise ModelFileError(
-            f"{where}: not an image classifier: found {interface}; allowed are one float input [N, C, H, W] and one "
+            f"{where}: not an image classifier: found {interface}; allowed are one float input [N, C, H, W] (or "
+            "[N, H, W, C]) and one "
             "float output [N, K], no size below 1",
             hint="export the classifier alone: one image in, one row of logits out",
         )
     logits = interface.outputs[0]
     return ClassifierInterface(interface.inputs[0], replace(logits, shape=logits.shape[:2]))
+
+
+def is_channels_last(shape: tuple[Size, ...]) -> bool:
+    """Return whether images of a shape are [N, H, W, C]: three channels, or one, stand last and not first."""
+    return len(shape) == 4 and shape[3] in _CHANNELS and shape[1] not in _CHANNELS
 
 
 def is_row_or_dot(shape: tuple[Size, ...]) -> bool:

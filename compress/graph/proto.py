@@ -16,7 +16,7 @@ from compress.core.formats import Precision
 from compress.core.onnx_file import onnx_bytes
 from compress.core.outputs import OutputKind, kind_of
 from compress.errors import ImgcError, ModelFileError
-from compress.graph.interface import Interface, Port
+from compress.graph.interface import Interface, Port, Size
 from compress.graph.operators import DYNAMIC, QDQ, QOPERATOR, QUANTIZED
 from compress.graph.truth import require_truth
 
@@ -134,15 +134,23 @@ def output_kind(model: ModelProto) -> OutputKind:
 
 
 def interface_of(model: ModelProto) -> Interface:
-    """Return what a model takes and gives; initializers that old files list among the inputs are left out."""
+    """Return what a model takes and gives."""
+    return Interface(tuple(map(_port, inputs_of(model))), tuple(map(_port, model.graph.output)))
+
+
+def inputs_of(model: ModelProto) -> list[onnx.ValueInfoProto]:
+    """Return the inputs of a model without the initializers that old files list among them."""
     constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    return Interface(tuple(map(_port, inputs)), tuple(map(_port, model.graph.output)))
+    return [value for value in model.graph.input if value.name not in constants]
+
+
+def shape_of(value: onnx.ValueInfoProto) -> tuple[Size, ...]:
+    """Return the sizes of a tensor, None where one is open."""
+    return tuple(dim.dim_value if dim.dim_value > 0 else None for dim in value.type.tensor_type.shape.dim)
 
 
 def _port(value: onnx.ValueInfoProto) -> Port:
     tensor = value.type.tensor_type
     known = tensor.elem_type and value.type.HasField("tensor_type")
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name if known else "no tensor"
-    shape = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim)
-    return Port(value.name, dtype, shape)
+    return Port(value.name, dtype, shape_of(value))

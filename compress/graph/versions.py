@@ -9,7 +9,8 @@ from onnx import version_converter
 
 from compress.errors import CheckError, missing_backend
 from compress.graph.constants import batch_of, with_batch
-from compress.graph.proto import copy_of, opset_of
+from compress.graph.interface import is_channels_last
+from compress.graph.proto import attributes_of, copy_of, inputs_of, opset_of, rename, shape_of
 
 _BATCH_NAME = "batch"
 
@@ -50,19 +51,49 @@ def with_free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def with_image_size(model: onnx.ModelProto, px: int) -> onnx.ModelProto:
-    """Return the model for RGB images of this height and width where it leaves those open; else the model itself."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    images = [value for value in model.graph.input if value.name not in constants]
+    """Return the model for RGB images of this height and width where it leaves those open; else the model itself.
+
+    Channels may come first or last.
+    """
+    images = inputs_of(model)
     sizes = [list(value.type.tensor_type.shape.dim)[1:] for value in images]
     if len(sizes) != 1 or len(sizes[0]) != 3 or all(dim.dim_value > 0 for dim in sizes[0]):
         return model
+    wanted = (px, px, 3) if is_channels_last(shape_of(images[0])) else (3, px, px)
     copy = copy_of(model)
-    (image,) = [value for value in copy.graph.input if value.name not in constants]
-    for dim, size in zip(list(image.type.tensor_type.shape.dim)[1:], (3, px, px), strict=True):
+    (image,) = inputs_of(copy)
+    for dim, size in zip(list(image.type.tensor_type.shape.dim)[1:], wanted, strict=True):
         if dim.dim_value <= 0:
             dim.dim_value = size
     del copy.graph.value_info[:]  # sizes of the open graph
     return onnx.shape_inference.infer_shapes(copy, data_prop=True)
+
+
+def with_channels_first(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model for images [N, C, H, W] where it takes [N, H, W, C], as Keras has them; else the model itself.
+
+    A Transpose that the file begins with, as tf2onnx writes it, goes; where there is none, the opposite one comes.
+    """
+    images = inputs_of(model)
+    if len(images) != 1 or not is_channels_last(shape_of(images[0])):
+        return model
+    copy = copy_of(model)
+    graph = copy.graph
+    (image,) = inputs_of(copy)
+    dims = image.type.tensor_type.shape.dim
+    batch, height, width, channels = [onnx.TensorShapeProto.Dimension.FromString(d.SerializeToString()) for d in dims]
+    del dims[:]
+    dims.extend((batch, channels, height, width))
+    last = f"{image.name}.last"
+    rename(graph, image.name, last)
+    for node in graph.node:
+        if node.op_type == "Transpose" and node.input[0] == last and attributes_of(node).get("perm") == [0, 3, 1, 2]:
+            node.op_type, node.input[0] = "Identity", image.name
+            del node.attribute[:]
+    if any(last in node.input for node in graph.node):
+        turn = onnx.helper.make_node("Transpose", [image.name], [last], f"{image.name}.turn", perm=[0, 2, 3, 1])
+        graph.node.insert(0, turn)
+    return copy
 
 
 def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -77,6 +77,15 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return {name: tensors[whole] for whole, name in unwrapped(tensors).items()}
 
 
+def averages_in(path: Path) -> str | None:
+    """Return which entry of a checkpoint holds averaged (EMA) weights, where others lie beside them; else None."""
+    if not path.name.lower().endswith(CHECKPOINT_SUFFIXES):
+        return None
+    content = _content(path)
+    entries = [name for name in _ENTRIES if isinstance(content, Mapping) and isinstance(content.get(name), Mapping)]
+    return entries[0] if len(entries) > 1 and entries[0] in _AVERAGES else None
+
+
 def _content(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
     try:
         with safe_globals([(stand_in, name) for name, stand_in in _DATA.items()]):

@@ -13,6 +13,7 @@ from compress.core.formats import Format, Precision
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.core.stage import Reporter, SilentReporter
+from compress.engine.initial_weights import say_averages
 from compress.errors import CheckError, ModelFileError, StageError, UsageError
 from compress.graph.from_torch import to_onnx
 from compress.graph.importer import ImportedClassifier, import_classifier
@@ -64,6 +65,7 @@ def graph_of_arch(
     if weights == NO_WEIGHTS:
         reporter.warn(f"{arch}: `weights: none`, so that the answers are random; good for size and speed only")
     load_pretrained(module, spec, weights)
+    say_averages(weights, reporter)
     source = f"ImageNet weights of {arch}" if weights == IMAGENET else weights
     require_finite(module.state_dict(), source)
     reporter.info(f"{arch}: {len(labels)} classes ({_labels_text(labels)}), input {spec.preprocess.crop_px} px")
@@ -153,8 +155,6 @@ def _other_images(chw: tuple[int, int, int]) -> str:
         return f"give the crop the model takes: crop_px {height}"
     if channels == 3:
         return "images are prepared as squares here: export the model with a square input [N, 3, H, H]"
-    if width == 3:
-        return "its channels come last: export it with channels first, [N, 3, H, W] (tf2onnx: --inputs-as-nchw INPUT)"
     return f"images have three channels here, red, green and blue: export a model of [N, 3, H, W], not of {channels}"
 
 

@@ -92,6 +92,7 @@ class OnnxPredictor:
         self._session = session
         found = classifier_interface(_interface_of(session), path)
         self._input, self._type, self._batch = found.image.name, _TYPES[found.image.dtype], found.batch
+        self._channels_last = found.channels_last
         self._output, chw, classes = found.logits.name, found.chw, found.classes
         said = spec or _spec_in(session, path) or _foreign(path, chw, classes, preprocess, data)
         self.spec = said.model_copy(update={"outputs": output_kind(data)})
@@ -115,6 +116,8 @@ class OnnxPredictor:
         """Return the images as the graph takes them at once: all, or its fixed batch."""
         check_images(images_NCHW, self.spec, self.path)
         images = images_NCHW.astype(self._type, copy=False)
+        if self._channels_last:
+            images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         return [images] if self._batch is None else fixed_batches(images, self._batch)
 
     def _run(self, chunk: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -12,7 +12,7 @@ from compress.core.stage import Reporter, RunContext, StageInputs
 from compress.data.dataset import load_dataset
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.fit import fit
-from compress.engine.initial_weights import start_model
+from compress.engine.initial_weights import say_averages, start_model
 from compress.engine.losses import label_loss
 from compress.engine.options import FitOptions
 from compress.engine.rate import fine_tuning_rate
@@ -51,6 +51,7 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         std=config.std,
     )
     model = start_model(spec, config.weights, ctx.seed)
+    say_averages(config.weights, ctx.reporter)
     options = _with_rate(config, model, len(dataset.splits["train"]), ctx.reporter)
     setup = fit_setup(dataset, spec, options, ctx)
     result = fit(model, setup, label_loss(options.label_smoothing), head=(arch_info(spec.arch).head,))

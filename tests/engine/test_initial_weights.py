@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from compress.engine.initial_weights import start_model
+from compress.core.stage import SilentReporter
+from compress.engine.initial_weights import say_averages, start_model
 from compress.errors import ModelFileError
 from compress.models.build import arch_info, build_model, new_spec
 from compress.models.weights import save_model
@@ -66,3 +67,24 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     _, path = _saved(tmp_path, 3)
     with pytest.raises(ModelFileError, match="squeezenet1_1"):
         start_model(new_spec("squeezenet1_1", ["a", "b", "c"], 64), path, 0)
+
+
+class Told(SilentReporter):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.infos = []
+
+    def info(self, message):
+        self.infos.append(message)
+
+
+def test_averaged_weights_beside_others_are_said(tmp_path):
+    tensors = build_model(_spec(3)).state_dict()
+    torch.save({"model": tensors, "model_ema": tensors}, tmp_path / "both.pth")
+    torch.save({"model": tensors}, tmp_path / "one.pth")
+    told = Told()
+    for weights in ("none", "imagenet", str(tmp_path / "one.pth"), str(tmp_path / "both.pth")):
+        say_averages(weights, told)
+    (line,) = told.infos
+    assert "both.pth: took the averaged weights, 'model_ema'" in line

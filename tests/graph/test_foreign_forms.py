@@ -6,17 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.core.formats import Precision
+from compress.core.preprocess import Preprocess
+from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError
 from compress.graph.importer import canonical, import_classifier
 from compress.graph.versions import with_fixed_batch, with_image_size
 from compress.graph.widen import widened
 from compress.lower.walk import lower
 from compress.quantize.qdq.torch_graph import TorchGraph
+from compress.runtime.onnx_predictor import OnnxPredictor
 from tests.graph.test_importer import NORM, answers, floats, graph, node, ops
 from tests.graphs import run_tflite
 
@@ -134,6 +138,47 @@ def test_sizes_that_a_file_leaves_open_are_those_of_its_images(tmp_path: Path):
     with pytest.raises(ModelFileError, match="every size but the first must be fixed") as error:
         import_classifier(open_sizes(tmp_path))
     assert "--preprocess" in error.value.hint
+
+
+LAST = {
+    "a Transpose first": [node("Transpose", ["x"], ["i"], perm=[0, 3, 1, 2])],
+    "numbers prepared first": [
+        node("Mul", ["x", "by"], ["m"]),
+        node("Sub", ["m", "mean"], ["s"]),
+        node("Transpose", ["s"], ["i"], perm=[0, 3, 1, 2]),
+    ],
+}
+PREPARED = {"by": np.full((1, 1, 1, 3), 0.5, np.float32), "mean": floats(3, seed=6)}
+
+
+def channels_last(nodes: list[onnx.NodeProto], size: int | str = 8) -> onnx.ModelProto:
+    rest = [node("Conv", ["i", "w", "b"], ["c"], pads=[1, 1, 1, 1]), *POOL]
+    model = graph([*nodes, *rest, node("Gemm", ["f", "h", "hb"], ["y"], transB=1)], {**CONV, **HEAD, **PREPARED})
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, size, size, 3])
+    model.graph.input[0].CopyFrom(value)
+    return model
+
+
+@pytest.mark.parametrize("nodes", LAST.values(), ids=LAST.keys())
+def test_images_whose_channels_come_last_are_taken_channels_first(tmp_path: Path, nodes: list[onnx.NodeProto]):
+    model = channels_last(nodes)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    wanted = session.run(None, {"x": IMAGES.transpose(0, 2, 3, 1)})[0]
+    onnx.save(model, tmp_path / "last.onnx")
+    found = import_classifier(tmp_path / "last.onnx")
+    assert found.input_chw == (3, 8, 8)
+    assert answers(found.model) == pytest.approx(wanted, abs=1e-5)
+    assert run_tflite(lower(with_fixed_batch(found.model)).data, IMAGES)[0] == pytest.approx(wanted, abs=1e-5)
+    assert ops(found.model).count("Transpose") == (0 if len(nodes) == 1 else 2)
+    preprocess = Preprocess(resize_px=16, crop_px=16)
+    spec = ModelSpec(arch="foreign", labels=tuple("abcde"), input_chw=(3, 8, 8), preprocess=preprocess)
+    predictor = OnnxPredictor(tmp_path / "last.onnx", threads=1, spec=spec)
+    assert predictor.predict(IMAGES) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_sizes_that_are_left_open_may_have_their_channels_last(tmp_path: Path):
+    onnx.save(channels_last(LAST["a Transpose first"], size="side"), tmp_path / "last.onnx")
+    assert import_classifier(tmp_path / "last.onnx", crop_px=8).input_chw == (3, 8, 8)
 
 
 def test_sizes_that_are_fixed_stay():

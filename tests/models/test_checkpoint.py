@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from compress.errors import ModelFileError
 from compress.models.arch_tensors import fitting_archs
 from compress.models.build import build_model, new_spec
-from compress.models.checkpoint import read_checkpoint
+from compress.models.checkpoint import averages_in, read_checkpoint
 from compress.models.tensor_names import prefix_of, unwrapped
 from compress.models.weights import load_pretrained, load_strictly
 
@@ -69,6 +69,13 @@ def test_averaged_weights_are_taken_where_there_are(tmp_path, lively, entry):
     found = read_checkpoint(tmp_path / "best.pth")
     assert torch.equal(found["conv_stem.weight"], tensors["conv_stem.weight"] + 1)
     assert found.keys() == tensors.keys()
+    assert averages_in(tmp_path / "best.pth") == entry
+
+
+@pytest.mark.parametrize("content", [{"model": {"a": torch.ones(1)}}, {"ema": {"a": torch.ones(1)}}, {}, []])
+def test_without_others_beside_them_there_is_nothing_to_choose(tmp_path, content):
+    torch.save(content, tmp_path / "w.pth")
+    assert averages_in(tmp_path / "w.pth") is None
 
 
 class Hook:

@@ -192,8 +192,9 @@ def test_a_float16_file_is_quantized_from_its_numbers_in_float32(tmp_path: Path)
     [
         ([1, 3, 16, 16], "crop_px 16"),
         ([1, 3, 16, 32], "square input"),
-        ([1, 32, 32, 3], "channels come last"),
+        ([1, 16, 16, 3], "crop_px 16"),
         ([1, 1, 32, 32], "three channels here"),
+        ([1, 32, 32, 1], "three channels here"),
     ],
 )
 def test_the_hint_for_other_images_is_true(tmp_path: Path, shape: list[int], hint: str):

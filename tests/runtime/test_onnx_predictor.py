@@ -27,10 +27,15 @@ def test_open_sizes_in_the_graph_take_the_crop(tiny: Any) -> None:
     assert predictor.spec.input_chw == (3, 16, 16)
 
 
-def test_an_image_major_graph_is_refused(tiny: Any) -> None:
-    path = tiny.onnx(shape=["N", 16, 16, 3], weight_KC=np.zeros((4, 16)))
-    with pytest.raises(ModelFileError, match=r"\[C, H, W\] = \[16, 16, 3\]"):
-        open_predictor(path, spec=tiny.spec())
+def test_an_image_major_graph_is_given_its_channels_last(tiny: Any) -> None:
+    """The graph takes the mean over its second and third axis: rows it calls channels."""
+    rng = np.random.default_rng(0)
+    weight_KC = rng.normal(size=(4, 16)).astype(np.float32)
+    predictor = open_predictor(tiny.onnx(shape=["N", 16, 16, 3], weight_KC=weight_KC), spec=tiny.spec())
+    images_NCHW = rng.normal(size=(2, 3, 16, 16)).astype(np.float32)
+    by_hand = images_NCHW.transpose(0, 2, 3, 1).mean(axis=(2, 3)) @ weight_KC.T
+    assert predictor.predict(images_NCHW) == pytest.approx(by_hand, abs=1e-5)
+    assert predictor.prepared(images_NCHW)() == pytest.approx(by_hand, abs=1e-5)
 
 
 def test_a_spec_of_a_later_version_is_refused(tiny: Any) -> None:

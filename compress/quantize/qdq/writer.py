@@ -26,6 +26,7 @@ class _Writer:
         self.offset = 0 if activation == "uint8" else INT8_OFFSET
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
+        self._shared: set[str] = set()  # constants of arithmetic nodes that are written
 
     def constant(self, name: str, array: np.ndarray) -> str:
         self.constants.append(numpy_helper.from_array(array, name))
@@ -41,16 +42,18 @@ class _Writer:
         self.nodes.append(helper.make_node("DequantizeLinear", [quantized, *parameters], [output], f"{name}_dq"))
 
     def constant_on_grid(self, name: str, array: np.ndarray, grid: Grid) -> str:
-        """Add a constant as integers of an activation's type, and its DQ; return the float tensor's name."""
+        """Add a constant as integers of an activation's type, and its DQ, once; return the float tensor's name."""
+        output = f"{name}_dequantized"
+        if output in self._shared:
+            return output
+        self._shared.add(output)
         integers = np.clip(np.round(array / grid.scale) + grid.zero_point, 0, 255) - self.offset
         inputs = [
             self.constant(f"{name}_quantized", integers.astype(self.activation_dtype)),
             self.constant(f"{name}_scale", np.array(grid.scale, np.float32)),
             self.constant(f"{name}_zero_point", np.array(grid.zero_point - self.offset, self.activation_dtype)),
         ]
-        output = f"{name}_dequantized"
-        if output not in {node.output[0] for node in self.nodes}:
-            self.nodes.append(helper.make_node("DequantizeLinear", inputs, [output], f"{name}_dq"))
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [output], f"{name}_dq"))
         return output
 
     def dequantized(self, name: str, integers: np.ndarray, scales_O: np.ndarray) -> str:

@@ -50,6 +50,28 @@ def test_weights_are_stored_as_integers_and_no_float_copy_stays(float_model, qua
     assert max(a.size for a in arrays.values() if a.dtype == np.float32) <= 8  # scales and clip bounds only
 
 
+def test_a_constant_that_two_nodes_read_is_written_once(float_model, images_NCHW):
+    """As tf2onnx leaves batch norms of equal scales, alone in front of their layers."""
+    model = onnx.ModelProto()
+    model.CopyFrom(float_model)
+    conv = next(node for node in model.graph.node if node.op_type == "Conv")
+    image = conv.input[0]
+    conv.input[0] = "twice"
+    by = np.array([0.5, 1.0, 1.5], np.float32).reshape(1, 3, 1, 1)
+    model.graph.initializer.append(numpy_helper.from_array(by, "by"))
+    for index, (source, result) in enumerate([(image, "once"), ("once", "twice")]):
+        model.graph.node.insert(index, onnx.helper.make_node("Mul", [source, "by"], [result], result))
+    batch = torch.from_numpy(images_NCHW)
+    grids = calibrate(model, range_groups(model), lambda: [batch])
+    written = QuantGraph(model, grids).to_qdq(model, "uint8")
+    onnx.checker.check_model(written, full_check=True)
+    names = [tensor.name for tensor in written.graph.initializer]
+    assert names.count("by_quantized") == 1
+    assert len(names) == len(set(names))
+    error = np.abs(_onnx_runtime(written, images_NCHW) - _onnx_runtime(model, images_NCHW)).max()
+    assert error < 0.1 * np.abs(_onnx_runtime(model, images_NCHW)).max()
+
+
 def test_tensors_that_share_a_range_carry_equal_parameters(float_model, quantized):
     written = quantized.to_qdq(float_model, "uint8")
     arrays = {t.name: numpy_helper.to_array(t) for t in written.graph.initializer}
