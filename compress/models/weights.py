@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from compress.core.spec import SPEC_KEY, ModelSpec
 from compress.core.storage import atomic_path
-from compress.errors import DataError, ImgcError, ModelFileError, UsageError
+from compress.errors import ImgcError, ModelFileError
 from compress.models.arch_tensors import archs_of
-from compress.models.archs import ArchInfo
 from compress.models.build import arch_info, build_model, describe
 from compress.models.checkpoint import read_checkpoint
+from compress.models.published import published_weights
 from compress.models.tensor_names import below, prefix_of, unwrapped
 
 NO_WEIGHTS = "none"
@@ -81,7 +81,7 @@ def load_pretrained(model: nn.Module, spec: ModelSpec, weights: str | Path) -> b
         return False
     info = arch_info(spec.arch)
     if str(weights) == IMAGENET:
-        source, tensors = f"ImageNet weights of {spec.arch}", _download(spec.arch, info)
+        source, tensors = f"ImageNet weights of {spec.arch}", published_weights(spec.arch, info)
     else:
         source, tensors = str(weights), read_weights(Path(weights))
     own = model.state_dict()
@@ -191,35 +191,6 @@ def _spec_from(metadata: Mapping[str, str], path: Path) -> ModelSpec:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ModelFileError(f"{path}: the spec inside is invalid at '{where}': {first['msg']}") from error
-
-
-def _download(arch: str, info: ArchInfo) -> dict[str, Tensor]:
-    if info.imagenet is None:
-        raise UsageError(
-            f"nobody publishes ImageNet weights for '{arch}'",
-            hint="use `weights: none`, or `weights: FILE.safetensors`",
-        )
-    try:
-        return _torchvision_weights(arch) if info.imagenet == "torchvision" else _timm_weights(arch)
-    except Exception as error:  # the libraries raise whatever their HTTP client raises
-        raise DataError(
-            f"the ImageNet weights of '{arch}' could not be downloaded: {_first_line(error)}",
-            hint="without a network, name a file: `weights: FILE.safetensors` (or `weights: none`)",
-        ) from error
-
-
-def _torchvision_weights(arch: str) -> dict[str, Tensor]:
-    from torchvision.models import get_model_weights
-
-    tensors: dict[str, Tensor] = get_model_weights(arch).DEFAULT.get_state_dict(progress=False, check_hash=True)
-    return tensors
-
-
-def _timm_weights(arch: str) -> dict[str, Tensor]:
-    import timm
-
-    network: nn.Module = timm.create_model(arch, pretrained=True)
-    return network.state_dict()
 
 
 def _classes(tensors: Mapping[str, Tensor], head: str) -> int | None:
