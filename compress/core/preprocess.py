@@ -14,6 +14,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Interpolation = Literal["bilinear", "bicubic"]
 ChannelOrder = Literal["RGB", "BGR"]
+Fit = Literal["crop", "stretch", "letterbox"]
 
 
 class Preset(NamedTuple):
@@ -37,12 +38,19 @@ PRESETS = {
 
 
 class Preprocess(BaseModel):
-    """Resize the short side, crop the centre, scale to 0..1, subtract the mean, divide by the standard deviation."""
+    """Fit the image into a square, scale to 0..1, subtract the mean, divide by the standard deviation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    resize_px: int = Field(description="Length of the short side after resizing, in pixels.")
-    crop_px: int = Field(description="Side of the square centre crop, in pixels; at most `resize_px`.")
+    resize_px: int = Field(
+        description="Length of the short side after resizing, in pixels; without a crop the same as `crop_px`."
+    )
+    crop_px: int = Field(description="Side of the square that the network sees, in pixels; at most `resize_px`.")
+    fit: Fit = Field(
+        default="crop",
+        description="How an image becomes a square: the short side is resized and the centre kept (`crop`), the whole "
+        "image is resized to it (`stretch`), or resized as it is with grey bars (`letterbox`).",
+    )
     interpolation: Interpolation = Field(
         default="bilinear", description="Filter of the resize (Pillow's), always antialiased where it shrinks."
     )
@@ -62,6 +70,10 @@ class Preprocess(BaseModel):
     def _check(self) -> Preprocess:
         if not 16 <= self.crop_px <= self.resize_px <= 2048:
             raise ValueError(f"need 16 <= crop_px <= resize_px <= 2048, found {self.crop_px} and {self.resize_px}")
+        if self.fit != "crop" and self.resize_px != self.crop_px:
+            raise ValueError(
+                f"with fit '{self.fit}' resize_px and crop_px are the same, found {self.resize_px} and {self.crop_px}"
+            )
         if min(self.std) <= 0:
             raise ValueError(f"std must be positive, found {self.std}")
         return self

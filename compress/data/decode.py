@@ -37,6 +37,7 @@ _MAX_TEXTS = 8  # which Pillow unpacks, each to 4 MiB at most, when it reads the
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
 # libtiff writes a line on standard error for each damaged row of these, and a small file may claim millions of rows
 _FAX = ("group3", "group4", "tiff_ccitt", "tiff_raw_16")
+_ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)  # EXIF tag; its values that exchange width and height
 _WHITE = (255, 255, 255, 255)
 # What Pillow's decoders raise on damaged files, beside OSError (whose subclass UnidentifiedImageError is).
 _DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, SyntaxError, struct.error, OverflowError)
@@ -58,7 +59,18 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     afford: Callable[[int], None] | None = None,
 ) -> Image.Image:
-    """Return the image as upright 8-bit RGB.
+    """Return the image as upright 8-bit RGB; see `decode_sized`."""
+    return decode_sized(source, draft_px=draft_px, max_pixels=max_pixels, afford=afford)[0]
+
+
+def decode_sized(
+    source: Path | bytes,
+    *,
+    draft_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    afford: Callable[[int], None] | None = None,
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Return the image as upright 8-bit RGB, and width and height of the whole upright image.
 
     Args:
         source: a file, or a file's bytes.
@@ -84,11 +96,12 @@ def decode(
         with Image.open(io.BytesIO(data), formats=_formats(data)) as image:
             _check_header(image, max_pixels)
             full_size = image.size
+            turned = image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
             if draft_px is not None:
                 image.draft("RGB", (draft_px, draft_px))
             if afford is not None:
                 afford(decoding_bytes(image, full_size, data))
-            return _decoded(image)
+            return _decoded(image), (full_size[::-1] if turned else full_size)
     except _Refused as refusal:
         raise BadImageError(name, str(refusal)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

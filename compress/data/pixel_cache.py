@@ -64,8 +64,7 @@ def evaluation_pixels(split: Split, preprocess: Preprocess, reporter: Reporter) 
         StageError: the cache cannot be written, and the pixels are too many to be held in memory.
     """
     geometry = preprocess.model_dump(include={"resize_px", "crop_px", "interpolation"})
-    if preprocess.channel_order != "RGB":
-        geometry["channel_order"] = preprocess.channel_order
+    geometry |= preprocess.model_dump(include={"channel_order", "fit"}, exclude_defaults=True)
     target = _file(split, "evaluation", geometry)
     if _is_whole(target, reporter):
         return _mapped(target)

@@ -9,16 +9,36 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from compress.core.preprocess import Preprocess
-from compress.data.decode import MAX_PIXELS, decode
+from compress.data.decode import MAX_PIXELS, decode, decode_sized
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_BARS = (114, 114, 114)  # grey of a letterbox, as YOLO's
 _DRAFT = 2  # a JPEG is decoded at a reduced scale that keeps at least twice the pixels the resize needs
+
+
+class Placement(NamedTuple):
+    """Where the network's square lies in an upright image.
+
+    Attributes:
+        size: width and height of the image, in pixels.
+        left: of the square, in pixels of the image, as all that follow; negative where it reaches beyond.
+        top: of the square.
+        width: of the square.
+        height: of the square.
+    """
+
+    size: tuple[int, int]
+    left: float
+    top: float
+    width: float
+    height: float
 
 
 def draft_px(preprocess: Preprocess) -> int:
@@ -27,18 +47,58 @@ def draft_px(preprocess: Preprocess) -> int:
 
 
 def to_pixels(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """Return the centre square of an image at model size, u8 [crop_px, crop_px, 3].
+    """Return the square of an image that the network sees, u8 [crop_px, crop_px, 3].
 
-    Same as resizing the short side to `resize_px` and cutting `crop_px` from the centre, but only the square that is
-    kept is ever computed, so an image of 10000 x 1 costs no more than another.
+    A crop is the same as resizing the short side to `resize_px` and cutting `crop_px` from the centre, but only the
+    square that is kept is ever computed, so an image of 10000 x 1 costs no more than another.
     """
     rgb = image if image.mode == "RGB" else image.convert("RGB")
-    side = min(rgb.size) * preprocess.crop_px / preprocess.resize_px
-    left, top = (rgb.width - side) / 2, (rgb.height - side) / 2
-    box = (left, top, left + side, top + side)
-    square = rgb.resize((preprocess.crop_px, preprocess.crop_px), _FILTERS[preprocess.interpolation], box=box)
+    square = _letterboxed(rgb, preprocess) if preprocess.fit == "letterbox" else _resized(rgb, preprocess)
     pixels_HWC = np.array(square, dtype=np.uint8)
     return pixels_HWC if preprocess.channel_order == "RGB" else np.ascontiguousarray(pixels_HWC[..., ::-1])
+
+
+def _resized(rgb: Image.Image, preprocess: Preprocess) -> Image.Image:
+    """Return the part of an image that `shown_part` names, at model size."""
+    left, top, width, height = shown_part(rgb.size, preprocess)
+    box, size = (left, top, left + width, top + height), (preprocess.crop_px, preprocess.crop_px)
+    return rgb.resize(size, _FILTERS[preprocess.interpolation], box=box)
+
+
+def _letterboxed(rgb: Image.Image, preprocess: Preprocess) -> Image.Image:
+    """Return the whole image in the middle of a grey square."""
+    size = _inner_size(rgb.size, preprocess.crop_px)
+    square = Image.new("RGB", (preprocess.crop_px, preprocess.crop_px), _BARS)
+    left, top = ((preprocess.crop_px - length) // 2 for length in size)
+    square.paste(rgb.resize(size, _FILTERS[preprocess.interpolation]), (left, top))
+    return square
+
+
+def _inner_size(size: tuple[int, int], side_px: int) -> tuple[int, int]:
+    """Return width and height of an image whose long side is made `side_px`."""
+    width, height = (max(1, round(length * side_px / max(size))) for length in size)
+    return width, height
+
+
+def shown_part(size: tuple[int, int], preprocess: Preprocess) -> tuple[float, float, float, float]:
+    """Return what the network's square shows of an image: left, top, width, height in the image's pixels.
+
+    With a letterbox the square reaches beyond the image.
+
+    Args:
+        size: width and height of the image, in pixels.
+        preprocess: gives the sides, and how the image is fitted.
+    """
+    width, height = size
+    if preprocess.fit == "stretch":
+        return 0.0, 0.0, float(width), float(height)
+    if preprocess.fit == "crop":
+        side = min(size) * preprocess.crop_px / preprocess.resize_px
+        return (width - side) / 2, (height - side) / 2, side, side
+    inner = _inner_size(size, preprocess.crop_px)
+    left, top = (-((preprocess.crop_px - made) // 2) * length / made for length, made in zip(size, inner, strict=True))
+    across, down = (preprocess.crop_px * length / made for length, made in zip(size, inner, strict=True))
+    return left, top, across, down
 
 
 def read_pixels(
@@ -61,6 +121,24 @@ def read_pixels(
     """
     image = decode(source, draft_px=draft_px(preprocess), max_pixels=max_pixels, afford=afford)
     return to_pixels(image, preprocess)
+
+
+def read_placed(
+    source: Path | bytes,
+    preprocess: Preprocess,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    afford: Callable[[int], None] | None = None,
+) -> tuple[NDArray[np.uint8], Placement]:
+    """Return `read_pixels` and where they lie in the image.
+
+    Raises:
+        BadImageError: the file is no usable image.
+    """
+    image, size = decode_sized(source, draft_px=draft_px(preprocess), max_pixels=max_pixels, afford=afford)
+    across, down = size[0] / image.width, size[1] / image.height  # a JPEG may have been decoded at a reduced scale
+    left, top, width, height = shown_part(image.size, preprocess)
+    return to_pixels(image, preprocess), Placement(size, left * across, top * down, width * across, height * down)
 
 
 @lru_cache(maxsize=16)

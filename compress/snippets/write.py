@@ -11,6 +11,7 @@ import numpy as np
 
 from compress.core.formats import Format
 from compress.core.outputs import OutputKind
+from compress.core.preprocess import Preprocess
 from compress.errors import UsageError
 from compress.runtime.predictor import Predictor
 from compress.runtime.tflite_predictor import TensorDetail, TflitePredictor
@@ -80,10 +81,19 @@ def snippet(predictor: Predictor, language: Language) -> str:
             hint=f"imgc export --format {next(iter(by_format)).value} makes one"
             + (f"; this one is for {fits}" if fits else ""),
         )
+    _require_crop(predictor.spec.preprocess, predictor.path)
     text = _template(by_format[predictor.format]).replace("@PREPARE@", _template("prepare.js").rstrip())
     for name, value in _values(predictor, language).items():
         text = text.replace(f"@{name}@", value)
     return text
+
+
+def _require_crop(preprocess: Preprocess, path: Path) -> None:
+    if preprocess.fit != "crop":
+        raise UsageError(
+            f"{path}: its images are fitted by '{preprocess.fit}', and the programs written here cut a centre square",
+            hint="classify with `imgc predict` or `imgc serve`",
+        )
 
 
 def _template(name: str) -> str:

@@ -32,6 +32,8 @@ def test_read_strictly_a_list_of_numbers_is_three_channels_and_of_texts_none():
         {"resize_px": 160, "crop_px": 160, "std": (0.0, 1.0, 1.0)},
         {"resize_px": 160, "crop_px": 160, "interpolation": "nearest"},
         {"resize_px": 160, "crop_px": 160, "more": 1},
+        {"resize_px": 160, "crop_px": 160, "fit": "pad"},
+        {"resize_px": 180, "crop_px": 160, "fit": "stretch"},
         {"resize_px": 160, "crop_px": 160, "channel_order": "GBR"},
     ],
 )

@@ -17,6 +17,7 @@ from compress.data.transforms import (
     preprocess_files,
     preprocess_image,
     read_pixels,
+    read_placed,
     to_pixels,
 )
 
@@ -24,6 +25,8 @@ PREPROCESS = [
     Preprocess(resize_px=36, crop_px=32),
     Preprocess(resize_px=32, crop_px=32, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     Preprocess(resize_px=36, crop_px=32, channel_order="BGR"),
+    Preprocess(resize_px=32, crop_px=32, fit="stretch"),
+    Preprocess(resize_px=32, crop_px=32, fit="letterbox"),
 ]
 
 
@@ -90,3 +93,48 @@ def test_extreme_shapes_cost_no_memory() -> None:
 
 def test_result_can_be_written_to() -> None:
     assert to_pixels(Image.new("L", (20, 20)), PREPROCESS[0]).flags.writeable
+
+
+SPOT = (0.4, 0.45, 0.5, 0.6)  # left, top, right, bottom of a white spot, shares of the upright image
+
+
+def spotted(path: Path, size: tuple[int, int], orientation: int) -> Path:
+    """Write an upright black image with a white spot as a camera held otherwise saves it."""
+    image = Image.new("RGB", size)
+    width, height = size
+    spot = tuple(round(share * length) for share, length in zip(SPOT, (width, height, width, height), strict=True))
+    image.paste((255, 255, 255), spot)
+    stored = {1: image, 6: image.transpose(Image.Transpose.ROTATE_90), 3: image.transpose(Image.Transpose.ROTATE_180)}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored[orientation].save(path, exif=exif, quality=95)
+    return path
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("size", [(300, 300), (1200, 400), (401, 1203), (3000, 2000)])
+@pytest.mark.parametrize("fit", ["crop", "stretch", "letterbox"])
+def test_what_the_square_shows_is_found_again_in_the_image(tmp_path: Path, fit, size, orientation) -> None:
+    preprocess = Preprocess(resize_px=200, crop_px=200, fit=fit)
+    path = spotted(tmp_path / "spot.jpg", size, orientation)
+    pixels, place = read_placed(path, preprocess)
+    assert np.array_equal(pixels, read_pixels(path, preprocess))
+    assert place.size == size
+    bright = pixels.min(axis=2) > 200
+    columns, rows = np.flatnonzero(bright.any(axis=0)), np.flatnonzero(bright.any(axis=1))
+    found = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / 200
+    scale, origin = (place.width, place.height) * 2, (place.left, place.top) * 2
+    expected = np.array(SPOT) * (size * 2)
+    pixel = np.array(scale) / 200  # of the square, in pixels of the image
+    assert (np.abs(found * scale + origin - expected) <= 1.5 * pixel + 1).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2000, 40), (7, 1500)])
+@pytest.mark.parametrize("fit", ["stretch", "letterbox"])
+def test_a_whole_image_of_any_shape_fits(fit, size) -> None:
+    pixels = to_pixels(Image.new("RGB", size, (255, 255, 255)), Preprocess(resize_px=32, crop_px=32, fit=fit))
+    white = (pixels == 255).all(axis=2)
+    grey = (pixels == 114).all(axis=2)
+    assert (white | grey).all()
+    assert white.any()
+    assert white.all() == (fit == "stretch" or size == (1, 1))

@@ -159,6 +159,13 @@ def test_another_format_says_what_would_fit(work, name, language):
     assert "imgc export --format" in caught.value.hint
 
 
+def test_what_the_programs_cannot_prepare_is_said(tmp_path):
+    whole = Preprocess(resize_px=32, crop_px=32, fit="letterbox")
+    (tmp_path / "m.onnx").write_bytes(colours_onnx(SPEC.model_copy(update={"preprocess": whole})))
+    with pytest.raises(UsageError, match=r"m\.onnx: its images are fitted by 'letterbox'"):
+        snippet(open_predictor(tmp_path / "m.onnx"), "python")
+
+
 def test_shares_are_not_made_shares_again(work):
     predictor = open_predictor(work / "model.onnx")
     predictor.spec = predictor.spec.model_copy(update={"outputs": "probabilities"})
