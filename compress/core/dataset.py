@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 _MANIFEST_SUFFIXES = (".csv", ".tsv")
 
+Task = Literal["classify", "detect"]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -64,6 +65,15 @@ class CsvData(_DataBase):
     )
 
 
+class CocoData(_DataBase):
+    """Images with labelled boxes: images/ and train.json, val.json, test.json (COCO JSON)."""
+
+    kind: Literal["coco"] = Field(description="Where the images are: `coco`, images with labelled boxes.")
+    path: Path = Field(
+        description="The folder that holds images/ and train.json, val.json, test.json. Relative to the recipe."
+    )
+
+
 class TorchvisionData(_DataBase):
     """A set that torchvision knows how to download."""
 
@@ -88,4 +98,9 @@ class DefectsData(_DataBase):
     seed: int = Field(default=0, description="Same seed, same images.")
 
 
-DataConfig = Annotated[FolderData | CsvData | TorchvisionData | DefectsData, Field(discriminator="kind")]
+def task_of(data: FolderData | CsvData | CocoData | TorchvisionData | DefectsData) -> Task:
+    """Return what a network learns from such data: to name images, or to find boxes in them."""
+    return "detect" if isinstance(data, CocoData) else "classify"
+
+
+DataConfig = Annotated[FolderData | CsvData | CocoData | TorchvisionData | DefectsData, Field(discriminator="kind")]

@@ -15,9 +15,11 @@ import os
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -38,9 +40,35 @@ _TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
 # libtiff writes a line on standard error for each damaged row of these, and a small file may claim millions of rows
 _FAX = ("group3", "group4", "tiff_ccitt", "tiff_raw_16")
 _ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)  # EXIF tag; its values that exchange width and height
+_MIRRORED_X, _MIRRORED_Y = (2, 3, 7, 8), (3, 4, 6, 7)  # orientations that turn left and right, or top and bottom
 _WHITE = (255, 255, 255, 255)
 # What Pillow's decoders raise on damaged files, beside OSError (whose subclass UnidentifiedImageError is).
 _DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, SyntaxError, struct.error, OverflowError)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Width and height of an image as its file stores it and as it is shown, and the EXIF orientation between them."""
+
+    stored: tuple[int, int]
+    orientation: int
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Return width and height of the upright image."""
+        return self.stored[::-1] if self.orientation in _QUARTER_TURNS else self.stored
+
+    def turn_boxes(self, corners_B4: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return boxes (x0, y0, x1, y1) in pixels of the stored image as boxes in pixels of the upright one."""
+        width, height = self.stored
+        x0, y0, x1, y1 = corners_B4.T
+        if self.orientation in _MIRRORED_X:
+            x0, x1 = width - x1, width - x0
+        if self.orientation in _MIRRORED_Y:
+            y0, y1 = height - y1, height - y0
+        if self.orientation in _QUARTER_TURNS:
+            x0, y0, x1, y1 = y0, x0, y1, x1
+        return np.stack([x0, y0, x1, y1], axis=1)
 
 
 class BadImageError(DataError):
@@ -110,6 +138,20 @@ def decode_sized(
         raise BadImageError(name, f"not an image of a supported format ({', '.join(FORMATS)})") from error
     except _DAMAGE as error:
         raise BadImageError(name, f"damaged: {error}") from error
+
+
+def sizes_of(path: Path) -> Sizes:
+    """Return what a file's header says of its size; no pixel is decoded.
+
+    Raises:
+        BadImageError: it cannot be read, or is no image.
+    """
+    try:
+        data = _read(path)
+        with Image.open(io.BytesIO(data), formats=_formats(data)) as image:
+            return Sizes(image.size, int(image.getexif().get(_ORIENTATION, 1)))
+    except (_Refused, Image.DecompressionBombError, Image.DecompressionBombWarning, *_DAMAGE) as error:
+        raise BadImageError(str(path), f"its header cannot be read: {error}") from error
 
 
 def _formats(data: bytes) -> tuple[str, ...]:

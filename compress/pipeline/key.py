@@ -61,7 +61,7 @@ def lazy_fingerprint(data: DataConfig | None, seed: int, reporter: Reporter) -> 
             return ""
         from compress.data.dataset import load_dataset
 
-        return load_dataset(data, seed=seed, reporter=reporter).fingerprint
+        return load_dataset(data, seed=seed, reporter=reporter, task=None).fingerprint
 
     return fingerprint
 
