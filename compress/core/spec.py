@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from compress.core.boxes import BoxCoding
+from compress.core.dataset import Task
 from compress.core.formats import Precision
 from compress.core.outputs import OutputKind
 from compress.core.preprocess import Preprocess
@@ -44,6 +46,7 @@ class ModelSpec(BaseModel):
         layers: the layer table, by which a pruned network is rebuilt; empty for ONNX and TFLite.
         params: number of learned parameters of the float model.
         macs: multiply-accumulates of one image through the float model.
+        boxes: how a detector's numbers become boxes; None for a classifier.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +63,12 @@ class ModelSpec(BaseModel):
     layers: tuple[LayerShape, ...] = ()
     params: int = 0
     macs: int = 0
+    boxes: BoxCoding | None = None
+
+    @property
+    def task(self) -> Task:
+        """Return what the model does: it names an image, or finds boxes in it."""
+        return "detect" if self.boxes else "classify"
 
     @property
     def num_classes(self) -> int:

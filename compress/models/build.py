@@ -19,6 +19,7 @@ from compress.core.preprocess import Interpolation, Preprocess
 from compress.core.spec import LayerShape, ModelSpec
 from compress.errors import ModelFileError, UsageError
 from compress.models.archs import ARCHS, ArchInfo, Channels
+from compress.models.detectors import detector_info
 
 
 def arch_info(arch: str) -> ArchInfo:
@@ -76,13 +77,19 @@ def build_model(spec: ModelSpec, *, seed: int = 0) -> nn.Module:
         UsageError: the architecture is unknown.
         ModelFileError: the layer table does not fit the architecture.
     """
-    info = arch_info(spec.arch)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = info.build(spec.num_classes)
+        model = _stock(spec)
     if spec.layers:
         _reshape(model, spec)
     return model
+
+
+def _stock(spec: ModelSpec) -> nn.Module:
+    """Return the network before any layer is re-shaped."""
+    if spec.boxes is not None:
+        return detector_info(spec.arch).build(spec.boxes, spec.num_classes)
+    return arch_info(spec.arch).build(spec.num_classes)
 
 
 def layer_table(model: nn.Module) -> tuple[LayerShape, ...]:
@@ -161,8 +168,8 @@ def _reshape(model: nn.Module, spec: ModelSpec) -> None:
     wanted = {row.name: row for row in spec.layers}
     if odd := sorted(stock.keys() ^ wanted.keys()):
         raise ModelFileError(f"the layer table does not fit '{spec.arch}': {_first(odd)} only on one side")
-    head = arch_info(spec.arch).head
-    if wanted[head].out_features != spec.num_classes:
+    head = None if spec.boxes else arch_info(spec.arch).head
+    if head and wanted[head].out_features != spec.num_classes:
         found = wanted[head].out_features
         raise ModelFileError(f"the layer table says {found} classes, the spec has {spec.num_classes} labels")
     for name, row in wanted.items():
