@@ -77,7 +77,7 @@ def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOut
         format=Format.TORCH,
         spec=spec,
         metrics={
-            "top1_pct": result.best_val_top1_pct,
+            "top1_pct": result.best_val_pct,
             "student_before_top1_pct": before_pct,
             "teacher_top1_pct": teacher_pct,
             "best_epoch": result.best_epoch,

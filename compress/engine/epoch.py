@@ -13,16 +13,15 @@ from torch import nn
 from compress.core.stage import Advance
 from compress.distributed.collectives import add_gradients, world_size
 from compress.distributed.sync_batch_norm import WholeBatch
-from compress.engine.batches import Batch, batch_images, steps_per_epoch, train_batches
+from compress.engine.batches import batch_images, steps_per_epoch
 from compress.engine.ema import Ema
-from compress.engine.evaluate import shared_top1_pct
 from compress.engine.losses import Loss
 from compress.engine.optim import set_learning_rate
 from compress.engine.prefetch import ahead
 from compress.engine.randomness import Purpose, seeded_torch
 from compress.engine.schedule import learning_rate
-from compress.engine.setup import FitSetup
-from compress.engine.state import EpochRow, Parts
+from compress.engine.setup import Learned, Setup
+from compress.engine.state import EpochRow, Parts, val_key
 from compress.errors import StageError
 
 
@@ -31,7 +30,7 @@ class Loop:
     """The moving parts of one fit."""
 
     model: nn.Module
-    setup: FitSetup
+    setup: Setup
     loss: Loss
     device: torch.device
     optimizer: torch.optim.Optimizer
@@ -41,7 +40,7 @@ class Loop:
     @property
     def steps(self) -> int:
         """Return the optimizer steps of an epoch."""
-        return steps_per_epoch(len(self.setup.train.labels_N), self.setup.options.batch_size)
+        return steps_per_epoch(self.setup.n_train, self.setup.options.batch_size)
 
     @property
     def judged(self) -> nn.Module:
@@ -63,13 +62,11 @@ def run_epoch(run: Loop, epoch: int, advance: Advance) -> EpochRow:
     setup, options = run.setup, run.setup.options
     started, seen, total = time.perf_counter(), 0, 0.0
     lr = 0.0
-    batches = train_batches(
-        setup.train, setup.num_classes, setup.preprocess, options, seed=setup.seed, epoch=epoch, device=run.device
-    )
+    batches = setup.batches(epoch, run.device)
     prepared = ahead(batches) if run.device.type == "cuda" else batches
     with seeded_torch(setup.seed, Purpose.TORCH, epoch, device=run.device), closing(prepared):
         for step, batch in enumerate(prepared):
-            n = batch_images(len(setup.train.labels_N), options.batch_size, step)
+            n = batch_images(setup.n_train, options.batch_size, step)
             lr = learning_rate(epoch * run.steps + step, run.steps, options)
             value = _step(run, batch, lr, n)
             if not math.isfinite(value):
@@ -81,19 +78,19 @@ def run_epoch(run: Loop, epoch: int, advance: Advance) -> EpochRow:
             speed = seen / (time.perf_counter() - started)
             advance(1, f"epoch {epoch + 1}/{options.epochs} loss {total / seen:.3f} {speed:.0f} img/s")
     speed = seen / (time.perf_counter() - started)
-    top1_pct = shared_top1_pct(run.judged, setup.val.pixels_NHWC, setup.val.labels_N, setup.preprocess)
-    if top1_pct is None:
+    judged_pct = setup.judged_pct(run.judged)
+    if judged_pct is None:
         raise _diverged("the validation logits are not finite", epoch, run.steps - 1, lr, run)
     return {
         "epoch": epoch + 1,
         "train_loss": total / seen,
-        "val_top1_pct": top1_pct,
+        val_key(setup.metric): judged_pct,
         "lr": lr,
         "images_per_s": speed,
     }
 
 
-def _step(run: Loop, batch: Batch, lr: float, n: int) -> float:
+def _step(run: Loop, batch: Learned, lr: float, n: int) -> float:
     """Do one optimizer step on a batch of `n` images, of which `batch` is this process's share; return its loss.
 
     A loss that is not finite leaves the weights alone.

@@ -23,15 +23,16 @@ from compress.engine.allocator import keep_freed_memory
 from compress.engine.batches import steps_per_epoch
 from compress.engine.ema import Ema
 from compress.engine.epoch import Loop, run_epoch
-from compress.engine.evaluate import shared_top1_pct
 from compress.engine.freeze import freeze_all_but, trainable_names, unfreeze
 from compress.engine.losses import Loss
 from compress.engine.optim import build_optimizer
 from compress.engine.options import FitOptions
 from compress.engine.scalars import append_scalars, start_scalars
-from compress.engine.setup import FitSetup
-from compress.engine.state import EpochRow, FitState, resume, save
+from compress.engine.setup import Setup
+from compress.engine.state import EpochRow, FitState, resume, save, val_key
 from compress.errors import StageError
+
+_METRICS = {"top1": "top-1", "map": "mAP"}  # as they are said
 
 EpochHook = Callable[[int, nn.Module], None]
 
@@ -41,19 +42,20 @@ class FitResult:
     """What a fit did.
 
     Attributes:
-        history: one row an epoch: epoch (from 1), train_loss, val_top1_pct, lr (of the last step), images_per_s.
+        history: one row an epoch: epoch (from 1), train_loss, val_top1_pct or val_map_pct, lr (of the last step),
+            images_per_s.
         best_epoch: the epoch whose weights were kept, from 1; 0 when no epoch was asked for.
-        best_val_top1_pct: validation accuracy of the kept weights, 0..100.
+        best_val_pct: the validation metric of the kept weights, 0..100.
     """
 
     history: tuple[EpochRow, ...]
     best_epoch: int
-    best_val_top1_pct: float
+    best_val_pct: float
 
 
 def fit(
     model: nn.Module,
-    setup: FitSetup,
+    setup: Setup,
     loss: Loss,
     *,
     head: Sequence[str] = (),
@@ -86,7 +88,7 @@ def fit(
         optimizer = build_optimizer(model, options)
         ema = Ema(model, options.ema_decay) if options.ema_decay else None
         run = Loop(model, setup, loss, torch.device(setup.device), optimizer, ema, amp)
-        state = resume(run.parts, setup.work_dir, start_id, setup.reporter)
+        state = resume(run.parts, setup.work_dir, start_id, setup.reporter, setup.metric)
         _run_epochs(run, state, _Keeper(setup, start_id), head, on_epoch)
         return _finish(run, state)
 
@@ -95,7 +97,7 @@ def fit(
 class _Keeper:
     """Who keeps what each epoch brought."""
 
-    setup: FitSetup
+    setup: Setup
     start_id: str
 
     def begin(self, state: FitState) -> None:
@@ -109,7 +111,7 @@ class _Keeper:
         if rank() == 0:
             save(run.parts, state, self.setup.work_dir, self.start_id)
             append_scalars(self.setup.work_dir / "tensorboard", row)
-            self.setup.reporter.info(_line(row, self.setup.options.epochs))
+            self.setup.reporter.info(_line(row, self.setup))
 
 
 def _run_epochs(run: Loop, state: FitState, keeper: _Keeper, head: Sequence[str], on_epoch: EpochHook | None) -> None:
@@ -133,12 +135,11 @@ def _run_epochs(run: Loop, state: FitState, keeper: _Keeper, head: Sequence[str]
     unfreeze(run.model, trainable)
 
 
-def _check_sizes(setup: FitSetup) -> None:
-    train, val, options = setup.train, setup.val, setup.options
-    if steps_per_epoch(len(train.labels_N), options.batch_size) == 0 or len(val.labels_N) == 0:
+def _check_sizes(setup: Setup) -> None:
+    options = setup.options
+    if steps_per_epoch(setup.n_train, options.batch_size) == 0 or setup.n_val == 0:
         raise StageError(
-            f"training needs at least 2 training and 1 validation images, found {len(train.labels_N)} and "
-            f"{len(val.labels_N)}",
+            f"training needs at least 2 training and 1 validation images, found {setup.n_train} and {setup.n_val}",
             hint="add images, or raise data.split.val",
         )
     if options.batch_size < world_size():
@@ -148,25 +149,19 @@ def _check_sizes(setup: FitSetup) -> None:
         )
 
 
-def _identity(model: nn.Module, setup: FitSetup) -> str:
+def _identity(model: nn.Module, setup: Setup) -> str:
     """Return a digest of what the fit starts from, so that a checkpoint of another fit is never continued."""
     weights = [
         (n, sha256_bytes(t.detach().cpu().contiguous().numpy().tobytes())) for n, t in model.state_dict().items()
     ]
-    shapes = [list(setup.train.pixels_NSSC.shape), list(setup.val.pixels_NHWC.shape)]
-    return sha256_json([weights, _labels(setup), shapes, setup.options.model_dump(mode="json"), setup.seed])
+    return sha256_json([weights, setup.digests(), setup.options.model_dump(mode="json"), setup.seed])
 
 
-def _require_same_fit(model: nn.Module, setup: FitSetup) -> None:
+def _require_same_fit(model: nn.Module, setup: Setup) -> None:
     """Raise where the processes would train different things: what is not broadcast must agree."""
     shapes = [(name, list(tensor.shape), str(tensor.dtype)) for name, tensor in model.state_dict().items()]
-    digest = sha256_json([shapes, _labels(setup), setup.options.model_dump(mode="json"), setup.seed])
+    digest = sha256_json([shapes, setup.digests(), setup.options.model_dump(mode="json"), setup.seed])
     require_equal(digest, "they were about to train different models, options or images")
-
-
-def _labels(setup: FitSetup) -> list[str]:
-    """Return a digest of the labels of each set."""
-    return [sha256_bytes(labels.tobytes()) for labels in (setup.train.labels_N, setup.val.labels_N)]
 
 
 def _weights_digest(model: nn.Module) -> str:
@@ -189,16 +184,15 @@ def _finish(run: Loop, state: FitState) -> FitResult:
     if state.best:
         run.model.load_state_dict(state.best)
     else:
-        val = run.setup.val
-        top1_pct = shared_top1_pct(run.model, val.pixels_NHWC, val.labels_N, run.setup.preprocess)
-        state.best_val_top1_pct = 0.0 if top1_pct is None else top1_pct
+        state.best_val_pct = run.setup.judged_pct(run.model) or 0.0
     run.model.to("cpu").to(memory_format=torch.contiguous_format)
     run.model.eval()
-    return FitResult(tuple(state.history), state.best_epoch, state.best_val_top1_pct)
+    return FitResult(tuple(state.history), state.best_epoch, state.best_val_pct)
 
 
-def _line(row: EpochRow, epochs: int) -> str:
+def _line(row: EpochRow, setup: Setup) -> str:
     return (
-        f"epoch {int(row['epoch'])}/{epochs}: loss {row['train_loss']:.4f}, val top-1 {row['val_top1_pct']:.2f} %, "
+        f"epoch {int(row['epoch'])}/{setup.options.epochs}: loss {row['train_loss']:.4f}, "
+        f"val {_METRICS[setup.metric]} {row[val_key(setup.metric)]:.2f} %, "
         f"lr {row['lr']:.2e}, {row['images_per_s']:.0f} images/s"
     )

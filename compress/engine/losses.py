@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from compress.engine.batches import Batch
 
-Loss = Callable[[Any, Batch], torch.Tensor]  # (outputs of the model, batch) -> scalar, as `fit` takes it
+Loss = Callable[[Any, Any], torch.Tensor]  # (outputs of the model, batch) -> scalar, as `fit` takes it
 Divergence = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # student, teacher, targets -> scalar
 
 

@@ -37,4 +37,4 @@ def recover(
     teacher.eval().requires_grad_(False)
     smoothing = setup.options.label_smoothing
     loss = teacher_loss(teacher, temperature=temperature, alpha=alpha, label_smoothing=smoothing)
-    return fit(model, setup, loss, head=(arch_info(spec.arch).head,)).best_val_top1_pct
+    return fit(model, setup, loss, head=(arch_info(spec.arch).head,)).best_val_pct

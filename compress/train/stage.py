@@ -62,7 +62,7 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         format=Format.TORCH,
         spec=spec,
         metrics={
-            "top1_pct": result.best_val_top1_pct,
+            "top1_pct": result.best_val_pct,
             "best_epoch": result.best_epoch,
             "epochs": len(result.history),
             "params": spec.params,
