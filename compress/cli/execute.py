@@ -98,7 +98,7 @@ def _say_made(draft: StageDraft, request: StageRequest, result: RunOutcome, made
         reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
         echo(f"{stage.id}: read {', '.join(reads) or _images_text(stage.config)}")
         echo(f"{stage.id}: {artifact_line(artifact)}")
-        if stage.config.kind == "export":
+        if stage.config.kind == "export" and not (artifact.spec and artifact.spec.boxes):
             echo(f"run it elsewhere: {snippet_command(short_path(artifact.path), artifact.format)}")
         if show := _SHOW.get(stage.config.kind):
             show(stage.config, given_options(request), artifact.path.parent)
@@ -111,9 +111,10 @@ def artifact_line(artifact: Artifact) -> str:
         size_text(artifact.size_bytes),
         f"sha256 {artifact.sha256[:12]}",
     ]
-    top1 = artifact.metrics.get("top1_pct")
-    if isinstance(top1, int | float):
-        parts.append(f"top-1 {top1:.2f} %")
+    for key, name in (("top1_pct", "top-1"), ("map_pct", "mAP")):
+        value = artifact.metrics.get(key)
+        if isinstance(value, int | float):
+            parts.append(f"{name} {value:.2f} %")
     return ", ".join(parts)
 
 

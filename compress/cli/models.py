@@ -47,9 +47,12 @@ def evaluate(
     from compress.cli.run_files import given_model
     from compress.core.labels import labels_in
     from compress.pipeline.own_images import own_test_split
+    from compress.runtime.detector import is_detector
     from compress.runtime.evaluate_file import as_json_data, evaluate_file, texts
 
-    given_model(file)
+    if is_detector(given_model(file)):
+        _evaluate_detector(ctx, file, data, threads, device, as_json)
+        return
     own = own_test_split(file, data, reporter_of(ctx))
     found = evaluate_file(
         file,
@@ -62,6 +65,19 @@ def evaluate(
         split=own.split if own else None,
         reporter=reporter_of(ctx),
     )
+    if as_json:
+        print_json(as_json_data(found))
+        return
+    for text in texts(found):
+        echo(text)
+
+
+def _evaluate_detector(ctx: typer.Context, file: Path, data: Path, threads: int, device: str, as_json: bool) -> None:
+    from compress.cli.output import print_json
+    from compress.runtime.detector import open_detector
+    from compress.runtime.evaluate_detector import as_json_data, evaluate_detector, texts
+
+    found = evaluate_detector(open_detector(file, threads=threads, device=device), data, reporter_of(ctx))
     if as_json:
         print_json(as_json_data(found))
         return
@@ -97,13 +113,18 @@ def predict(
     Of a stream the next frame is decoded while this one is inferred. With --json each frame is a line of JSON, and the
     last line holds the summary.
     """
+    from compress.cli.predict_boxes import predict_boxes
     from compress.cli.run_files import given_model, newest_model
     from compress.cli.stream import make_view, predict_stream, stream_source
     from compress.core.labels import labels_in
+    from compress.runtime.detector import is_detector, open_detector
     from compress.runtime.open import open_predictor
 
     source = stream_source(images or [], camera, video, folder)
     file = given_model(model) if model else newest_model(run, runs_dir)
+    if is_detector(file):
+        predict_boxes(images or [], source is not None, open_detector(file, threads=threads, device=device), as_json)
+        return
     predictor = open_predictor(
         file,
         threads=threads,

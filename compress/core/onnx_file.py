@@ -31,6 +31,7 @@ _HOLDS = {
     "Attribute": {5: "Tensor", 6: "Graph", 10: "Tensor", 11: "Graph", 22: "SparseTensor", 23: "SparseTensor"},
     "SparseTensor": {1: "Tensor", 2: "Tensor"},
 }
+_METADATA = 14  # field of ModelProto: entries of key and value
 _DATA_LOCATION, _EXTERNAL = 14, 1  # field of TensorProto, and its value
 
 
@@ -63,6 +64,23 @@ def output_kind(data: bytes) -> OutputKind:
         return _kind_in(graphs[0]) if graphs and isinstance(graphs[0], memoryview) else "logits"
     except (IndexError, ValueError):
         return "logits"
+
+
+def metadata_of(data: bytes) -> dict[str, str]:
+    """Return the metadata of a serialized model; empty for what is no such message."""
+    try:
+        pairs = [
+            list(_fields(value))
+            for number, value in _fields(memoryview(data))
+            if number == _METADATA and isinstance(value, memoryview)
+        ]
+        return {_entry(pair, 1): _entry(pair, 2) for pair in pairs}
+    except (IndexError, ValueError):
+        return {}
+
+
+def _entry(fields: list[tuple[int, int | memoryview]], wanted: int) -> str:
+    return next((_text(value) for number, value in fields if number == wanted), "")
 
 
 def _kind_in(graph: memoryview) -> OutputKind:

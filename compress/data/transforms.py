@@ -101,6 +101,11 @@ def shown_part(size: tuple[int, int], preprocess: Preprocess) -> tuple[float, fl
     return left, top, across, down
 
 
+def placement(size: tuple[int, int], preprocess: Preprocess) -> Placement:
+    """Return where the network's square lies in an upright image of this width and height, in pixels."""
+    return Placement(size, *shown_part(size, preprocess))
+
+
 def read_pixels(
     source: Path | bytes,
     preprocess: Preprocess,
@@ -136,9 +141,7 @@ def read_placed(
         BadImageError: the file is no usable image.
     """
     image, size = decode_sized(source, draft_px=draft_px(preprocess), max_pixels=max_pixels, afford=afford)
-    across, down = size[0] / image.width, size[1] / image.height  # a JPEG may have been decoded at a reduced scale
-    left, top, width, height = shown_part(image.size, preprocess)
-    return to_pixels(image, preprocess), Placement(size, left * across, top * down, width * across, height * down)
+    return to_pixels(image, preprocess), placement(size, preprocess)
 
 
 @lru_cache(maxsize=16)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compress.core.artifact import Metrics, StageOutput
+from compress.core.artifact import Artifact, Metrics, StageOutput
+from compress.core.dataset import Task
 from compress.core.formats import Format, Precision
 from compress.core.spec import CALIBRATION_KEY, ModelSpec
 from compress.core.stage import RunContext, StageInputs
@@ -12,6 +13,7 @@ from compress.core.storage import write_bytes
 from compress.errors import CheckError, ModelFileError
 from compress.export import checks, parity, tf_converter, tflite_checks
 from compress.export.config import ExportConfig
+from compress.export.detector import export_detector
 from compress.export.source import Source, in_precision, read_source
 from compress.graph.metadata import embed_spec as embed_in_onnx
 from compress.graph.proto import opset_of
@@ -28,11 +30,16 @@ FILE_NAMES = {Format.ONNX: "model.onnx", Format.TFLITE: "model.tflite"}
 
 def run(config: ExportConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
     """Write the input model in the format and precision asked for, and check the written file."""
-    source = read_source(inputs["from"], config)
+    artifact, path = inputs["from"], ctx.stage_dir / FILE_NAMES[config.produces]
+    task: Task = artifact.spec.task if artifact.spec else "classify"
+    return _OF_TASK[task](config, artifact, path, ctx)
+
+
+def _export_classifier(config: ExportConfig, artifact: Artifact, path: Path, ctx: RunContext) -> StageOutput:
+    source = read_source(artifact, config)
     precision = source.wanted
     if config.target is not None:
         check_target(source.model, TARGETS[config.target], str(source.artifact.path))
-    path = ctx.stage_dir / FILE_NAMES[config.produces]
     if source.spec is None:
         ctx.reporter.warn(
             f"{source.artifact.path.name} says nothing of its labels and preprocessing: the exported file will not "
@@ -47,6 +54,9 @@ def run(config: ExportConfig, inputs: StageInputs, ctx: RunContext) -> StageOutp
         raise
     ctx.reporter.info(_summary(path, metrics))
     return StageOutput(file_name=path.name, format=config.produces, spec=spec, metrics=metrics)
+
+
+_OF_TASK = {"classify": _export_classifier, "detect": export_detector}
 
 
 def _summary(path: Path, metrics: Metrics) -> str:

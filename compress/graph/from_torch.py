@@ -1,4 +1,7 @@
-"""A float32 network as one clean ONNX graph: `images` [N,3,H,W] in, `logits` [N,K] out; equal weights, equal bytes."""
+"""A float32 network as one clean ONNX graph; equal weights, equal bytes.
+
+`images` [N,3,H,W] go in; out come a classifier's `logits` [N,K], or a detector's `boxes` [N,A,4] and `logits` [N,A,K].
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ from compress.graph.metadata import embed_spec
 from compress.models.build import describe
 from compress.models.fold import fold_batch_norm
 
-INPUT_NAME, OUTPUT_NAME = "images", "logits"
+INPUT_NAME = "images"
+_OUTPUT_NAMES = {"classify": ("logits",), "detect": ("boxes", "logits")}
 _EXPORT_OPSET = 18  # torch's exporter writes this one natively
 OPSETS = range(14, 22)  # HardSwish came with 14
 _CHATTY = ("torch.onnx", "torch.export", "torch._dynamo", "onnxscript", "onnx_ir")
@@ -42,7 +46,7 @@ def to_onnx(model: nn.Module, spec: ModelSpec, *, opset: int = _EXPORT_OPSET, dy
         raise UsageError(f"opset {opset} cannot be written (allowed {OPSETS.start} to {OPSETS.stop - 1})")
     folded = fold_batch_norm(model, spec.input_chw).cpu().to(memory_format=torch.contiguous_format)
     _use_no_operator_in_place(folded)
-    exported = clean(_export(folded, spec.input_chw, dynamic_batch=dynamic_batch))
+    exported = clean(_export(folded, spec, dynamic_batch=dynamic_batch))
     if opset != _EXPORT_OPSET:
         exported = version_converter.convert_version(exported, opset)
         strip(exported)
@@ -62,9 +66,10 @@ def _use_no_operator_in_place(model: nn.Module) -> None:
             setattr(module, "inplace", False)  # noqa: B010 - to the type checker every attribute is a tensor
 
 
-def _export(model: nn.Module, input_chw: tuple[int, int, int], *, dynamic_batch: bool) -> ModelProto:
+def _export(model: nn.Module, spec: ModelSpec, *, dynamic_batch: bool) -> ModelProto:
+    output_names = list(_OUTPUT_NAMES[spec.task])
     # an example batch of 1 would be taken for a constant
-    images_NCHW = torch.zeros(2 if dynamic_batch else 1, *input_chw)
+    images_NCHW = torch.zeros(2 if dynamic_batch else 1, *spec.input_chw)
     shapes = ({0: torch.export.Dim("batch")},) if dynamic_batch else None
     with _silence(), torch.no_grad():
         program = torch.onnx.export(
@@ -74,7 +79,7 @@ def _export(model: nn.Module, input_chw: tuple[int, int, int], *, dynamic_batch:
             external_data=False,
             opset_version=_EXPORT_OPSET,
             input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
+            output_names=output_names,
             dynamic_shapes=shapes,
             verbose=False,
         )

@@ -21,6 +21,7 @@ ARCH_NAMES: tuple[str, ...] = (
     "tf_efficientnet_lite4",
     "tiny",
 )
+DETECTOR_NAMES: tuple[str, ...] = ("ssdlite_mobilenet_v3_small", "ssdlite_mobilenetv2")
 LIBRARY_PREFIXES = ("timm:", "torchvision:")  # any classifier of these libraries, where one may only answer
 FRESH = "none"
 PUBLISHED_OR_FRESH = ("imagenet", FRESH)
@@ -41,6 +42,21 @@ def known_arch(value: str) -> str:
     raise ValueError(
         f"no architecture is called '{value}' (allowed: {', '.join(ARCH_NAMES)}){did_you_mean}; `imgc archs` lists them"
     )
+
+
+def known_trainable(value: str) -> str:
+    """Return the name of an architecture or of a detector.
+
+    Raises:
+        ValueError: nothing has it; says which there are, and the nearest.
+    """
+    if value in DETECTOR_NAMES:
+        return value
+    near = difflib.get_close_matches(value, (*ARCH_NAMES, *DETECTOR_NAMES), n=1, cutoff=0.4)
+    if near and near[0] in DETECTOR_NAMES:
+        allowed = ", ".join(DETECTOR_NAMES)
+        raise ValueError(f"no detector is called '{value}' (allowed: {allowed}); did you mean '{near[0]}'?")
+    return known_arch(value)
 
 
 def known_or_library_arch(value: str) -> str:

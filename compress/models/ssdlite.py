@@ -53,7 +53,7 @@ class SsdLite(nn.Module):
 
 def _by_anchor(answers_NCHW: Tensor, numbers: int) -> Tensor:
     """Return a head's map as [N, anchors of the map, numbers]; where channels come last it is no more than a view."""
-    return answers_NCHW.permute(0, 2, 3, 1).reshape(len(answers_NCHW), -1, numbers)
+    return answers_NCHW.permute(0, 2, 3, 1).reshape(answers_NCHW.shape[0], -1, numbers)
 
 
 class TimmBackbone(nn.Module):

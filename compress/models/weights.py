@@ -177,6 +177,20 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
+def read_spec_of(path: Path) -> ModelSpec | None:
+    """Return the spec in a file's header, None where it has none; no tensor is read.
+
+    Raises:
+        ModelFileError: the file is damaged, or its spec is of another version.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path}: damaged, or no safetensors file: {_first_line(error)}") from error
+    return _spec_from(metadata, path) if SPEC_KEY in metadata else None
+
+
 def _spec_from(metadata: Mapping[str, str], path: Path) -> ModelSpec:
     if SPEC_KEY not in metadata:
         raise ModelFileError(

@@ -44,7 +44,7 @@ def draw(report: Report) -> Drawings:
         charts[f"recall-{changes.stage}"] = _recall(changes)
     for curve in report.curves:
         charts[f"loss-{curve.stage}"] = _curve(curve, "train_loss", "training loss")
-        charts[f"val-{curve.stage}"] = _curve(curve, "val_top1_pct", "validation top-1, %")
+        charts[f"val-{curve.stage}"] = _curve(curve, "val_pct", curve.measure)
     for costs in report.layer_costs:
         charts[f"layers-{costs.stage}"] = _cuts(costs) if any(one.cuts for one in costs.layers) else _layers(costs)
     return {name: to_svg(chart, PAGE) for name, chart in charts.items() if chart is not None}
@@ -189,7 +189,7 @@ def _recall_point(row: ClassRecall) -> dict[str, Any]:
 
 
 def _curve(curve: Curve, field: str, title: str) -> alt.TopLevelMixin:
-    values = [point.model_dump() for point in curve.epochs]
+    values = [point.model_dump() | {"val_pct": point.val_pct} for point in curve.epochs]
     x = alt.X(
         "epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(padding=8, nice=False)
     )

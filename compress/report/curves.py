@@ -17,7 +17,8 @@ class EpochPoint(BaseModel):
     Attributes:
         epoch: from 1.
         train_loss: mean over the epoch.
-        val_top1_pct: of the validation images, 0..100.
+        val_top1_pct: a classifier's, of the validation images, 0..100.
+        val_map_pct: a detector's mAP, of the validation images, 0..100.
         lr: learning rate of the last step.
     """
 
@@ -25,8 +26,14 @@ class EpochPoint(BaseModel):
 
     epoch: int
     train_loss: float
-    val_top1_pct: float
+    val_top1_pct: float | None = None
+    val_map_pct: float | None = None
     lr: float
+
+    @property
+    def val_pct(self) -> float | None:
+        """Return whichever there is."""
+        return self.val_top1_pct if self.val_map_pct is None else self.val_map_pct
 
 
 class Curve(BaseModel):
@@ -36,6 +43,11 @@ class Curve(BaseModel):
 
     stage: str
     epochs: tuple[EpochPoint, ...]
+
+    @property
+    def measure(self) -> str:
+        """Return what validation measured, in words."""
+        return "validation top-1 %" if self.epochs[0].val_map_pct is None else "validation mAP %"
 
 
 def trained_stages(run_dir: Path, lock: RunLock) -> dict[str, Path]:

@@ -187,14 +187,14 @@ def _layers(report: Report, drawings: _Drawings) -> Iterator[str]:
 def _training(report: Report, drawings: _Drawings) -> Iterator[str]:
     for curve in report.curves:
         rows = [
-            (str(one.epoch), f"{one.train_loss:.4f}", number_text(one.val_top1_pct, 2), f"{one.lr:.2e}")
+            (str(one.epoch), f"{one.train_loss:.4f}", number_text(one.val_pct, 2), f"{one.lr:.2e}")
             for one in curve.epochs
         ]
         captions = {f"loss-{curve.stage}": "Training loss", f"val-{curve.stage}": "Validation accuracy"}
         yield section(
             f"Training: {curve.stage}",
             figures(drawings, captions),
-            details("All epochs", table(("epoch", "loss", "validation top-1 %", "learning rate"), rows)),
+            details("All epochs", table(("epoch", "loss", curve.measure, "learning rate"), rows)),
         )
 
 

@@ -9,9 +9,11 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from compress.benchmark.schema import Bench, Row
+from compress.core.dataset import Task
 from compress.core.fact import Fact, first_fault
 from compress.errors import StageError
 from compress.pipeline.gates import GATES_NAME, GateOutcome
+from compress.pipeline.lock import RunLock
 from compress.report.changes import Changes
 from compress.report.curves import Curve
 from compress.report.details import StageRow, read_details
@@ -105,10 +107,16 @@ def build_report(run_dir: Path, gates: Sequence[GateOutcome] | None = None) -> R
         siblings=run.siblings,
         gates=tuple(_gate(result, run_dir) for result in results),
         sensitivity=run.sensitivity,
-        ship=file_to_ship(run.rows, run.name),
+        ship=file_to_ship(run.rows, run.name, _task_of(run.lock)),
         elsewhere=read_remote_benchmarks(run_dir),
         **vars(read_details(run_dir, run.lock, run.baseline)),
     )
+
+
+def _task_of(lock: RunLock) -> Task:
+    """Return what the run's models do; all of a run do the same."""
+    specs = [stage.artifact.spec for stage in lock.stages if stage.artifact.spec is not None]
+    return specs[-1].task if specs else "classify"
 
 
 def _gate(result: object, run_dir: Path) -> GateRow:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePath, PurePosixPath
 
 from compress.benchmark.schema import Row
+from compress.core.dataset import Task
 from compress.core.fact import Fact
 from compress.core.formats import Format, Precision
 from compress.report.numbers import number_text, size_text
@@ -30,7 +31,7 @@ class Ship(Fact):
     commands: tuple[str, ...]
 
 
-def file_to_ship(rows: Sequence[Row], run: str) -> Ship | None:
+def file_to_ship(rows: Sequence[Row], run: str, task: Task = "classify") -> Ship | None:
     """Return the newest int8 TFLite file, else the newest TFLite, int8 ONNX, ONNX file; None where there is none."""
     files = [row for row in reversed(rows) if row.format in _SHIPPED]
     if not files:
@@ -41,12 +42,13 @@ def file_to_ship(rows: Sequence[Row], run: str) -> Ship | None:
         stage=best.stage,
         path=path,
         facts=tuple(_facts(best, float_twin(best, rows))),
-        commands=(
-            f"imgc predict IMAGE --model {path}",
-            f"imgc serve {path}",
-            snippet_command(PurePosixPath(path), best.format),
-        ),
+        commands=(f"imgc predict IMAGE --model {path}", *_more_commands(path, best.format, task)),
     )
+
+
+def _more_commands(path: str, fmt: Format, task: Task) -> tuple[str, ...]:
+    """Return what only a classifier's file is for."""
+    return () if task == "detect" else (f"imgc serve {path}", snippet_command(PurePosixPath(path), fmt))
 
 
 def snippet_command(path: PurePath, fmt: Format) -> str:

@@ -162,6 +162,15 @@ def check_spec(path: Path, spec: ModelSpec, chw: Sequence[int | None], classes: 
         )
 
 
+def require_classifier(spec: ModelSpec, path: Path) -> None:
+    """Raise UsageError for a detector's file."""
+    if spec.boxes is not None:
+        raise UsageError(
+            f"{path}: finds boxes and names no image",
+            hint="`imgc predict` and `imgc evaluate` take it; this does not yet",
+        )
+
+
 def with_labels(spec: ModelSpec, labels: tuple[str, ...], path: Path) -> ModelSpec:
     """Return the spec of another tool's file with class names in the order of its answers.
 

@@ -101,7 +101,7 @@ class TflitePredictor:
         """Load the file; see `open_predictor` for the errors."""
         self.path = path
         self.threads = threads
-        self._interpreter, self.runtime = _interpreter(path, threads, content)
+        self._interpreter, self.runtime = open_interpreter(path, threads, content)
         self._input = _one(self._interpreter.get_input_details(), path, "input", rank=4)
         self._output = _one(self._interpreter.get_output_details(), path, "output", rank=2)
         self._batch, *hwc = (int(size) for size in self._input["shape"])
@@ -199,7 +199,8 @@ def dequantize_output(values: NDArray[np.generic], detail: TensorDetail) -> Floa
     return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
 
 
-def _interpreter(path: Path, threads: int, content: bytes | None) -> tuple[Interpreter, str]:
+def open_interpreter(path: Path, threads: int, content: bytes | None) -> tuple[Interpreter, str]:
+    """Return a LiteRT interpreter of a file, ready to run, and library and version; see `open_predictor` for errors."""
     try:
         from ai_edge_litert.interpreter import Interpreter as LiteRtInterpreter
     except ImportError as error:

@@ -14,7 +14,7 @@ from compress.core.formats import Format
 from compress.core.spec import ModelSpec
 from compress.data.transforms import normalize
 from compress.errors import missing_backend
-from compress.runtime.predictor import Call, Floats, Pixels, check_images, check_pixels
+from compress.runtime.predictor import Call, Floats, Pixels, check_images, check_pixels, require_classifier
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +34,7 @@ class TorchPredictor:
         from compress.models.weights import load_model
 
         model, spec = load_model(path)
+        require_classifier(spec, path)
         self.path = path
         self.spec: ModelSpec = spec
         self.threads = threads
@@ -59,19 +60,19 @@ class TorchPredictor:
         import torch
 
         check_images(images_NCHW, self.spec, self.path)
-        with _threads(self.threads):
+        with computing_with(self.threads):
             return torch.from_numpy(images_NCHW).to(self._device, memory_format=torch.channels_last)
 
     def _run(self, inputs: Tensor) -> Floats:
         import torch
 
-        with _threads(self.threads), torch.inference_mode():
+        with computing_with(self.threads), torch.inference_mode():
             logits_NK = self._model(inputs).float().cpu().numpy()
         return np.asarray(logits_NK, dtype=np.float32)
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def computing_with(count: int) -> Iterator[None]:
     """Compute with `count` threads inside the block; torch's setting is global, so it is put back."""
     import torch
 

@@ -10,8 +10,9 @@ from pydantic import Field, field_validator
 from compress.core.formats import Format
 from compress.core.preprocess import Interpolation
 from compress.core.stage import StageConfig, Training
+from compress.engine.detection.options import DetectOptions
 from compress.engine.options import FitOptions
-from compress.models.arch_names import known_arch, known_weights, weight_files
+from compress.models.arch_names import known_trainable, known_weights, weight_files
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Channels = tuple[Unit, Unit, Unit]
@@ -31,7 +32,7 @@ class TrainOptions(FitOptions):
 
 
 class TrainConfig(StageConfig):
-    """Train a classifier; its classes are those of the images."""
+    """Train a classifier, or a detector where the images have boxes; its classes are those of the images."""
 
     consumes: ClassVar[frozenset[Format]] = frozenset()
     entry_point: ClassVar[str] = "compress.train.stage:run"
@@ -40,7 +41,11 @@ class TrainConfig(StageConfig):
     knobs: ClassVar[tuple[str, ...]] = ("arch", "weights", "fit.epochs", "input_px", "fit.lr")
 
     kind: Literal["train"] = Field(default="train", description="Kind of the stage: `train`.")
-    arch: str = Field(default="mobilenet_v3_small", description="Name of an architecture, such as mobilenet_v3_small.")
+    arch: str = Field(
+        default="mobilenet_v3_small",
+        description="Name of an architecture, such as mobilenet_v3_small; with boxes a detector's, such as "
+        "ssdlite_mobilenet_v3_small.",
+    )
     weights: str = Field(
         default="imagenet",
         description="Weights to start from: `imagenet` (downloaded), `none` (from scratch), or a .safetensors or .pth"
@@ -63,11 +68,14 @@ class TrainConfig(StageConfig):
         default=None, description="Standard deviation of each channel, of values in 0..1; default the architecture's."
     )
     fit: TrainOptions = Field(default=TrainOptions(), description="Options of the training loop.")
+    detect: DetectOptions = Field(
+        default=DetectOptions(), description="What a detector has beside: its augmentation and its loss."
+    )
 
     @field_validator("arch")
     @classmethod
     def _arch_exists(cls, value: str) -> str:
-        return known_arch(value)
+        return known_trainable(value)
 
     @field_validator("weights")
     @classmethod

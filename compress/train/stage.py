@@ -7,9 +7,10 @@ from math import ceil
 from torch import nn
 
 from compress.core.artifact import StageOutput
+from compress.core.dataset import Task
 from compress.core.formats import Format
 from compress.core.stage import Reporter, RunContext, StageInputs
-from compress.data.dataset import load_dataset
+from compress.data.dataset import Dataset, load_dataset
 from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.fit import fit
 from compress.engine.initial_weights import say_averages, start_model
@@ -18,16 +19,17 @@ from compress.engine.options import FitOptions
 from compress.engine.rate import fine_tuning_rate
 from compress.engine.setup import fit_setup
 from compress.errors import UsageError
-from compress.models.arch_names import FRESH
+from compress.models.arch_names import DETECTOR_NAMES, FRESH
 from compress.models.build import arch_info, new_spec
 from compress.models.weights import save_model
 from compress.train.config import TrainConfig
+from compress.train.detector import train_detector
 
 FILE_NAME = "model.safetensors"
 
 
 def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
-    """Train and return the model with the best validation accuracy.
+    """Train and return the model with the best validation accuracy; see `train_detector` for images with boxes.
 
     Metrics: top1_pct (validation), best_epoch, epochs, params, macs.
 
@@ -40,7 +42,12 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
     del inputs  # the first stage of a chain
     if ctx.data is None:
         raise UsageError("training needs images, and the recipe has no `data:` block")
-    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
+    task: Task = "detect" if config.arch in DETECTOR_NAMES else "classify"
+    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter, task=task)
+    return _OF_TASK[task](config, dataset, ctx, FILE_NAME)
+
+
+def _train_classifier(config: TrainConfig, dataset: Dataset, ctx: RunContext, file_name: str) -> StageOutput:
     spec = new_spec(
         config.arch,
         dataset.labels,
@@ -55,10 +62,10 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
     options = _with_rate(config, model, len(dataset.splits["train"]), ctx.reporter)
     setup = fit_setup(dataset, spec, options, ctx)
     result = fit(model, setup, label_loss(options.label_smoothing), head=(arch_info(spec.arch).head,))
-    spec = save_model(ctx.stage_dir / FILE_NAME, model, spec)
+    spec = save_model(ctx.stage_dir / file_name, model, spec)
     remove_checkpoint(ctx.stage_dir)
     return StageOutput(
-        file_name=FILE_NAME,
+        file_name=file_name,
         format=Format.TORCH,
         spec=spec,
         metrics={
@@ -69,6 +76,9 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
             "macs": spec.macs,
         },
     )
+
+
+_OF_TASK = {"classify": _train_classifier, "detect": train_detector}
 
 
 def _with_rate(config: TrainConfig, model: nn.Module, n_train: int, reporter: Reporter) -> FitOptions:

@@ -1,0 +1,63 @@
+"""Weights of detectors: of a whole one, or of its backbone alone as classifiers are published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from compress.core.names import few
+from compress.errors import ModelFileError
+from compress.models.arch_names import FRESH
+from compress.models.build import arch_info
+from compress.models.detectors import detector_info
+from compress.models.published import published_weights
+from compress.models.weights import IMAGENET, read_weights, require_finite
+
+BACKBONE = "backbone."
+HEADS = ("extra", "box_heads", "score_heads")  # what a backbone alone does not bring
+_COUNTER = "num_batches_tracked"
+
+
+def load_detector(model: nn.Module, arch: str, weights: str) -> str:
+    """Load saved weights into a fresh detector, in place, and return what was found in them, in words.
+
+    Whatever the file holds beside the layers of this detector (a classifier) is left. Heads for another number of
+    classes stay fresh.
+
+    Args:
+        model: the network.
+        arch: its key in `DETECTORS`.
+        weights: "none" (nothing is done), "imagenet" (its backbone's, downloaded by timm), or a file: of a detector
+            like this one, or of a classifier on its backbone.
+
+    Raises:
+        DataError: the download failed.
+        ModelFileError: the file is damaged, or a tensor of the backbone is missing or of another shape.
+    """
+    if weights == FRESH:
+        return "nothing: it learns from scratch"
+    own, backbone = model.state_dict(), detector_info(arch).backbone
+    published = weights == IMAGENET
+    tensors = published_weights(backbone, arch_info(backbone)) if published else read_weights(Path(weights))
+    require_finite(tensors, weights)
+    whole = any(name.startswith(BACKBONE) for name in tensors)
+    if not whole:
+        tensors = {f"{BACKBONE}{name}": tensor for name, tensor in tensors.items()}
+    taken = {name: tensors[name] for name in own if name in tensors and tensors[name].shape == own[name].shape}
+    _require_backbone(own, taken, weights)
+    model.load_state_dict({**own, **taken})
+    fresh = sorted({name.split(".")[0] for name in own.keys() - taken.keys() if not name.endswith(_COUNTER)})
+    return ("a detector" if whole else "its backbone") + (f"; fresh are {few(fresh)}" if fresh else "")
+
+
+def _require_backbone(own: Mapping[str, Tensor], taken: Mapping[str, Tensor], weights: str) -> None:
+    wanted = [name for name in own if name.startswith(BACKBONE) and not name.endswith(_COUNTER)]
+    missing = [f"'{name.removeprefix(BACKBONE)}'" for name in wanted if name not in taken]
+    if missing:
+        raise ModelFileError(
+            f"{weights}: not the weights of this detector's backbone: {len(missing)} of {len(wanted)} tensors are "
+            f"missing or of another shape ({few(missing, 3)})",
+            hint="give the file of the same backbone (`imgc archs` lists them), or `weights: none`",
+        )

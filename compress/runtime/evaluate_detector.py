@@ -1,0 +1,85 @@
+"""The mAP of a detector's file on images with boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.core.dataset import CocoData
+from compress.core.stage import Reporter
+from compress.data.dataset import Split, load_dataset
+from compress.data.decode import sizes_of
+from compress.data.pixel_cache import evaluation_pixels
+from compress.data.transforms import placement
+from compress.detect.answers import Boxes
+from compress.detect.precision import EVAL_THRESHOLD, AveragePrecision, average_precision
+from compress.errors import DataError
+from compress.runtime.detector import Detector
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class DetectorAccuracy:
+    """What a detector's boxes are worth on how many images."""
+
+    detector: Detector
+    n_images: int
+    found: AveragePrecision
+
+
+def evaluate_detector(detector: Detector, data: Path, reporter: Reporter) -> DetectorAccuracy:
+    """Return the mAP on the test images of a COCO folder, else on the validation or the training images.
+
+    Raises:
+        DataError: the images cannot be used, or have other classes than the detector.
+    """
+    dataset = load_dataset(CocoData(kind="coco", path=data), seed=0, reporter=reporter, task="detect")
+    if dataset.labels != detector.spec.labels:
+        raise DataError(
+            f"{data}: its classes are {', '.join(dataset.labels)}, those of {detector.path} "
+            f"{', '.join(detector.spec.labels)}",
+            hint="the classes must have the same names, and their numbers the same order",
+        )
+    split = next(one for one in (dataset.splits[name] for name in ("test", "val", "train")) if len(one))
+    answers = [boxes for boxes, _ in detected(detector, split, reporter)]
+    found = average_precision(split.boxes_N, answers, detector.spec.num_classes)
+    reporter.info(f"{data}: judged on the {split.name} images")
+    return DetectorAccuracy(detector, len(split), found)
+
+
+def detected(detector: Detector, split: Split, reporter: Reporter) -> Iterator[tuple[Boxes, Path]]:
+    """Yield the boxes of every image, from the least score that mAP looks at, and its file."""
+    pixels_NHWC = evaluation_pixels(split, detector.spec.preprocess, reporter)
+    places = [placement(sizes_of(path).upright, detector.spec.preprocess) for path in split.paths]
+    threshold = min(EVAL_THRESHOLD, detector.coding.score_threshold)
+    for start in range(0, len(split), _BATCH):
+        part = slice(start, start + _BATCH)
+        boxes_N = detector.detect(pixels_NHWC[part], places[part], score_threshold=threshold)
+        yield from zip(boxes_N, split.paths[part], strict=True)
+
+
+def as_json_data(accuracy: DetectorAccuracy) -> dict[str, Any]:
+    """Return the measurements as JSON data."""
+    found = accuracy.found
+    return {
+        "n_images": accuracy.n_images,
+        "map_pct": found.map_pct,
+        "map50_pct": found.map50_pct,
+        "by_class_map_pct": dict(zip(accuracy.detector.spec.labels, found.by_class_pct, strict=True)),
+    }
+
+
+def texts(accuracy: DetectorAccuracy) -> list[str]:
+    """Return the measurements as lines for people."""
+    found, detector = accuracy.found, accuracy.detector
+    by_class = ", ".join(
+        f"{label} {'-' if value is None else f'{value:.1f}'}"
+        for label, value in zip(detector.spec.labels, found.by_class_pct, strict=True)
+    )
+    return [
+        f"{detector.path} with {detector.runtime}: {accuracy.n_images} images",
+        f"mAP {found.map_pct:.2f} % (IoU 0.50:0.95), {found.map50_pct:.2f} % at IoU 0.50; by class: {by_class}",
+    ]
