@@ -17,7 +17,14 @@ from PIL import Image
 
 from compress.measure.machine_speed import MachineSpeed
 
-pytest_plugins = ("tests.exports", "tests.graphs", "tests.run_folders", "tests.tiny_files", "tests.lively")
+pytest_plugins = (
+    "tests.exports",
+    "tests.graphs",
+    "tests.run_folders",
+    "tests.tiny_files",
+    "tests.lively",
+    "tests.detector_files",
+)
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 50)}
 COUNTS = {"train": 24, "val": 9, "test": 12}

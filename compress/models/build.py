@@ -19,7 +19,7 @@ from compress.core.preprocess import Interpolation, Preprocess
 from compress.core.spec import LayerShape, ModelSpec
 from compress.errors import ModelFileError, UsageError
 from compress.models.archs import ARCHS, ArchInfo, Channels
-from compress.models.detectors import detector_info
+from compress.models.detectors import detector_info, output_layers
 
 
 def arch_info(arch: str) -> ArchInfo:
@@ -168,10 +168,13 @@ def _reshape(model: nn.Module, spec: ModelSpec) -> None:
     wanted = {row.name: row for row in spec.layers}
     if odd := sorted(stock.keys() ^ wanted.keys()):
         raise ModelFileError(f"the layer table does not fit '{spec.arch}': {_first(odd)} only on one side")
-    head = None if spec.boxes else arch_info(spec.arch).head
-    if head and wanted[head].out_features != spec.num_classes:
-        found = wanted[head].out_features
-        raise ModelFileError(f"the layer table says {found} classes, the spec has {spec.num_classes} labels")
+    heads = output_layers(spec.boxes) if spec.boxes else (arch_info(spec.arch).head,)
+    for head in heads:
+        if wanted[head].out_features != stock[head].out_features:
+            raise ModelFileError(
+                f"the layer table does not fit {spec.num_classes} labels: '{head}' gives {wanted[head].out_features} "
+                f"numbers, and {stock[head].out_features} are wanted"
+            )
     for name, row in wanted.items():
         if row == stock[name]:
             continue

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from compress.core.names import few
-from compress.errors import ModelFileError
+from compress.errors import ModelFileError, UsageError
 from compress.models.arch_names import FRESH
 from compress.models.build import arch_info
 from compress.models.detectors import detector_info
@@ -34,13 +34,13 @@ def load_detector(model: nn.Module, arch: str, weights: str) -> str:
 
     Raises:
         DataError: the download failed.
+        UsageError: nobody publishes any for this backbone.
         ModelFileError: the file is damaged, or a tensor of the backbone is missing or of another shape.
     """
     if weights == FRESH:
         return "nothing: it learns from scratch"
-    own, backbone = model.state_dict(), detector_info(arch).backbone
-    published = weights == IMAGENET
-    tensors = published_weights(backbone, arch_info(backbone)) if published else read_weights(Path(weights))
+    own = model.state_dict()
+    tensors = _published(arch) if weights == IMAGENET else read_weights(Path(weights))
     require_finite(tensors, weights)
     whole = any(name.startswith(BACKBONE) for name in tensors)
     if not whole:
@@ -50,6 +50,16 @@ def load_detector(model: nn.Module, arch: str, weights: str) -> str:
     model.load_state_dict({**own, **taken})
     fresh = sorted({name.split(".")[0] for name in own.keys() - taken.keys() if not name.endswith(_COUNTER)})
     return ("a detector" if whole else "its backbone") + (f"; fresh are {few(fresh)}" if fresh else "")
+
+
+def _published(arch: str) -> dict[str, Tensor]:
+    info = detector_info(arch)
+    if not info.has_published:
+        raise UsageError(
+            f"nobody publishes ImageNet weights of the backbone of '{arch}', padded as TensorFlow pads",
+            hint="use `weights: FILE.safetensors`, or `weights: none`",
+        )
+    return published_weights(info.backbone, arch_info(info.backbone))
 
 
 def _require_backbone(own: Mapping[str, Tensor], taken: Mapping[str, Tensor], weights: str) -> None:

@@ -18,7 +18,7 @@ from compress.models.ssdlite import EXTRA_WIDTHS, SsdLite, TimmBackbone
 
 _STRIDES = (16, 32)
 DEFAULT_PX = 320
-LEAST_PX = 128
+LEAST_PX, MOST_PX = 128, 1024
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class DetectorInfo:
         widths: channels of the two maps that it shows.
         mean: per channel, of values in 0..1.
         std: per channel, of values in 0..1.
+        has_published: whether timm publishes weights of this very backbone, its padding and mean included.
     """
 
     backbone: str
@@ -38,6 +39,7 @@ class DetectorInfo:
     widths: tuple[int, int]
     mean: Channels = HALF
     std: Channels = HALF
+    has_published: bool = False
 
     def build(self, coding: BoxCoding, num_classes: int) -> nn.Module:
         """Return the network, freshly initialised."""
@@ -48,9 +50,14 @@ class DetectorInfo:
 
 
 DETECTORS: dict[str, DetectorInfo] = {
-    "ssdlite_mobilenet_v3_small": DetectorInfo("tf_mobilenetv3_small_100", 4, (288, 576)),
+    "ssdlite_mobilenet_v3_small": DetectorInfo("tf_mobilenetv3_small_100", 4, (288, 576), has_published=True),
     "ssdlite_mobilenetv2": DetectorInfo("mobilenetv2_100", 5, (576, 1280)),
 }
+
+
+def output_layers(coding: BoxCoding) -> tuple[str, ...]:
+    """Return the names of the convolutions whose channels are anchors times numbers: no channel of them may go."""
+    return tuple(f"{kind}.{index}.1" for kind in ("box_heads", "score_heads") for index in range(len(coding.maps)))
 
 
 def detector_info(arch: str) -> DetectorInfo:
@@ -74,14 +81,16 @@ def new_detector_spec(arch: str, labels: Sequence[str], input_px: int | None = N
     Args:
         arch: a key of `DETECTORS`.
         labels: class names in index order.
-        input_px: side of the square input, `LEAST_PX` or more; the whole image is stretched to it.
+        input_px: side of the square input, `LEAST_PX` to `MOST_PX`; the whole image is stretched to it.
 
     Raises:
-        UsageError: no such detector, or a side that is too small.
+        UsageError: no such detector, or a side that is too small or too large.
     """
-    info, side = detector_info(arch), input_px or DEFAULT_PX
-    if side < LEAST_PX:
-        raise UsageError(f"input_px {side}: a detector needs {LEAST_PX} or more", hint=f"{DEFAULT_PX} is usual")
+    info, side = detector_info(arch), DEFAULT_PX if input_px is None else input_px
+    if not LEAST_PX <= side <= MOST_PX:
+        raise UsageError(
+            f"input_px {side}: a detector's is {LEAST_PX} to {MOST_PX} pixels", hint=f"{DEFAULT_PX} is usual"
+        )
     sides = [ceil(side / stride) for stride in _STRIDES]
     for _ in EXTRA_WIDTHS:
         sides.append(ceil(sides[-1] / 2))

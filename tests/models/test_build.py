@@ -98,7 +98,7 @@ def test_a_narrower_table_gives_a_narrower_network_that_runs():
         ({"conv_head": (96, 0, 1)}, "conv_head"),
         ({"blocks.1.0.conv_dw": (64, 64, 48)}, "conv_dw"),  # groups do not divide
         ({"blocks.1.0.conv_dw": (64, 64, 1)}, "conv_dw"),  # more inputs a group than it has
-        ({"classifier": (256, 3, 1)}, "3 classes"),
+        ({"classifier": (256, 3, 1)}, "does not fit 2 labels"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(widths, message):

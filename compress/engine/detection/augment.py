@@ -50,6 +50,7 @@ def _transform(options: DetectOptions, side_px: int, has_boxes: bool) -> v2.Tran
         steps.append(v2.RandomHorizontalFlip())
     steps.append(v2.Resize((side_px, side_px), antialias=True))
     if has_boxes:
+        steps.append(v2.ClampBoundingBoxes())  # the resize rounds a box at the edge to a bit beyond, and it would go
         steps.append(v2.SanitizeBoundingBoxes(min_size=2))
     return v2.Compose(steps)
 

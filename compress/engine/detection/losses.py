@@ -13,6 +13,8 @@ from compress.engine.detection.batches import BoxBatch
 from compress.engine.detection.options import DetectOptions
 from compress.engine.losses import Loss
 
+_LEAST_UNSURE = 1e-7
+
 
 def detection_loss(options: DetectOptions) -> Loss:
     """Return the loss for `fit` of a detector whose first score is the background's: boxes and scores alike."""
@@ -67,4 +69,6 @@ def focal_loss(logits_NAK: Tensor, targets_NA: Tensor, gamma: float, alpha: floa
     """
     losses_NA = F.cross_entropy(logits_NAK.flatten(0, 1), targets_NA.flatten(), reduction="none").view_as(targets_NA)
     weight_NA = torch.where(targets_NA > 0, alpha, 1.0 - alpha)
-    return (weight_NA * (1.0 - torch.exp(-losses_NA)) ** gamma * losses_NA).sum()
+    # a sure and right anchor's loss is exactly 0, where a power below 1 has no slope
+    unsure_NA = (1.0 - torch.exp(-losses_NA)).clamp(min=_LEAST_UNSURE)
+    return (weight_NA * unsure_NA**gamma * losses_NA).sum()

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from compress.core.boxes import BoxCoding
-from compress.core.digest import sha256_bytes
+from compress.core.digest import sha256_json
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.core.stage import Reporter, RunContext, SilentReporter
@@ -94,7 +94,7 @@ class DetectSetup:
         """Return a digest of the boxes of each set, the shapes of the images, and the options of this task."""
         shapes = [list(self.train.pixels_NSSC.shape), list(self.val.pixels_NHWC.shape)]
         boxes = [
-            sha256_bytes(b"".join(one.corners_B4.tobytes() + one.classes_B.tobytes() for one in known))
+            sha256_json([[one.corners_B4.tolist(), one.classes_B.tolist()] for one in known])
             for known in (self.train.boxes_N, self.val.boxes_N)
         ]
         return [*boxes, str(shapes), self.detect.model_dump_json(), self.coding.model_dump_json()]
