@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import external_data_helper, helper, numpy_helper
 
-from compress.core.onnx_file import has_external_data, onnx_bytes, sha256_model
+from compress.core.onnx_file import has_external_data, metadata_of, onnx_bytes, sha256_model
 from compress.errors import ModelFileError
 from compress.graph.proto import load
 from compress.runtime.open import open_predictor
@@ -126,3 +126,14 @@ def test_external_data_cannot_be_hidden(hidden: bytes):
     data = field(7, field(5, hidden))
     assert onnx.ModelProto.FromString(data).graph.initializer[0].data_location == onnx.TensorProto.EXTERNAL
     assert has_external_data(data)
+
+
+def test_metadata_are_read_without_onnx(tiny: Tiny):
+    data = tiny.onnx(spec=tiny.spec()).read_bytes()
+    assert metadata_of(data) == {entry.key: entry.value for entry in onnx.load_from_string(data).metadata_props}
+    assert metadata_of(data)["imgc.spec"]
+
+
+@pytest.mark.parametrize("data", [b"", b"no model", b"\x72\xff\xff", b"\x70\x05"])
+def test_what_is_no_model_has_no_metadata(data: bytes):
+    assert metadata_of(data) == {}

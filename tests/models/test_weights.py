@@ -11,7 +11,7 @@ from compress.core.digest import sha256_file
 from compress.core.spec import SPEC_KEY
 from compress.errors import ModelFileError
 from compress.models.build import build_model, describe, new_spec
-from compress.models.weights import load_model, load_pretrained, save_model
+from compress.models.weights import load_model, load_pretrained, read_spec_of, save_model
 
 
 def test_a_round_trip_is_bit_equal_and_repeatable(tmp_path, lively):
@@ -165,3 +165,14 @@ def test_supplied_weights_load(real_data, arch, name):
     assert load_pretrained(build_model(thousand), thousand, path) is True
     few = new_spec(arch, ["a", "b"])
     assert load_pretrained(build_model(few), few, path) is False
+
+
+def test_the_spec_is_read_from_the_header_alone(tmp_path):
+    spec = new_spec("tiny", ["a", "b"])
+    stored = save_model(tmp_path / "m.safetensors", build_model(spec), spec)
+    assert read_spec_of(tmp_path / "m.safetensors") == stored
+    save_file({"a": torch.ones(1)}, tmp_path / "plain.safetensors")
+    assert read_spec_of(tmp_path / "plain.safetensors") is None
+    (tmp_path / "bad.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelFileError, match=r"bad\.safetensors: damaged"):
+        read_spec_of(tmp_path / "bad.safetensors")

@@ -54,3 +54,8 @@ def test_speed_is_compared_within_one_runtime_alone(rows, said):
 def test_a_float_file_is_no_twin_of_itself():
     assert float_twin(FLOAT, [TORCH, FLOAT]) is None
     assert float_twin(FLOAT, [FLOAT, row("half", "tflite", "fp16", latency_p50_ms=1.0)]).stage == "half"
+
+
+def test_a_detectors_file_is_for_predict_alone():
+    found = file_to_ship([FLOAT], "r", "detect")
+    assert found.commands == ("imgc predict IMAGE --model runs/r/float-tflite/model.tflite",)
