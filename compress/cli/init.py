@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compress.cli.init_boxes import detector_for, is_coco, print_boxes
 from compress.cli.knobs import checked, given_knobs
 from compress.cli.options import reporter_of
 from compress.cli.output import echo
 from compress.cli.recipe_draft import RecipeDraft, data_block, recipe_text, slug
 
 if TYPE_CHECKING:
-    from compress.core.dataset import CsvData, FolderData
+    from compress.core.dataset import CocoData, CsvData, FolderData, Task
     from compress.core.stage import Reporter
     from compress.data.dataset import Dataset
 
@@ -29,7 +31,12 @@ Weights = Annotated[
 
 def init(
     ctx: typer.Context,
-    photos: Annotated[Path, typer.Argument(help="Folder with one folder a class (or train/val/test above), or a CSV.")],
+    photos: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder with one folder a class (or train/val/test above), a CSV, or a COCO set with boxes."
+        ),
+    ],
     arch: Annotated[
         str | None, typer.Option(help="Architecture. Default: that of the weights' file, else mobilenet_v3_small.")
     ] = None,
@@ -48,6 +55,7 @@ def init(
     """Look at your images and write a recipe for them."""
     import yaml
 
+    from compress.core.dataset import task_of
     from compress.core.storage import write_json, write_text
     from compress.data.dataset import load_dataset
     from compress.errors import UsageError
@@ -56,39 +64,40 @@ def init(
 
     if out.exists() and not force:
         raise UsageError(f"{out}: exists already", hint="add --force to overwrite it, or choose another --out")
-    if arch is not None:
-        _check_arch(arch)
     chosen = weights or ("none" if arch == TINY else "imagenet")
-    arch = _arch_for(chosen, arch)
     config = _data_config(photos, given_knobs(ctx))
+    task = task_of(config)
+    arch = _ARCH_FOR[task](chosen, arch)
     strictness = config.model_dump(include={"on_bad_image", "on_leak"}, exclude_defaults=True)
     data = data_block(photos, out.parent) | strictness
-    dataset = load_dataset(config, seed=seed, reporter=reporter_of(ctx))
+    dataset = load_dataset(config, seed=seed, reporter=reporter_of(ctx), task=None)
     draft = RecipeDraft(
         name=name or slug(photos.resolve().stem),
         seed=seed,
         data=data,
         arch=arch,
         weights=chosen,
-        input_px=input_px or (96 if arch == TINY else 160),
+        input_px=input_px or (96 if arch == TINY else _USUAL_PX[task]),
         n_train=len(dataset.splits["train"].paths),
         quick=quick,
+        task=task,
     )
     text = recipe_text(draft, _weights_value(chosen, out.parent))
     recipe_from_dict(yaml.safe_load(text), out.parent, source="imgc init")  # what we write must be right
-    _print_counts(photos, dataset)
-    _warn_of_few(dataset, reporter_of(ctx))
+    _SHOW[task](photos, dataset, reporter_of(ctx))
     write_json(out.parent / SCHEMA_NAME, recipe_schema())
     write_text(out, text)
     echo(f"wrote {out}, and beside it {SCHEMA_NAME}, from which editors complete its keys")
     echo(f"next: imgc run {out}")
-    if out == Path("imgc.yaml"):
+    if out == Path("imgc.yaml") and task == "classify":
         echo("or verb by verb: imgc train, imgc prune --keep 0.7, imgc distill, imgc quantize, imgc export, imgc serve")
 
 
-def _data_config(photos: Path, given: dict[str, Any]) -> CsvData | FolderData:
-    from compress.core.dataset import CsvData, FolderData, is_manifest
+def _data_config(photos: Path, given: dict[str, Any]) -> CocoData | CsvData | FolderData:
+    from compress.core.dataset import CocoData, CsvData, FolderData, is_manifest
 
+    if is_coco(photos):
+        return checked(CocoData, given, kind="coco", path=photos)
     if is_manifest(photos):
         return checked(CsvData, given, kind="csv", path=photos)
     return checked(FolderData, given, path=photos)
@@ -116,6 +125,8 @@ def _arch_for(weights: str, arch: str | None) -> str:
     from compress.models.arch_names import WEIGHT_SUFFIXES
     from compress.models.arch_tensors import fitting_archs
 
+    if arch is not None:
+        _check_arch(arch)
     if weights in ("imagenet", "none"):
         return arch or USUAL_ARCH
     path = Path(weights)
@@ -169,3 +180,17 @@ def _print_counts(photos: Path, dataset: Dataset) -> None:
     ]
     totals = ("all", *(len(dataset.splits[name].paths) for name in names))
     print_table(f"{photos}: {len(dataset.labels)} classes", ("class", *names), [*rows, totals])
+
+
+def _show_classes(photos: Path, dataset: Dataset, reporter: Reporter) -> None:
+    _print_counts(photos, dataset)
+    _warn_of_few(dataset, reporter)
+
+
+def _show_boxes(photos: Path, dataset: Dataset, _reporter: Reporter) -> None:
+    print_boxes(photos, dataset)
+
+
+_ARCH_FOR: dict[Task, Callable[[str, str | None], str]] = {"classify": _arch_for, "detect": detector_for}
+_SHOW: dict[Task, Callable[[Path, Dataset, Reporter], None]] = {"classify": _show_classes, "detect": _show_boxes}
+_USUAL_PX: dict[Task, int] = {"classify": 160, "detect": 320}

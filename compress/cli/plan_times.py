@@ -48,10 +48,14 @@ def stage_times(planned: Plan, reporter: Reporter) -> list[StageTime]:
 
 
 def _images(planned: Plan, reporter: Reporter) -> int:
+    from compress.core.dataset import task_of
     from compress.data.dataset import load_dataset
+    from compress.errors import UsageError
 
     if planned.data is None:
         return 0
+    if task_of(planned.data) == "detect":
+        raise UsageError("the times of a detector's stages are not known beforehand", hint="imgc plan, without --times")
     return len(load_dataset(planned.data, seed=planned.seed, reporter=reporter).splits["train"])
 
 

@@ -7,6 +7,10 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from compress.core.dataset import Task
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class RecipeDraft:
         input_px: side of the image that it sees.
         n_train: number of training images.
         quick: whether the chain is the short one.
+        task: what the network learns.
     """
 
     name: str
@@ -32,6 +37,7 @@ class RecipeDraft:
     input_px: int
     n_train: int
     quick: bool = False
+    task: Task = "classify"
 
 
 def recipe_text(draft: RecipeDraft, weights: str) -> str:
@@ -42,7 +48,7 @@ def recipe_text(draft: RecipeDraft, weights: str) -> str:
     fresh = draft.weights == "none"
     epochs = quick_epochs_for(draft.n_train, fresh=fresh) if draft.quick else epochs_for(draft.n_train, fresh=fresh)
     data = ", ".join(f"{key}: {json.dumps(value)}" for key, value in draft.data.items())
-    template = _QUICK if draft.quick else _WHOLE
+    template = _DETECT if draft.task == "detect" else _QUICK if draft.quick else _WHOLE
     return template.format(
         schema_line=SCHEMA_LINE,
         name=json.dumps(draft.name),
@@ -52,12 +58,36 @@ def recipe_text(draft: RecipeDraft, weights: str) -> str:
         weights=json.dumps(weights),
         input_px=draft.input_px,
         epochs=epochs,
+        detect_epochs=_DETECT_QUICK_EPOCHS if draft.quick else _DETECT_EPOCHS,
         n_train=draft.n_train,
         distill_epochs=max(2, epochs // 2),
         qat_epochs=max(2, epochs // 4),
     )
 
 
+_DETECT_EPOCHS, _DETECT_QUICK_EPOCHS = 60, 20  # of some hundred images
+_DETECT = """\
+{schema_line}
+# Written by `imgc init`. Run it:      imgc run imgc.yaml
+# Paths are relative to this file. Any value can be changed for one run: --set stages.train.fit.epochs=20
+imgc: 1
+name: {name}  # results go to runs/<name>/
+seed: {seed}  # same seed, same data: same result
+data: {{{data}}}
+
+stages:  # run from top to bottom; each reads the newest model above it
+  # 1. Fine-tune a detector on the {n_train} training images. The weights are those of its backbone.
+  #    detect: {{flip: horizontal}} where left and right mean the same.
+  - kind: train
+    arch: {arch}
+    weights: {weights}
+    input_px: {input_px}
+    fit: {{epochs: {detect_epochs}, batch_size: 16, ema_decay: 0.995}}
+
+  # 2. Files to deploy, each checked against its source; they end in raw boxes and logits.
+  - kind: export
+    format: all
+"""
 _HEAD = """\
 {schema_line}
 # Written by `imgc init`. Run it:      imgc run imgc.yaml
@@ -158,7 +188,9 @@ def slug(text: str) -> str:
 
 def data_block(photos: Path, folder: Path) -> dict[str, str]:
     """Return the recipe's `data:` block; a relative path is made relative to `folder`, where the recipe lies."""
+    from compress.cli.init_boxes import is_coco
     from compress.core.dataset import is_manifest
 
     path = photos if photos.is_absolute() else Path(os.path.relpath(photos, folder))
-    return {"kind": "csv" if is_manifest(photos) else "folder", "path": path.as_posix()}
+    kind = "csv" if is_manifest(photos) else "coco" if is_coco(photos) else "folder"
+    return {"kind": kind, "path": path.as_posix()}
