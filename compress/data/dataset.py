@@ -115,7 +115,8 @@ _OTHER_TASK = {
     "classify": "the images have classes, and this is for images with boxes",
 }
 _OTHER_TASK_HINT = {
-    "detect": "a detector learns from them: --arch ssdlite_mobilenet_v3_small",
+    "detect": "a detector learns from them: imgc train --arch ssdlite_mobilenet_v3_small; export, evaluate and predict "
+    "take it as yet",
     "classify": "a classifier learns from them: --arch mobilenet_v3_small; boxes come from COCO JSON (kind: coco)",
 }
 

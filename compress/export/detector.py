@@ -78,7 +78,8 @@ def _refuse(config: ExportConfig, artifact: Artifact) -> None:
     """Refuse what a detector cannot be written as."""
     if artifact.format is not Format.TORCH:
         raise UsageError(
-            f"export: '{artifact.path}' is a detector's {artifact.format} file", hint="export it from its train stage"
+            f"export: '{artifact.path}' is a detector's {artifact.format} file, and only the trained one is exported",
+            hint="name the stage that trained it: --from train",
         )
     wanted = {"precision": config.precision in ("auto", "fp32"), "converter": config.converter == "lower"}
     wanted["target"] = config.target is None

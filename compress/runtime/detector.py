@@ -95,7 +95,7 @@ class Detector:
 
 def is_detector(path: Path) -> bool:
     """Return whether a file says that it finds boxes; errors as `open_predictor` raises them."""
-    spec = _spec_in(path)
+    spec = spec_in_file(path)
     return spec is not None and spec.boxes is not None
 
 
@@ -112,7 +112,7 @@ def open_detector(path: Path, *, threads: int = 1, device: str = "cpu") -> Detec
         ModelFileError: it is missing or damaged.
         BackendMissingError: the library for this format is not installed.
     """
-    spec = _spec_in(path)
+    spec = spec_in_file(path)
     if spec is None or spec.boxes is None:
         raise UsageError(f"{path}: finds no boxes: it names images", hint="a detector is trained on images with boxes")
     openers = {Format.TORCH: _torch, Format.ONNX: _onnx, Format.TFLITE: _tflite}
@@ -121,7 +121,8 @@ def open_detector(path: Path, *, threads: int = 1, device: str = "cpu") -> Detec
     return Detector(path, fmt, spec, spec.boxes, runtime, threads, run)
 
 
-def _spec_in(path: Path) -> ModelSpec | None:
+def spec_in_file(path: Path) -> ModelSpec | None:
+    """Return what a file of any format says of itself, None where it says nothing; errors as `open_predictor`."""
     fmt = format_of(path)
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file", hint="give the path of a model file")

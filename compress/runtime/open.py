@@ -5,6 +5,7 @@ A kind is imported when a file of it is opened, so that this module is light.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from compress.core.formats import Format, format_of
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, UsageError
-from compress.runtime.predictor import Predictor, with_labels
+from compress.runtime.predictor import Predictor, require_classifier, with_labels
 
 if TYPE_CHECKING:
     from compress.runtime.onnx_predictor import OnnxPredictor
@@ -60,13 +61,32 @@ def open_predictor(
         from compress.runtime.torch_predictor import TorchPredictor
 
         return TorchPredictor(path, threads=threads, device=device)
+    try:
+        predictor = _by_runtime(fmt)(path, threads=threads, spec=spec, preprocess=preprocess, content=content)
+    except ModelFileError:
+        if content is None:
+            _require_no_detector(path)
+        raise
+    return _named(predictor, labels)
+
+
+def _by_runtime(fmt: Format) -> type[OnnxPredictor] | type[TflitePredictor]:
     if fmt is Format.ONNX:
         from compress.runtime.onnx_predictor import OnnxPredictor
 
-        return _named(OnnxPredictor(path, threads=threads, spec=spec, preprocess=preprocess, content=content), labels)
+        return OnnxPredictor
     from compress.runtime.tflite_predictor import TflitePredictor
 
-    return _named(TflitePredictor(path, threads=threads, spec=spec, preprocess=preprocess, content=content), labels)
+    return TflitePredictor
+
+
+def _require_no_detector(path: Path) -> None:
+    """Raise UsageError where a file that is no classifier's says that it is a detector's."""
+    from compress.runtime.detector import spec_in_file
+
+    with suppress(ModelFileError):
+        if spec := spec_in_file(path):
+            require_classifier(spec, path)
 
 
 def open_side_px(path: Path) -> int | None:

@@ -45,7 +45,7 @@ def test_evaluate_prints_map(imgc, folder, detector_files: DetectorFiles):
     ("arguments", "words"),
     [
         (("predict", "--dir", "{data}/images", "--model", "{onnx}"), "no stream"),
-        (("snippet", "{onnx}", "--for", "python", "--out", "x.py"), "not an image classifier"),
+        (("snippet", "{onnx}", "--for", "python", "--out", "x.py"), "finds boxes and names no image"),
         (("evaluate", "{onnx}", "--data", "."), "no train.json"),
     ],
 )
