@@ -24,7 +24,7 @@ def detector_for(weights: str, arch: str | None) -> str:
     Raises:
         UsageError: no such detector, no such file, or weights of another backbone.
     """
-    from compress.models.arch_names import DETECTOR_NAMES, PUBLISHED_OR_FRESH, WEIGHT_SUFFIXES
+    from compress.models.arch_names import DETECTOR_NAMES, FRESH, PUBLISHED_OR_FRESH, WEIGHT_SUFFIXES
     from compress.models.arch_tensors import fitting_archs
     from compress.models.detectors import DETECTORS
 
@@ -33,7 +33,12 @@ def detector_for(weights: str, arch: str | None) -> str:
             f"--arch {arch}: names images, and these have boxes", hint=f"a detector: {', '.join(DETECTOR_NAMES)}"
         )
     if weights in PUBLISHED_OR_FRESH:
-        return arch or DETECTOR_NAMES[0]
+        chosen = arch or DETECTOR_NAMES[0]
+        if weights != FRESH and not DETECTORS[chosen].has_published:
+            raise UsageError(
+                f"--arch {chosen}: nobody publishes ImageNet weights of its backbone", hint="--weights FILE, or none"
+            )
+        return chosen
     if not weights.lower().endswith(WEIGHT_SUFFIXES) or not Path(weights).is_file():
         raise UsageError(f"--weights {weights}: no such weights file ({', '.join(WEIGHT_SUFFIXES)})")
     known = fitting_archs(Path(weights))

@@ -131,6 +131,7 @@ def _with_boxes(config: CocoData, seed: int, reporter: Reporter) -> Dataset:
         contents = kept_together({entry.path: exams[entry.path] for entry in splits["train"]})
         splits |= partition(splits["train"], contents, take, seed)
     counts = ", ".join(f"{name} {len(splits[name])}" for name in SPLITS)
+    _require_boxes(listing.root, splits["train"])
     boxes = {name: tuple(_boxes_of(entry) for entry in splits[name]) for name in SPLITS}
     found = sum(len(one.classes_B) for one in boxes["train"])
     reporter.info(f"{listing.root}: images {counts}; {found} boxes of {len(labels)} classes to learn from")
@@ -145,6 +146,11 @@ def _with_boxes(config: CocoData, seed: int, reporter: Reporter) -> Dataset:
         skipped=skipped,
         task="detect",
     )
+
+
+def _require_boxes(root: Path, entries: Sequence[Entry]) -> None:
+    if not any(len(_boxes_of(entry).classes_B) for entry in entries):
+        raise DataError(f"{root}: no training image with a box is left", hint="label more images, or mend the bad ones")
 
 
 def _boxes_of(entry: Entry) -> BoxLabels:

@@ -124,12 +124,13 @@ def decode_sized(
         with Image.open(io.BytesIO(data), formats=_formats(data)) as image:
             _check_header(image, max_pixels)
             full_size = image.size
-            turned = image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
             if draft_px is not None:
                 image.draft("RGB", (draft_px, draft_px))
             if afford is not None:
                 afford(decoding_bytes(image, full_size, data))
-            return _decoded(image), (full_size[::-1] if turned else full_size)
+            image.load()
+            sizes = Sizes(_stored_size(image, full_size), _orientation(image))
+            return _decoded(image), sizes.upright
     except _Refused as refusal:
         raise BadImageError(name, str(refusal)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -141,15 +142,19 @@ def decode_sized(
 
 
 def sizes_of(path: Path) -> Sizes:
-    """Return what a file's header says of its size; no pixel is decoded.
+    """Return an image's size and orientation; a PNG is decoded for them, since EXIF may stand at its end.
 
     Raises:
-        BadImageError: it cannot be read, or is no image.
+        BadImageError: it cannot be read, or is refused by `decode` too.
     """
     try:
         data = _read(path)
+        _check_passes(data)
         with Image.open(io.BytesIO(data), formats=_formats(data)) as image:
-            return Sizes(image.size, int(image.getexif().get(_ORIENTATION, 1)))
+            _check_header(image, MAX_PIXELS)
+            size = image.size
+            orientation = _orientation(image)
+            return Sizes(_stored_size(image, size), orientation)
     except (_Refused, Image.DecompressionBombError, Image.DecompressionBombWarning, *_DAMAGE) as error:
         raise BadImageError(str(path), f"its header cannot be read: {error}") from error
 
@@ -207,8 +212,20 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
         _check_tiff(image)
 
 
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 where there is none that says anything."""
+    found = image.getexif().get(_ORIENTATION)
+    return found if isinstance(found, int) and found in range(1, 9) else 1
+
+
+def _stored_size(image: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+    """Return width and height as the file stores them, of a size that Pillow told: of a turned TIFF the upright one."""
+    tells_upright = isinstance(image, TiffImageFile) and image.tag_v2.get(_ORIENTATION) in _QUARTER_TURNS
+    return size[::-1] if tells_upright else size
+
+
 def _decoded(image: Image.Image) -> Image.Image:
-    image.load()
+    """Return a loaded image as upright RGB."""
     ImageOps.exif_transpose(image, in_place=True)  # a copy of the largest image would be a quarter of a gigabyte
     return _to_rgb(image)
 

@@ -25,9 +25,9 @@ def suppress(boxes_B4: Floats, max_iou: float) -> Indices:
         boxes_B4: best first.
         max_iou: 0..1.
     """
-    covered_BB = iou(boxes_B4, boxes_B4) > np.float32(max_iou)
     alive_B = np.ones(len(boxes_B4), dtype=bool)
     for index in range(len(boxes_B4)):
-        if alive_B[index]:
-            alive_B[index + 1 :] &= ~covered_BB[index, index + 1 :]
+        if alive_B[index]:  # a row at a time: all pairs of some thousand boxes would be gigabytes
+            covered = iou(boxes_B4[index : index + 1], boxes_B4[index + 1 :])[0] > np.float32(max_iou)
+            alive_B[index + 1 :] &= ~covered
     return np.flatnonzero(alive_B)

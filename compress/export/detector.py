@@ -14,7 +14,7 @@ from compress.core.formats import Format, Precision
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext
 from compress.core.storage import write_bytes
-from compress.data.dataset import load_dataset
+from compress.data.dataset import Split, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
 from compress.detect.answers import boxes_of
@@ -124,11 +124,19 @@ def _parity(before: Detector, after: Detector, count: int, ctx: RunContext) -> M
     }
 
 
-def _images(spec: ModelSpec, count: int, ctx: RunContext) -> tuple[np.ndarray, str]:
-    """Return images_NCHW of the run's validation split, or noise where it has no images."""
+def _judging_split(ctx: RunContext) -> Split | None:
+    """Return the validation images, else the test images, None where there are neither."""
     if ctx.data is None:
+        return None
+    splits = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter, task="detect").splits
+    return next((splits[name] for name in ("val", "test") if len(splits[name])), None)
+
+
+def _images(spec: ModelSpec, count: int, ctx: RunContext) -> tuple[np.ndarray, str]:
+    """Return images_NCHW of the run, or noise where it has none to judge by."""
+    split = _judging_split(ctx)
+    if split is None:
         noise = np.random.default_rng(ctx.seed).standard_normal((min(count, _BATCH), *spec.input_chw), dtype=np.float32)
         return noise, "noise images"
-    split = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter, task="detect").splits["val"]
     pixels_NHWC = evaluation_pixels(split, spec.preprocess, ctx.reporter)[:count]
     return normalize(pixels_NHWC, spec.preprocess), "images"

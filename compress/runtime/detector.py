@@ -171,8 +171,8 @@ def _onnx(path: Path, threads: int, _device: str) -> tuple[Callable[[Floats], An
         )
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         raise damaged(path, "ONNX", error) from error
+    _require_ends(path, len(session.get_inputs()), [one.name for one in session.get_outputs()])
     (source,) = session.get_inputs()
-    _require_outputs(path, [one.name for one in session.get_outputs()])
     batch = source.shape[0] if isinstance(source.shape[0], int) else None
 
     def run(images_NCHW: Floats) -> Answers:
@@ -188,9 +188,9 @@ def _onnx(path: Path, threads: int, _device: str) -> tuple[Callable[[Floats], An
 
 def _tflite(path: Path, threads: int, _device: str) -> tuple[Callable[[Floats], Answers], str]:
     interpreter, runtime = open_interpreter(path, threads, None)
-    (source,) = interpreter.get_input_details()
     sinks = {one["name"]: one for one in interpreter.get_output_details()}
-    _require_outputs(path, list(sinks))
+    _require_ends(path, len(interpreter.get_input_details()), list(sinks))
+    (source,) = interpreter.get_input_details()
 
     def one(interpreter: Interpreter, values_NHWC: np.ndarray) -> list[Floats]:
         interpreter.set_tensor(source["index"], values_NHWC)
@@ -210,10 +210,11 @@ def _tflite(path: Path, threads: int, _device: str) -> tuple[Callable[[Floats], 
     return run, runtime
 
 
-def _require_outputs(path: Path, names: Sequence[str]) -> None:
-    if sorted(names) != sorted((BOXES, LOGITS)):
+def _require_ends(path: Path, inputs: int, names: Sequence[str]) -> None:
+    if inputs != 1 or sorted(names) != sorted((BOXES, LOGITS)):
         raise ModelFileError(
-            f"{path}: its outputs are {', '.join(names)}; a detector's are {BOXES} and {LOGITS}",
+            f"{path}: takes {inputs} inputs and its outputs are {', '.join(names)}; a detector takes one and gives "
+            f"{BOXES} and {LOGITS}",
             hint="the file was changed after it was exported; export it again",
         )
 

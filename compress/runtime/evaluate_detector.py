@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.core.dataset import CocoData
+from compress.core.dataset import CocoData, SplitFractions
 from compress.core.stage import Reporter
 from compress.data.dataset import Split, load_dataset
 from compress.data.decode import sizes_of
@@ -36,7 +36,8 @@ def evaluate_detector(detector: Detector, data: Path, reporter: Reporter) -> Det
     Raises:
         DataError: the images cannot be used, or have other classes than the detector.
     """
-    dataset = load_dataset(CocoData(kind="coco", path=data), seed=0, reporter=reporter, task="detect")
+    as_it_is = SplitFractions(val=0.0, test=0.0)  # a split made here would not be the one of the training
+    dataset = load_dataset(CocoData(kind="coco", path=data, split=as_it_is), seed=0, reporter=reporter, task="detect")
     if dataset.labels != detector.spec.labels:
         raise DataError(
             f"{data}: its classes are {', '.join(dataset.labels)}, those of {detector.path} "
@@ -46,7 +47,10 @@ def evaluate_detector(detector: Detector, data: Path, reporter: Reporter) -> Det
     split = next(one for one in (dataset.splits[name] for name in ("test", "val", "train")) if len(one))
     answers = [boxes for boxes, _ in detected(detector, split, reporter)]
     found = average_precision(split.boxes_N, answers, detector.spec.num_classes)
-    reporter.info(f"{data}: judged on the {split.name} images")
+    if split.name == "train":
+        reporter.warn(f"{data}: has neither test.json nor val.json; judged on the images of train.json")
+    else:
+        reporter.info(f"{data}: judged on the {split.name} images")
     return DetectorAccuracy(detector, len(split), found)
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from compress.core.dataset import CocoData, FolderData
 from compress.core.stage import SilentReporter
 from compress.data.dataset import Dataset, load_dataset
-from compress.data.decode import Sizes
+from compress.data.decode import BadImageError, Sizes, decode_sized, sizes_of
 from compress.errors import DataError
 
 CLASSES = [{"id": 3, "name": "nut"}, {"id": 7, "name": "bolt"}]
@@ -193,3 +194,43 @@ def test_images_of_the_other_task_are_refused(cards: Path):
     assert "ssdlite" in caught.value.hint
     with pytest.raises(DataError, match="the images have classes"):
         load_dataset(FolderData(path=cards), seed=0, task="detect")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_size_of_an_upright_image_is_that_of_its_pixels(tmp_path: Path, suffix: str, orientation: int):
+    path = tmp_path / f"turned.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (100, 50)).save(path, exif=exif)
+    image, size = decode_sized(path)
+    assert image.size == size == sizes_of(path).upright
+    assert sizes_of(path).stored == (100, 50)
+
+
+def test_the_size_of_what_decode_refuses_is_refused(tmp_path: Path):
+    path = tmp_path / "bomb.png"
+    Image.new("1", (17000, 10000)).save(path)
+    with pytest.raises(BadImageError, match="pixels"):
+        sizes_of(path)
+
+
+def test_memory_is_asked_for_before_a_png_is_decoded(tmp_path: Path, monkeypatch):
+    calls: list[str] = []
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(path)
+    load = PngImageFile.load
+    monkeypatch.setattr(PngImageFile, "load", lambda self: (calls.append("load"), load(self))[1])
+    decode_sized(path, afford=lambda _: calls.append("afford"))
+    assert calls[0] == "afford"
+    assert "load" in calls
+
+
+def test_a_set_whose_boxes_are_all_on_bad_images_is_refused(cards: Path):
+    image(cards, "empty.png")
+    content = write(cards)
+    content["images"].append({"id": 2, "file_name": "empty.png"})
+    (cards / "train.json").write_text(json.dumps(content))
+    (cards / "images" / "train.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="no training image with a box is left"):
+        load_dataset(CocoData(kind="coco", path=cards, on_bad_image="skip"), seed=0, task="detect")
