@@ -38,7 +38,10 @@ def init(
         ),
     ],
     arch: Annotated[
-        str | None, typer.Option(help="Architecture. Default: that of the weights' file, else mobilenet_v3_small.")
+        str | None,
+        typer.Option(
+            help="Architecture. Default: what the weights' file fits, else mobilenet_v3_small, or its ssdlite."
+        ),
     ] = None,
     weights: Weights = None,
     input_px: Annotated[

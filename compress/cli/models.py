@@ -32,7 +32,9 @@ ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors,
 def evaluate(
     ctx: typer.Context,
     file: ModelFile,
-    data: Annotated[Path, typer.Option("--data", help="Class folders (a test/ split is used if there), or a CSV.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="Class folders (a test/ split is used if there), a CSV, or a COCO set.")
+    ],
     threads: Threads = 1,
     device: Device = "cpu",
     preprocess: PreprocessText = None,
@@ -42,7 +44,7 @@ def evaluate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the accuracy of a model file on labelled images; a label is a class name or a class index."""
+    """Measure the accuracy of a model file on labelled images: top-1, or a detector's mAP on images with boxes."""
     from compress.cli.output import print_json
     from compress.cli.run_files import given_model
     from compress.core.labels import labels_in
@@ -88,7 +90,7 @@ def _evaluate_detector(ctx: typer.Context, file: Path, data: Path, threads: int,
 def predict(
     ctx: typer.Context,
     images: Annotated[
-        list[Path] | None, typer.Argument(metavar="[IMAGE...|DIR]", help="Images to classify, or one folder.")
+        list[Path] | None, typer.Argument(metavar="[IMAGE...|DIR]", help="Images to answer for, or one folder.")
     ] = None,
     camera: Annotated[
         str | None,
@@ -108,7 +110,7 @@ def predict(
     labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Classify images, one by one; or a stream: a folder, a video, a camera.
+    """Classify images, one by one, or find boxes in them; or classify a stream: a folder, a video, a camera.
 
     Of a stream the next frame is decoded while this one is inferred. With --json each frame is a line of JSON, and the
     last line holds the summary.
