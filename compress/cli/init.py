@@ -40,7 +40,7 @@ def init(
     arch: Annotated[
         str | None,
         typer.Option(
-            help="Architecture. Default: what the weights' file fits, else mobilenet_v3_small, or its ssdlite."
+            help="Architecture. Default: what the weights' file fits, else mobilenet_v3_small or its SSDLite."
         ),
     ] = None,
     weights: Weights = None,

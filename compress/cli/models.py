@@ -33,7 +33,7 @@ def evaluate(
     ctx: typer.Context,
     file: ModelFile,
     data: Annotated[
-        Path, typer.Option("--data", help="Class folders (a test/ split is used if there), a CSV, or a COCO set.")
+        Path, typer.Option("--data", help="Class folders (a test/ split is used if there), CSV, or COCO set.")
     ],
     threads: Threads = 1,
     device: Device = "cpu",

@@ -3,9 +3,11 @@
 What annotation tools get wrong has a defined answer. A box of negative width or height is turned around, one that
 reaches beyond its image is cut at its sides, one of less than a pixel is left out; each kind is counted and listed. A
 box of an unknown class or image, or of numbers that are none, is an error. Crowds (`iscrowd`) are left out. An image
-without boxes stays: it teaches the background. Boxes that were drawn on the unturned pixels of an image that EXIF turns by
-a quarter are turned with it: the size that the file says tells which they are. Of a square image, one that EXIF mirrors or
-turns by a half, and one without a size in the file, it cannot tell: there the boxes are taken as those of the upright image.
+without boxes stays: it teaches the background.
+
+Boxes that were drawn on the unturned pixels of an image that EXIF turns by a quarter are turned with it: the size
+that the file says tells which they are. Of a square image, one that EXIF mirrors or turns by a half, and one
+without a size in the file, it cannot tell: there the boxes are taken as those of the upright image.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ class ParityBounds(BaseModel):
         "instead.",
     )
     min_agreement_pct: Percent = Field(
-        default=99.0, description="Least share of images with the same top-1 answer, in percent."
+        default=99.0,
+        description="Least share of images with the same top-1 answer, or of boxes that match, in percent.",
     )
     images: int = Field(
         default=1000,

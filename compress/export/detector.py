@@ -14,14 +14,12 @@ from compress.core.formats import Format, Precision
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext
 from compress.core.storage import write_bytes
-from compress.data.dataset import Split, load_dataset
-from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
 from compress.detect.answers import boxes_of
 from compress.detect.match import matched
 from compress.errors import CheckError, UsageError
-from compress.export import checks, tflite_checks
-from compress.export.config import ExportConfig
+from compress.export import checks, parity, tflite_checks
+from compress.export.config import ExportConfig, ParityBounds
 from compress.graph.finite import require_finite
 from compress.graph.from_torch import to_onnx
 from compress.graph.metadata import embed_spec as embed_in_onnx
@@ -62,7 +60,7 @@ def export_detector(config: ExportConfig, artifact: Artifact, path: Path, ctx: R
         metrics |= tflite_checks.check_tflite(unpack(data, str(path)), path, builtins_only=True, select_tf_ops=False)
     write_bytes(path, data)
     try:
-        metrics |= _parity(open_detector(artifact.path), open_detector(path), config.parity.images, ctx)
+        metrics |= _parity(open_detector(artifact.path), open_detector(path), config.parity, ctx)
     except BaseException:
         path.unlink(missing_ok=True)  # a file that broke a check is not left where somebody may take it
         raise
@@ -91,13 +89,13 @@ def _refuse(config: ExportConfig, artifact: Artifact) -> None:
         )
 
 
-def _parity(before: Detector, after: Detector, count: int, ctx: RunContext) -> Metrics:
+def _parity(before: Detector, after: Detector, bounds: ParityBounds, ctx: RunContext) -> Metrics:
     """Return how far the numbers of two files lie apart on the same images, and how many of their boxes match.
 
     Raises:
-        CheckError: they lie further apart than rounding explains.
+        CheckError: they lie further apart than the bounds allow.
     """
-    images_NCHW, on = _images(before.spec, count, ctx)
+    images_NCHW, on = _images(before.spec, bounds.images, ctx)
     worst, largest, same, boxes = 0.0, 1.0, 0, 0
     for start in range(0, len(images_NCHW), _BATCH):
         part = images_NCHW[start : start + _BATCH]
@@ -110,33 +108,28 @@ def _parity(before: Detector, after: Detector, count: int, ctx: RunContext) -> M
         ):
             same += 2 * matched(one_image, other_image)
             boxes += len(one_image) + len(other_image)
-    if worst > _BOUND * largest:
+    allowed = _BOUND * largest if bounds.max_abs_logit_diff is None else bounds.max_abs_logit_diff
+    agreement_pct = 100.0 * same / boxes if boxes else 100.0
+    if worst > allowed or agreement_pct < bounds.min_agreement_pct:
         raise CheckError(
-            f"{after.path}: its numbers differ by {worst:.3g} from those of {before.path}, allowed "
-            f"{_BOUND * largest:.3g} (n = {len(images_NCHW)} {on})",
+            f"{after.path}: its numbers differ by {worst:.3g} from those of {before.path}, allowed {allowed:.3g}, and "
+            f"{agreement_pct:.2f} % of the boxes match, at least {bounds.min_agreement_pct:g} % wanted "
+            f"(n = {len(images_NCHW)} {on})",
             hint="report it: the network holds an operator that is written wrongly",
         )
     return {
         "parity_max_abs_logit_diff": worst,
-        "parity_agreement_pct": 100.0 * same / boxes if boxes else 100.0,
+        "parity_agreement_pct": agreement_pct,
         "parity_images": len(images_NCHW),
         "parity_on": on,
     }
 
 
-def _judging_split(ctx: RunContext) -> Split | None:
-    """Return the validation images, else the test images, None where there are neither."""
-    if ctx.data is None:
-        return None
-    splits = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter, task="detect").splits
-    return next((splits[name] for name in ("val", "test") if len(splits[name])), None)
-
-
-def _images(spec: ModelSpec, count: int, ctx: RunContext) -> tuple[np.ndarray, str]:
+def _images(spec: ModelSpec, count: int, ctx: RunContext) -> tuple[parity.Floats, str]:
     """Return images_NCHW of the run, or noise where it has none to judge by."""
-    split = _judging_split(ctx)
-    if split is None:
-        noise = np.random.default_rng(ctx.seed).standard_normal((min(count, _BATCH), *spec.input_chw), dtype=np.float32)
-        return noise, "noise images"
-    pixels_NHWC = evaluation_pixels(split, spec.preprocess, ctx.reporter)[:count]
+    pixels_NHWC = None
+    if ctx.data is not None:
+        pixels_NHWC = parity.images(ctx.data, spec.preprocess, count, ctx.seed, ctx.reporter, task="detect")
+    if pixels_NHWC is None:
+        return parity.noise(spec.input_chw, min(count, _BATCH), ctx.seed), "noise images"
     return normalize(pixels_NHWC, spec.preprocess), "images"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from compress.core.dataset import DataConfig
+from compress.core.dataset import DataConfig, Task
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.core.stage import Reporter
@@ -27,13 +27,13 @@ _LEAST_PX, _MOST_PX = 16, 2048  # what a Preprocess may say
 
 
 def images(
-    data: DataConfig, preprocess: Preprocess, count: int, seed: int, reporter: Reporter
+    data: DataConfig, preprocess: Preprocess, count: int, seed: int, reporter: Reporter, task: Task = "classify"
 ) -> npt.NDArray[np.uint8] | None:
     """Return up to `count` validation and test images, evenly spaced, as pixels_NHWC; None if there are none.
 
     Both sets, since the share that is wanted means little on few images: of 80, one near tie is 1.25 %.
     """
-    dataset = load_dataset(data, seed=seed, reporter=reporter)
+    dataset = load_dataset(data, seed=seed, reporter=reporter, task=task)
     splits = [dataset.splits[name] for name in ("val", "test") if dataset.splits[name].paths]
     if not splits:
         return None

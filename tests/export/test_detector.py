@@ -47,7 +47,7 @@ def test_the_tflite_file_is_one_piece_for_xnnpack(detector_files: DetectorFiles)
 
 def test_parity_is_measured_on_the_runs_images(detector_files: DetectorFiles, tmp_path: Path):
     metrics = exported(detector_files, tmp_path, data=True, format="tflite").metrics
-    assert metrics["parity_images"] == 4
+    assert metrics["parity_images"] == 8, "validation and test images"
     assert metrics["parity_on"] == "images"
     assert metrics["parity_agreement_pct"] == 100
     assert 0 < metrics["parity_max_abs_logit_diff"] < 1e-3
@@ -58,6 +58,16 @@ def test_a_file_that_answers_otherwise_is_not_left(detector_files: DetectorFiles
     with pytest.raises(CheckError, match="its numbers differ by"):
         exported(detector_files, tmp_path, format="onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [({"max_abs_logit_diff": 1e-12}, "allowed 1e-12"), ({"min_agreement_pct": 100.0}, "at least 100 % wanted")],
+)
+def test_the_bounds_are_those_of_the_recipe(detector_files: DetectorFiles, tmp_path: Path, monkeypatch, bounds, words):
+    monkeypatch.setattr(under_test, "matched", lambda first, _second: len(first) - 1)
+    with pytest.raises(CheckError, match=words):
+        exported(detector_files, tmp_path, format="onnx", parity=bounds)
 
 
 @pytest.mark.parametrize(
