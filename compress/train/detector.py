@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from compress.core.artifact import StageOutput
-from compress.core.formats import Format
 from compress.core.stage import RunContext
 from compress.data.dataset import Dataset
-from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.detection.losses import detection_loss
 from compress.engine.detection.setup import detect_setup
 from compress.engine.fit import fit
@@ -15,13 +13,17 @@ from compress.errors import UsageError
 from compress.models.build import build_model
 from compress.models.detector_weights import HEADS, load_detector
 from compress.models.detectors import new_detector_spec
-from compress.models.weights import save_model
 from compress.train.config import TrainConfig
+from compress.train.outcome import trained
 
 LR = 2e-3
+_OF_CLASSIFIERS = (
+    *("progressive_px", "crop_scale_min", "crop_ratio", "flip", "color_jitter", "randaugment", "mixup", "cutmix"),
+    "label_smoothing",
+)
 
 
-def train_detector(config: TrainConfig, dataset: Dataset, ctx: RunContext, file_name: str) -> StageOutput:
+def train_detector(config: TrainConfig, dataset: Dataset, ctx: RunContext) -> StageOutput:
     """Train and return the detector with the best validation mAP.
 
     Metrics: map_pct (validation), best_epoch, epochs, params, macs.
@@ -39,20 +41,7 @@ def train_detector(config: TrainConfig, dataset: Dataset, ctx: RunContext, file_
     given = config.fit.model_dump(exclude={"lr"}) | {"lr": config.fit.lr or LR}
     setup = detect_setup(dataset, spec, FitOptions(**given), config.detect, ctx)
     result = fit(model, setup, detection_loss(config.detect), head=HEADS)
-    spec = save_model(ctx.stage_dir / file_name, model, spec)
-    remove_checkpoint(ctx.stage_dir)
-    return StageOutput(
-        file_name=file_name,
-        format=Format.TORCH,
-        spec=spec,
-        metrics={
-            "map_pct": result.best_val_pct,
-            "best_epoch": result.best_epoch,
-            "epochs": len(result.history),
-            "params": spec.params,
-            "macs": spec.macs,
-        },
-    )
+    return trained(model, spec, result, setup.metric, ctx)
 
 
 def _refuse_options_of_classifiers(config: TrainConfig) -> None:
@@ -62,3 +51,10 @@ def _refuse_options_of_classifiers(config: TrainConfig) -> None:
             f"{given[0]}: the images of {config.arch} are stretched to its square as its weights expect",
             hint=f"leave {given[0]} out; input_px sets the side",
         )
+    fields = type(config.fit).model_fields
+    for name in _OF_CLASSIFIERS:  # by value: a resolved recipe names the defaults too
+        if getattr(config.fit, name) != fields[name].default:
+            raise UsageError(
+                f"fit.{name}: is for classifiers, and {config.arch} finds boxes",
+                hint="leave it out; `detect:` has the augmentation and the loss of detectors",
+            )

@@ -8,10 +8,8 @@ from torch import nn
 
 from compress.core.artifact import StageOutput
 from compress.core.dataset import Task
-from compress.core.formats import Format
 from compress.core.stage import Reporter, RunContext, StageInputs
 from compress.data.dataset import Dataset, load_dataset
-from compress.engine.checkpoint import remove_checkpoint
 from compress.engine.fit import fit
 from compress.engine.initial_weights import say_averages, start_model
 from compress.engine.losses import label_loss
@@ -21,11 +19,9 @@ from compress.engine.setup import fit_setup
 from compress.errors import UsageError
 from compress.models.arch_names import DETECTOR_NAMES, FRESH
 from compress.models.build import arch_info, new_spec
-from compress.models.weights import save_model
 from compress.train.config import TrainConfig
 from compress.train.detector import train_detector
-
-FILE_NAME = "model.safetensors"
+from compress.train.outcome import trained
 
 
 def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutput:
@@ -44,10 +40,11 @@ def run(config: TrainConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         raise UsageError("training needs images, and the recipe has no `data:` block")
     task: Task = "detect" if config.arch in DETECTOR_NAMES else "classify"
     dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter, task=task)
-    return _OF_TASK[task](config, dataset, ctx, FILE_NAME)
+    say_averages(config.weights, ctx.reporter)
+    return _OF_TASK[task](config, dataset, ctx)
 
 
-def _train_classifier(config: TrainConfig, dataset: Dataset, ctx: RunContext, file_name: str) -> StageOutput:
+def _train_classifier(config: TrainConfig, dataset: Dataset, ctx: RunContext) -> StageOutput:
     spec = new_spec(
         config.arch,
         dataset.labels,
@@ -58,24 +55,10 @@ def _train_classifier(config: TrainConfig, dataset: Dataset, ctx: RunContext, fi
         std=config.std,
     )
     model = start_model(spec, config.weights, ctx.seed)
-    say_averages(config.weights, ctx.reporter)
     options = _with_rate(config, model, len(dataset.splits["train"]), ctx.reporter)
     setup = fit_setup(dataset, spec, options, ctx)
     result = fit(model, setup, label_loss(options.label_smoothing), head=(arch_info(spec.arch).head,))
-    spec = save_model(ctx.stage_dir / file_name, model, spec)
-    remove_checkpoint(ctx.stage_dir)
-    return StageOutput(
-        file_name=file_name,
-        format=Format.TORCH,
-        spec=spec,
-        metrics={
-            "top1_pct": result.best_val_pct,
-            "best_epoch": result.best_epoch,
-            "epochs": len(result.history),
-            "params": spec.params,
-            "macs": spec.macs,
-        },
-    )
+    return trained(model, spec, result, setup.metric, ctx)
 
 
 _OF_TASK = {"classify": _train_classifier, "detect": train_detector}

@@ -47,6 +47,12 @@ def test_options_of_classifiers_are_refused(tmp_path: Path, option: str, value: 
         trained(tmp_path, **{option: value})
 
 
+@pytest.mark.parametrize(("option", "value"), [("mixup", 0.2), ("flip", "both"), ("label_smoothing", 0.0)])
+def test_what_the_fit_of_a_classifier_alone_has_is_refused(tmp_path: Path, option: str, value: object):
+    with pytest.raises(UsageError, match=rf"fit\.{option}: is for classifiers"):
+        trained(tmp_path, fit={"epochs": 1, option: value})
+
+
 def test_architecture_and_images_are_for_one_task(tmp_path: Path):
     with pytest.raises(DataError, match="the images have boxes") as caught:
         trained(tmp_path, arch="tiny")

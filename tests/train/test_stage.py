@@ -12,7 +12,7 @@ from compress.engine.checkpoint import CHECKPOINT_FILE
 from compress.errors import ModelFileError, UsageError
 from compress.models.build import build_model, new_spec
 from compress.models.weights import load_model, save_model
-from compress.train import stage
+from compress.train import outcome, stage
 from compress.train.config import TrainConfig
 
 pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
@@ -50,11 +50,11 @@ def test_the_labels_are_smoothed_as_asked(photos, tmp_path):
 
 def test_killed_while_saving_the_model_ends_with_the_same_bytes(photos, tmp_path, monkeypatch):
     whole = _run(photos, tmp_path / "whole")
-    save = stage.save_model
-    monkeypatch.setattr(stage, "save_model", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    save = outcome.save_model
+    monkeypatch.setattr(outcome, "save_model", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         _run(photos, tmp_path / "killed")
-    monkeypatch.setattr(stage, "save_model", save)
+    monkeypatch.setattr(outcome, "save_model", save)
     resumed = _run(photos, tmp_path / "killed")
     assert (tmp_path / "killed" / resumed.file_name).read_bytes() == (tmp_path / "whole" / whole.file_name).read_bytes()
 
