@@ -23,7 +23,10 @@ from compress.cli.options import (
 from compress.cli.output import echo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from compress.cli.inspect_file import FileFacts
+    from compress.cli.predict_images import Answer
     from compress.runtime.predictor import Predictor
 
 ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors, .onnx or .tflite file.")]
@@ -46,6 +49,7 @@ def evaluate(
 ) -> None:
     """Measure the accuracy of a model file on labelled images: top-1, or a detector's mAP on images with boxes."""
     from compress.cli.output import print_json
+    from compress.cli.predict_boxes import require_none
     from compress.cli.run_files import given_model
     from compress.core.labels import labels_in
     from compress.pipeline.own_images import own_test_split
@@ -53,6 +57,7 @@ def evaluate(
     from compress.runtime.evaluate_file import as_json_data, evaluate_file, texts
 
     if is_detector(given_model(file)):
+        require_none(baseline=baseline, preprocess=preprocess, labels=labels)
         _evaluate_detector(ctx, file, data, threads, device, as_json)
         return
     own = own_test_split(file, data, reporter_of(ctx))
@@ -115,7 +120,8 @@ def predict(
     Of a stream the next frame is decoded while this one is inferred. With --json each frame is a line of JSON, and the
     last line holds the summary.
     """
-    from compress.cli.predict_boxes import predict_boxes
+    from compress.cli.predict_boxes import found_by, require_images
+    from compress.cli.predict_images import print_answers
     from compress.cli.run_files import given_model, newest_model
     from compress.cli.stream import make_view, predict_stream, stream_source
     from compress.core.labels import labels_in
@@ -125,7 +131,9 @@ def predict(
     source = stream_source(images or [], camera, video, folder)
     file = given_model(model) if model else newest_model(run, runs_dir)
     if is_detector(file):
-        predict_boxes(images or [], source is not None, open_detector(file, threads=threads, device=device), as_json)
+        require_images(source, preprocess=preprocess, labels=labels)
+        detector = open_detector(file, threads=threads, device=device)
+        print_answers(images or [], file, found_by(detector), as_json=as_json)
         return
     predictor = open_predictor(
         file,
@@ -142,37 +150,19 @@ def predict(
         view = make_view(reporter_of(ctx), as_json=as_json, quiet=global_options(ctx).quiet)
         predict_stream(source, predictor, view, top_k)
     else:
-        _predict_images(images or [], predictor, top_k, as_json)
+        print_answers(images or [], file, _classified(predictor, top_k), as_json=as_json)
 
 
-def _predict_images(images: list[Path], predictor: Predictor, top_k: int, as_json: bool) -> None:
-    from compress.cli.output import print_json
-    from compress.data.decode import BadImageError
+def _classified(predictor: Predictor, top_k: int) -> Callable[[Path], Answer]:
     from compress.data.transforms import preprocess_files
-    from compress.errors import DataError
     from compress.serve.core.work import predictions
 
-    answers: list[dict[str, object]] = []
-    faults: list[BadImageError] = []
-    for image in images:
-        try:
-            pixels_NCHW = preprocess_files([image], predictor.spec.preprocess)
-        except BadImageError as fault:
-            if len(images) == 1:
-                raise
-            faults.append(fault)
-            answers.append({"image": str(image), "error": fault.reason})
-            continue
-        rows = [one.as_json() for one in predictions(predictor.predict(pixels_NCHW)[0], predictor.spec, top_k)]
-        answers.append({"image": str(image), "predictions": rows})
-        if not as_json:
-            scores = ", ".join(f"{row['label']} {row['score']:.3f}" for row in rows)
-            echo(f"{image}: {scores}")
-    if as_json:
-        print_json({"model": str(predictor.path), "images": answers})
-    if faults:
-        listed = "".join(f"\n  {fault}" for fault in faults)
-        raise DataError(f"{len(faults)} of {len(images)} images were not classified:{listed}", hint="replace the files")
+    def answer(image: Path) -> Answer:
+        logits_NK = predictor.predict(preprocess_files([image], predictor.spec.preprocess))
+        rows = [one.as_json() for one in predictions(logits_NK[0], predictor.spec, top_k)]
+        return {"predictions": rows}, ", ".join(f"{row['label']} {row['score']:.3f}" for row in rows)
+
+    return answer
 
 
 def inspect(file: ModelFile, as_json: AsJson = False) -> None:

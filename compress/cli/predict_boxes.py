@@ -1,50 +1,44 @@
-"""`imgc predict` with a detector: boxes in pixels of the images as they were given."""
+"""`imgc predict` and `evaluate` with a detector: boxes in pixels of the upright images."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress.cli.output import echo, print_json
-from compress.errors import DataError, UsageError
+from compress.errors import UsageError
 
 if TYPE_CHECKING:
+    from compress.cli.predict_images import Answer
     from compress.detect.answers import Boxes
     from compress.runtime.detector import Detector
 
 
-def predict_boxes(images: list[Path], is_stream: bool, detector: Detector, as_json: bool) -> None:
-    """Print the boxes of each image.
+def require_none(**options: object) -> None:
+    """Raise UsageError where an option was given that a detector's file has no use for."""
+    if given := [f"--{name}" for name, value in options.items() if value is not None]:
+        raise UsageError(f"{given[0]}: is for classifiers, and this file finds boxes", hint=f"leave {given[0]} out")
 
-    Raises:
-        UsageError: a stream is asked for.
-        DataError: an image cannot be used; the others are answered before.
-    """
-    from compress.data.decode import BadImageError
+
+def require_images(source: object | None, **options: object) -> None:
+    """Raise UsageError where a stream is asked for, or as `require_none`."""
+    if source is not None:
+        raise UsageError("a detector answers images one by one, no stream", hint="imgc predict IMAGE...")
+    require_none(**options)
+
+
+def found_by(detector: Detector) -> Callable[[Path], Answer]:
+    """Return what finds the boxes of one image file; it raises BadImageError."""
     from compress.data.transforms import read_placed
 
-    if is_stream:
-        raise UsageError("a detector answers images one by one, no stream", hint="imgc predict IMAGE...")
-    answers: list[dict[str, object]] = []
-    faults: list[BadImageError] = []
-    for image in images:
-        try:
-            pixels_HWC, place = read_placed(image, detector.spec.preprocess)
-        except BadImageError as fault:
-            if len(images) == 1:
-                raise
-            faults.append(fault)
-            answers.append({"image": str(image), "error": fault.reason})
-            continue
+    def answer(image: Path) -> Answer:
+        pixels_HWC, place = read_placed(image, detector.spec.preprocess)
         (boxes,) = detector.detect(pixels_HWC[None], [place])
-        answers.append({"image": str(image), "detections": detections(boxes, detector.spec.labels)})
-        if not as_json:
-            echo(f"{image}: {_words(boxes, detector.spec.labels)}")
-    if as_json:
-        print_json({"model": str(detector.path), "images": answers})
-    if faults:
-        listed = "".join(f"\n  {fault}" for fault in faults)
-        raise DataError(f"{len(faults)} of {len(images)} images were not looked at:{listed}", hint="replace the files")
+        rows = detections(boxes, detector.spec.labels)
+        words = [f"{row['label']} {row['score']:.2f} at {_corners(row)}" for row in rows]
+        return {"detections": rows}, "; ".join(words) or "no box"
+
+    return answer
 
 
 def detections(boxes: Boxes, labels: tuple[str, ...]) -> list[dict[str, object]]:
@@ -56,11 +50,6 @@ def detections(boxes: Boxes, labels: tuple[str, ...]) -> list[dict[str, object]]
     ]
 
 
-def _words(boxes: Boxes, labels: tuple[str, ...]) -> str:
-    found = [
-        f"{labels[index]} {score:.2f} at {', '.join(f'{corner:.0f}' for corner in corners)}"
-        for index, score, corners in zip(
-            boxes.classes_B.tolist(), boxes.scores_B.tolist(), boxes.corners_B4.tolist(), strict=True
-        )
-    ]
-    return "; ".join(found) or "no box"
+def _corners(row: dict[str, object]) -> str:
+    box = row["box"]
+    return ", ".join(f"{corner:.0f}" for corner in box) if isinstance(box, list) else ""

@@ -23,7 +23,7 @@ def test_a_bad_image_does_not_cost_the_answers_to_the_others(imgc, files):
     result = imgc("predict", "red.png", "bad.png", "blue.png", "absent.png", "--model", "m.onnx", "--top-k", "1")
     assert result.exit_code == 2
     assert [line.split()[:2] for line in result.stdout.splitlines()] == [["red.png:", "red"], ["blue.png:", "blue"]]
-    assert "2 of 4 images were not classified" in result.stderr
+    assert "2 of 4 images were not answered" in result.stderr
     assert "bad.png: not an image" in result.stderr
     assert "absent.png: cannot be read" in result.stderr
 

@@ -32,7 +32,7 @@ def test_a_line_for_each_image_and_bad_ones_do_not_cost_the_others(imgc, folder,
     result = imgc("predict", detector_files.images[0], "bad.png", "--model", detector_files.tflite)
     assert result.exit_code == 2
     assert " at " in result.stdout
-    assert "1 of 2 images were not looked at" in result.stderr
+    assert "1 of 2 images were not answered" in result.stderr
 
 
 def test_evaluate_prints_map(imgc, folder, detector_files: DetectorFiles):
@@ -47,6 +47,8 @@ def test_evaluate_prints_map(imgc, folder, detector_files: DetectorFiles):
         (("predict", "--dir", "{data}/images", "--model", "{onnx}"), "no stream"),
         (("snippet", "{onnx}", "--for", "python", "--out", "x.py"), "finds boxes and names no image"),
         (("evaluate", "{onnx}", "--data", "."), "no train.json"),
+        (("evaluate", "{onnx}", "--data", "{data}", "--baseline", "{onnx}"), "--baseline: is for classifiers"),
+        (("predict", "x.png", "--model", "{onnx}", "--preprocess", "unit"), "--preprocess: is for classifiers"),
     ],
 )
 def test_what_detectors_do_not_do_is_said(imgc, folder, detector_files: DetectorFiles, arguments, words):
