@@ -72,10 +72,12 @@ class BoxLabels:
     Attributes:
         corners_B4: f32 [B, 4], (x0, y0, x1, y1) in pixels of the upright image.
         classes_B: i64 [B], indices among the labels.
+        size: width and height of what the corners lie in: of the upright image; (1, 1) where they are shares.
     """
 
     corners_B4: Floats
     classes_B: NDArray[np.int64]
+    size: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,9 @@ def _entry(
     whole = (cut[:, 2:] - cut[:, :2] >= _LEAST_PX).all(axis=1)
     if small := int((~whole).sum()):
         odd[f"of less than {_LEAST_PX:g} pixel in their image were left out"] += [image.file_name] * small
-    return BoxEntry(file, image.file_name, "", BoxLabels(cut[whole].astype(np.float32), classes_B[whole]))
+    return BoxEntry(
+        file, image.file_name, "", BoxLabels(cut[whole].astype(np.float32), classes_B[whole], sizes.upright)
+    )
 
 
 def _ends(corners_B4: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

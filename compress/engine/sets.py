@@ -14,7 +14,7 @@ from compress.data.pixel_cache import evaluation_pixels, training_pixels
 from compress.engine.batches import TrainSet, ValSet
 from compress.errors import StageError
 
-_SIDE_PER_CROP = 1.25
+SIDE_PER_CROP = 1.25
 _SAME_DATA = "all models of a run must be trained on the images of its data block"
 
 
@@ -29,7 +29,7 @@ def training_sets(dataset: Dataset, preprocess: Preprocess, reporter: Reporter) 
         preprocess: of the model that will be trained.
         reporter: hears about decoding.
     """
-    side_px = round(_SIDE_PER_CROP * preprocess.crop_px)
+    side_px = round(SIDE_PER_CROP * preprocess.crop_px)
     train, val = dataset.splits["train"], dataset.splits["val"]
     pixels = training_pixels(train, side_px, reporter)
     return (

@@ -31,6 +31,7 @@ class DetectorInfo:
         widths: channels of the two maps that it shows.
         mean: per channel, of values in 0..1.
         std: per channel, of values in 0..1.
+        pad_type: timm's name of the padding, where it is not the network's own.
         has_published: whether timm publishes weights of this very backbone, its padding and mean included.
     """
 
@@ -40,18 +41,19 @@ class DetectorInfo:
     mean: Channels = HALF
     std: Channels = HALF
     has_published: bool = False
+    pad_type: str | None = None
 
     def build(self, coding: BoxCoding, num_classes: int) -> nn.Module:
         """Return the network, freshly initialised."""
-        options = {"pad_type": "same"} if self.backbone == "mobilenetv2_100" else {}
-        network = library("timm").create_model(self.backbone, pretrained=False, **options)
+        padding = {} if self.pad_type is None else {"pad_type": self.pad_type}
+        network = library("timm").create_model(self.backbone, pretrained=False, **padding)
         anchors = [len(one.sizes) for one in coding.maps]
         return SsdLite(TimmBackbone(network, self.tap), self.widths, anchors, coding.columns(num_classes))
 
 
 DETECTORS: dict[str, DetectorInfo] = {
     "ssdlite_mobilenet_v3_small": DetectorInfo("tf_mobilenetv3_small_100", 4, (288, 576), has_published=True),
-    "ssdlite_mobilenetv2": DetectorInfo("mobilenetv2_100", 5, (576, 1280)),
+    "ssdlite_mobilenetv2": DetectorInfo("mobilenetv2_100", 5, (576, 1280), pad_type="same"),
 }
 
 

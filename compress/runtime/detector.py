@@ -14,14 +14,23 @@ import numpy as np
 
 from compress.core.boxes import BoxCoding
 from compress.core.formats import Format, format_of
-from compress.core.onnx_file import metadata_of, onnx_bytes
+from compress.core.onnx_file import metadata_of
 from compress.core.spec import SPEC_KEY, ModelSpec
 from compress.data.transforms import Placement, normalize
 from compress.detect.answers import Boxes, boxes_of
 from compress.detect.geometry import in_image
 from compress.errors import ModelFileError, UsageError, missing_backend
-from compress.runtime.onnx_predictor import session_options
-from compress.runtime.predictor import Floats, Pixels, cannot_run, check_images, check_pixels, damaged, fixed_batches
+from compress.runtime.onnx_predictor import read_onnx, session_options
+from compress.runtime.predictor import (
+    Floats,
+    Pixels,
+    cannot_run,
+    check_images,
+    check_pixels,
+    damaged,
+    fixed_batches,
+    spec_of_text,
+)
 from compress.runtime.tflite_predictor import dequantize_output, open_interpreter, quantize_input
 
 if TYPE_CHECKING:
@@ -134,11 +143,7 @@ def spec_in_file(path: Path) -> ModelSpec | None:
         from compress.runtime.tflite_meta import read_spec
 
         return read_spec(path.read_bytes(), str(path))
-    text = metadata_of(onnx_bytes(path)).get(SPEC_KEY)
-    try:
-        return None if text is None else ModelSpec.model_validate_json(text)
-    except ValueError as error:
-        raise ModelFileError(f"{path}: its metadata '{SPEC_KEY}' is not a spec we know: {error}") from error
+    return spec_of_text(metadata_of(read_onnx(path)).get(SPEC_KEY), path)
 
 
 def _torch(path: Path, threads: int, device: str) -> tuple[Callable[[Floats], Answers], str]:
@@ -167,7 +172,7 @@ def _onnx(path: Path, threads: int, _device: str) -> tuple[Callable[[Floats], An
         raise missing_backend("onnxruntime", "serve") from error
     try:
         session: Any = ort.InferenceSession(
-            onnx_bytes(path), session_options(threads), providers=["CPUExecutionProvider"]
+            read_onnx(path), session_options(threads), providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         raise damaged(path, "ONNX", error) from error

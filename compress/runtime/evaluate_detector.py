@@ -10,7 +10,6 @@ from typing import Any
 from compress.core.dataset import CocoData, SplitFractions
 from compress.core.stage import Reporter
 from compress.data.dataset import Split, load_dataset
-from compress.data.decode import sizes_of
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import placement
 from compress.detect.answers import Boxes
@@ -57,7 +56,7 @@ def evaluate_detector(detector: Detector, data: Path, reporter: Reporter) -> Det
 def detected(detector: Detector, split: Split, reporter: Reporter) -> Iterator[tuple[Boxes, Path]]:
     """Yield the boxes of every image, from the least score that mAP looks at, and its file."""
     pixels_NHWC = evaluation_pixels(split, detector.spec.preprocess, reporter)
-    places = [placement(sizes_of(path).upright, detector.spec.preprocess) for path in split.paths]
+    places = [placement(boxes.size, detector.spec.preprocess) for boxes in split.boxes_N]
     threshold = min(EVAL_THRESHOLD, detector.coding.score_threshold)
     for start in range(0, len(split), _BATCH):
         part = slice(start, start + _BATCH)

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from compress.core.formats import Format, Precision
 from compress.core.onnx_file import MAX_ONNX_BYTES, has_external_data, onnx_bytes, output_kind
@@ -34,6 +33,7 @@ from compress.runtime.predictor import (
     fixed_batches,
     foreign_spec,
     no_preprocess,
+    spec_of_text,
 )
 
 _LOOP = b"Loop"  # op types are plain text in the file
@@ -84,7 +84,7 @@ class OnnxPredictor:
         content: bytes | None = None,
     ) -> None:
         """Load the file; see `open_predictor` for the errors."""
-        data = _read(path) if content is None else content
+        data = read_onnx(path) if content is None else content
         session, version = _session(path, threads, content)
         self.path = path
         self.threads = threads
@@ -134,7 +134,8 @@ class OnnxPredictor:
         return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts), dtype=np.float32)
 
 
-def _read(path: Path) -> bytes:
+def read_onnx(path: Path) -> bytes:
+    """Return a file's bytes with all its weights; ModelFileError where it cannot be read."""
     try:
         return onnx_bytes(path)
     except OSError as error:
@@ -205,15 +206,7 @@ def _spec_in(session: _Session, path: Path) -> ModelSpec | None:
         raise ModelFileError(
             f"{path}: its metadata are no UTF-8 text ({error})", hint="export the file again"
         ) from error
-    if text is None:
-        return None
-    try:
-        return ModelSpec.model_validate_json(text)
-    except ValidationError as error:
-        raise ModelFileError(
-            f"{path}: its metadata '{SPEC_KEY}' is not a spec we know: {error.errors()[0]['msg']}",
-            hint="the file was made by another version of imgc; export it again",
-        ) from error
+    return spec_of_text(text, path)
 
 
 def _foreign(

@@ -11,10 +11,11 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from compress.core.formats import Format, Precision, format_of
 from compress.core.preprocess import Preprocess
-from compress.core.spec import ModelSpec
+from compress.core.spec import SPEC_KEY, ModelSpec
 from compress.errors import ModelFileError, StageError, UndescribedModelError, UsageError
 
 Floats = NDArray[np.float32]
@@ -148,6 +149,23 @@ def no_preprocess(path: Path) -> UndescribedModelError:
         f"{path}: made by another tool; it does not say how images are to be prepared (no 'imgc.spec' in its metadata)",
         hint="say how it was trained: --preprocess imagenet (or tf, unit, JSON), or export it with imgc",
     )
+
+
+def spec_of_text(text: str | None, path: Path) -> ModelSpec | None:
+    """Return the spec in a file's metadata, None where there is none.
+
+    Raises:
+        ModelFileError: it is of another version.
+    """
+    if text is None:
+        return None
+    try:
+        return ModelSpec.model_validate_json(text)
+    except ValidationError as error:
+        raise ModelFileError(
+            f"{path}: its metadata '{SPEC_KEY}' is not a spec we know: {error.errors()[0]['msg']}",
+            hint="the file was made by another version of imgc; export it again",
+        ) from error
 
 
 def check_spec(path: Path, spec: ModelSpec, chw: Sequence[int | None], classes: int | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -53,8 +52,3 @@ def _transform(options: DetectOptions, side_px: int, has_boxes: bool) -> v2.Tran
         steps.append(v2.ClampBoundingBoxes())  # the resize rounds a box at the edge to a bit beyond, and it would go
         steps.append(v2.SanitizeBoundingBoxes(min_size=2))
     return v2.Compose(steps)
-
-
-def as_float(corners_B4: object) -> Tensor:
-    """Return boxes as a float32 tensor [B, 4]."""
-    return torch.as_tensor(corners_B4, dtype=torch.float32).reshape(-1, 4)

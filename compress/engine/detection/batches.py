@@ -16,7 +16,7 @@ from compress.detect.coding import encode
 from compress.detect.match import NOTHING, anchor_targets
 from compress.distributed.collectives import share_of
 from compress.engine.batches import steps_per_epoch
-from compress.engine.detection.augment import as_float, augmented
+from compress.engine.detection.augment import augmented
 from compress.engine.detection.options import DetectOptions
 from compress.engine.randomness import Purpose, generator, seeded_torch
 
@@ -97,11 +97,10 @@ def _example(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return one augmented image, u8 [H, W, 3], and its anchors' offsets [A, 4] and classes [A]."""
     known = train.boxes_N[image]
+    corners_B4, classes_B = torch.from_numpy(known.corners_B4), torch.from_numpy(known.classes_B)
     pixels_SSC = torch.from_numpy(np.array(train.pixels_NSSC[image]))
     with seeded_torch(seed, Purpose.AUGMENT, epoch, image):  # of the image alone, whoever else is in the batch
-        seen_CHW, corners_B4, classes_B = augmented(
-            pixels_SSC, as_float(known.corners_B4), torch.from_numpy(known.classes_B), options, preprocess.crop_px
-        )
+        seen_CHW, corners_B4, classes_B = augmented(pixels_SSC, corners_B4, classes_B, options, preprocess.crop_px)
     pixels_HWC = np.ascontiguousarray(seen_CHW.numpy().transpose(1, 2, 0))
     if preprocess.channel_order == "BGR":
         pixels_HWC = np.ascontiguousarray(pixels_HWC[..., ::-1])

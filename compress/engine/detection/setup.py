@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from compress.core.boxes import BoxCoding
@@ -18,7 +19,6 @@ from compress.core.spec import ModelSpec
 from compress.core.stage import Reporter, RunContext, SilentReporter
 from compress.data.coco import BoxLabels
 from compress.data.dataset import Dataset, Split
-from compress.data.decode import sizes_of
 from compress.data.pixel_cache import evaluation_pixels, training_pixels
 from compress.data.transforms import Placement, normalize, placement
 from compress.detect.answers import Boxes, boxes_of
@@ -27,10 +27,10 @@ from compress.detect.precision import EVAL_THRESHOLD, AveragePrecision, average_
 from compress.engine.detection.batches import BoxBatch, BoxTrainSet, box_batches
 from compress.engine.detection.options import DetectOptions
 from compress.engine.options import FitOptions
+from compress.engine.sets import SIDE_PER_CROP
 from compress.errors import StageError
 from compress.models.build import evaluating
 
-_SIDE_PER_CROP = 1.25
 _EVAL_BATCH = 32
 
 
@@ -106,13 +106,9 @@ def detect_setup(
     """Return the setup of a stage's fit; the images are decoded where that was not done before."""
     assert spec.boxes is not None
     train = dataset.splits["train"]
-    side_px = round(_SIDE_PER_CROP * spec.preprocess.crop_px)
+    side_px = round(SIDE_PER_CROP * spec.preprocess.crop_px)
     pixels = training_pixels(train, side_px, ctx.reporter)
-    sizes = np.array([sizes_of(path).upright for path in train.paths], dtype=np.float32)
-    shares = [
-        BoxLabels(one.corners_B4 / np.tile(size, 2), one.classes_B)
-        for one, size in zip(train.boxes_N, sizes, strict=True)
-    ]
+    shares = [BoxLabels(_in_shares(one), one.classes_B) for one in train.boxes_N]
     return DetectSetup(
         train=BoxTrainSet(pixels.pixels_NHWC, shares),
         val=box_set(dataset.splits["val"], spec.preprocess, ctx.reporter),
@@ -127,9 +123,14 @@ def detect_setup(
     )
 
 
+def _in_shares(known: BoxLabels) -> NDArray[np.float32]:
+    """Return an image's boxes in shares of its width and height."""
+    return np.asarray(known.corners_B4 / np.array(known.size * 2, dtype=np.float32), dtype=np.float32)
+
+
 def box_set(split: Split, preprocess: Preprocess, reporter: Reporter) -> BoxValSet:
     """Return a split as a network sees it, with where its squares lie and the boxes that are known."""
-    places = tuple(placement(sizes_of(path).upright, preprocess) for path in split.paths)
+    places = tuple(placement(boxes.size, preprocess) for boxes in split.boxes_N)
     return BoxValSet(evaluation_pixels(split, preprocess, reporter), places, split.boxes_N)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from compress.engine.detection.augment import as_float, augmented
+from compress.engine.detection.augment import augmented
 from compress.engine.detection.options import DetectOptions
 
 PLAIN = DetectOptions(iou_crop=0, zoom_out=0, photometric=0)
@@ -33,7 +33,7 @@ def _augmented(options: DetectOptions, seed: int = 0, boxes: tuple = (WHERE,), *
     classes_B = changes.get("classes", torch.arange(len(boxes)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return augmented(pixels_SSC, as_float(boxes), classes_B, options, OUT)
+        return augmented(pixels_SSC, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), classes_B, options, OUT)
 
 
 def _bright(seen_CHW: Tensor) -> Tensor:
@@ -169,16 +169,11 @@ def test_what_is_given_is_left_as_it_was():
     assert torch.equal(pixels_SSC, _image(WHERE))
 
 
-def test_no_boxes_are_a_tensor_of_none():
-    assert as_float([]).shape == (0, 4)
-    assert as_float([[1, 2, 3, 4]]).dtype == torch.float32
-
-
 @pytest.mark.parametrize("side_px", [217, 233, 434])
 def test_a_box_that_reaches_the_edge_stays(side_px):
     side = round(1.25 * side_px)
     pixels_SSC = torch.zeros(side, side, 3, dtype=torch.uint8)
-    edge = as_float([[0.2, 0.3, 1.0, 1.0]])
+    edge = torch.tensor([[0.2, 0.3, 1.0, 1.0]])
     _, corners_B4, classes_B = augmented(pixels_SSC, edge, torch.tensor([3]), PLAIN, side_px)
     assert classes_B.tolist() == [3]
     torch.testing.assert_close(corners_B4, edge)
