@@ -57,6 +57,7 @@ def recipe_text(draft: RecipeDraft, weights: str) -> str:
         arch=draft.arch,
         weights=json.dumps(weights),
         input_px=draft.input_px,
+        verbs=_VERBS[draft.task],
         epochs=epochs,
         detect_epochs=_DETECT_QUICK_EPOCHS if draft.quick else _DETECT_EPOCHS,
         n_train=draft.n_train,
@@ -65,10 +66,16 @@ def recipe_text(draft: RecipeDraft, weights: str) -> str:
     )
 
 
+_VERBS: dict[Task, str] = {
+    "classify": "imgc train, imgc prune, imgc distill, ...",
+    "detect": "imgc train, imgc export --format all",
+}
 _DETECT_EPOCHS, _DETECT_QUICK_EPOCHS = 60, 20  # of some hundred images
-_DETECT = """\
+_TOP = """\
 {schema_line}
 # Written by `imgc init`. Run it:      imgc run imgc.yaml
+# Look at it without running it:       imgc plan imgc.yaml
+# Or go verb by verb; each verb takes its options from here: {verbs}
 # Paths are relative to this file. Any value can be changed for one run: --set stages.train.fit.epochs=20
 imgc: 1
 name: {name}  # results go to runs/<name>/
@@ -76,6 +83,10 @@ seed: {seed}  # same seed, same data: same result
 data: {{{data}}}
 
 stages:  # run from top to bottom; each reads the newest model above it
+"""
+_DETECT = (
+    _TOP
+    + """\
   # 1. Fine-tune a detector on the {n_train} training images. The weights are those of its backbone.
   #    detect: {{flip: horizontal}} where left and right mean the same.
   - kind: train
@@ -88,18 +99,10 @@ stages:  # run from top to bottom; each reads the newest model above it
   - kind: export
     format: all
 """
-_HEAD = """\
-{schema_line}
-# Written by `imgc init`. Run it:      imgc run imgc.yaml
-# Look at it without running it:       imgc plan imgc.yaml
-# Or go verb by verb; each verb takes its options from here: imgc train, imgc prune, imgc distill, ...
-# Paths are relative to this file. Any value can be changed for one run: --set stages.train.fit.epochs=20
-imgc: 1
-name: {name}  # results go to runs/<name>/
-seed: {seed}  # same seed, same data: same result
-data: {{{data}}}
-
-stages:  # run from top to bottom; each reads the newest model above it
+)
+_HEAD = (
+    _TOP
+    + """\
   # 1. Fine-tune a network on the {n_train} training images.
   #    weights: imagenet (downloaded), none (from scratch), or a .safetensors / .pth file.
   #    input_px: side of the square that the network sees; smaller is faster, larger shows more detail.
@@ -110,6 +113,7 @@ stages:  # run from top to bottom; each reads the newest model above it
     fit: {{epochs: {epochs}}}
 
 """
+)
 _WHOLE = (
     _HEAD
     + """\

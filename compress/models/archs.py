@@ -6,14 +6,15 @@ All networks give logits [N, K] for images [N, 3, H, W].
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from compress.core.preprocess import IMAGENET_MEAN, IMAGENET_STD, Interpolation
-from compress.errors import missing_backend
+from compress.errors import UsageError, missing_backend
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 BN_MOMENTUM = 0.1  # share of a new batch in the running statistics, torch's own default
 
 Channels = tuple[float, float, float]
+Entry = TypeVar("Entry")
 HALF: Channels = (0.5, 0.5, 0.5)  # pixels to -1..1, as TensorFlow's own networks were trained
 
 # The `tiny` network in timm's block language: ds = depthwise separable, ir = inverted residual; r repeats, k kernel,
@@ -59,6 +61,25 @@ class ArchInfo:
     head: str
     stem: str
     imagenet: Literal["torchvision", "timm"] | None
+
+
+def entry_of(table: Mapping[str, Entry], name: str, what: str) -> Entry:
+    """Return the entry of a table of networks.
+
+    Args:
+        table: name -> entry.
+        name: which.
+        what: what its entries are, such as "architecture".
+
+    Raises:
+        UsageError: no such entry; the hint names the nearest.
+    """
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, n=1)
+    raise UsageError(
+        f"no {what} is called '{name}' (allowed: {', '.join(table)})", hint=f"did you mean '{near[0]}'?" if near else ""
+    )
 
 
 def library(name: str) -> Any:  # noqa: ANN401 - an untyped library

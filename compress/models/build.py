@@ -5,7 +5,6 @@ A pruned network is its architecture plus one row per Conv2d, BatchNorm2d and Li
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
@@ -17,8 +16,8 @@ from torch.utils.hooks import RemovableHandle
 from compress.core.names import few
 from compress.core.preprocess import Interpolation, Preprocess
 from compress.core.spec import LayerShape, ModelSpec
-from compress.errors import ModelFileError, UsageError
-from compress.models.archs import ARCHS, ArchInfo, Channels
+from compress.errors import ModelFileError
+from compress.models.archs import ARCHS, ArchInfo, Channels, entry_of
 from compress.models.detectors import detector_info, output_layers
 
 
@@ -28,13 +27,7 @@ def arch_info(arch: str) -> ArchInfo:
     Raises:
         UsageError: no such architecture; the hint names the nearest.
     """
-    if arch in ARCHS:
-        return ARCHS[arch]
-    near = difflib.get_close_matches(arch, ARCHS, n=1)
-    raise UsageError(
-        f"no architecture is called '{arch}' (allowed: {', '.join(ARCHS)})",
-        hint=f"did you mean '{near[0]}'?" if near else "",
-    )
+    return entry_of(ARCHS, arch, "architecture")
 
 
 def new_spec(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -13,7 +12,7 @@ from compress.core.boxes import BoxCoding, ssd_coding
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import UsageError
-from compress.models.archs import HALF, Channels, library
+from compress.models.archs import HALF, Channels, entry_of, library
 from compress.models.ssdlite import EXTRA_WIDTHS, SsdLite, TimmBackbone
 
 _STRIDES = (16, 32)
@@ -68,13 +67,7 @@ def detector_info(arch: str) -> DetectorInfo:
     Raises:
         UsageError: no such detector; the hint names the nearest.
     """
-    if arch in DETECTORS:
-        return DETECTORS[arch]
-    near = difflib.get_close_matches(arch, DETECTORS, n=1)
-    raise UsageError(
-        f"no detector is called '{arch}' (allowed: {', '.join(DETECTORS)})",
-        hint=f"did you mean '{near[0]}'?" if near else "",
-    )
+    return entry_of(DETECTORS, arch, "detector")
 
 
 def new_detector_spec(arch: str, labels: Sequence[str], input_px: int | None = None) -> ModelSpec:
