@@ -130,10 +130,10 @@ def open_detector(path: Path, *, threads: int = 1, device: str = "cpu") -> Detec
     return Detector(path, fmt, spec, spec.boxes, runtime, threads, run)
 
 
-def spec_in_file(path: Path) -> ModelSpec | None:
+def spec_in_file(path: Path, content: bytes | None = None) -> ModelSpec | None:
     """Return what a file of any format says of itself, None where it says nothing; errors as `open_predictor`."""
     fmt = format_of(path)
-    if not path.is_file():
+    if content is None and not path.is_file():
         raise ModelFileError(f"{path}: no such model file", hint="give the path of a model file")
     if fmt is Format.TORCH:
         from compress.models.weights import read_spec_of
@@ -142,8 +142,8 @@ def spec_in_file(path: Path) -> ModelSpec | None:
     if fmt is Format.TFLITE:
         from compress.runtime.tflite_meta import read_spec
 
-        return read_spec(path.read_bytes(), str(path))
-    return spec_of_text(metadata_of(read_onnx(path)).get(SPEC_KEY), path)
+        return read_spec(path.read_bytes() if content is None else content, str(path))
+    return spec_of_text(metadata_of(read_onnx(path) if content is None else content).get(SPEC_KEY), path)
 
 
 def _torch(path: Path, threads: int, device: str) -> tuple[Callable[[Floats], Answers], str]:

@@ -64,8 +64,7 @@ def open_predictor(
     try:
         predictor = _by_runtime(fmt)(path, threads=threads, spec=spec, preprocess=preprocess, content=content)
     except ModelFileError:
-        if content is None:
-            _require_no_detector(path)
+        _require_no_detector(path, content)
         raise
     return _named(predictor, labels)
 
@@ -80,12 +79,12 @@ def _by_runtime(fmt: Format) -> type[OnnxPredictor] | type[TflitePredictor]:
     return TflitePredictor
 
 
-def _require_no_detector(path: Path) -> None:
+def _require_no_detector(path: Path, content: bytes | None) -> None:
     """Raise UsageError where a file that is no classifier's says that it is a detector's."""
     from compress.runtime.detector import spec_in_file
 
     with suppress(ModelFileError):
-        if spec := spec_in_file(path):
+        if spec := spec_in_file(path, content):
             require_classifier(spec, path)
 
 

@@ -70,6 +70,9 @@ def test_a_detector_is_told_from_a_classifier(detector_files: DetectorFiles, tin
     for path in (detector_files.torch, detector_files.onnx, detector_files.tflite):
         with pytest.raises(UsageError, match="finds boxes and names no image"):
             open_predictor(path)
+    for path in (detector_files.onnx, detector_files.tflite):  # as the server opens them
+        with pytest.raises(UsageError, match="finds boxes and names no image"):
+            open_predictor(path, content=path.read_bytes())
 
 
 def test_outputs_of_other_names_are_refused(detector_files: DetectorFiles, tmp_path: Path):

@@ -44,3 +44,29 @@ def test_other_classes_are_refused(detector_files: DetectorFiles, tmp_path: Path
         (tmp_path / f"{split}.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match="its classes are bolt, nut"):
         evaluate_detector(open_detector(detector_files.onnx), tmp_path, SilentReporter())
+
+
+class Told(SilentReporter):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.mark.parametrize(("splits", "images", "warned"), [(("train",), 4, True), (("train", "val"), 3, False)])
+def test_no_split_is_made_of_images_that_were_trained_on(detector_files, tmp_path: Path, splits, images, warned):
+    """A split made here would be another one than the training's."""
+    (tmp_path / "images").symlink_to(detector_files.data / "images")
+    for split in splits:
+        content = json.loads((detector_files.data / f"{split}.json").read_text())
+        if split == "val":
+            content["images"] = content["images"][:3]
+            content["annotations"] = [one for one in content["annotations"] if one["image_id"] < 3]
+        (tmp_path / f"{split}.json").write_text(json.dumps(content))
+    told = Told()
+    found = evaluate_detector(open_detector(detector_files.onnx), tmp_path, told)
+    assert found.n_images == images
+    assert any("judged on the images of train.json" in line for line in told.warnings) == warned
