@@ -63,6 +63,11 @@ def boxes_of(raw_NA4: Floats, logits_NAK: Floats, coding: BoxCoding) -> list[Box
     return [_kept(*pair, coding) for pair in zip(decode(raw_NA4, coding), scores_NAC, strict=True)]
 
 
+def above(boxes: Boxes, least: float) -> Boxes:
+    """Return the boxes of at least this score: those that `boxes_of` would have kept by it, where few are left out."""
+    return _taken(boxes, np.flatnonzero(boxes.scores_B >= np.float32(least)))
+
+
 def _kept(corners_A4: Floats, scores_AC: Floats, coding: BoxCoding) -> Boxes:
     found = [Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))]
     found += _candidates(corners_A4, scores_AC, coding)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,16 +40,29 @@ def anchor_targets(boxes_B4: Floats, coding: BoxCoding, least_iou: float = MATCH
     return np.asarray(taken_A, dtype=np.int64)
 
 
-def matched(boxes: Boxes, others: Boxes, least_iou: float = MATCH_IOU) -> int:
-    """Return how many boxes have a partner of the same class in the other answer: IoU of at least 0.5, one each.
+def agreement_pct(wanted: Sequence[Boxes], found: Sequence[Boxes]) -> float:
+    """Return the share of the boxes in both answers to the same images that have a partner, 0..100; 100 for none."""
+    same = sum(matched(one, other) for one, other in zip(wanted, found, strict=True))
+    every = sum(map(len, wanted)) + sum(map(len, found))
+    return 200.0 * same / every if every else 100.0
 
-    Greedy, the best box first, each with the partner that it overlaps most.
+
+def matched(boxes: Boxes, others: Boxes, least_iou: float = MATCH_IOU) -> int:
+    """Return how many boxes have a partner in the other answer, see `partners`."""
+    return int((partners(boxes, others, least_iou) != NOTHING).sum())
+
+
+def partners(boxes: Boxes, others: Boxes, least_iou: float = MATCH_IOU) -> NDArray[np.int64]:
+    """Return each box's partner in the other answer, i64 [B], `NOTHING` where it has none.
+
+    Partners are of the same class, and overlap by an IoU of at least `least_iou`. Each box has at most one. Greedy, the
+    best box first, each with the one that it overlaps most.
     """
     overlap_BD = iou(boxes.corners_B4, others.corners_B4)
     overlap_BD[boxes.classes_B[:, None] != others.classes_B[None, :]] = 0
-    count = 0
-    for row_D in overlap_BD:
+    found_B = np.full(len(boxes), NOTHING, dtype=np.int64)
+    for box, row_D in enumerate(overlap_BD):
         if len(row_D) and row_D.max() >= least_iou:
-            count += 1
-            overlap_BD[:, row_D.argmax()] = 0
-    return count
+            found_B[box] = row_D.argmax()
+            overlap_BD[:, found_B[box]] = 0
+    return found_B

@@ -53,14 +53,14 @@ def read_source(artifact: Artifact, config: ExportConfig) -> Source:
         CheckError: an opset that this graph cannot be turned into.
     """
     if artifact.format is Format.TORCH:
-        wanted = _choose_precision(artifact, Precision.FP32, config)  # before the slow export
+        wanted = choose_precision(artifact, Precision.FP32, config)  # before the slow export
         module, own = load_model(artifact.path)
         opset = config.opset or _TORCH_OPSET
         model = to_onnx(module, own, opset=opset, dynamic_batch=config.dynamic_batch)
         require_finite(model, artifact.path)
         return Source(artifact, model, spec_of(model, artifact.path), Precision.FP32, wanted, own.input_chw)
     found = import_classifier(artifact.path, crop_px=config.preprocess.crop_px if config.preprocess else None)
-    wanted = _choose_precision(artifact, found.precision, config)
+    wanted = choose_precision(artifact, found.precision, config)
     model = _in_shape(found.model, artifact, config)
     spec = found.spec
     if spec is None and config.preprocess is not None:
@@ -81,7 +81,7 @@ def _in_shape(model: onnx.ModelProto, artifact: Artifact, config: ExportConfig) 
         raise CheckError(f"{artifact.path}: {error.message}", hint=error.hint) from error
 
 
-def _choose_precision(artifact: Artifact, found: Precision, config: ExportConfig) -> Precision:
+def choose_precision(artifact: Artifact, found: Precision, config: ExportConfig) -> Precision:
     """Return the precision to write.
 
     Raises:

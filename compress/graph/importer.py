@@ -151,6 +151,21 @@ def import_classifier(path: Path, *, crop_px: int | None = None, widen: bool = F
     return ImportedClassifier(path, canonical(model, path), spec, precision_of(model), input_chw, classes, half)
 
 
+def import_detector(path: Path) -> tuple[ModelProto, ModelSpec, Precision]:
+    """Return a detector's ONNX file as the canonical graph, what it is, and how its numbers are stored.
+
+    Raises:
+        ModelFileError: it cannot be read, holds NaN or infinity, or does not say how its numbers become boxes.
+        CheckError: an operator of another domain than ONNX's.
+    """
+    model = load(path)
+    spec = spec_of(model, path)
+    if spec is None or spec.boxes is None:
+        raise ModelFileError(f"{path}: does not say how its numbers become boxes", hint="export it with imgc")
+    require_finite(model, path)
+    return canonical(model, path), spec, precision_of(model)
+
+
 def classifier_sizes(model: ModelProto, where: object) -> tuple[Chw, int]:
     """Return (C, H, W) of one image and the number of classes.
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter_ns, process_time_ns
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compress.core.stage import Reporter
 from compress.measure.machine_speed import FULL_RATIO, MachineSpeed, speed_of_this_machine
-from compress.runtime.predictor import Call, Floats, Predictor
+from compress.runtime.predictor import Call, Floats
 
 MIN_CALLS = 5
 RANKS = (50, 90, 95, 99)  # the percentiles that are given
@@ -120,8 +121,15 @@ class _Clocks:
     speed: MachineSpeed
 
 
+class Timed(Protocol):
+    """What can be timed: an opened file of a classifier or of a detector."""
+
+    def prepared(self, images_NCHW: Floats) -> Call:
+        """Return what runs the model on these images; see `Predictor.prepared`."""
+
+
 def measure_latency(
-    predictors: Mapping[str, Predictor],
+    predictors: Mapping[str, Timed],
     images: Mapping[str, Floats],
     timing: Timing,
     reporter: Reporter,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
 from compress.core.stage import OwnImages, StageConfig
+from compress.engine.detection.options import DetectOptions
 from compress.engine.options import Epochs, FitOptions, Share
 from compress.graph.targets import TARGETS, Activation, HardSwishMode, Stem, Target, TargetName
 from compress.models.arch_names import known_arch, known_weights, weight_files
@@ -209,9 +210,7 @@ class QuantizeConfig(StageConfig):
         le=1.0,
         description="Share of the float model's soft labels in the training loss, 0..1 (int8_qat).",
     )
-    temperature: float = Field(
-        default=2.0, ge=0.5, le=20.0, description="Temperature that softens both distributions (int8_qat)."
-    )
+    temperature: float = Field(default=2.0, ge=0.5, le=20.0, description="Softens both distributions (int8_qat).")
     freeze_ranges_at: float = Field(
         default=0.5,
         ge=0.0,
@@ -219,6 +218,7 @@ class QuantizeConfig(StageConfig):
         description="Share of the epochs after which ranges are learned no more, 0..1 (int8_qat).",
     )
     fit: QatOptions = Field(default=QatOptions(), description="Options of the training loop (int8_qat).")
+    detect: DetectOptions = Field(default=DetectOptions(), description="How a detector learns (int8_qat), as in train.")
 
     @field_validator("arch")
     @classmethod

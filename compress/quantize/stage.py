@@ -17,7 +17,8 @@ from compress.errors import UsageError
 from compress.graph.target_check import check_target
 from compress.graph.targets import TARGETS
 from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
-from compress.quantize.accuracy.float_reference import FloatReference, judge
+from compress.quantize.accuracy.float_reference import judge
+from compress.quantize.accuracy.reference import Reference
 from compress.quantize.config import QuantizeConfig
 from compress.quantize.ptq.dynamic import quantize_dynamically
 from compress.quantize.ptq.static import sketched
@@ -45,33 +46,31 @@ def run(config: QuantizeConfig, inputs: StageInputs, ctx: RunContext) -> StageOu
     job = read_quantize_job(config, model, spec, ctx)
     if config.max_drop_pp is not None and job.dataset is None:
         hint = "give --data DIR, or bound the agreement with the float model: min_agreement_pct"
-        raise UsageError("max_drop_pp is about top-1, which needs images with labels", hint=hint)
-    float_reference = job.float_reference()
-    made, found = _make(job, float_reference)
+        raise UsageError("max_drop_pp is about accuracy, which needs images with labels", hint=hint)
+    reference = job.reference()
+    made, found = _make(job, reference)
     spec = save(job, made, ctx.stage_dir / FILE_NAME)
     metrics = (
-        judge(ctx.stage_dir / FILE_NAME, float_reference, _remedies(job), ctx.reporter)
-        | {"scheme": config.scheme}
-        | found
+        judge(ctx.stage_dir / FILE_NAME, reference, _remedies(job), ctx.reporter) | {"scheme": config.scheme} | found
     )
     remove_checkpoint(ctx.stage_dir / FIT_DIR)  # last, so that a kill until here loses no epoch
     return StageOutput(file_name=FILE_NAME, format=Format.ONNX, spec=spec, metrics=metrics)
 
 
-def _make(job: QuantizeJob, float_reference: FloatReference) -> tuple[Made, Metrics]:
+def _make(job: QuantizeJob, reference: Reference) -> tuple[Made, Metrics]:
     """Return the model by the scheme, and what was found on the way."""
     config, constraint = job.config, AccuracyConstraint(job.config.max_drop_pp, job.config.min_agreement_pct)
     if config.scheme == "auto":
-        return make_planned(job, float_reference, constraint)
+        return make_planned(job, reference, constraint)
     if config.scheme == "dynamic":
         return Made(quantize_dynamically(job.model), Precision.DYNAMIC), {}
     graph = make_qat(job) if config.scheme == "int8_qat" else make_static(job)
     metrics: Metrics = {}
     if config.sensitivity:
-        worst = sensitivity_of(job, graph, float_reference).ranked[0]
-        metrics |= {"worst_layer": worst.layer.name, "worst_layer_kl": worst.kl}
+        worst = sensitivity_of(job, graph, reference).ranked[0]
+        metrics |= {"worst_layer": worst.layer.name, "worst_layer_kl": worst.loss.kl}
     if constraint:
-        graph, found = within_constraint(job, graph, float_reference, constraint)
+        graph, found = within_constraint(job, graph, reference, constraint)
         metrics |= found
     return finished(job, graph), metrics
 

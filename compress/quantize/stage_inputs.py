@@ -14,7 +14,9 @@ from compress.data.pixel_cache import evaluation_pixels
 from compress.engine.sets import require_same_labels
 from compress.errors import UsageError
 from compress.models.weights import IMAGENET
-from compress.quantize.accuracy.float_reference import FloatReference, reference_of
+from compress.quantize.accuracy.box_reference import box_reference_of
+from compress.quantize.accuracy.float_reference import reference_of
+from compress.quantize.accuracy.reference import Reference
 from compress.quantize.config import QuantizeConfig
 from compress.quantize.ptq.calibration_images import CalibrationSet, from_folder, from_training
 from compress.quantize.ptq.static import CalibrationImages
@@ -49,7 +51,7 @@ class QuantizeJob:
             evaluation_pixels(self.chosen.images, self.spec.preprocess, self.ctx.reporter), self.spec.preprocess
         )
 
-    def float_reference(self) -> FloatReference:
+    def reference(self) -> Reference:
         """Return what files are judged by: labelled images where there are any, else some held out of calibration."""
         if self.dataset is not None:
             split, what = self.dataset.splits["val"], "validation images"
@@ -59,6 +61,8 @@ class QuantizeJob:
             if self.chosen.held_out is None:
                 what = "calibration images (too few to hold any out)"
         graph, labelled = TorchGraph(self.model), self.dataset is not None
+        if self.spec.boxes is not None:
+            return box_reference_of(graph, split, self.spec, what, self.ctx.reporter, labelled=labelled)
         return reference_of(graph, split, self.spec.preprocess, what, self.ctx.reporter, labelled=labelled)
 
 
@@ -80,7 +84,7 @@ def _images(spec: ModelSpec, ctx: RunContext) -> tuple[Dataset | None, ModelSpec
     """Return the labelled images, if there are any, and the spec, which takes their labels if it has none."""
     if ctx.data is None:
         return None, spec
-    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
+    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter, task=spec.task)
     if spec.arch == "foreign" and spec.num_classes == len(dataset.labels) and spec.labels != dataset.labels:
         ctx.reporter.warn("the model does not name its classes; they are taken for those of the images, by name")
         spec = spec.model_copy(update={"labels": dataset.labels})

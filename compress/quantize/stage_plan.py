@@ -21,7 +21,7 @@ from compress.graph.targets import TARGETS, HardSwishMode, Stem, Target
 from compress.lower.walk import lower
 from compress.measure.latency import measure_latency
 from compress.quantize.accuracy.accuracy_constraint import AccuracyConstraint
-from compress.quantize.accuracy.float_reference import FloatReference
+from compress.quantize.accuracy.reference import OpenedFile, Reference
 from compress.quantize.plan import Candidate, choose
 from compress.quantize.ptq.dynamic import quantize_dynamically
 from compress.quantize.ptq.rewrites import early_hard_swishes, hard_swishes
@@ -29,8 +29,6 @@ from compress.quantize.qdq.quantizer_setup import swish_stem
 from compress.quantize.stage_inputs import QuantizeJob
 from compress.quantize.stage_make import TIMING, Made, finished, make_static, save, scratch, within_constraint
 from compress.runtime.host import host
-from compress.runtime.open import open_predictor
-from compress.runtime.predictor import Predictor
 from compress.runtime.tflite_meta import embed_spec
 
 PLAN_NAME = "plan.json"
@@ -55,32 +53,28 @@ class _Tried:
 
     name: str
     made: Made
-    predictor: Predictor
+    opened: OpenedFile
     metrics: Metrics
     refused: str
 
 
-def make_planned(
-    job: QuantizeJob, float_reference: FloatReference, constraint: AccuracyConstraint
-) -> tuple[Made, Metrics]:
+def make_planned(job: QuantizeJob, reference: Reference, constraint: AccuracyConstraint) -> tuple[Made, Metrics]:
     """Return the best candidate and what was measured; the whole table is written as `plan.json`.
 
     Raises:
         StageError: no candidate keeps the constraint.
     """
     assert job.config.target is not None, "the config gives scheme auto a target"
-    target, constraint = TARGETS[job.config.target], constraint or DEFAULT_BOUND[float_reference.labels_N is not None]
+    target, constraint = TARGETS[job.config.target], constraint or DEFAULT_BOUND[reference.is_labelled]
     if platform.machine().lower() not in target.machines:
         job.ctx.reporter.warn(f"this host ({platform.machine()}) is not a {target.name}: its milliseconds may mislead")
     with scratch(job, "candidates") as folder:
-        found = [
-            _tried(job, name, made, float_reference, constraint, target, folder) for name, made in _makers(job, target)
-        ]
+        found = [_tried(job, name, made, reference, constraint, target, folder) for name, made in _makers(job, target)]
         if all(one.refused or one.made.precision is Precision.FP32 for one in found):
-            found += _mixed(job, found, float_reference, constraint, target, folder)
-        candidates = _timed(job, found, float_reference)
+            found += _mixed(job, found, reference, constraint, target, folder)
+        candidates = _timed(job, found, reference)
         best, why = choose(candidates, constraint)
-    report = {"target": target.name, "bound": str(constraint), "judged_on": float_reference.what, "host": host()}
+    report = {"target": target.name, "bound": str(constraint), "judged_on": reference.what, "host": host()}
     rows = [candidate.as_json() for candidate in candidates]
     write_json(job.ctx.stage_dir / PLAN_NAME, {**report, "candidates": rows, "chosen": best.name, "why": why})
     job.ctx.reporter.info(f"chosen: {why}")
@@ -129,7 +123,7 @@ def _tried(
     job: QuantizeJob,
     name: str,
     make: Callable[[], Made],
-    float_reference: FloatReference,
+    reference: Reference,
     constraint: AccuracyConstraint,
     target: Target,
     folder: Path,
@@ -146,9 +140,8 @@ def _tried(
         path = path.with_suffix(".tflite")
         described = spec.model_copy(update={"layout": "NHWC", "layers": ()})
         path.write_bytes(embed_spec(lower(made.model).data, described))
-    predictor = open_predictor(path)
-    metrics = float_reference.measure(predictor, job.ctx.reporter)
-    return _Tried(name, made, predictor, metrics, refused or constraint.broken_by(metrics))
+    metrics = reference.measure(path, job.ctx.reporter)
+    return _Tried(name, made, reference.opened(path), metrics, refused or constraint.broken_by(metrics))
 
 
 def _outside(model: onnx.ModelProto, target: Target) -> str:
@@ -162,7 +155,7 @@ def _outside(model: onnx.ModelProto, target: Target) -> str:
 def _mixed(
     job: QuantizeJob,
     found: list[_Tried],
-    float_reference: FloatReference,
+    reference: Reference,
     constraint: AccuracyConstraint,
     target: Target,
     folder: Path,
@@ -176,29 +169,27 @@ def _mixed(
     names = [name for name, mode in modes_of(job.model, target) if mode == wanted]
     graph = next((one.made.graph for one in found if one.name in names), None) or make_static(job)
     try:
-        graph, _ = within_constraint(job, graph, float_reference, constraint)
+        graph, _ = within_constraint(job, graph, reference, constraint)
     except StageError as error:
         job.ctx.reporter.info(error.message)
         return []
     return [
-        _tried(
-            job, "int8, worst layers float", lambda: finished(job, graph), float_reference, constraint, target, folder
-        )
+        _tried(job, "int8, worst layers float", lambda: finished(job, graph), reference, constraint, target, folder)
     ]
 
 
-def _timed(job: QuantizeJob, found: list[_Tried], float_reference: FloatReference) -> list[Candidate]:
+def _timed(job: QuantizeJob, found: list[_Tried], reference: Reference) -> list[Candidate]:
     """Return the candidates with their times, measured in turns."""
-    image = normalize(float_reference.pixels_NHWC[:1], job.spec.preprocess)
-    predictors = {one.name: one.predictor for one in found}
+    image = normalize(reference.pixels_NHWC[:1], job.spec.preprocess)
+    predictors = {one.name: one.opened for one in found}
     times = measure_latency(predictors, dict.fromkeys(predictors, image), TIMING, job.ctx.reporter)
     return [
         Candidate(
             name=one.name,
             metrics=one.metrics,
             p50_ms=times[one.name].p50_ms,
-            size_bytes=one.predictor.path.stat().st_size,
-            partitions=getattr(one.predictor, "delegate_partitions", None),
+            size_bytes=one.opened.path.stat().st_size,
+            partitions=getattr(one.opened, "delegate_partitions", None),
             refused=one.refused,
         )
         for one in found

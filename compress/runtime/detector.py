@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from compress.detect.geometry import in_image
 from compress.errors import ModelFileError, UsageError, missing_backend
 from compress.runtime.onnx_predictor import read_onnx, session_options
 from compress.runtime.predictor import (
+    Call,
     Floats,
     Pixels,
     cannot_run,
@@ -31,13 +33,27 @@ from compress.runtime.predictor import (
     fixed_batches,
     spec_of_text,
 )
-from compress.runtime.tflite_predictor import dequantize_output, open_interpreter, quantize_input
-
-if TYPE_CHECKING:
-    from compress.runtime.tflite_predictor import Interpreter
+from compress.runtime.tflite_predictor import dequantize_output, open_interpreter, partitions_of, quantize_input
 
 BOXES, LOGITS = "boxes", "logits"  # names of a detector's outputs in every file
 Answers = tuple[Floats, Floats]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A file in its runtime.
+
+    Attributes:
+        runtime: library and version.
+        ready: images_NCHW -> them in the file's layout, numbers and batches.
+        run: those -> raw_NA4 and logits_NAK.
+        delegate_partitions: of XNNPACK, in TFLite.
+    """
+
+    runtime: str
+    ready: Callable[[Floats], Any]
+    run: Callable[[Any], Answers]
+    delegate_partitions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,7 @@ class Detector:
         coding: what its numbers mean.
         runtime: library and version that computes.
         threads: number of threads one call uses.
-        run: images_NCHW -> raw_NA4 and logits_NAK.
+        engine: what computes.
     """
 
     path: Path
@@ -60,7 +76,12 @@ class Detector:
     coding: BoxCoding
     runtime: str
     threads: int
-    run: Callable[[Floats], Answers]
+    engine: Engine
+
+    @property
+    def delegate_partitions(self) -> int | None:
+        """Return the number of pieces of the graph that XNNPACK runs; None where it runs none."""
+        return self.engine.delegate_partitions
 
     def answers(self, images_NCHW: Floats) -> Answers:
         """Return the raw numbers: offsets from the anchors, f32 [N, A, 4], and logits, f32 [N, A, K].
@@ -70,7 +91,7 @@ class Detector:
             ModelFileError: the file answers in another shape than its spec says.
         """
         check_images(images_NCHW, self.spec, self.path)
-        raw_NA4, logits_NAK = self.run(images_NCHW)
+        raw_NA4, logits_NAK = (part[: len(images_NCHW)] for part in self.engine.run(self.engine.ready(images_NCHW)))
         n, anchors = len(images_NCHW), self.coding.anchors
         wanted = (n, anchors, 4), (n, anchors, self.coding.columns(self.spec.num_classes))
         if (raw_NA4.shape, logits_NAK.shape) != wanted:
@@ -80,6 +101,11 @@ class Detector:
                 hint="the file was changed after it was exported; export it again",
             )
         return raw_NA4, logits_NAK
+
+    def prepared(self, images_NCHW: Floats) -> Call:
+        """Return what runs the model on these images; see `Predictor.prepared`."""
+        check_images(images_NCHW, self.spec, self.path)
+        return partial(self.engine.run, self.engine.ready(images_NCHW))
 
     def detect(
         self, pixels_NHWC: Pixels, places_N: Sequence[Placement], *, score_threshold: float | None = None
@@ -126,8 +152,8 @@ def open_detector(path: Path, *, threads: int = 1, device: str = "cpu") -> Detec
         raise UsageError(f"{path}: finds no boxes: it names images", hint="a detector is trained on images with boxes")
     openers = {Format.TORCH: _torch, Format.ONNX: _onnx, Format.TFLITE: _tflite}
     fmt = format_of(path)
-    run, runtime = openers[fmt](path, threads, device)
-    return Detector(path, fmt, spec, spec.boxes, runtime, threads, run)
+    engine = openers[fmt](path, threads, device)
+    return Detector(path, fmt, spec, spec.boxes, engine.runtime, threads, engine)
 
 
 def spec_in_file(path: Path, content: bytes | None = None) -> ModelSpec | None:
@@ -146,7 +172,7 @@ def spec_in_file(path: Path, content: bytes | None = None) -> ModelSpec | None:
     return spec_of_text(metadata_of(read_onnx(path) if content is None else content).get(SPEC_KEY), path)
 
 
-def _torch(path: Path, threads: int, device: str) -> tuple[Callable[[Floats], Answers], str]:
+def _torch(path: Path, threads: int, device: str) -> Engine:
     try:
         import torch
     except ImportError as error:
@@ -156,16 +182,19 @@ def _torch(path: Path, threads: int, device: str) -> tuple[Callable[[Floats], An
 
     model = load_model(path)[0].eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def run(images_NCHW: Floats) -> Answers:
+    def ready(images_NCHW: Floats) -> torch.Tensor:
+        with computing_with(threads):
+            return torch.from_numpy(images_NCHW).to(device, memory_format=torch.channels_last)
+
+    def run(images: torch.Tensor) -> Answers:
         with computing_with(threads), torch.inference_mode():
-            images = torch.from_numpy(images_NCHW).to(device, memory_format=torch.channels_last)
             raw, logits = model(images)
-        return raw.float().cpu().numpy(), logits.float().cpu().numpy()
+            return raw.float().cpu().numpy(), logits.float().cpu().numpy()
 
-    return run, f"torch {torch.__version__.split('+')[0]}"
+    return Engine(f"torch {torch.__version__.split('+')[0]}", ready, run)
 
 
-def _onnx(path: Path, threads: int, _device: str) -> tuple[Callable[[Floats], Answers], str]:
+def _onnx(path: Path, threads: int, _device: str) -> Engine:
     try:
         import onnxruntime as ort
     except ImportError as error:
@@ -180,39 +209,42 @@ def _onnx(path: Path, threads: int, _device: str) -> tuple[Callable[[Floats], An
     (source,) = session.get_inputs()
     batch = source.shape[0] if isinstance(source.shape[0], int) else None
 
-    def run(images_NCHW: Floats) -> Answers:
-        chunks = [images_NCHW] if batch is None else fixed_batches(images_NCHW, batch)
+    def ready(images_NCHW: Floats) -> Sequence[np.ndarray]:
+        return [images_NCHW] if batch is None else fixed_batches(images_NCHW, batch)
+
+    def run(chunks: Sequence[np.ndarray]) -> Answers:
         try:
-            parts = [session.run([BOXES, LOGITS], {source.name: chunk}) for chunk in chunks]
+            return _joined([session.run([BOXES, LOGITS], {source.name: chunk}) for chunk in chunks])
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise cannot_run(path, "ONNX Runtime", images_NCHW.shape, error) from error
-        return _joined(parts, len(images_NCHW))
+            raise cannot_run(path, "ONNX Runtime", chunks[0].shape, error) from error
 
-    return run, f"onnxruntime {ort.__version__}"
+    return Engine(f"onnxruntime {ort.__version__}", ready, run)
 
 
-def _tflite(path: Path, threads: int, _device: str) -> tuple[Callable[[Floats], Answers], str]:
+def _tflite(path: Path, threads: int, _device: str) -> Engine:
     interpreter, runtime = open_interpreter(path, threads, None)
     sinks = {one["name"]: one for one in interpreter.get_output_details()}
     _require_ends(path, len(interpreter.get_input_details()), list(sinks))
     (source,) = interpreter.get_input_details()
 
-    def one(interpreter: Interpreter, values_NHWC: np.ndarray) -> list[Floats]:
+    def ready(images_NCHW: Floats) -> Sequence[np.ndarray]:
+        values_NHWC = quantize_input(np.ascontiguousarray(images_NCHW.transpose(0, 2, 3, 1)), source)
+        return fixed_batches(values_NHWC, int(source["shape"][0]))
+
+    def one(values_NHWC: np.ndarray) -> list[Floats]:
         interpreter.set_tensor(source["index"], values_NHWC)
         interpreter.invoke()
         return [
             dequantize_output(interpreter.get_tensor(sinks[name]["index"]), sinks[name]) for name in (BOXES, LOGITS)
         ]
 
-    def run(images_NCHW: Floats) -> Answers:
-        values_NHWC = quantize_input(np.ascontiguousarray(images_NCHW.transpose(0, 2, 3, 1)), source)
+    def run(chunks: Sequence[np.ndarray]) -> Answers:
         try:
-            parts = [one(interpreter, chunk) for chunk in fixed_batches(values_NHWC, int(source["shape"][0]))]
+            return _joined([one(chunk) for chunk in chunks])
         except (ValueError, RuntimeError) as error:
-            raise cannot_run(path, "LiteRT", images_NCHW.shape, error) from error
-        return _joined(parts, len(images_NCHW))
+            raise cannot_run(path, "LiteRT", chunks[0].shape, error) from error
 
-    return run, runtime
+    return Engine(runtime, ready, run, partitions_of(interpreter))
 
 
 def _require_ends(path: Path, inputs: int, names: Sequence[str]) -> None:
@@ -224,8 +256,6 @@ def _require_ends(path: Path, inputs: int, names: Sequence[str]) -> None:
         )
 
 
-def _joined(parts: Sequence[Sequence[Floats]], count: int) -> Answers:
-    raw_NA4, logits_NAK = (
-        np.concatenate(pieces)[:count].astype(np.float32, copy=False) for pieces in zip(*parts, strict=True)
-    )
+def _joined(parts: Sequence[Sequence[Floats]]) -> Answers:
+    raw_NA4, logits_NAK = (np.concatenate(pieces).astype(np.float32, copy=False) for pieces in zip(*parts, strict=True))
     return raw_NA4, logits_NAK

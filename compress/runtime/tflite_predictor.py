@@ -110,7 +110,7 @@ class TflitePredictor:
         said = spec or _spec_in(path, content) or self._foreign(chw, classes, preprocess, content)
         self.spec = said.model_copy(update={"outputs": _output_kind(self._interpreter, self._output["index"])})
         check_spec(path, self.spec, chw, classes)
-        self.delegate_partitions = _partitions(self._interpreter)
+        self.delegate_partitions = partitions_of(self._interpreter)
         table = pixel_table(self.spec.preprocess.mean, self.spec.preprocess.std)
         self._pixel_values = quantize_input(table, self._input)  # [3, 256]: what each pixel value becomes at the input
 
@@ -255,6 +255,6 @@ def _output_kind(interpreter: Interpreter, output: int) -> OutputKind:
     return kind_of(str(output), makers)
 
 
-def _partitions(interpreter: Interpreter) -> int:
+def partitions_of(interpreter: Interpreter) -> int:
     """Return how many delegate nodes the graph holds after XNNPACK took its share."""
     return sum(op["op_name"] == DELEGATE_OP for op in interpreter._get_ops_details())

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
 from compress.core.dataset import CocoData
+from compress.core.formats import Precision
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, SilentReporter
 from compress.errors import CheckError, UsageError
@@ -54,7 +56,7 @@ def test_parity_is_measured_on_the_runs_images(detector_files: DetectorFiles, tm
 
 
 def test_a_file_that_answers_otherwise_is_not_left(detector_files: DetectorFiles, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(under_test, "_BOUND", 0.0)
+    monkeypatch.setattr(under_test, "_BOUNDS", {Precision.FP32: 0.0})
     with pytest.raises(CheckError, match="its numbers differ by"):
         exported(detector_files, tmp_path, format="onnx")
     assert not list(tmp_path.iterdir())
@@ -65,22 +67,54 @@ def test_a_file_that_answers_otherwise_is_not_left(detector_files: DetectorFiles
     [({"max_abs_logit_diff": 1e-12}, "allowed 1e-12"), ({"min_agreement_pct": 100.0}, "at least 100 % wanted")],
 )
 def test_the_bounds_are_those_of_the_recipe(detector_files: DetectorFiles, tmp_path: Path, monkeypatch, bounds, words):
-    monkeypatch.setattr(under_test, "matched", lambda first, _second: len(first) - 1)
+    monkeypatch.setattr(under_test, "partners", _one_is_alone)
+    monkeypatch.setattr(under_test, "_NEAR", 0.0)
     with pytest.raises(CheckError, match=words):
-        exported(detector_files, tmp_path, format="onnx", parity=bounds)
+        exported(detector_files, tmp_path, data=True, format="onnx", parity=bounds)
+
+
+def test_a_box_near_the_threshold_does_not_count_against_the_share(
+    detector_files: DetectorFiles, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(under_test, "partners", _one_is_alone)
+    monkeypatch.setattr(under_test, "_NEAR", 1.0)
+    metrics = exported(detector_files, tmp_path, data=True, format="onnx", parity={"min_agreement_pct": 100.0}).metrics
+    assert metrics["parity_near_ties"] > 0
+    assert metrics["parity_agreement_pct"] < 100
+
+
+def _one_is_alone(boxes, _others):
+    found = np.arange(len(boxes))
+    found[:1] = -1
+    return found
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "error", "words"),
     [
-        ({"precision": "fp16"}, "precision 'fp16' is for classifiers"),
-        ({"precision": "int8"}, "precision 'int8' is for classifiers"),
-        ({"target": "mcu", "format": "tflite"}, "target 'mcu' is for classifiers"),
+        ({"converter": "tensorflow", "format": "tflite"}, UsageError, "converter 'tensorflow' is for classifiers"),
+        ({"precision": "int8"}, UsageError, "int8 asked of 'train'"),
+        ({"target": "mcu", "format": "tflite"}, CheckError, "is not a quantized model"),
     ],
 )
-def test_what_detectors_are_not_written_in_is_said(detector_files: DetectorFiles, tmp_path: Path, options, words):
-    with pytest.raises(UsageError, match=words):
+def test_what_a_float_detector_is_not_written_in_is_said(
+    detector_files: DetectorFiles, tmp_path: Path, options, error, words
+):
+    with pytest.raises(error, match=words):
         exported(detector_files, tmp_path, **{"format": "onnx", **options})
+
+
+@pytest.mark.parametrize("fmt", ["onnx", "tflite"])
+def test_half_precision_halves_the_file_and_finds_the_same_boxes(
+    detector_files: DetectorFiles, tmp_path: Path, fmt: str
+):
+    metrics = exported(
+        detector_files, tmp_path, data=True, format=fmt, precision="fp16", parity={"min_agreement_pct": 50}
+    ).metrics
+    whole = {"onnx": detector_files.onnx, "tflite": detector_files.tflite}[fmt].stat().st_size
+    assert (tmp_path / f"model.{fmt}").stat().st_size < 0.6 * whole
+    assert metrics["precision"] == "fp16"
+    assert metrics["parity_max_abs_logit_diff"] > 0
 
 
 def test_the_source_opens_as_what_was_written(detector_files: DetectorFiles):

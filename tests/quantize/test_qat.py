@@ -8,7 +8,7 @@ from compress.engine.batches import TrainSet, ValSet
 from compress.engine.options import FitOptions
 from compress.engine.setup import FitSetup
 from compress.quantize.ptq.calibrate import calibrate
-from compress.quantize.qat import train_quantized
+from compress.quantize.qat import classes_loss, train_quantized
 from compress.quantize.qdq.fake_quant import Grid
 from compress.quantize.qdq.quant_graph import QuantGraph
 from compress.quantize.qdq.quantizer_setup import range_groups
@@ -28,9 +28,9 @@ def _train(float_model, grids, tmp_path, *, alpha=1.0, epochs=3, lr=5e-3, freeze
     pixels_NHWC = rng.integers(0, 256, (96, 32, 32, 3), dtype=np.uint8)
     labels_N = np.arange(96) % 5
     quantized = QuantGraph(float_model, grids)
+    teacher = TorchGraph(float_model).eval().requires_grad_(False)
     result = train_quantized(
         quantized,
-        TorchGraph(float_model),
         FitSetup(
             train=TrainSet(pixels_NHWC, np.ones(96, np.float32), labels_N),
             val=ValSet(pixels_NHWC, labels_N),
@@ -40,8 +40,7 @@ def _train(float_model, grids, tmp_path, *, alpha=1.0, epochs=3, lr=5e-3, freeze
             work_dir=tmp_path,
             seed=0,
         ),
-        temperature=1.0,
-        alpha=alpha,
+        classes_loss(teacher, temperature=1.0, alpha=alpha, label_smoothing=0.1),
         freeze_ranges_at=freeze_ranges_at,
     )
     return quantized, result

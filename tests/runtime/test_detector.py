@@ -30,7 +30,7 @@ def test_every_format_finds_the_same_boxes(detector_files: DetectorFiles):
     assert min(len(boxes) for boxes in wanted) >= 3
     for path in (detector_files.onnx, detector_files.tflite):
         for boxes, expected in zip(found(open_detector(path), detector_files), wanted, strict=True):
-            assert matched(boxes, expected, least_iou=0.99) == len(expected) == len(boxes)
+            assert matched(boxes, expected, 0.99) == len(expected) == len(boxes)
             np.testing.assert_allclose(boxes.scores_B, expected.scores_B, atol=1e-4)
 
 
@@ -40,7 +40,7 @@ def test_one_image_alone_gives_the_boxes_it_gives_among_others(detector_files: D
     together = found(detector, detector_files)
     pixels_HWC, place = read_placed(detector_files.images[1], detector.spec.preprocess)
     (alone,) = detector.detect(pixels_HWC[None], [place])
-    assert matched(alone, together[1], least_iou=0.99) == len(alone) == len(together[1])
+    assert matched(alone, together[1], 0.99) == len(alone) == len(together[1])
 
 
 def test_boxes_lie_in_their_image(detector_files: DetectorFiles):

@@ -5,15 +5,84 @@ Letters: N images, A anchors, K scores of an anchor, of which the first is the b
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
+from compress.core.boxes import BoxCoding
 from compress.engine.detection.batches import BoxBatch
 from compress.engine.detection.options import DetectOptions
 from compress.engine.losses import Loss
 
 _LEAST_UNSURE = 1e-7
+Answers = tuple[Tensor, Tensor]  # raw boxes [N, A, 4], logits [N, A, K]
+
+
+def imitation_loss(student: Answers, teacher: Answers, coding: BoxCoding, temperature: float = 1.0) -> Tensor:
+    """Return how far a network's answers are from a teacher's to the same images.
+
+    The divergence of the scores of every anchor (Hinton et al. 2015, section 2), and the smooth L1 of the boxes where
+    the teacher sees something, both for each anchor at which it does (as in Chen et al. 2017, section 3, without its
+    bound). An anchor counts by how sure the teacher is that something is there.
+
+    Args:
+        student: its answers.
+        teacher: answers without gradients.
+        coding: what the numbers mean.
+        temperature: of the scores.
+    """
+    seen_NA = foreground(teacher[1], coding)
+    count = seen_NA.sum().clamp(min=1.0)
+    boxes_NA = F.smooth_l1_loss(student[0], teacher[0], reduction="none").sum(dim=2)
+    scores_NA = score_divergence(student[1] / temperature, teacher[1] / temperature, coding)
+    return ((boxes_NA * seen_NA).sum() + temperature**2 * scores_NA.sum()) / count
+
+
+def teacher_box_loss(
+    teacher: Callable[[Tensor], Answers], coding: BoxCoding, options: DetectOptions, *, temperature: float, alpha: float
+) -> Loss:
+    """Return the loss for `fit` that learns from a teacher's answers to the same images, and from the known boxes.
+
+    Args:
+        teacher: on the device of the fit, in eval mode; it answers without gradients.
+        coding: of both networks.
+        options: of the loss by the boxes.
+        temperature: of the scores, see `imitation_loss`.
+        alpha: share of the teacher's answers, 0..1; at 0 it is not asked.
+    """
+    by_boxes = detection_loss(options)
+    if alpha == 0.0:
+        return by_boxes
+
+    def loss(outputs: Answers, batch: BoxBatch) -> Tensor:
+        with torch.no_grad():
+            wanted = teacher(batch.images_NCHW)
+        imitation = imitation_loss(outputs, wanted, coding, temperature)
+        return alpha * imitation + (1.0 - alpha) * by_boxes(outputs, batch) if alpha < 1.0 else imitation
+
+    return loss
+
+
+def score_divergence(student_NAK: Tensor, teacher_NAK: Tensor, coding: BoxCoding) -> Tensor:
+    """Return the Kullback-Leibler divergence of each anchor's scores from the teacher's [N, A], in nats."""
+    if coding.activation == "softmax":
+        logs, wanted = F.log_softmax(student_NAK, dim=2), F.log_softmax(teacher_NAK, dim=2)
+        return F.kl_div(logs, wanted, reduction="none", log_target=True).sum(dim=2)
+    parts = [  # each class is a yes or no of its own
+        F.kl_div(F.logsigmoid(sign * student_NAK), F.logsigmoid(sign * teacher_NAK), reduction="none", log_target=True)
+        for sign in (1.0, -1.0)
+    ]
+    return (parts[0] + parts[1]).sum(dim=2)
+
+
+def foreground(logits_NAK: Tensor, coding: BoxCoding) -> Tensor:
+    """Return how sure a detector is that an anchor finds something [N, A], 0..1."""
+    if coding.activation == "sigmoid":
+        return logits_NAK.sigmoid()[..., int(coding.background == "first") :].amax(dim=2)
+    shares_NAK = logits_NAK.softmax(dim=2)
+    return 1.0 - shares_NAK[..., 0] if coding.background == "first" else shares_NAK.amax(dim=2)
 
 
 def detection_loss(options: DetectOptions) -> Loss:

@@ -101,9 +101,12 @@ class DetectSetup:
 
 
 def detect_setup(
-    dataset: Dataset, spec: ModelSpec, options: FitOptions, detect: DetectOptions, ctx: RunContext
+    dataset: Dataset, spec: ModelSpec, options: FitOptions, detect: DetectOptions, ctx: RunContext, folder: str = ""
 ) -> DetectSetup:
-    """Return the setup of a stage's fit; the images are decoded where that was not done before."""
+    """Return the setup of a stage's fit; the images are decoded where that was not done before.
+
+    The checkpoint is kept in `folder` of the stage's folder; empty: in that itself.
+    """
     assert spec.boxes is not None
     train = dataset.splits["train"]
     side_px = round(SIDE_PER_CROP * spec.preprocess.crop_px)
@@ -116,7 +119,7 @@ def detect_setup(
         coding=spec.boxes,
         options=options,
         detect=detect,
-        work_dir=ctx.stage_dir,
+        work_dir=ctx.stage_dir / folder,
         seed=ctx.seed,
         device=ctx.device,
         reporter=ctx.reporter,

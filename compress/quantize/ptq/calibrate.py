@@ -78,6 +78,7 @@ def _extremes(
 ) -> dict[RangeGroup, tuple[float, float]]:
     """Return the least and greatest value of each group; `sums`, where given, is filled with those of every tensor."""
     found: dict[RangeGroup, tuple[float, float]] = {}
+    without_channels = 3 if len(graph.outputs) > 1 else None  # a detector's [N, A, 4]
 
     def observe(name: str, value: Tensor) -> Tensor:
         if (group := group_of.get(name)) is not None:
@@ -86,7 +87,7 @@ def _extremes(
                 raise StageError(f"the tensor '{name}' holds NaN or infinity on the calibration images")
             before = found.get(group, (low, high))
             found[group] = min(low, before[0]), max(high, before[1])
-        if sums is not None and value.ndim > 1:
+        if sums is not None and value.ndim > 1 and value.ndim != without_channels:
             sums.setdefault(name, _Sums(value.shape[1])).add(value)
         return value
 

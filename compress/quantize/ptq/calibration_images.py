@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -61,10 +61,13 @@ def from_training(
     Raises:
         DataError: too few images that differ, or too many of one colour.
     """
-    train = _each_once(dataset.splits["train"], "the training images", reporter)
+    split, classes = dataset.splits["train"], len(dataset.labels)
+    if dataset.task == "detect":  # an image has boxes of several classes, and is of none
+        split, classes = replace(split, labels_N=(0,) * len(split), boxes_N=()), 1
+    train = _each_once(split, "the training images", reporter)
 
     def draw(pool: Split) -> Drawn:
-        return calibration_split(pool, count, seed, len(dataset.labels)), None
+        return calibration_split(pool, count, seed, classes), None
 
     chosen, _ = _draw_with_range(train, draw, "the training images", preprocess, reporter)
     return CalibrationSet("the training images", chosen, None, None)

@@ -17,8 +17,8 @@ import torch.nn.functional as F  # noqa: N812 - the field's name
 from torch import Tensor, nn
 
 from compress.core.stage import Reporter
-from compress.engine.losses import kl_divergence
 from compress.errors import StageError
+from compress.quantize.ptq.divergence import Divergence
 from compress.quantize.qdq.fake_quant import weight_scales
 from compress.quantize.qdq.quant_graph import QuantGraph
 from compress.quantize.qdq.torch_graph import TorchGraph
@@ -54,6 +54,7 @@ def reconstruct(
     quantized: QuantGraph,
     teacher: TorchGraph,
     blocks: frozenset[str],
+    divergence: Divergence,
     sample: Sample,
     count: int,
     options: Reconstruction,
@@ -67,6 +68,7 @@ def reconstruct(
         quantized: the rounded graph, with calibrated ranges.
         teacher: the float graph, with the same tensor names.
         blocks: tensors at which the two are compared.
+        divergence: how far apart the answers of the two are.
         sample: gives images by their indices, below `count`.
         count: number of images.
         options: steps and rates.
@@ -88,7 +90,7 @@ def reconstruct(
             if len(order) < size:
                 order = np.concatenate([order, draw.permutation(count)])
             chosen, order = order[:size], order[size:]
-            loss = _step(quantized, teacher, blocks, _moved(sample(chosen), draw), optimizer, step / steps)
+            loss = _step(quantized, teacher, blocks, divergence, _moved(sample(chosen), draw), optimizer, step / steps)
             grids.hold()
             if not math.isfinite(loss):
                 raise StageError(f"reconstruction diverged: the loss is {loss}", hint="lower reconstruct.lr")
@@ -148,6 +150,7 @@ def _step(
     quantized: QuantGraph,
     teacher: TorchGraph,
     blocks: frozenset[str],
+    divergence: Divergence,
     images_NCHW: Tensor,
     optimizer: torch.optim.Optimizer,
     progress: float,
@@ -168,9 +171,8 @@ def _step(
             errors.append(_relative_error(value, wanted[name]))
 
     with torch.no_grad():
-        teacher_NK = teacher.run(images_NCHW, keep, lambda name, weight: weight)
-    student_NK = quantized.watch(images_NCHW, compare)
-    loss = kl_divergence(teacher.as_logits(student_NK), teacher.as_logits(teacher_NK))
+        expected = teacher.run(images_NCHW, keep, lambda name, weight: weight)
+    loss = divergence(quantized.watch(images_NCHW, compare), expected)
     if errors:
         loss = loss + torch.stack(errors).mean()
     value = float(loss.detach())

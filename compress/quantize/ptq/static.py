@@ -11,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from compress.core.boxes import BoxCoding
 from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
 from compress.data.transforms import normalize
 from compress.graph.targets import HardSwishMode
 from compress.quantize.ptq.bias import correct_biases
 from compress.quantize.ptq.calibrate import calibrate
+from compress.quantize.ptq.divergence import of_boxes, of_classes
 from compress.quantize.ptq.equalize import equalize
 from compress.quantize.ptq.ranges import RangeRule
 from compress.quantize.ptq.reconstruct import Reconstruction, reconstruct
@@ -49,6 +51,7 @@ class StaticOptions:
         floats: names of further nodes that stay float, weights too.
         correct_biases: whether each layer's mean output is brought back to the float graph's.
         reconstruction: how long and how fast the rounded graph learns.
+        coding: what a detector's numbers mean; None for a classifier.
     """
 
     rule: RangeRule
@@ -57,6 +60,7 @@ class StaticOptions:
     floats: tuple[str, ...]
     correct_biases: bool
     reconstruction: Reconstruction
+    coding: BoxCoding | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,7 @@ def quantize_statically(
             quantized,
             teacher,
             blocks,
+            of_classes(teacher) if options.coding is None else of_boxes(options.coding),
             images.sample,
             len(images),
             options.reconstruction,

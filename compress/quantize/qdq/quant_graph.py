@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from compress.graph.operators import WEIGHTED
 from compress.quantize.qdq.fake_quant import ActivationQuantizer, Grid, quantize_weight
 from compress.quantize.qdq.quantizer_setup import RangeGroup
-from compress.quantize.qdq.torch_graph import TorchGraph
+from compress.quantize.qdq.torch_graph import Outputs, TorchGraph, answers
 from compress.quantize.qdq.writer import write_qdq
 
 
@@ -33,12 +33,12 @@ class QuantGraph(TorchGraph):
         self._floats = frozenset(floats)
         self._float_weights = {name for node in self.nodes if node.name in self._floats for name in node.input[1:2]}
 
-    def forward(self, images_NCHW: Tensor) -> Tensor:
-        """Return logits [N, K] on the output's grid for images [N, 3, H, W]."""
-        return self.run(images_NCHW, self.quantize, self.quantize_weight)
+    def forward(self, images_NCHW: Tensor) -> Tensor | Outputs:
+        """Return logits [N, K] on the output's grid for images [N, 3, H, W]; all outputs where there are several."""
+        return answers(self.run(images_NCHW, self.quantize, self.quantize_weight))
 
-    def watch(self, images_NCHW: Tensor, on_rounded: Callable[[str, Tensor], None]) -> Tensor:
-        """Return logits [N, K] as `forward` does, and show every tensor after it was rounded."""
+    def watch(self, images_NCHW: Tensor, on_rounded: Callable[[str, Tensor], None]) -> Outputs:
+        """Return all outputs, rounded, and show every tensor after it was rounded."""
 
         def quantize(name: str, value: Tensor) -> Tensor:
             rounded = self.quantize(name, value)

@@ -20,6 +20,7 @@ from compress.graph.proto import attributes_of, constants_of, output_kind
 from compress.quantize.qdq.torch_ops import OPS, Inputs
 
 Hook = Callable[[str, Tensor], Tensor]
+Outputs = tuple[Tensor, ...]
 
 
 class TorchGraph(nn.Module):
@@ -69,9 +70,9 @@ class TorchGraph(nn.Module):
         """Return the weights and biases as they stand, by the name of their ONNX initializer."""
         return {name: self.weights[key].detach().numpy().copy() for name, key in self._key.items()}
 
-    def forward(self, images_NCHW: Tensor) -> Tensor:
-        """Return logits [N, K] for images [N, 3, H, W]."""
-        return self.run(images_NCHW, _unchanged, _unchanged)
+    def forward(self, images_NCHW: Tensor) -> Tensor | Outputs:
+        """Return logits [N, K] for images [N, 3, H, W]; all outputs where there are several, as a detector's."""
+        return answers(self.run(images_NCHW, _unchanged, _unchanged))
 
     def as_logits(self, outputs_NK: Tensor) -> Tensor:
         """Return logits [N, K] that mean what this graph's outputs mean, for losses: see `compress.core.outputs`."""
@@ -82,12 +83,11 @@ class TorchGraph(nn.Module):
             logs_NK = logs_NK - (-outputs_NK.clamp(0.0, 1.0 - LEAST_SHARE)).log1p()
         return logs_NK
 
-    def run(self, images_NCHW: Tensor, on_tensor: Hook, on_weight: Hook) -> Tensor:
-        """Return logits [N, K] of a graph with one input and one output; see `run_all`."""
-        (logits_NK,) = self.run_all((images_NCHW,), on_tensor, on_weight)
-        return logits_NK
+    def run(self, images_NCHW: Tensor, on_tensor: Hook, on_weight: Hook) -> Outputs:
+        """Return all outputs of a graph with one input; see `run_all`."""
+        return self.run_all((images_NCHW,), on_tensor, on_weight)
 
-    def run_all(self, inputs: Inputs, on_tensor: Hook, on_weight: Hook) -> tuple[Tensor, ...]:
+    def run_all(self, inputs: Inputs, on_tensor: Hook, on_weight: Hook) -> Outputs:
         """Return all outputs, passing every value through a hook that returns what the graph goes on with.
 
         `on_tensor(name, value)` sees each input and every node's output, `on_weight(name, value)` every layer's weight.
@@ -114,6 +114,11 @@ class TorchGraph(nn.Module):
             weight: Tensor = self.weights[self._key[name]]
             return weight
         return self._constants[name]
+
+
+def answers(outputs: Outputs) -> Tensor | Outputs:
+    """Return a network's outputs as its module would: the one, or all of several."""
+    return outputs[0] if len(outputs) == 1 else outputs
 
 
 def _unchanged(name: str, value: Tensor) -> Tensor:

@@ -108,10 +108,9 @@ def write_qdq(
     writer = _Writer(activation)
     graph = model.graph
     constants = constants_of(model.graph)
-    renamed = {name: f"{name}_dequantized" for name in grids}
-    original_output = graph.output[0].name
-    # The graph's output keeps its name after the last DequantizeLinear; the node before it writes another.
-    before_output = f"{original_output}_float"
+    # A graph's output keeps its name after the last DequantizeLinear; the node before it writes another.
+    outputs = {value.name for value in graph.output}
+    renamed = {name: name if name in outputs else f"{name}_dequantized" for name in grids}
     done: dict[str, str] = {}
     if (name := graph.input[0].name) in grids:
         writer.round_trip(name, grids[name], renamed[name])
@@ -128,13 +127,13 @@ def write_qdq(
         if name not in grids:
             writer.nodes.append(new)
             continue
-        source, output = (before_output, original_output) if name == original_output else (name, renamed[name])
+        source = f"{name}_float" if name in outputs else name
         if node.op_type == CLIP and _saturates(grids[name], node_bounds(node, constants)):
             source = new.input[0]
         else:
             new.output[0] = source
             writer.nodes.append(new)
-        writer.round_trip(source, grids[name], output)
+        writer.round_trip(source, grids[name], renamed[name])
     return _assemble(model, writer)
 
 

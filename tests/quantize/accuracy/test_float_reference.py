@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.quantize.accuracy.float_reference import MAX_SQNR_DB, advice_on, confidence_pct, sqnr_db
+from compress.quantize.accuracy.float_reference import advice_on, confidence_pct
+from compress.quantize.accuracy.reference import MAX_SQNR_DB, sqnr_db
 
 
 def test_sqnr_is_the_mean_over_images():

@@ -8,6 +8,7 @@ from compress.core.stage import SilentReporter
 from compress.engine.losses import kl_divergence
 from compress.errors import StageError
 from compress.quantize.ptq.calibrate import calibrate
+from compress.quantize.ptq.divergence import of_classes
 from compress.quantize.ptq.reconstruct import Reconstruction, WeightGrids, _step, reconstruct
 from compress.quantize.qdq.fake_quant import weight_scales
 from compress.quantize.qdq.quant_graph import QuantGraph
@@ -29,7 +30,17 @@ def _run(parts, float_model, *, steps=60, lr=0.05, seed=0):
     options = Reconstruction(steps=steps, batch_size=8, lr=lr, lr_scale=1e-2)
     sample = lambda indices: images[torch.from_numpy(indices)]  # noqa: E731
     blocks = block_ends(float_model)
-    reconstruct(quantized, teacher, blocks, sample, len(images), options, seed=seed, reporter=SilentReporter())
+    reconstruct(
+        quantized,
+        teacher,
+        blocks,
+        of_classes(teacher),
+        sample,
+        len(images),
+        options,
+        seed=seed,
+        reporter=SilentReporter(),
+    )
     return quantized
 
 
@@ -62,7 +73,9 @@ def test_without_blocks_a_step_looks_at_the_answers(float_model, images_NCHW):
         expected = float(kl_divergence(quantized(images), teacher(images)))
     optimizer = torch.optim.SGD([{"params": quantized.parameters(), "lr": 0.1, "highest": 0.1}])
     assert expected > 0
-    assert _step(quantized, teacher, frozenset(), images, optimizer, 0.0) == pytest.approx(expected, rel=1e-5)
+    assert _step(quantized, teacher, frozenset(), of_classes(teacher), images, optimizer, 0.0) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(("steps", "count", "done"), [(300, 512, 300), (300, 48, 240), (300, 5, 40), (0, 512, 0)])
