@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from compress.errors import ImgcError, StageError
 from compress.models.imagenet_labels import is_named
 from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate, expected_calibration_error_pct, mcnemar_p
 from compress.runtime.predictor import Predictor
+
+if TYPE_CHECKING:
+    from compress.benchmark.box_accuracy import BoxAccuracy
 
 Pixels = Callable[[Preprocess], NDArray[np.uint8]]  # -> pixels_NHWC of the images, resized and cropped
 _SHOWN = 10  # classes in a message
@@ -48,10 +52,10 @@ class Accuracies:
     Attributes:
         found: name -> accuracy, of the models that could be asked.
         errors: name -> why not, of the others.
-        answers: what each said to each image; None when no image was shown.
+        answers: what each classifier said to each image; None when no image was shown.
     """
 
-    found: Mapping[str, Accuracy] = field(default_factory=dict)
+    found: Mapping[str, Accuracy | BoxAccuracy] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     answers: Answers | None = None
 

@@ -20,7 +20,7 @@ from compress.benchmark.schema import Answers, Bench, Row
 from compress.core.fact import Fact
 
 Verdict = Literal["better", "same", "within noise", "worse", "not comparable"]
-SHOWN = ("size_bytes", "top1_pct", "latency_p50_ms", "latency_p95_ms", "peak_rss_bytes")
+SHOWN = ("size_bytes", "top1_pct", "map_pct", "latency_p50_ms", "latency_p95_ms", "peak_rss_bytes")
 _MACHINE = ("cpu", "arch", "cores", "flags")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.benchmark.accuracy import Accuracies, measure_accuracy
+from compress.benchmark.accuracies import accuracies_of
+from compress.benchmark.accuracy import Accuracies, Pixels
 from compress.benchmark.config import BenchmarkConfig
 from compress.benchmark.memory import Fresh, measure_fresh
 from compress.benchmark.schema import Answers, Bench, Row
@@ -27,6 +28,7 @@ from compress.errors import StageError
 from compress.measure.interference import counters, interference, load_doubt
 from compress.measure.latency import Latency, Timing, measure_latency, unstable_text
 from compress.measure.machine_speed import FULL_RATIO
+from compress.runtime.detector import Detector
 from compress.runtime.host import host
 from compress.runtime.predictor import Floats, Predictor
 
@@ -55,7 +57,7 @@ class OpenedModel:
     path: str
     sha256: str
     size_bytes: int
-    predictor: Predictor
+    predictor: Predictor | Detector
     unasked: str | None = None
 
 
@@ -127,7 +129,7 @@ def measure(
     errors = _Errors()
     if split is not None and labels is not None:
         asked = {one.name: one.predictor for one in candidates if one.unasked is None}
-        accuracies = measure_accuracy(asked, baseline, pixels, split, labels, reporter)
+        accuracies = accuracies_of(asked, baseline, pixels, split, labels, reporter)
         for one in candidates:
             if one.unasked is not None:
                 errors.add(one.name, one.unasked)
@@ -158,7 +160,7 @@ def measure(
     return Measured(bench, accuracies.answers)
 
 
-def _duration_text(predictors: Mapping[str, Predictor], images: Mapping[str, Floats], timing: Timing) -> str:
+def _duration_text(predictors: Mapping[str, Predictor | Detector], images: Mapping[str, Floats], timing: Timing) -> str:
     """Return how long the measuring will take, from one call of each model."""
     calls_s = 0.0
     for name, predictor in predictors.items():
@@ -206,7 +208,7 @@ def _drifts(before: Mapping[str, Latency], later: Mapping[str, Latency]) -> list
     return texts
 
 
-def _pixels(split: Split | None, batch: int, reporter: Reporter) -> Callable[[Preprocess], NDArray[np.uint8]]:
+def _pixels(split: Split | None, batch: int, reporter: Reporter) -> Pixels:
     """Return what gives the images for a preprocessing: u8 [N,crop_px,crop_px,3]; one batch of noise without any."""
     if split is not None:
         return lambda preprocess: evaluation_pixels(split, preprocess, reporter)
@@ -218,14 +220,14 @@ def _pixels(split: Split | None, batch: int, reporter: Reporter) -> Callable[[Pr
     return noise
 
 
-def _images(predictor: Predictor, pixels: Callable[[Preprocess], NDArray[np.uint8]], batch: int) -> Floats:
+def _images(predictor: Predictor | Detector, pixels: Pixels, batch: int) -> Floats:
     """Return one prepared batch; a split with fewer images is repeated."""
     pixels_NHWC = pixels(predictor.spec.preprocess)
     chosen = np.arange(batch) % len(pixels_NHWC)
     return normalize(np.ascontiguousarray(pixels_NHWC[chosen]), predictor.spec.preprocess)
 
 
-def _answers_at_all(name: str, predictor: Predictor, images_NCHW: Floats, errors: _Errors) -> bool:
+def _answers_at_all(name: str, predictor: Predictor | Detector, images_NCHW: Floats, errors: _Errors) -> bool:
     try:
         predictor.predict(images_NCHW)
     except Exception as error:  # each runtime has exceptions of its own

@@ -18,7 +18,7 @@ import numpy as np
 
 from compress.core.preprocess import Preprocess
 from compress.errors import StageError
-from compress.runtime.open import open_predictor
+from compress.runtime.open import open_model
 
 _CALLS = 5
 _PROCESSES = 3
@@ -46,7 +46,7 @@ class Fresh:
 def measure_fresh(path: Path, *, threads: int = 1, batch: int = 1, preprocess: Preprocess | None = None) -> Fresh:
     """Return what new processes need that open the model and predict a few times.
 
-    `preprocess` is for a file of another tool, as in `open_predictor`.
+    `preprocess` is for a file of another tool, as in `open_model`.
 
     Raises:
         StageError: a process failed; the last line it wrote says why.
@@ -107,7 +107,7 @@ def _ru_maxrss_bytes() -> int:
 def _main(path: str, threads: str, batch: str, preprocess: str = "") -> None:
     known = Preprocess.model_validate_json(preprocess) if preprocess else None
     began = perf_counter()
-    predictor = open_predictor(Path(path), threads=int(threads), preprocess=known)
+    predictor = open_model(Path(path), threads=int(threads), preprocess=known)
     images_NCHW = np.zeros((int(batch), *predictor.spec.input_chw), dtype=np.float32)
     predictor.predict(images_NCHW)
     cold_start_ms = (perf_counter() - began) * 1000

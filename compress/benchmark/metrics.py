@@ -34,6 +34,10 @@ METRICS: dict[str, Metric] = {
     "top5_pct": Metric("-", "images"),
     "top1_drop_pp": Metric("+", "images"),
     "agreement_pct": Metric("-", "images"),
+    "map_pct": Metric("-", "images"),
+    "map50_pct": Metric("-", "images"),
+    "map_drop_pp": Metric("+", "images"),
+    "postprocess_p50_ms": Metric("+", "machine"),
     "ece_pct": Metric("+", "images"),
     "latency_p50_ms": Metric("+", "machine"),
     "latency_p90_ms": Metric("+", "machine"),
@@ -45,13 +49,14 @@ METRICS: dict[str, Metric] = {
     "peak_rss_bytes": Metric("+", "machine"),
     "steady_rss_bytes": Metric("+", "machine"),
 }
+_BOOTSTRAPPED = {"map_pct": "map_ci95_pct", "map_drop_pp": "map_drop_ci95_pp"}
 _SHARES = ("top1_pct", "top5_pct", "agreement_pct")  # of n_images images
 
 
 def interval_of(row: Row, metric: str) -> Interval | None:
     """Return the 95 % interval of a row's number, None where nothing is known of its noise.
 
-    Latency: as measured (bootstrap). Shares of images: Wilson. A drop: from the images lost and gained, see
+    Latency and mAP: as measured (bootstrap). Shares of images: Wilson. A drop: from the images lost and gained, see
     `paired_interval_pp`. Sizes do not vary, and have the interval of no width.
     """
     value = getattr(row, metric)
@@ -62,7 +67,10 @@ def interval_of(row: Row, metric: str) -> Interval | None:
     if metric.startswith("latency_"):
         found: Interval | None = getattr(row, f"{metric.removesuffix('_ms')}_ci95_ms")
         return found
-    if metric in _SHARES and row.n_images:
+    if metric in _BOOTSTRAPPED:
+        measured: Interval | None = getattr(row, _BOOTSTRAPPED[metric])
+        return measured
+    if metric in _SHARES and row.n_images and row.map_pct is None:
         return wilson_ci95_pct(round(value * row.n_images / 100), row.n_images)
     if metric == "top1_drop_pp" and row.n_images and row.lost is not None and row.gained is not None:
         return paired_interval_pp(row.lost, row.gained, row.n_images)

@@ -71,7 +71,7 @@ class Row(Fact):
         top1_ci95_pct: 95 % Wilson interval of `top1_pct`.
         top5_pct: label among the min(5, classes) best answers.
         top1_drop_pp: baseline's `top1_pct` minus this one's; negative is better than the baseline.
-        agreement_pct: same top-1 answer as the baseline.
+        agreement_pct: same top-1 answer as the baseline; of a detector, boxes that match one of the baseline's.
         runtime: library and version that computed.
         latency_p50_ms: median time of the runtime's call for `batch` images that lie ready in the file's layout and
             numbers.
@@ -93,6 +93,14 @@ class Row(Fact):
         lost: images that the baseline answers rightly and this one wrongly.
         gained: the reverse.
         mcnemar_p: probability of so uneven a split of `lost` and `gained` by chance alone (exact test).
+        map_pct: of a detector, COCO's mean average precision over IoU 0.50:0.95.
+        map_ci95_pct: its 95 % interval, by bootstrap over the images; likewise for the drop, paired.
+        map50_pct: the same at IoU 0.50.
+        map_drop_pp: baseline's `map_pct` minus this one's.
+        class_map_pct: class -> its `map_pct`.
+        size_map_pct: small, medium, large -> `map_pct` of the boxes of that size.
+        score_threshold: least score of a box that the file shows; `agreement_pct` counts those boxes.
+        postprocess_p50_ms: median time from the raw numbers of one image to its boxes, at that threshold.
         sweep: other threads and batches.
         concurrent: several callers at once.
         ops: what each operator takes, in the order of the graph; empty unless asked for.
@@ -141,6 +149,15 @@ class Row(Fact):
     sweep: tuple[SweepPoint, ...] = ()
     concurrent: tuple[ConcurrentPoint, ...] = ()
     ops: tuple[OpTime, ...] = ()
+    map_pct: float | None = None
+    map_ci95_pct: tuple[float, float] | None = None
+    map50_pct: float | None = None
+    map_drop_pp: float | None = None
+    map_drop_ci95_pp: tuple[float, float] | None = None
+    class_map_pct: dict[str, float] | None = None
+    size_map_pct: dict[str, float] | None = None
+    score_threshold: float | None = None
+    postprocess_p50_ms: float | None = None
     latency_left_out: int | None = None
     slowdown: float | None = None
     error: str | None = None

@@ -10,13 +10,14 @@ from compress.benchmark.measure import OpenedModel, Setting, measure, timing_of
 from compress.benchmark.profiles import with_profiles
 from compress.benchmark.sweep import Sweep, with_sweeps
 from compress.core.artifact import Artifact, Metrics, StageOutput
+from compress.core.dataset import Task
 from compress.core.formats import Format
 from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import write_json
 from compress.data.dataset import Dataset, evenly_spread, load_dataset
 from compress.engine.allocator import keep_freed_memory
-from compress.errors import StageError
-from compress.runtime.open import open_predictor
+from compress.errors import StageError, UsageError
+from compress.runtime.open import open_model
 
 FILE_NAME = "bench.json"
 
@@ -26,7 +27,7 @@ def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageO
     keep_freed_memory()  # as the training stages of the same run did, so that latency does not depend on them
     artifacts = {role.removeprefix(ROLE_PREFIX): artifact for role, artifact in inputs.items()}
     baseline = _baseline(config, artifacts)
-    dataset = _dataset(config, ctx)
+    dataset = _dataset(config, ctx, _task_of(artifacts))
     split = evenly_spread(dataset.splits[config.split], config.limit)
     candidates = [
         OpenedModel(
@@ -34,7 +35,7 @@ def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageO
             path=_shown_path(artifact.path, ctx.stage_dir),
             sha256=artifact.sha256,
             size_bytes=artifact.size_bytes,
-            predictor=open_predictor(artifact.path, threads=config.threads),
+            predictor=open_model(artifact.path, threads=config.threads),
         )
         for name, artifact in artifacts.items()
     ]
@@ -42,8 +43,8 @@ def run(config: BenchmarkConfig, inputs: StageInputs, ctx: RunContext) -> StageO
     found = measure(candidates, baseline, split, dataset.labels, Setting(config.batch, timing), ctx.reporter)
     bench = with_profiles(found.bench, candidates, ctx.reporter) if config.profile else found.bench
     bench = with_sweeps(bench, candidates, _sweep(config), timing, ctx.reporter)
-    assert found.answers is not None  # there are images
-    write_json(ctx.stage_dir / ANSWERS_NAME, found.answers.model_dump(mode="json"))
+    if found.answers is not None:
+        write_json(ctx.stage_dir / ANSWERS_NAME, found.answers.model_dump(mode="json"))
     write_json(ctx.stage_dir / FILE_NAME, bench.model_dump(mode="json"))
     metrics: Metrics = {"models": len(candidates), "n_images": len(split.paths), "baseline": baseline}
     return StageOutput(file_name=FILE_NAME, format=Format.BENCH, spec=None, metrics=metrics)
@@ -65,10 +66,26 @@ def _sweep(config: BenchmarkConfig) -> Sweep:
     return Sweep(asked.threads or (config.threads,), asked.batch or (config.batch,), asked.callers)
 
 
-def _dataset(config: BenchmarkConfig, ctx: RunContext) -> Dataset:
+def _task_of(artifacts: dict[str, Artifact]) -> Task:
+    """Return what the models do.
+
+    Raises:
+        UsageError: some name images and others find boxes.
+    """
+    tasks = {name: one.spec.task if one.spec else "classify" for name, one in artifacts.items()}
+    first, *others = tasks
+    if odd := [name for name in others if tasks[name] != tasks[first]]:
+        raise UsageError(
+            f"{first} and {odd[0]} do not do the same: one names images, the other finds boxes",
+            hint="measure them apart: --set models=[ID]",
+        )
+    return tasks[first]
+
+
+def _dataset(config: BenchmarkConfig, ctx: RunContext, task: Task) -> Dataset:
     if ctx.data is None:
         raise StageError("benchmark needs images", hint="add a `data:` block to the recipe or pass --data DIR")
-    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
+    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter, task=task)
     if not dataset.splits[config.split].paths:
         name = config.split
         raise StageError(f"the data has no {name} images", hint=f"add a {name} folder, or raise `data.split.{name}`")

@@ -15,7 +15,8 @@ from compress.benchmark.schema import Bench, ConcurrentPoint, Row, SweepPoint
 from compress.core.formats import Format
 from compress.core.stage import Reporter
 from compress.measure.latency import Timing, measure_latency
-from compress.runtime.open import open_predictor
+from compress.runtime.detector import Detector
+from compress.runtime.open import open_model
 from compress.runtime.predictor import Call, Floats, Predictor
 
 _CALLERS_S = 1.0  # each number of callers calls for so long
@@ -159,8 +160,8 @@ def _call_at_once(calls: Sequence[Call]) -> tuple[list[int], int]:
     return [time_ns for times_ns, _, _ in each for time_ns in times_ns], took_ns
 
 
-def _reopened(one: OpenedModel, threads: int) -> Predictor:
-    return open_predictor(one.predictor.path, threads=threads, preprocess=one.predictor.spec.preprocess)
+def _reopened(one: OpenedModel, threads: int) -> Predictor | Detector:
+    return open_model(one.predictor.path, threads=threads, preprocess=one.predictor.spec.preprocess)
 
 
 def _noise(one: OpenedModel, batch: int) -> Floats:

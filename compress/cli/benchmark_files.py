@@ -124,16 +124,16 @@ def _print(bench: Bench, out: Path | None) -> None:
     from compress.report.ops_table import NODE_COLUMNS, TYPE_COLUMNS, node_cells, sum_text, type_cells
     from compress.report.sweep_table import CALLERS_COLUMNS, SWEEP_COLUMNS, callers_cells, sweep_cells
     from compress.report.table import (
-        COLUMNS,
         LATENCY_COLUMNS,
         TEXT_COLUMNS,
+        columns,
         host_text,
         latency_cells,
         row_cells,
         rows_text,
     )
 
-    print_table("benchmark", COLUMNS, [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
+    print_table("benchmark", columns(bench.rows), [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
     print_table("latency", LATENCY_COLUMNS, [latency_cells(row) for row in bench.rows], left=1)
     if setting := rows_text(bench.rows, bench.baseline, bench.split):
         echo(setting)

@@ -72,7 +72,7 @@ def benchmark_bundle(
     from compress.benchmark.measure import Setting, measure
     from compress.cli.output import print_json, print_table
     from compress.core.storage import write_json
-    from compress.report.table import COLUMNS, TEXT_COLUMNS, host_text, row_cells, rows_text
+    from compress.report.table import TEXT_COLUMNS, columns, host_text, row_cells, rows_text
 
     opened = open_bundle(folder, threads=threads)
     manifest, setting = opened.manifest, Setting(batch, timing)
@@ -87,6 +87,8 @@ def benchmark_bundle(
     if as_json:
         print_json(bench.model_dump(mode="json"))
         return
-    print_table(f"bundle of {manifest.run}", COLUMNS, [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
+    print_table(
+        f"bundle of {manifest.run}", columns(bench.rows), [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS
+    )
     echo(f"{rows_text(bench.rows, bench.baseline, bench.split)}\n{host_text(bench.host)}")
     echo(f"wrote {out}; where the run is: imgc report {manifest.run} --add {out.name}")

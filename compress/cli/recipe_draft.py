@@ -70,7 +70,7 @@ _VERBS: dict[Task, str] = {
     "classify": "imgc train, imgc prune, imgc distill, ...",
     "detect": "imgc train, imgc export --format all",
 }
-_DETECT_EPOCHS, _DETECT_QUICK_EPOCHS = 60, 20  # of some hundred images
+_DETECT_EPOCHS, _DETECT_QUICK_EPOCHS = 70, 20  # of some hundred images
 _TOP = """\
 {schema_line}
 # Written by `imgc init`. Run it:      imgc run imgc.yaml

@@ -173,7 +173,8 @@ def evenly_spread(split: Split, limit: int | None) -> Split:
     return Split(
         name=split.name,
         paths=tuple(split.paths[index] for index in chosen),
-        labels_N=tuple(split.labels_N[index] for index in chosen),
+        labels_N=tuple(split.labels_N[index] for index in chosen) if split.labels_N else (),
+        boxes_N=tuple(split.boxes_N[index] for index in chosen) if split.boxes_N else (),
     )
 
 

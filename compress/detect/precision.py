@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from compress.data.coco import BoxLabels
 from compress.detect.answers import Boxes
 from compress.errors import missing_backend
 
+_SIZES = ("small", "medium", "large")
 EVAL_THRESHOLD = 0.01  # boxes of a lower score than any that is shown still lengthen the curve of precision and recall
 
 
@@ -24,11 +25,13 @@ class AveragePrecision:
         map_pct: mean over IoU 0.50:0.95 and classes, 0..100.
         map50_pct: the same at IoU 0.50.
         by_class_pct: of each class over IoU 0.50:0.95, None where no image has one.
+        by_size_pct: the same of boxes that are small (below 32 x 32 pixels), medium (below 96 x 96) and large.
     """
 
     map_pct: float
     map50_pct: float
     by_class_pct: tuple[float | None, ...]
+    by_size_pct: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def average_precision(truth: Sequence[BoxLabels], answers: Sequence[Boxes], num_classes: int) -> AveragePrecision:
@@ -58,6 +61,7 @@ def average_precision(truth: Sequence[BoxLabels], answers: Sequence[Boxes], num_
         _mean_pct(every) or 0.0,
         _mean_pct(every[0]) or 0.0,
         tuple(_mean_pct(every[:, :, k]) for k in range(num_classes)),
+        {size: _mean_pct(precision_TRKAM[:, :, :, index, -1]) for index, size in enumerate(_SIZES, 1)},
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from compress.core.formats import Format
 from compress.measure.op_cost import CALLS, WARMUP, OpCost
 from compress.measure.profile_tflite import profile_tflite
+from compress.runtime.detector import Detector
 from compress.runtime.onnx_predictor import session_options
 from compress.runtime.predictor import Predictor
 
@@ -20,7 +21,7 @@ _US_PER_MS = 1e3
 _KERNEL = "_kernel_time"
 
 
-def profile(predictor: Predictor) -> tuple[OpCost, ...] | None:
+def profile(predictor: Predictor | Detector) -> tuple[OpCost, ...] | None:
     """Return each operator's time with the predictor's threads, in the order of the graph; None for a torch model.
 
     ONNX Runtime's own profiler tells them. LiteRT's Python package has none: there the file is cut behind each
@@ -36,7 +37,7 @@ def profile(predictor: Predictor) -> tuple[OpCost, ...] | None:
     return None
 
 
-def _profile_onnx(predictor: Predictor) -> tuple[OpCost, ...]:
+def _profile_onnx(predictor: Predictor | Detector) -> tuple[OpCost, ...]:
     import onnxruntime
 
     with tempfile.TemporaryDirectory(prefix="imgc-profile-") as folder:

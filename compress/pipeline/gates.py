@@ -62,9 +62,10 @@ def _result(gate: Gate, limit: float, value: float | None, passed: bool) -> Gate
 
 
 def _value(gate: Gate, lock: RunLock, rows: Mapping[str, Mapping[str, object]]) -> float | None:
-    if gate.metric == "top1_drop_pp" and gate.baseline is not None:
-        before = _number_in(rows.get(gate.baseline, {}), "top1_pct")
-        after = _number_in(rows.get(gate.at, {}), "top1_pct")
+    if gate.baseline is not None:  # of a drop alone
+        accuracy = gate.metric.replace("_drop_pp", "_pct")
+        before = _number_in(rows.get(gate.baseline, {}), accuracy)
+        after = _number_in(rows.get(gate.at, {}), accuracy)
         return None if before is None or after is None else before - after
     value = _number_in(rows.get(gate.at, {}), gate.metric)
     if value is not None:

@@ -30,6 +30,10 @@ GateMetric = Literal[
     "top1_pct",
     "top5_pct",
     "top1_drop_pp",
+    "map_pct",
+    "map50_pct",
+    "map_drop_pp",
+    "postprocess_p50_ms",
     "agreement_pct",
     "latency_p50_ms",
     "latency_p95_ms",
@@ -46,7 +50,7 @@ class Gate(BaseModel):
     metric: GateMetric = Field(description="What is bounded; the unit is the last word of its name.")
     at: str = Field(description="Id of the stage whose artifact is judged.")
     baseline: str | None = Field(
-        default=None, description="Id of the stage that `top1_drop_pp` counts from; default the benchmark's baseline."
+        default=None, description="Id of the stage that a drop counts from; default the benchmark's baseline."
     )
     min: float | None = Field(default=None, description="Smallest value allowed.")
     max: float | None = Field(default=None, description="Largest value allowed.")
@@ -55,8 +59,8 @@ class Gate(BaseModel):
     def _has_a_bound(self) -> Gate:
         if self.min is None and self.max is None:
             raise ValueError("a gate needs min or max")
-        if self.baseline is not None and self.metric != "top1_drop_pp":
-            raise ValueError(f"baseline is for top1_drop_pp only, found metric {self.metric}")
+        if self.baseline is not None and not self.metric.endswith("_drop_pp"):
+            raise ValueError(f"baseline is for top1_drop_pp and map_drop_pp only, found metric {self.metric}")
         return self
 
 

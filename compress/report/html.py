@@ -28,7 +28,7 @@ from compress.report.ops_table import NODE_COLUMNS, node_cells
 from compress.report.ship import float_twin
 from compress.report.siblings import sibling_line
 from compress.report.sweep_table import CALLERS_COLUMNS, SWEEP_COLUMNS, callers_cells, sweep_cells
-from compress.report.table import COLUMNS, TEXT_COLUMNS, host_text, row_cells, setting_text, table_rows
+from compress.report.table import TEXT_COLUMNS, columns, host_text, row_cells, setting_text, table_rows
 
 NO_CHARTS = f"report.html has no charts: `{install_command('report')}` brings what draws them"
 _PAGE = Path(__file__).parent / "page"
@@ -155,7 +155,9 @@ def _trade_text(drawings: _Drawings) -> str:
 
 
 def _results(report: Report, drawings: _Drawings) -> str:
-    return section("Each model of the run", figures(drawings, _BARS), table(COLUMNS, table_rows(report), TEXT_COLUMNS))
+    return section(
+        "Each model of the run", figures(drawings, _BARS), table(columns(report.rows), table_rows(report), TEXT_COLUMNS)
+    )
 
 
 def _speed(report: Report) -> Iterator[str]:
@@ -207,7 +209,9 @@ def _remote_benchmarks(report: Report) -> Iterator[str]:
     for bench in report.elsewhere:
         rows = [row_cells(row) for row in bench.rows]
         yield section(
-            "On another machine", paragraph(host_text(bench.host), "soft"), table(COLUMNS, rows, TEXT_COLUMNS)
+            "On another machine",
+            paragraph(host_text(bench.host), "soft"),
+            table(columns(bench.rows), rows, TEXT_COLUMNS),
         )
 
 

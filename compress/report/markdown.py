@@ -11,10 +11,10 @@ from compress.report.json_report import GateRow, Report
 from compress.report.numbers import NOT_MEASURED
 from compress.report.siblings import sibling_line
 from compress.report.table import (
-    COLUMNS,
     RECALL_COLUMNS,
     TEXT_COLUMNS,
     changes_line,
+    columns,
     host_text,
     markdown_table,
     recall_cells,
@@ -31,7 +31,7 @@ _GATE_COLUMNS = ("gate", "at", "limit", "value", "result")
 def to_markdown(report: Report) -> str:
     """Return the report as Markdown: verdict, tables, siblings, changes, gates, other machines, what to ship."""
     parts = [f"# imgc run `{report.run}`", _verdict(report.gates), _setting(report)]
-    parts.append(markdown_table(COLUMNS, table_rows(report), TEXT_COLUMNS))
+    parts.append(markdown_table(columns(report.rows), table_rows(report), TEXT_COLUMNS))
     parts += report.notes
     if report.siblings:
         lines = [f"- {sibling_line(row)}" for row in report.siblings]
@@ -58,7 +58,7 @@ def _remote_benchmarks(benches: Sequence[Bench]) -> list[str]:
         parts += [
             f"Measured: {setting}.\n\nMachine: {host_text(bench.host)}.",
             *(f"> **Warning:** {text}" for text in bench.warnings),
-            markdown_table(COLUMNS, [row_cells(row) for row in bench.rows], TEXT_COLUMNS),
+            markdown_table(columns(bench.rows), [row_cells(row) for row in bench.rows], TEXT_COLUMNS),
         ]
     return parts
 

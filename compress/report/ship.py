@@ -70,15 +70,22 @@ def _facts(row: Row, twin: Row | None) -> list[str]:
     precision = row.precision.value if row.precision else "precision not known"
     facts = [f"{row.stage}: {precision} {row.format.value}, {size_text(row.size_bytes)}."]
     if row.top1_pct is not None and row.top1_ci95_pct is not None:
-        low, high = row.top1_ci95_pct
-        text = f"Top-1 {row.top1_pct:.2f} % on {row.n_images} images (95 % interval {low:.1f} to {high:.1f})"
-        if row.top1_drop_pp is not None:
-            where = "below" if row.top1_drop_pp >= 0 else "above"
-            text += f", {number_text(abs(row.top1_drop_pp), 2)} points {where} the baseline"
-        facts.append(f"{text}.")
+        facts.append(_accuracy("Top-1", row.top1_pct, row.top1_ci95_pct, row.top1_drop_pp, row.n_images))
+    if row.map_pct is not None and row.map_ci95_pct is not None:
+        facts.append(_accuracy("mAP", row.map_pct, row.map_ci95_pct, row.map_drop_pp, row.n_images))
     if row.latency_p50_ms is not None:
         facts.append(f"{_speed(row, twin)}.")
     return facts
+
+
+def _accuracy(
+    name: str, value_pct: float, interval: tuple[float, float], drop_pp: float | None, images: int | None
+) -> str:
+    low, high = interval
+    text = f"{name} {value_pct:.2f} % on {images} images (95 % interval {low:.1f} to {high:.1f})"
+    if drop_pp is not None:
+        text += f", {number_text(abs(drop_pp), 2)} points {'below' if drop_pp >= 0 else 'above'} the baseline"
+    return f"{text}."
 
 
 def _speed(row: Row, twin: Row | None) -> str:

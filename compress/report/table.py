@@ -50,14 +50,22 @@ _STABLE = {True: "yes", False: "NO", None: NOT_MEASURED}
 _LIBRARIES = ("torch", "onnxruntime", "ai-edge-litert")
 
 
+def columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return `COLUMNS` for these rows: a detector's accuracy is its mAP."""
+    if not any(row.map_pct is not None for row in rows):
+        return COLUMNS
+    return tuple("mAP %" if name == "top-1 %" else name for name in COLUMNS)
+
+
 def table_rows(report: Report) -> list[tuple[str, ...]]:
-    """Return one tuple of cells for each model, in the order of `COLUMNS`."""
+    """Return one tuple of cells for each model, in the order of `columns`."""
     return [row_cells(row) for row in report.rows]
 
 
 def row_cells(row: Row) -> tuple[str, ...]:
-    """Return the cells of one model in the order of `COLUMNS`; `NOT_MEASURED` where a number is missing."""
-    interval = row.top1_ci95_pct
+    """Return the cells of one model in the order of `columns`; `NOT_MEASURED` where a number is missing."""
+    is_detector = row.map_pct is not None
+    interval = row.map_ci95_pct if is_detector else row.top1_ci95_pct
     return (
         row.stage,
         row.format.value,
@@ -65,9 +73,9 @@ def row_cells(row: Row) -> tuple[str, ...]:
         size_text(row.size_bytes),
         count_text(row.params),
         count_text(row.macs),
-        number_text(row.top1_pct, 2),
+        number_text(row.map_pct if is_detector else row.top1_pct, 2),
         f"{interval[0]:.1f}-{interval[1]:.1f}" if interval else NOT_MEASURED,
-        number_text(row.top1_drop_pp, 2),
+        number_text(row.map_drop_pp if is_detector else row.top1_drop_pp, 2),
         number_text(row.agreement_pct, 2),
         number_text(row.latency_p50_ms, 2),
         number_text(row.latency_p95_ms, 2),

@@ -102,6 +102,10 @@ class Detector:
             )
         return raw_NA4, logits_NAK
 
+    def predict(self, images_NCHW: Floats) -> Answers:
+        """Return `answers`: what a file gives for images, as `Predictor.predict` of a classifier's."""
+        return self.answers(images_NCHW)
+
     def prepared(self, images_NCHW: Floats) -> Call:
         """Return what runs the model on these images; see `Predictor.prepared`."""
         check_images(images_NCHW, self.spec, self.path)

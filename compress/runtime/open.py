@@ -16,6 +16,7 @@ from compress.errors import ModelFileError, UsageError
 from compress.runtime.predictor import Predictor, require_classifier, with_labels
 
 if TYPE_CHECKING:
+    from compress.runtime.detector import Detector
     from compress.runtime.onnx_predictor import OnnxPredictor
     from compress.runtime.tflite_predictor import TflitePredictor
 
@@ -67,6 +68,21 @@ def open_predictor(
         _require_no_detector(path, content)
         raise
     return _named(predictor, labels)
+
+
+def open_model(path: Path, *, threads: int = 1, preprocess: Preprocess | None = None) -> Predictor | Detector:
+    """Return a file of either task, ready; errors as `open_predictor` and `open_detector` raise them.
+
+    Args:
+        path: the file.
+        threads: threads for one call, at least 1.
+        preprocess: how images are prepared, for a classifier's file of another tool.
+    """
+    from compress.runtime.detector import is_detector, open_detector
+
+    if is_detector(path):
+        return open_detector(path, threads=threads)
+    return open_predictor(path, threads=threads, preprocess=preprocess)
 
 
 def _by_runtime(fmt: Format) -> type[OnnxPredictor] | type[TflitePredictor]:

@@ -28,7 +28,7 @@ class TrainOptions(FitOptions):
         le=10.0,
         description="Highest learning rate, at the end of the warm-up. Default: 2e-3 from scratch; from weights 1e-3 "
         "for up to 100 steps, falling with their square root to 5e-4 at 400, half of that without batch norm; a "
-        "detector's 2e-3.",
+        "detector's 4e-3.",
     )
 
 

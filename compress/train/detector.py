@@ -16,7 +16,7 @@ from compress.models.detectors import new_detector_spec
 from compress.train.config import TrainConfig
 from compress.train.outcome import trained
 
-LR = 2e-3
+LR = 4e-3
 _OF_CLASSIFIERS = (
     *("progressive_px", "crop_scale_min", "crop_ratio", "flip", "color_jitter", "randaugment", "mixup", "cutmix"),
     "label_smoothing",

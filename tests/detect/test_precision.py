@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,9 @@ def by_pycocotools(truth: list[BoxLabels], answers: list[Boxes]) -> AveragePreci
     for index in range(CLASSES):
         curve = judge.eval["precision"][:, :, index, 0, 2]
         by_class.append(None if (curve < 0).all() else 100 * float(curve[curve > -1].mean()))
-    return AveragePrecision(100 * judge.stats[0], 100 * judge.stats[1], tuple(by_class))
+    sizes = zip(("small", "medium", "large"), judge.stats[3:6], strict=True)
+    by_size = {size: None if value < 0 else 100 * float(value) for size, value in sizes}
+    return AveragePrecision(100 * judge.stats[0], 100 * judge.stats[1], tuple(by_class), by_size)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -107,6 +110,7 @@ def test_precision_is_pycocotools(seed):
     assert found.map50_pct == pytest.approx(expected.map50_pct, abs=1e-6)
     assert found.by_class_pct == pytest.approx(expected.by_class_pct, abs=1e-6)
     assert found.by_class_pct[-1] is None, "no image has one"
+    assert found.by_size_pct == pytest.approx(expected.by_size_pct, abs=1e-6)
     assert len({round(one) for one in found.by_class_pct[:-1]}) > 1
 
 
@@ -119,17 +123,21 @@ def test_at_most_a_hundred_boxes_of_an_image_count():
     assert average_precision(truth, [within], 1).map_pct > 0.0
 
 
+def without_sizes(found: AveragePrecision) -> AveragePrecision:
+    return replace(found, by_size_pct={})
+
+
 def test_what_is_there_is_worth_all():
     truth = [known([[10, 10, 50, 60], [0, 0, 30, 20]], [0, 2]), known([], [])]
     answers = [answer(truth[0].corners_B4, [0.9, 0.2], [0, 2]), answer([], [], [])]
-    assert average_precision(truth, answers, 3) == AveragePrecision(pytest.approx(100), pytest.approx(100), (
-        pytest.approx(100), None, pytest.approx(100)
-    ))  # fmt: skip
+    by_class = (pytest.approx(100), None, pytest.approx(100))
+    expected = AveragePrecision(pytest.approx(100), pytest.approx(100), by_class)
+    assert without_sizes(average_precision(truth, answers, 3)) == expected
 
 
 def test_a_box_of_little_overlap_is_worth_something_at_the_lowest_bound_alone():
     truth, moved = [known([[0, 0, 100, 100]], [0])], answer([[0, 0, 100, 52]], [0.9], [0])
-    assert average_precision(truth, [moved], 1) == AveragePrecision(
+    assert without_sizes(average_precision(truth, [moved], 1)) == AveragePrecision(
         pytest.approx(10), pytest.approx(100), (pytest.approx(10),)
     )
 
@@ -148,7 +156,7 @@ def test_no_answer_is_worth_nothing_where_something_is():
 
 @pytest.mark.parametrize("found", [answer([], [], []), answer([[0, 0, 9, 9]], [0.9], [1])], ids=["silent", "wrong"])
 def test_where_nothing_is_known_it_is_nought(found):
-    assert average_precision([known([], [])], [found], 2) == AveragePrecision(0.0, 0.0, (None, None))
+    assert without_sizes(average_precision([known([], [])], [found], 2)) == AveragePrecision(0.0, 0.0, (None, None))
 
 
 def test_a_missing_library_is_told_with_what_to_install(monkeypatch):

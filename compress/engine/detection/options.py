@@ -20,10 +20,10 @@ class DetectOptions(BaseModel):
         "SSD, section 2.2), 0..1.",
     )
     zoom_out: Chance = Field(
-        default=0.5, description="Share of the images that are laid on a larger grey canvas, 0..1: boxes get smaller."
+        default=0.3, description="Share of the images that are laid on a larger grey canvas, 0..1: boxes get smaller."
     )
     zoom_out_most: float = Field(
-        default=2.5, ge=1.0, le=4.0, description="Largest side of that canvas, in sides of the image."
+        default=2.0, ge=1.0, le=4.0, description="Largest side of that canvas, in sides of the image."
     )
     photometric: Chance = Field(
         default=0.5, description="Chance of each change of brightness, contrast, saturation and hue, 0..1."
