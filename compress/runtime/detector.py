@@ -5,55 +5,25 @@ Letters: N images, C channels, H height, W width, A anchors, K scores of an anch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from compress.core.boxes import BoxCoding
 from compress.core.formats import Format, format_of
 from compress.core.onnx_file import metadata_of
 from compress.core.spec import SPEC_KEY, ModelSpec
-from compress.data.transforms import Placement, normalize
+from compress.data.transforms import Placement
 from compress.detect.answers import Boxes, boxes_of
 from compress.detect.geometry import in_image
-from compress.errors import ModelFileError, UsageError, missing_backend
-from compress.runtime.onnx_predictor import read_onnx, session_options
-from compress.runtime.predictor import (
-    Call,
-    Floats,
-    Pixels,
-    cannot_run,
-    check_images,
-    check_pixels,
-    damaged,
-    fixed_batches,
-    spec_of_text,
-)
-from compress.runtime.tflite_predictor import dequantize_output, open_interpreter, partitions_of, quantize_input
+from compress.errors import ModelFileError, UsageError
+from compress.runtime.detector_engines import Answers, Engine, EngineFile, onnx_engine, tflite_engine, torch_engine
+from compress.runtime.onnx_predictor import read_onnx
+from compress.runtime.predictor import Call, Floats, Pixels, check_images, check_pixels, spec_of_text
 
-BOXES, LOGITS = "boxes", "logits"  # names of a detector's outputs in every file
-Answers = tuple[Floats, Floats]
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A file in its runtime.
-
-    Attributes:
-        runtime: library and version.
-        ready: images_NCHW -> them in the file's layout, numbers and batches.
-        run: those -> raw_NA4 and logits_NAK.
-        delegate_partitions: of XNNPACK, in TFLite.
-    """
-
-    runtime: str
-    ready: Callable[[Floats], Any]
-    run: Callable[[Any], Answers]
-    delegate_partitions: int | None = None
+_ENGINES = {Format.TORCH: torch_engine, Format.ONNX: onnx_engine, Format.TFLITE: tflite_engine}
 
 
 @dataclass(frozen=True)
@@ -91,8 +61,21 @@ class Detector:
             ModelFileError: the file answers in another shape than its spec says.
         """
         check_images(images_NCHW, self.spec, self.path)
-        raw_NA4, logits_NAK = (part[: len(images_NCHW)] for part in self.engine.run(self.engine.ready(images_NCHW)))
-        n, anchors = len(images_NCHW), self.coding.anchors
+        return self._run(self.engine.ready(images_NCHW), len(images_NCHW))
+
+    def answers_to_pixels(self, pixels_NHWC: Pixels) -> Answers:
+        """Return `answers` of `normalize`, bit for bit, for images as `read_placed` leaves them.
+
+        Raises:
+            StageError: the pixels have not the shape or type that the model takes.
+            ModelFileError: as `answers`.
+        """
+        check_pixels(pixels_NHWC, self.spec, self.path)
+        return self._run(self.engine.ready_pixels(pixels_NHWC), len(pixels_NHWC))
+
+    def _run(self, inputs: Any, n: int) -> Answers:  # noqa: ANN401 - each engine has its own
+        raw_NA4, logits_NAK = (part[:n] for part in self.engine.run(inputs))
+        anchors = self.coding.anchors
         wanted = (n, anchors, 4), (n, anchors, self.coding.columns(self.spec.num_classes))
         if (raw_NA4.shape, logits_NAK.shape) != wanted:
             found = f"{list(raw_NA4.shape)} and {list(logits_NAK.shape)}"
@@ -124,39 +107,38 @@ class Detector:
         Raises:
             StageError: an answer is NaN or infinite.
         """
-        check_pixels(pixels_NHWC, self.spec, self.path)
         coding = self.coding
         if score_threshold is not None:
             coding = coding.model_copy(update={"score_threshold": score_threshold})
-        found = boxes_of(*self.answers(normalize(pixels_NHWC, self.spec.preprocess)), coding)
+        found = boxes_of(*self.answers_to_pixels(pixels_NHWC), coding)
         return [in_image(boxes, place) for boxes, place in zip(found, places_N, strict=True)]
 
 
-def is_detector(path: Path) -> bool:
+def is_detector(path: Path, content: bytes | None = None) -> bool:
     """Return whether a file says that it finds boxes; errors as `open_predictor` raises them."""
-    spec = spec_in_file(path)
+    spec = spec_in_file(path, content)
     return spec is not None and spec.boxes is not None
 
 
-def open_detector(path: Path, *, threads: int = 1, device: str = "cpu") -> Detector:
+def open_detector(path: Path, *, threads: int = 1, device: str = "cpu", content: bytes | None = None) -> Detector:
     """Open a detector's file of any format.
 
     Args:
         path: a .safetensors, .onnx or .tflite file made by imgc.
         threads: threads for one call, at least 1.
         device: where a torch model computes.
+        content: the bytes of an ONNX or TFLite file that was read already, as in `open_predictor`.
 
     Raises:
         UsageError: the file is no detector's.
         ModelFileError: it is missing or damaged.
         BackendMissingError: the library for this format is not installed.
     """
-    spec = spec_in_file(path)
+    spec = spec_in_file(path, content)
     if spec is None or spec.boxes is None:
         raise UsageError(f"{path}: finds no boxes: it names images", hint="a detector is trained on images with boxes")
-    openers = {Format.TORCH: _torch, Format.ONNX: _onnx, Format.TFLITE: _tflite}
     fmt = format_of(path)
-    engine = openers[fmt](path, threads, device)
+    engine = _ENGINES[fmt](EngineFile(path, content, spec.preprocess, threads, device))
     return Detector(path, fmt, spec, spec.boxes, engine.runtime, threads, engine)
 
 
@@ -174,92 +156,3 @@ def spec_in_file(path: Path, content: bytes | None = None) -> ModelSpec | None:
 
         return read_spec(path.read_bytes() if content is None else content, str(path))
     return spec_of_text(metadata_of(read_onnx(path) if content is None else content).get(SPEC_KEY), path)
-
-
-def _torch(path: Path, threads: int, device: str) -> Engine:
-    try:
-        import torch
-    except ImportError as error:
-        raise missing_backend("torch", "train") from error
-    from compress.models.weights import load_model
-    from compress.runtime.torch_predictor import computing_with
-
-    model = load_model(path)[0].eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def ready(images_NCHW: Floats) -> torch.Tensor:
-        with computing_with(threads):
-            return torch.from_numpy(images_NCHW).to(device, memory_format=torch.channels_last)
-
-    def run(images: torch.Tensor) -> Answers:
-        with computing_with(threads), torch.inference_mode():
-            raw, logits = model(images)
-            return raw.float().cpu().numpy(), logits.float().cpu().numpy()
-
-    return Engine(f"torch {torch.__version__.split('+')[0]}", ready, run)
-
-
-def _onnx(path: Path, threads: int, _device: str) -> Engine:
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise missing_backend("onnxruntime", "serve") from error
-    try:
-        session: Any = ort.InferenceSession(
-            read_onnx(path), session_options(threads), providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        raise damaged(path, "ONNX", error) from error
-    _require_ends(path, len(session.get_inputs()), [one.name for one in session.get_outputs()])
-    (source,) = session.get_inputs()
-    batch = source.shape[0] if isinstance(source.shape[0], int) else None
-
-    def ready(images_NCHW: Floats) -> Sequence[np.ndarray]:
-        return [images_NCHW] if batch is None else fixed_batches(images_NCHW, batch)
-
-    def run(chunks: Sequence[np.ndarray]) -> Answers:
-        try:
-            return _joined([session.run([BOXES, LOGITS], {source.name: chunk}) for chunk in chunks])
-        except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise cannot_run(path, "ONNX Runtime", chunks[0].shape, error) from error
-
-    return Engine(f"onnxruntime {ort.__version__}", ready, run)
-
-
-def _tflite(path: Path, threads: int, _device: str) -> Engine:
-    interpreter, runtime = open_interpreter(path, threads, None)
-    sinks = {one["name"]: one for one in interpreter.get_output_details()}
-    _require_ends(path, len(interpreter.get_input_details()), list(sinks))
-    (source,) = interpreter.get_input_details()
-
-    def ready(images_NCHW: Floats) -> Sequence[np.ndarray]:
-        values_NHWC = quantize_input(np.ascontiguousarray(images_NCHW.transpose(0, 2, 3, 1)), source)
-        return fixed_batches(values_NHWC, int(source["shape"][0]))
-
-    def one(values_NHWC: np.ndarray) -> list[Floats]:
-        interpreter.set_tensor(source["index"], values_NHWC)
-        interpreter.invoke()
-        return [
-            dequantize_output(interpreter.get_tensor(sinks[name]["index"]), sinks[name]) for name in (BOXES, LOGITS)
-        ]
-
-    def run(chunks: Sequence[np.ndarray]) -> Answers:
-        try:
-            return _joined([one(chunk) for chunk in chunks])
-        except (ValueError, RuntimeError) as error:
-            raise cannot_run(path, "LiteRT", chunks[0].shape, error) from error
-
-    return Engine(runtime, ready, run, partitions_of(interpreter))
-
-
-def _require_ends(path: Path, inputs: int, names: Sequence[str]) -> None:
-    if inputs != 1 or sorted(names) != sorted((BOXES, LOGITS)):
-        raise ModelFileError(
-            f"{path}: takes {inputs} inputs and its outputs are {', '.join(names)}; a detector takes one and gives "
-            f"{BOXES} and {LOGITS}",
-            hint="the file was changed after it was exported; export it again",
-        )
-
-
-def _joined(parts: Sequence[Sequence[Floats]]) -> Answers:
-    raw_NA4, logits_NAK = (np.concatenate(pieces).astype(np.float32, copy=False) for pieces in zip(*parts, strict=True))
-    return raw_NA4, logits_NAK
