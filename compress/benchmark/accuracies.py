@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compress.benchmark.accuracy import Accuracies, Pixels, measure_accuracy
+from compress.benchmark.accuracy import measure_accuracy
+from compress.benchmark.asked import Accuracies, Pixels
 from compress.benchmark.box_accuracy import measure_box_accuracy
 from compress.core.stage import Reporter
 from compress.data.dataset import Split

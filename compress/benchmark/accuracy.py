@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.benchmark.asked import Accuracies, Pixels
 from compress.benchmark.schema import Answers
 from compress.core.names import few
 from compress.core.outputs import shares
-from compress.core.preprocess import Preprocess
 from compress.core.stage import Reporter
 from compress.data.dataset import Split
 from compress.errors import ImgcError, StageError
@@ -20,10 +19,6 @@ from compress.models.imagenet_labels import is_named
 from compress.runtime.evaluate import Evaluation, agreement_pct, evaluate, expected_calibration_error_pct, mcnemar_p
 from compress.runtime.predictor import Predictor
 
-if TYPE_CHECKING:
-    from compress.benchmark.box_accuracy import BoxAccuracy
-
-Pixels = Callable[[Preprocess], NDArray[np.uint8]]  # -> pixels_NHWC of the images, resized and cropped
 _SHOWN = 10  # classes in a message
 _DIGITS = 4  # of a confidence
 
@@ -43,21 +38,6 @@ class Accuracy:
     lost: int
     gained: int
     mcnemar_p: float
-
-
-@dataclass(frozen=True)
-class Accuracies:
-    """What the models answered.
-
-    Attributes:
-        found: name -> accuracy, of the models that could be asked.
-        errors: name -> why not, of the others.
-        answers: what each classifier said to each image; None when no image was shown.
-    """
-
-    found: Mapping[str, Accuracy | BoxAccuracy] = field(default_factory=dict)
-    errors: Mapping[str, str] = field(default_factory=dict)
-    answers: Answers | None = None
 
 
 def measure_accuracy(

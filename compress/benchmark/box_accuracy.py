@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
-from compress.benchmark.accuracy import Accuracies, Pixels
+from compress.benchmark.asked import Accuracies, Pixels
 from compress.core.names import few
 from compress.core.stage import Reporter
 from compress.data.dataset import Split

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.benchmark.accuracies import accuracies_of
-from compress.benchmark.accuracy import Accuracies, Pixels
+from compress.benchmark.asked import Accuracies, Pixels
 from compress.benchmark.config import BenchmarkConfig
 from compress.benchmark.memory import Fresh, measure_fresh
 from compress.benchmark.schema import Answers, Bench, Row

@@ -47,8 +47,9 @@ def file_to_ship(rows: Sequence[Row], run: str, task: Task = "classify") -> Ship
 
 
 def _more_commands(path: str, fmt: Format, task: Task) -> tuple[str, ...]:
-    """Return what only a classifier's file is for."""
-    return () if task == "detect" else (f"imgc serve {path}", snippet_command(PurePosixPath(path), fmt))
+    """Return what a file is for, beside single images; programs for elsewhere are written for classifiers alone."""
+    serve = f"imgc serve {path}"
+    return (serve,) if task == "detect" else (serve, snippet_command(PurePosixPath(path), fmt))
 
 
 def snippet_command(path: PurePath, fmt: Format) -> str:

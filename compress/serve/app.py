@@ -20,7 +20,8 @@ from compress.serve.core.metrics import CONTENT_TYPE, merged, prometheus_text
 from compress.serve.core.service import Service
 from compress.serve.core.shared_metrics import SharedMetrics
 from compress.serve.errors import RequestError, bad_request, internal, not_ready
-from compress.serve.http.classify import Classify
+from compress.serve.http.classify import CLASSIFY, Classify
+from compress.serve.http.detect import DETECT, Detect
 from compress.serve.http.docs_page import docs_html
 from compress.serve.http.gateway import Gateway, error_response
 from compress.serve.http.hosts import hosts_of
@@ -34,7 +35,6 @@ from compress.serve.openapi import complete
 from compress.serve.page.routes import PAGE_HEADERS, page_routes
 
 SHARED_METRICS_VARIABLE = "IMGC_SERVE_CREW"  # the folder in which the processes of one port find each other
-CLASSIFY = "/v1/classify"
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -64,11 +64,11 @@ def app_of(service: Service) -> ASGIApp:
         await service.stop()
         await shared_metrics.leave()
 
-    classify = Classify(service)
+    images = {CLASSIFY: Classify(service), DETECT: Detect(service)}
     oip = ServiceBackend(service)
     routes = [
         *page_routes(),
-        Route(CLASSIFY, classify, methods=["POST"]),
+        *(Route(path, route, methods=["POST"]) for path, route in images.items()),
         *oip_routes(oip, oip.admit, config.max_body_bytes),
     ]
     # FastAPI's docs pages would load their script from elsewhere, which the content policy forbids
@@ -81,7 +81,7 @@ def app_of(service: Service) -> ASGIApp:
     complete(app, config)
     return Gateway(
         app,
-        hot={CLASSIFY: classify},
+        hot=images,
         paths=Paths(config.root_path),
         hosts=hosts_of(config.host, config.allowed_hosts),
         metrics=service.metrics,

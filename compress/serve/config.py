@@ -55,6 +55,7 @@ class ServeConfig(BaseModel):
         degrade: a smaller or faster file for the same labels, kept warm, that answers for the first under load.
         preprocess: how images are prepared for files of other tools: the fields, or a preset such as "imagenet:224".
         labels: class names for such files, one a line.
+        min_scores: class -> least score of a detector's boxes; of other classes the file's own threshold.
         host: address to listen on.
         root_path: the path under which a proxy shows the server, as in "/vision"; removed from requests that have it.
         port: port to listen on; 0 lets the system choose a free one.
@@ -88,6 +89,7 @@ class ServeConfig(BaseModel):
     degrade: Path | None = None
     preprocess: Annotated[Preprocess | None, BeforeValidator(_preprocess_in)] = None
     labels: Path | None = None
+    min_scores: dict[str, Annotated[float, Field(ge=0.01, le=1.0)]] = Field(default_factory=dict)
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     root_path: str = ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compress.core.dataset import Task
+
 RETRY_AFTER_S = 1
 
 
@@ -105,6 +107,12 @@ def unauthorized() -> RequestError:
     """Return 401: the server asks for a key and did not get it."""
     message = "this server asks for its API key: send it as X-API-Key, or as Authorization: Bearer"
     return RequestError(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
+
+
+def other_task(name: str, task: Task) -> RequestError:
+    """Return 400: the model does the other thing; the message says where it is asked."""
+    does, where = ("finds boxes", "/v1/detect") if task == "detect" else ("names images", "/v1/classify")
+    return RequestError(400, "other_task", f"model {name!r} {does}: POST {where}")
 
 
 def unknown_model(name: str, known: Sequence[str]) -> RequestError:

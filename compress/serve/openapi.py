@@ -12,8 +12,7 @@ from compress.serve.config import ServeConfig
 from compress.serve.http.paths import ALIVE, KEYED
 from compress.serve.oip.openapi import ERROR, oip_openapi
 
-_ANSWER = "#/components/schemas/Answer"
-_ANSWERS = "#/components/schemas/Answers"
+_SCHEMA = "#/components/schemas/"
 _WHAT = {
     400: "a parameter or body that cannot be used",
     401: "the API key is missing or another one",
@@ -44,7 +43,51 @@ _PREDICTIONS: JsonObject = {
         },
     },
 }
+_DETECTIONS: JsonObject = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["index", "label", "score", "box"],
+        "properties": {
+            "index": {"type": "integer", "minimum": 0},
+            "label": _TEXT,
+            "score": {"type": "number", "minimum": 0, "maximum": 1},
+            "box": {
+                "type": "array",
+                "items": _NUMBER,
+                "minItems": 4,
+                "maxItems": 4,
+                "description": "x0, y0, x1, y1 in pixels of the upright image",
+            },
+        },
+    },
+}
 _IDENTITY: JsonObject = {"id": _TEXT, "model": _TEXT, "version": _TEXT, "precision": _TEXT, "degraded": _FLAG}
+
+
+def _answer(name: str, found: JsonObject) -> JsonObject:
+    """Return the schema of the reply about one image; `name` of what was found in it."""
+    return {
+        "type": "object",
+        "required": [*_IDENTITY, "cached", name, "timing_ms"],
+        "properties": {**_IDENTITY, "cached": _FLAG, name: found, "timing_ms": _TIMING},
+    }
+
+
+def _answers(name: str, found: JsonObject) -> JsonObject:
+    """Return the schema of the reply about several."""
+    one: JsonObject = {"filename": _TEXT, "cached": _FLAG, name: found, "timing_ms": _TIMING}
+    results: JsonObject = {
+        "type": "array",
+        "items": {"type": "object", "properties": {**one, "error": _TEXT, "code": _TEXT}},
+    }
+    return {
+        "type": "object",
+        "required": [*_IDENTITY, "results", "timing_ms"],
+        "properties": {**_IDENTITY, "results": results, "timing_ms": _TIMING},
+    }
+
+
 SCHEMAS: JsonObject = {
     "Error": {
         "type": "object",
@@ -52,33 +95,10 @@ SCHEMAS: JsonObject = {
         "required": ["error", "code", "request_id"],
         "properties": {"error": _TEXT, "code": _TEXT, "request_id": _TEXT},
     },
-    "Answer": {
-        "type": "object",
-        "required": [*_IDENTITY, "cached", "predictions", "timing_ms"],
-        "properties": {**_IDENTITY, "cached": _FLAG, "predictions": _PREDICTIONS, "timing_ms": _TIMING},
-    },
-    "Answers": {
-        "type": "object",
-        "required": [*_IDENTITY, "results", "timing_ms"],
-        "properties": {
-            **_IDENTITY,
-            "results": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "filename": _TEXT,
-                        "cached": _FLAG,
-                        "predictions": _PREDICTIONS,
-                        "timing_ms": _TIMING,
-                        "error": _TEXT,
-                        "code": _TEXT,
-                    },
-                },
-            },
-            "timing_ms": _TIMING,
-        },
-    },
+    "Answer": _answer("predictions", _PREDICTIONS),
+    "Answers": _answers("predictions", _PREDICTIONS),
+    "Detected": _answer("detections", _DETECTIONS),
+    "DetectedInMany": _answers("detections", _DETECTIONS),
 }
 SECURITY_SCHEMES = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -97,7 +117,8 @@ def complete(app: FastAPI, config: ServeConfig) -> None:
             if config.root_path:
                 document["servers"] = [{"url": config.root_path}]
             oip = oip_openapi()
-            document["paths"] = {"/v1/classify": {"post": _classify(config)}, **document["paths"], **oip["paths"]}
+            images = {"/v1/classify": {"post": _classify(config)}, "/v1/detect": {"post": _detect(config)}}
+            document["paths"] = {**images, **document["paths"], **oip["paths"]}
             components = document.setdefault("components", {})
             components["schemas"] = {**components.get("schemas", {}), **SCHEMAS, **oip["components"]["schemas"]}
             for path in ("/readyz", "/healthz"):
@@ -139,16 +160,34 @@ def failure(status: int) -> JsonObject:
 
 
 def _classify(config: ServeConfig) -> JsonObject:
-    answer = {"schema": {"oneOf": [{"$ref": _ANSWER}, {"$ref": _ANSWERS}]}}
+    top_k = _query("top_k", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5}, "how many classes")
     return {
         "summary": "Classify an image, or several",
+        "operationId": "classify",
+        **_images(config, top_k, "the best classes", ("Answer", "Answers")),
+    }
+
+
+def _detect(config: ServeConfig) -> JsonObject:
+    score: JsonObject = {"type": "number", "minimum": 0, "maximum": 1, "default": 0}
+    min_score = _query("min_score", score, "least score of a box; the model's own threshold holds as well")
+    return {
+        "summary": "Find boxes in an image, or several",
+        "operationId": "detect",
+        **_images(config, min_score, "the boxes, best first", ("Detected", "DetectedInMany")),
+    }
+
+
+def _images(config: ServeConfig, own: JsonObject, found: str, schemas: tuple[str, str]) -> JsonObject:
+    """Return what the routes that take images have in common; `own` is the parameter of one of them alone."""
+    answer = {"schema": {"oneOf": [{"$ref": f"{_SCHEMA}{schema}"} for schema in schemas]}}
+    return {
         "description": (
             "The image's bytes as the raw body (fastest), or a form with one or more files in fields called `file`. "
             f"A body has at most {config.max_body_bytes} bytes, a form at most {config.max_files} images."
         ),
-        "operationId": "classify",
         "parameters": [
-            _query("top_k", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5}, "how many classes"),
+            own,
             _query("model", _TEXT, "which model; the first when absent"),
             _query("allow_degraded", {**_FLAG, "default": True}, "whether a smaller model may answer under load"),
             {
@@ -173,7 +212,7 @@ def _classify(config: ServeConfig) -> JsonObject:
             },
         },
         "responses": {
-            "200": {"description": "the best classes", "content": {"application/json": answer}},
+            "200": {"description": found, "content": {"application/json": answer}},
             **{str(status): failure(status) for status in _WHAT if status != 405},
         },
     }

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from compress.core.digest import sha256_file
-from compress.data.transforms import preprocess_files, read_pixels
+from compress.data.transforms import preprocess_files, read_placed
 from compress.serve.app import app_of, create_app
 from compress.serve.config import ServeConfig
 from compress.serve.core.service import Service
@@ -198,7 +198,7 @@ def test_late_work_is_told_504_and_keeps_its_place_until_it_ends(held, onnx_file
 def test_work_whose_time_ran_out_in_the_queue_is_neither_decoded_nor_inferred(held, onnx_file, image, monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        "compress.serve.core.work.read_pixels", lambda *a, **more: decoded.append(1) or read_pixels(*a, **more)
+        "compress.serve.core.work.read_placed", lambda *a, **more: decoded.append(1) or read_placed(*a, **more)
     )
     app = create_app(ServeConfig(models=[onnx_file], threads=1, max_queue=4, timeout_ms=300))
     with TestClient(app, base_url="http://localhost") as client:

@@ -15,7 +15,7 @@ _ENTRY_BYTES = 400  # what key, array header and dictionary slot take beside the
 
 @dataclass
 class AnswerCache:
-    """A true LRU of logits_K, with one computation for equal images that are asked for at the same time.
+    """A true LRU of arrays (logits_K, or boxes [B, 6]), with one computation for equal images asked for at one time.
 
     Used from the event loop alone: needs no lock. Errors are never kept.
 
@@ -35,23 +35,23 @@ class AnswerCache:
         return len(self._answers)
 
     def get(self, key: Key) -> NDArray[np.float32] | None:
-        """Return the logits_K kept for this key, and make it the last to go."""
-        logits_K = self._answers.get(key)
-        if logits_K is not None:
+        """Return the numbers kept for this key, and make it the last to go."""
+        numbers = self._answers.get(key)
+        if numbers is not None:
             self._answers.move_to_end(key)
-        return logits_K
+        return numbers
 
-    def put(self, key: Key, logits_K: NDArray[np.float32]) -> None:
+    def put(self, key: Key, numbers: NDArray[np.float32]) -> None:
         """Keep an answer; one larger than the whole room is not kept."""
-        size = logits_K.nbytes + _ENTRY_BYTES
+        size = numbers.nbytes + _ENTRY_BYTES
         if size > self.limit_bytes or key in self._answers:
             return
-        self._answers[key] = logits_K
+        self._answers[key] = numbers
         self.used_bytes += size
         self.shrink(self.limit_bytes)
 
     def shrink(self, to_bytes: int) -> None:
         """Give up the longest unused answers until at most `to_bytes` are taken."""
         while self.used_bytes > to_bytes:
-            _, logits_K = self._answers.popitem(last=False)
-            self.used_bytes -= logits_K.nbytes + _ENTRY_BYTES
+            _, numbers = self._answers.popitem(last=False)
+            self.used_bytes -= numbers.nbytes + _ENTRY_BYTES

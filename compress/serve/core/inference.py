@@ -1,11 +1,11 @@
 """`Inference`: one model, opened, warmed and shared by a fixed number of threads.
 
-Legend: N images, C channels, H height, W width, K classes.
+Legend: N images, C channels, H height, W width, K classes, B boxes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,17 +15,24 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.core.boxes import BoxCoding
 from compress.core.digest import sha256_bytes
 from compress.core.formats import Format, format_of
+from compress.core.names import few
 from compress.core.onnx_file import onnx_bytes
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
+from compress.data.transforms import Placement
+from compress.detect.answers import Boxes, boxes_of
+from compress.detect.geometry import in_image
 from compress.errors import ModelFileError, UndescribedModelError, UsageError
+from compress.runtime.detector import Detector, is_detector, open_detector
 from compress.runtime.open import open_predictor, open_side_px
 from compress.runtime.predictor import Predictor
 
 _WARM_UP_RUNS = 2  # the first allocates, the second shows that it can be repeated
 _TRIALS = 7
+_SHOWN = 10  # classes in a message
 _GAIN = 0.95  # a batch must take less than this share of the time that its images take one by one
 
 
@@ -57,12 +64,14 @@ class Inference:
         max_batch: int = 1,
         preprocess: Preprocess | None = None,
         labels: tuple[str, ...] | None = None,
+        min_scores: Mapping[str, float] | None = None,
     ) -> None:
         """Open and warm the model for `threads` callers at once.
 
         Raises:
             UsageError: there is no such file, or it is a torch file, which is for training and not for serving.
             ModelFileError: the file is damaged, or its answers do not have the shape its labels ask for.
+            UsageError: `min_scores` names a class that it has not, or it finds no boxes.
         """
         self.format = check_servable(path)
         self._path, self._preprocess, self._labels = path, preprocess, labels
@@ -74,8 +83,9 @@ class Inference:
         self.spec: ModelSpec = first.spec
         self.runtime: str = first.runtime
         self.name = name or (path.stem if self.spec.arch == "foreign" else self.spec.arch)
+        self._least = least_scores(self.spec, min_scores or {}, path)
         self._shared = first if self.format is Format.ONNX else None
-        self._idle: SimpleQueue[Predictor] = SimpleQueue()
+        self._idle: SimpleQueue[Predictor | Detector] = SimpleQueue()
         self._warm_up(first)
         self._idle.put(first)
         for _ in range(threads - 1):
@@ -87,15 +97,46 @@ class Inference:
         """Return the first 12 hex digits of the file's SHA-256."""
         return self.sha256[:12]
 
-    def predict(self, images_NCHW: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return logits_NK of images_NCHW f32; blocks while all predictors are lent. Safe from any thread."""
-        with self._lent() as predictor:
-            return predictor.predict(images_NCHW)
+    def predict(self, images_NCHW: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        """Return the outputs for images_NCHW f32: logits_NK, or a detector's raw boxes [N, A, 4] and logits [N, A, K].
 
-    def predict_pixels(self, pixels_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return logits_NK of images as `read_pixels` leaves them. Otherwise as `predict`."""
+        Blocks while all predictors are lent. Safe from any thread.
+        """
         with self._lent() as predictor:
-            return predictor.predict_pixels(pixels_NHWC)
+            if isinstance(predictor, Detector):
+                return predictor.answers(images_NCHW)
+            return (predictor.predict(images_NCHW),)
+
+    def answers(
+        self, pixels_NHWC: NDArray[np.uint8], places_N: Sequence[Placement]
+    ) -> list[NDArray[np.float32] | None]:
+        """Return what is said of each image: logits_K, or the boxes that it finds, see `packed`.
+
+        None where the model's numbers are not finite. Otherwise as `predict`.
+
+        Args:
+            pixels_NHWC: images as `read_placed` leaves them.
+            places_N: where these lie in their images.
+        """
+        with self._lent() as predictor:
+            if not isinstance(predictor, Detector):
+                # copies: a row would keep the whole batch alive in the cache
+                return [_finite(row_K.copy()) for row_K in predictor.predict_pixels(pixels_NHWC)]
+            raw_NA4, logits_NAK = predictor.answers_to_pixels(pixels_NHWC)
+            coding = predictor.coding.model_copy(update={"score_threshold": float(self._least.min())})
+        return [
+            self._found(raw_NA4[index : index + 1], logits_NAK[index : index + 1], coding, place)
+            for index, place in enumerate(places_N)
+        ]
+
+    def _found(
+        self, raw_1A4: NDArray[np.float32], logits_1AK: NDArray[np.float32], coding: BoxCoding, place: Placement
+    ) -> NDArray[np.float32] | None:
+        if not (np.isfinite(raw_1A4).all() and np.isfinite(logits_1AK).all()):
+            return None
+        (boxes,) = boxes_of(raw_1A4, logits_1AK, coding)
+        numbers_B6 = packed(in_image(boxes, place))
+        return numbers_B6[boxes.scores_B >= self._least[boxes.classes_B]]
 
     def add_predictor(self) -> None:
         """Make room for one caller more: at the start, or for one whose call never ends."""
@@ -105,19 +146,21 @@ class Inference:
         self._idle.put(predictor)
 
     @contextmanager
-    def _lent(self) -> Iterator[Predictor]:
+    def _lent(self) -> Iterator[Predictor | Detector]:
         predictor = self._idle.get()
         try:
             yield predictor
         finally:
             self._idle.put(predictor)
 
-    def _open(self) -> Predictor:
+    def _open(self) -> Predictor | Detector:
+        if is_detector(self._path, self._content):
+            return open_detector(self._path, content=self._content)
         return open_predictor(
             self._path, threads=1, content=self._content, preprocess=self._preprocess, labels=self._labels
         )
 
-    def _opened_at_all(self) -> Predictor:
+    def _opened_at_all(self) -> Predictor | Detector:
         """Return the predictor; of a file that does not say how images are prepared one that takes tensors alone."""
         try:
             return self._open()
@@ -129,9 +172,12 @@ class Inference:
             self._preprocess = Preprocess(resize_px=side_px, crop_px=side_px)
             return self._open()
 
-    def _warm_up(self, predictor: Predictor) -> None:
+    def _warm_up(self, predictor: Predictor | Detector) -> None:
         for _ in range(_WARM_UP_RUNS):
-            logits_NK = predictor.predict(self._blank(1))
+            answer = predictor.predict(self._blank(1))
+        if isinstance(answer, tuple):
+            return  # a detector has looked at its shapes by itself
+        logits_NK = answer
         if logits_NK.shape != (1, self.spec.num_classes):
             raise ModelFileError(
                 f"{self._path}: answers one image with the shape {logits_NK.shape}, "
@@ -146,6 +192,33 @@ class Inference:
 
     def _blank(self, n: int) -> NDArray[np.float32]:
         return np.zeros((n, *self.spec.input_chw), dtype=np.float32)
+
+
+def least_scores(spec: ModelSpec, given: Mapping[str, float], path: Path) -> NDArray[np.float32]:
+    """Return the least score of a box of each class [C]: as given, else the file's own; empty for a classifier.
+
+    Raises:
+        UsageError: a class that the file has not, or a file that finds no boxes.
+    """
+    if spec.boxes is None:
+        if given:
+            raise UsageError(f"{path}: names images and finds no boxes", hint="leave `min_scores` out")
+        return np.zeros(0, np.float32)
+    if unknown := [label for label in given if label not in spec.labels]:
+        raise UsageError(
+            f"min_scores: {path} has no class '{unknown[0]}'", hint=f"its classes: {few(spec.labels, _SHOWN)}"
+        )
+    return np.array([given.get(label, spec.boxes.score_threshold) for label in spec.labels], dtype=np.float32)
+
+
+def packed(boxes: Boxes) -> NDArray[np.float32]:
+    """Return boxes as one array [B, 6]: corners x0, y0, x1, y1 in pixels, score, class index."""
+    columns = (boxes.corners_B4, boxes.scores_B[:, None], boxes.classes_B[:, None].astype(np.float32))
+    return np.concatenate(columns, axis=1)
+
+
+def _finite(logits_K: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    return logits_K if np.isfinite(logits_K).all() else None
 
 
 def _seconds(call: Callable[[NDArray[np.float32]], object], images_NCHW: NDArray[np.float32]) -> float:

@@ -9,7 +9,6 @@ import logging
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 
 import numpy as np
@@ -17,8 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compress.core.cores import usable_cores
-from compress.core.labels import labels_in
-from compress.errors import UsageError
 from compress.serve.config import MIB, ServeConfig
 from compress.serve.core.admission import Admission, Slot
 from compress.serve.core.cache import AnswerCache, Key
@@ -29,6 +26,7 @@ from compress.serve.core.lanes import Lanes
 from compress.serve.core.memory import MemoryAlarm, keep_no_large_blocks
 from compress.serve.core.memory_watch import MemoryWatch, left_for_images, memory_limit_bytes
 from compress.serve.core.metrics import Metrics
+from compress.serve.core.opened import open_degraded, open_models
 from compress.serve.core.pool import resolve
 from compress.serve.core.work import InferenceJob, run_jobs
 from compress.serve.errors import deadline_passed, no_preprocessing, not_ready, unknown_model, worker_lost
@@ -47,13 +45,13 @@ class Answer:
     """What one image got.
 
     Attributes:
-        logits_K: f32.
+        numbers: f32, logits_K, or the boxes of a detector [B, 6].
         model: which model answered.
         cached: whether it was known already, or computed for an equal image at the same time.
         queue_ms, decode_ms, infer_ms: of the work done for this request; 0 when cached.
     """
 
-    logits_K: NDArray[np.float32]
+    numbers: NDArray[np.float32]
     model: Inference
     cached: bool
     queue_ms: float = 0.0
@@ -80,9 +78,9 @@ class Service:
         """
         threads = config.threads or max(1, usable_cores() // config.workers)
         self.config = config
-        self.models = _open_models(config, threads)
+        self.models = open_models(config, threads)
         self.first = next(iter(self.models.values()))
-        self.degraded = _open_degraded(config, self.first, threads)
+        self.degraded = open_degraded(config, self.first, threads)
         self.lanes = Lanes(  # large images may take half of the places, so that there are some for the others
             threads,
             config.max_pixels,
@@ -161,7 +159,7 @@ class Service:
         use = self.degrader.active and allow_degraded and model is self.first
         return self.degraded if use else model
 
-    async def classify(self, model: Inference, body: bytes, deadline: Deadline, slot: Slot) -> Answer:
+    async def answer(self, model: Inference, body: bytes, deadline: Deadline, slot: Slot) -> Answer:
         """Return the answer to one image, from the cache or a thread.
 
         Raises:
@@ -181,15 +179,15 @@ class Service:
 
     async def infer(
         self, model: Inference, images_NCHW: NDArray[np.float32], deadline: Deadline, slot: Slot
-    ) -> NDArray[np.float32]:
-        """Return logits_NK of preprocessed images.
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return the model's outputs for preprocessed images.
 
         Raises:
             RequestError: 500, 504.
         """
-        logits_NK = (await self._work(model, images_NCHW, deadline, slot)).logits_NK
-        assert logits_NK is not None, "a job without a fault has an answer"
-        return logits_NK
+        outputs = (await self._work(model, images_NCHW, deadline, slot)).outputs
+        assert outputs is not None, "a job without a fault has an answer"
+        return outputs
 
     async def _known(self, key: Key, deadline: Deadline) -> NDArray[np.float32] | None:
         """Return the answer kept, or the one being computed for an equal image; None when there is neither.
@@ -209,7 +207,7 @@ class Service:
         mine = self.cache.pending[key] = asyncio.get_running_loop().create_future()
         try:
             answer = _answer(await self._work(model, body, deadline, slot))
-            self.cache.put(key, answer.logits_K)
+            self.cache.put(key, answer.numbers)
             return answer
         finally:
             del self.cache.pending[key]
@@ -263,38 +261,5 @@ def _end_this_process() -> None:
 
 
 def _answer(job: InferenceJob) -> Answer:
-    assert job.logits_NK is not None, "a job without a fault has an answer"
-    return Answer(job.logits_NK[0], job.model, False, job.queue_ms, job.decode_ms, job.infer_ms)
-
-
-def _open_models(config: ServeConfig, threads: int) -> dict[str, Inference]:
-    if not config.models:
-        raise UsageError("no model is given", hint="imgc serve FILE, or `models: [FILE]` in the settings file")
-    models: dict[str, Inference] = {}
-    for source in config.models:
-        model = _open(config, source.path, threads, source.name)
-        if model.name in models:
-            raise UsageError(
-                f"{source.path}: a model called {model.name} is served already",
-                hint=f"name them: imgc serve a={config.models[0].path} b={source.path}",
-            )
-        models[model.name] = model
-    return models
-
-
-def _open(config: ServeConfig, path: Path, threads: int, name: str | None = None) -> Inference:
-    labels = labels_in(config.labels) if config.labels else None
-    return Inference(path, threads, name=name, max_batch=config.max_batch, preprocess=config.preprocess, labels=labels)
-
-
-def _open_degraded(config: ServeConfig, first: Inference, threads: int) -> Inference | None:
-    if config.degrade is None:
-        return None
-    smaller = _open(config, config.degrade, threads)
-    if smaller.spec.labels != first.spec.labels:
-        raise UsageError(
-            f"{config.degrade}: has other labels than {first.name} "
-            f"({smaller.spec.num_classes} and {first.spec.num_classes} classes), so it cannot answer for it",
-            hint="give a model of the same classes to --degrade",
-        )
-    return smaller
+    assert job.answer is not None, "a job without a fault has an answer"
+    return Answer(job.answer, job.model, False, job.queue_ms, job.decode_ms, job.infer_ms)

@@ -1,6 +1,6 @@
-"""What a worker thread does for a request: decode, preprocess, infer. And the best classes of an answer. Knows no HTTP.
+"""What a worker thread does for a request: decode, preprocess, infer. And what an answer says. Knows no HTTP.
 
-Legend: N images, C channels, H height, W width, K classes.
+Legend: N images, C channels, H height, W width, K classes, B boxes.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic, perf_counter
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from compress.core.outputs import OutputKind, shares
 from compress.core.spec import ModelSpec
 from compress.data.decode import BadImageError
-from compress.data.transforms import read_pixels
+from compress.data.transforms import Placement, read_placed
 from compress.errors import StageError
 from compress.serve.core.deadline import Deadline
 from compress.serve.core.decode_budget import DecodeBudget, LargeImage
@@ -23,6 +24,7 @@ from compress.serve.core.inference import Inference
 from compress.serve.core.pool import QueuedJob
 from compress.serve.errors import RequestError, bad_model_output, internal, undecodable, unsupported_type
 
+_NOT_FINITE = "the model answered with numbers that are not finite: export it again"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
 
 
@@ -39,6 +41,15 @@ class ScoredLabel:
         return {"index": self.index, "label": self.label, "score": self.score}
 
 
+class BoxJson(TypedDict):
+    """One box in a reply: its class, its score 0..1, and x0, y0, x1, y1 in pixels of the upright image."""
+
+    index: int
+    label: str
+    score: float
+    box: list[float]
+
+
 @dataclass(slots=True, eq=False)
 class InferenceJob(QueuedJob):
     """One image (its file's bytes) or one batch of tensors (f32 [N,C,H,W]) on its way through a thread.
@@ -49,7 +60,9 @@ class InferenceJob(QueuedJob):
         input: bytes, or images_NCHW.
         large: whether the image is to be decoded where large ones are, before it can be answered here.
         pixels_HWC: of an image that was decoded, u8.
-        logits_NK: the answer; None until there is one.
+        place: where these lie in the image.
+        answer: to an image: logits_K, or boxes [B, 6] (see `inference.packed`); None until there is one.
+        outputs: for tensors: what the model gives; None until it has.
         fault: why there is none.
         error: a fault of ours, for the log.
         queue_ms: time from the hand-over to a thread.
@@ -63,7 +76,9 @@ class InferenceJob(QueuedJob):
     input: bytes | NDArray[np.float32]
     large: bool = False
     pixels_HWC: NDArray[np.uint8] | None = None
-    logits_NK: NDArray[np.float32] | None = None
+    place: Placement | None = None
+    answer: NDArray[np.float32] | None = None
+    outputs: tuple[NDArray[np.float32], ...] | None = None
     fault: RequestError | None = None
     error: BaseException | None = None
     queue_ms: float = 0.0
@@ -137,7 +152,9 @@ def _decode(job: InferenceJob, budget: DecodeBudget) -> None:
         raise unsupported_type(f"the first bytes {job.input[:8].hex(' ')}")
     try:
         with budget.share(job.deadline) as afford:
-            pixels_HWC = read_pixels(job.input, job.model.spec.preprocess, max_pixels=budget.max_pixels, afford=afford)
+            pixels_HWC, job.place = read_placed(
+                job.input, job.model.spec.preprocess, max_pixels=budget.max_pixels, afford=afford
+            )
     except LargeImage:
         job.large, job.worked = True, False
         return
@@ -149,37 +166,25 @@ def _decode(job: InferenceJob, budget: DecodeBudget) -> None:
 
 def _infer_pixels(jobs: Sequence[InferenceJob], pixels: Sequence[NDArray[np.uint8]]) -> None:
     begun = perf_counter()
-    logits_NK = jobs[0].model.predict_pixels(np.stack(pixels))
+    answers = jobs[0].model.answers(np.stack(pixels), [job.place for job in jobs if job.place is not None])
     jobs[0].led = len(jobs)
-    _leave(jobs, logits_NK, (perf_counter() - begun) * 1000)
+    infer_ms = (perf_counter() - begun) * 1000
+    for job, answer in zip(jobs, answers, strict=True):
+        job.infer_ms, job.answer = infer_ms, answer
+        if answer is None:
+            job.fault = bad_model_output(_NOT_FINITE)
 
 
 def _infer_tensors(job: InferenceJob) -> None:
     assert not isinstance(job.input, bytes), "images are decoded first"
     job.deadline.check("inference")
     begun = perf_counter()
-    logits_NK = job.model.predict(job.input)
+    outputs = job.model.predict(job.input)
     job.led = len(job.input)
     job.infer_ms = (perf_counter() - begun) * 1000
-    _check_finite(logits_NK)
-    job.logits_NK = logits_NK
-
-
-def _leave(jobs: Sequence[InferenceJob], logits_NK: NDArray[np.float32], infer_ms: float) -> None:
-    for job, row_K in zip(jobs, logits_NK, strict=True):
-        job.infer_ms = infer_ms
-        if np.isfinite(row_K).all():
-            job.logits_NK = row_K[None].copy()  # a copy: the row would keep the whole batch alive in the cache
-        else:
-            job.fault = bad_model_output(_NOT_FINITE)
-
-
-_NOT_FINITE = "the model answered with numbers that are not finite: export it again"
-
-
-def _check_finite(logits_NK: NDArray[np.float32]) -> None:
-    if not np.isfinite(logits_NK).all():
+    if not all(np.isfinite(output).all() for output in outputs):
         raise bad_model_output(_NOT_FINITE)
+    job.outputs = outputs
 
 
 def _guarded(jobs: Sequence[InferenceJob], step: Callable[[], None]) -> None:
@@ -215,3 +220,17 @@ def best(logits_K: NDArray[np.float32], top_k: int, outputs: OutputKind = "logit
 def predictions(logits_K: NDArray[np.float32], spec: ModelSpec, top_k: int) -> list[ScoredLabel]:
     """Return the `top_k` best classes, best first (all, when there are fewer)."""
     return [ScoredLabel(index, spec.labels[index], score) for index, score in best(logits_K, top_k, spec.outputs)]
+
+
+def detections(numbers_B6: NDArray[np.float32], labels: Sequence[str], min_score: float = 0.0) -> list[BoxJson]:
+    """Return the boxes of at least this score, best first, as `inference.packed` has them, for a reply."""
+    return [
+        {
+            "index": int(index),
+            "label": labels[int(index)],
+            "score": score,
+            "box": [round(corner, 2) for corner in corners],
+        }
+        for *corners, score, index in numbers_B6.tolist()
+        if score >= min_score
+    ]

@@ -18,7 +18,7 @@ from compress.serve.core.inference import Inference
 from compress.serve.core.service import Service
 from compress.serve.errors import unknown_version
 from compress.serve.http.body import declared_length
-from compress.serve.http.classify import deadline_of
+from compress.serve.http.images import deadline_of
 from compress.serve.oip.routes import ModelInfo
 
 
@@ -64,8 +64,8 @@ class ServiceBackend:
 
     async def infer(
         self, model: ModelInfo, images_NCHW: NDArray[np.float32], admitted: Admitted
-    ) -> NDArray[np.float32]:
-        """Return logits_NK of preprocessed images_NCHW.
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return the model's outputs for preprocessed images_NCHW.
 
         Raises:
             RequestError: 500, 504.
@@ -81,13 +81,13 @@ class ServiceBackend:
         """
         found = self._inference(model)
         answers = await asyncio.gather(
-            *(self.service.classify(found, body, admitted.deadline, admitted.slot) for body in bodies),
+            *(self.service.answer(found, body, admitted.deadline, admitted.slot) for body in bodies),
             return_exceptions=True,
         )
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
-        return np.stack([answer.logits_K for answer in answers if not isinstance(answer, BaseException)])
+        return np.stack([answer.numbers for answer in answers if not isinstance(answer, BaseException)])
 
     def _inference(self, model: ModelInfo) -> Inference:
         return self.service.model(model.name)

@@ -37,7 +37,7 @@ from compress.serve.errors import (
 )
 from compress.serve.http.body import check_encoding, read_body
 from compress.serve.oip.schema import IndexRequest, InferRequest, excerpt, read_message, refusal
-from compress.serve.oip.tensors import Input, max_containers, read_input, write_outputs
+from compress.serve.oip.tensors import Input, max_containers, outputs_of, ports_of, read_input, write_outputs
 
 EXTENSIONS = ("binary_tensor_data", "classification")
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -92,8 +92,10 @@ class Backend(Protocol):
 
     async def infer(
         self, model: ModelInfo, images_NCHW: NDArray[np.float32], admitted: Admitted
-    ) -> NDArray[np.float32]:
-        """Return logits_NK of preprocessed, finite images_NCHW f32 (it may be read-only), N of 1 to 64.
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return the model's outputs for preprocessed, finite images_NCHW f32 (it may be read-only), N of 1 to 64.
+
+        One, logits_NK; or a detector's boxes [N, A, 4] and logits [N, A, K].
 
         Raises:
             RequestError: 503 no room, 504 too late.
@@ -101,7 +103,7 @@ class Backend(Protocol):
         ...
 
     async def infer_bytes(self, model: ModelInfo, bodies: list[bytes], admitted: Admitted) -> NDArray[np.float32]:
-        """Return logits_NK of N encoded images, N of 1 to 64, none empty.
+        """Return logits_NK of N encoded images, N of 1 to 64, none empty; a classifier's alone.
 
         Raises:
             RequestError: 415 no image, 422 an image that does not decode, 503 no room, 504 too late.
@@ -190,11 +192,13 @@ class _Handlers:
                 deadline = _sooner(deadline, asked.parameters.timeout)
             deadline.check("inference")
             admitted = replace(admitted, deadline=deadline)
+            outputs: tuple[NDArray[np.float32], ...]
             if isinstance(given, list):
-                logits_NK = await self._backend.infer_bytes(model, given, admitted)
+                outputs = (await self._backend.infer_bytes(model, given, admitted),)
             else:
-                logits_NK = await self._backend.infer(model, given, admitted)
-            return await self._do(partial(_answer, asked, model, logits_NK), logits_NK.nbytes, deadline)
+                outputs = await self._backend.infer(model, given, admitted)
+            size = sum(output.nbytes for output in outputs)
+            return await self._do(partial(_answer, asked, model, outputs), size, deadline)
 
     async def _body(self, request: Request, deadline: Deadline) -> bytes:
         try:
@@ -223,16 +227,11 @@ class _Handlers:
 
 
 def _metadata(model: ModelInfo) -> JsonObject:
-    logits: JsonObject = {"datatype": "FP32", "shape": [-1, model.spec.num_classes]}
     return {
         "name": model.name,
         "versions": [model.version],
         "platform": model.platform,
-        "inputs": [
-            {"name": "images", "datatype": "FP32", "shape": [-1, *model.spec.input_chw]},
-            {"name": "image_bytes", "datatype": "BYTES", "shape": [-1]},
-        ],
-        "outputs": [{"name": "logits", **logits}, {"name": "probabilities", **logits}],
+        **ports_of(model.spec),
     }
 
 
@@ -267,7 +266,11 @@ def _length(text: str, header: str) -> int:
 def _parse(body: bytes, json_length: int, spec: ModelSpec) -> tuple[InferRequest, Input]:
     asked = read_message(body[:json_length], InferRequest, max_containers(spec.input_chw))
     given = read_input(asked, body[json_length:], spec.input_chw)
+    if isinstance(given, list) and spec.boxes:
+        raise refusal("input 'image_bytes' is for models that name images; allowed: 'images', or POST /v1/detect")
     names = [output.name for output in asked.outputs]
+    if unknown := [name for name in names if name not in outputs_of(spec)]:
+        raise refusal(f"outputs names '{unknown[0]}'; allowed: {', '.join(outputs_of(spec))}")
     if len(set(names)) < len(names):
         raise refusal(f"outputs names '{names[0]}' twice; allowed: once")
     return asked.model_copy(update={"inputs": []}), given  # without the numbers as Python's objects
@@ -279,16 +282,16 @@ def _sooner(deadline: Deadline, timeout_us: int) -> Deadline:
     return Deadline(timeout_ms) if timeout_ms < deadline.remaining_s() * 1000 else deadline
 
 
-def _answer(asked: InferRequest, model: ModelInfo, logits_NK: NDArray[np.float32]) -> Response:
-    if not np.isfinite(logits_NK).all():
+def _answer(asked: InferRequest, model: ModelInfo, given: tuple[NDArray[np.float32], ...]) -> Response:
+    if not all(np.isfinite(output).all() for output in given):
         raise bad_model_output("the model answered with numbers that are not finite")
-    outputs, blob = write_outputs(asked, logits_NK, model.spec)
+    outputs, blob = write_outputs(asked, given, model.spec)
     content: dict[str, object] = {"model_name": model.name, "model_version": model.version}
     if asked.id is not None:
         content["id"] = asked.id
     content["outputs"] = outputs
     # piece by piece where it is long, because `dumps` gives other threads no turn
-    large = logits_NK.nbytes > _INLINE_BYTES
+    large = sum(output.nbytes for output in given) > _INLINE_BYTES
     text = ("".join(_ENCODER.iterencode(content)) if large else json.dumps(content)).encode()
     headers = {"X-Model-Version": model.version}
     if not blob:

@@ -60,9 +60,13 @@ class OutputParameters(_Message):
 
 
 class RequestedOutput(_Message):
-    """One output tensor: FP32 [N,K]: `logits`, the model's answers as they are, or `probabilities`, what they mean."""
+    """One output tensor.
 
-    name: Literal["logits", "probabilities"]
+    FP32 [N,K]: `logits`, the model's answers as they are, or `probabilities`, what they mean. Of a detector its raw
+    numbers: `boxes` [N,A,4] and `logits` [N,A,K].
+    """
+
+    name: Literal["logits", "probabilities", "boxes"]
     parameters: OutputParameters = OutputParameters()
 
 
@@ -81,7 +85,7 @@ class RequestParameters(_Message):
 
 
 class InferRequest(_Message):
-    """The JSON of an inference request. Without `outputs`, the answer is `logits`."""
+    """The JSON of an inference request. Without `outputs`, the answer is `logits`, and a detector's `boxes`."""
 
     id: Annotated[str, Field(max_length=256)] | None = None
     parameters: RequestParameters = RequestParameters()

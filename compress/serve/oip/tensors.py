@@ -14,6 +14,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.core.json_types import Json, JsonObject
 from compress.core.outputs import shares
 from compress.core.spec import ModelSpec
 from compress.serve.oip.schema import MAX_IMAGES, InferRequest, RequestedOutput, RequestInput, excerpt, refusal
@@ -188,16 +189,54 @@ def join(elements: Sequence[str]) -> bytes:
     return b"".join(_LENGTH.pack(len(element)) + element for element in encoded)
 
 
+def outputs_of(spec: ModelSpec) -> dict[str, list[int]]:
+    """Return the outputs that a model may be asked for: name -> shape of those of one image."""
+    if spec.boxes is None:
+        return {"logits": [spec.num_classes], "probabilities": [spec.num_classes]}
+    anchors = spec.boxes.anchors
+    return {"boxes": [anchors, 4], "logits": [anchors, spec.boxes.columns(spec.num_classes)]}
+
+
+def ports_of(spec: ModelSpec) -> JsonObject:
+    """Return inputs and outputs as a model's metadata name them."""
+    inputs: list[Json] = [{"name": "images", "datatype": "FP32", "shape": [-1, *spec.input_chw]}]
+    if spec.boxes is None:
+        inputs.append({"name": "image_bytes", "datatype": "BYTES", "shape": [-1]})
+    outputs: list[Json] = [
+        {"name": name, "datatype": "FP32", "shape": [-1, *shape]} for name, shape in outputs_of(spec).items()
+    ]
+    return {"inputs": inputs, "outputs": outputs}
+
+
+def _values(given: tuple[NDArray[np.float32], ...], spec: ModelSpec) -> dict[str, NDArray[np.float32]]:
+    if spec.boxes is not None:
+        return dict(zip(("boxes", "logits"), given, strict=True))
+    return {"logits": given[0], "probabilities": shares(given[0], spec.outputs).astype(np.float32)}
+
+
 def write_outputs(
-    request: InferRequest, logits_NK: NDArray[np.float32], spec: ModelSpec
+    request: InferRequest, given: tuple[NDArray[np.float32], ...], spec: ModelSpec
 ) -> tuple[list[OutputTensor], bytes]:
-    """Return the `outputs` of an answer, and what follows its JSON. All logits must be finite."""
+    """Return the `outputs` of an answer, and what follows its JSON. All numbers must be finite.
+
+    Args:
+        request: which outputs, and how; by default the model's own.
+        given: logits_NK; or a detector's boxes [N, A, 4] and logits [N, A, K].
+        spec: of the model.
+
+    Raises:
+        RequestError: 400 classes are asked of a detector's numbers.
+    """
     outputs, blobs = [], []
-    for wanted in request.outputs or [RequestedOutput(name="logits")]:
-        values_NK = logits_NK if wanted.name == "logits" else shares(logits_NK, spec.outputs).astype(np.float32)
+    values = _values(given, spec)
+    own = ["boxes", "logits"] if spec.boxes else ["logits"]
+    for wanted in request.outputs or [RequestedOutput.model_validate({"name": name}) for name in own]:
+        values_NK = values[wanted.name]
         top_k = wanted.parameters.classification
         if top_k is None:
             texts, shape = None, list(values_NK.shape)
+        elif spec.boxes is not None:
+            raise refusal(f"output '{wanted.name}': classification is for models that name images")
         else:
             rows = [classes(values_K, top_k, spec.labels) for values_K in values_NK]
             texts, shape = [text for row in rows for text in row], [len(rows), len(rows[0])]

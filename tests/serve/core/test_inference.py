@@ -26,7 +26,7 @@ def test_both_formats_answer_from_many_threads(onnx_file, tflite_file):
         inference = Inference(path, 3)
         with ThreadPoolExecutor(6) as pool:
             answers = list(pool.map(inference.predict, images))
-        for i, logits_NK in enumerate(answers):
+        for i, (logits_NK,) in enumerate(answers):
             np.testing.assert_allclose(logits_NK, [[i, i + 1, i + 2]], rtol=1e-5)
 
 

@@ -65,7 +65,7 @@ def test_a_large_image_is_answered_as_it_is_alone(config, blue):
         answer = await ask(service, blue)
         spec = service.first.spec
         pixels_HWC = read_pixels(blue, spec.preprocess)
-        np.testing.assert_array_equal(answer.logits_K, service.first.predict_pixels(pixels_HWC[None])[0])
+        np.testing.assert_array_equal(answer.numbers, service.first.answers(pixels_HWC[None], [None])[0])
         assert service.lanes.slow.job_s != module._LARGE_S, "it went through the slow lane"
         assert answer.decode_ms > 1
         assert (service.lanes.large_inside, service.lanes.large_bytes, service.admission.inside) == (0, 0, 0)
@@ -80,10 +80,10 @@ def test_small_images_do_not_wait_for_large_ones(config, image, blue, gate):
         await until(lambda: service.lanes.large_inside == 2)
         assert service.predicted_wait_s() == 0, "the threads of the fast lane are free"
         small = [await ask(service, image(RED)) for _ in range(5)]
-        assert [int(answer.logits_K.argmax()) for answer in small] == [0] * 5
+        assert [int(answer.numbers.argmax()) for answer in small] == [0] * 5
         assert not any(task.done() for task in tasks)
         gate.opened.set()
-        assert [int(answer.logits_K.argmax()) for answer in await asyncio.gather(*tasks)] == [2, 2]
+        assert [int(answer.numbers.argmax()) for answer in await asyncio.gather(*tasks)] == [2, 2]
 
     using(config, scenario)
 
@@ -100,7 +100,7 @@ def test_large_images_take_half_of_the_places_and_bytes_at_most(onnx_file, blue,
         too_many = await ask(service, blue)
         assert [(one.status, one.reason) for one in (too_many_bytes, too_many)] == [(503, "bytes"), (503, "count")]
         gate.opened.set()
-        assert [int(answer.logits_K.argmax()) for answer in await asyncio.gather(*tasks)] == [2, 2]
+        assert [int(answer.numbers.argmax()) for answer in await asyncio.gather(*tasks)] == [2, 2]
 
     using(ServeConfig(models=[onnx_file], threads=1, max_queue=3, cache_mib=0, timeout_ms=60_000), scenario)
 
@@ -135,7 +135,7 @@ def test_a_damaged_large_image_is_told_and_no_thread_is_lost(config, blue):
     async def scenario(service):
         refused = await ask(service, blue[: len(blue) // 2])
         assert (refused.status, refused.code) == (422, "bad_image")
-        assert int((await ask(service, blue)).logits_K.argmax()) == 2
+        assert int((await ask(service, blue)).numbers.argmax()) == 2
 
     using(config, scenario)
 
@@ -156,7 +156,7 @@ def test_a_lost_thread_of_the_slow_lane_is_replaced_and_keeps_no_predictor(confi
         lost = await ask(service, blue)
         assert (lost.status, lost.code) == (500, "worker_lost")
         await until(lambda: service.ready)
-        assert int((await ask(service, blue)).logits_K.argmax()) == 2
+        assert int((await ask(service, blue)).numbers.argmax()) == 2
         assert service.lanes.large_inside == 0
 
     using(config, scenario)

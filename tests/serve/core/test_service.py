@@ -54,7 +54,7 @@ async def ask(service: Service, body: bytes, *, timeout_ms: int = 60_000, model=
     try:
         service.check_open()
         with service.admission.slot(len(body), service.predicted_wait_s(), deadline.remaining_s()) as slot:
-            return await service.classify(model or service.first, body, deadline, slot)
+            return await service.answer(model or service.first, body, deadline, slot)
     except RequestError as fault:
         return fault
 
@@ -101,7 +101,7 @@ def test_equal_images_at_once_are_inferred_once(held, config, image):
         answers = await asyncio.gather(*tasks)
         assert len(held.inputs) == 1
         assert sorted(answer.cached for answer in answers) == [False] + [True] * 11
-        assert all(np.array_equal(answer.logits_K, answers[0].logits_K) for answer in answers)
+        assert all(np.array_equal(answer.numbers, answers[0].numbers) for answer in answers)
         assert (service.metrics.cache_misses, service.metrics.cache_hits) == (1, 11)
         assert not service.cache.pending
 
@@ -126,7 +126,7 @@ def test_the_failure_of_the_first_of_equals_is_its_own(held, config, image, monk
         held.go_on.set()
         first, *others = await asyncio.gather(*tasks)
         assert first.code == "internal"
-        assert [int(answer.logits_K.argmax()) for answer in others] == [0] * 5
+        assert [int(answer.numbers.argmax()) for answer in others] == [0] * 5
         assert len(held.inputs) == 2, "one of them tried, for all of them"
         assert service.admission.inside == 0
 
@@ -142,7 +142,7 @@ def test_who_waits_for_an_equal_image_is_told_when_its_own_time_is_over(held, co
         late = await ask(service, image(), timeout_ms=300)
         held.go_on.set()
         assert (late.status, late.code) == (504, "deadline")
-        assert int((await first).logits_K.argmax()) == 0
+        assert int((await first).numbers.argmax()) == 0
 
     using(config, scenario)
 
@@ -260,7 +260,7 @@ def test_a_stuck_thread_is_replaced_and_the_next_request_answered(held, onnx_fil
             ahead[0] += 60  # no test has to wait for it
             lost = await first
             assert (lost.status, lost.code) == (500, "worker_lost")
-            assert int((await second).logits_K.argmax()) == 2
+            assert int((await second).numbers.argmax()) == 2
             await until(lambda: service.ready)
             assert (service.metrics.workers_replaced, service.admission.inside) == (1, 0)
         finally:
@@ -281,7 +281,7 @@ def test_a_thread_that_dies_is_replaced_and_its_request_told(held, config, image
             lost = await ask(service, image())
         assert (lost.status, lost.code) == (500, "worker_lost")
         await until(lambda: service.ready)
-        assert int((await ask(service, image())).logits_K.argmax()) == 0
+        assert int((await ask(service, image())).numbers.argmax()) == 0
         assert service.metrics.workers_replaced == 1
 
     using(config, scenario)
@@ -324,7 +324,7 @@ def test_a_request_that_would_wait_beyond_its_time_is_refused_at_once(held, onnx
         await until(lambda: service.admission.inside == 2)
         assert service.predicted_wait_s() == 10.0
         held.go_on.set()
-        assert [int(answer.logits_K.argmax()) for answer in await asyncio.gather(*tasks)] == [0, 2]
+        assert [int(answer.numbers.argmax()) for answer in await asyncio.gather(*tasks)] == [0, 2]
         assert service.predicted_wait_s() == 0, "nobody waits before a free thread"
 
     using(ServeConfig(models=[onnx_file], threads=1, timeout_ms=60_000), scenario)
@@ -350,7 +350,7 @@ def test_memory_that_runs_short_shrinks_the_cache_then_shuts_the_door_and_it_ope
         await until(lambda: service.cache.used_bytes <= MIB // 4)
         await until(lambda: service.degrader.active)
         assert service.cache.used_bytes > 0, "soft: a part of it stays"
-        assert int((await ask(service, image())).logits_K.argmax()) == 0
+        assert int((await ask(service, image())).numbers.argmax()) == 0
         used_mib[0] = 95
         await until(lambda: service.admission.refusing)
         assert len(service.cache) == 0
@@ -388,7 +388,7 @@ def test_a_backlog_shares_a_call_and_each_gets_its_own_answer(held, onnx_file, i
         assert [len(images) for images in held.inputs] == [1, 3, 2], "4 at most, and the broken one not among them"
         assert answers[2].status == alone[2].status == 422
         for answer, own in zip(answers[:2] + answers[3:], alone[:2] + alone[3:], strict=True):
-            np.testing.assert_allclose(answer.logits_K, own.logits_K, rtol=1e-5)
+            np.testing.assert_allclose(answer.numbers, own.numbers, rtol=1e-5)
         batches = service.metrics.batches
         assert batches.total == 1 + 3 + 2 + 5, "each image counted once, in the call that it was in"
 

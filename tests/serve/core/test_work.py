@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from compress.errors import StageError
+from compress.runtime.onnx_predictor import OnnxPredictor
 from compress.serve.core.deadline import Deadline
 from compress.serve.core.decode_budget import DecodeBudget
 from compress.serve.core.inference import Inference
@@ -50,10 +51,10 @@ def image_work(model: Inference, body: bytes, timeout_ms: int = 60_000) -> Infer
 
 def test_a_model_that_answers_nonsense_is_500(onnx_file, image, monkeypatch):
     inference = Inference(onnx_file, 1)
-    monkeypatch.setattr(inference, "predict_pixels", lambda _: np.full((1, 3), np.nan, np.float32))
+    monkeypatch.setattr(OnnxPredictor, "predict_pixels", lambda *_: np.full((1, 3), np.nan, np.float32))
     job = image_work(inference, image())
     run_jobs([job], DecodeBudget())
-    assert job.logits_NK is None
+    assert job.answer is None
     assert (job.fault.status, job.fault.code) == (500, "bad_model_output")
 
 
@@ -65,7 +66,7 @@ def test_every_readable_format_is_known_by_its_first_bytes(onnx_file, image, kin
     job = image_work(model, body)
     run_jobs([job], DecodeBudget())
     assert job.fault is None
-    assert [one.label for one in predictions(job.logits_NK[0], model.spec, 1)] == ["blue"]
+    assert [one.label for one in predictions(job.answer, model.spec, 1)] == ["blue"]
 
 
 def test_in_a_batch_the_bad_and_the_late_fail_alone(onnx_file, image):
@@ -79,12 +80,12 @@ def test_in_a_batch_the_bad_and_the_late_fail_alone(onnx_file, image):
     ]
     run_jobs(jobs, DecodeBudget())
     assert [job.fault and job.fault.status for job in jobs] == [None, 422, 415, 504, None]
-    assert [int(job.logits_NK.argmax()) for job in (jobs[0], jobs[4])] == [0, 2]
+    assert [int(job.answer.argmax()) for job in (jobs[0], jobs[4])] == [0, 2]
 
 
 def test_a_fault_of_ours_is_told_to_all_of_the_batch_and_kept_for_the_log(onnx_file, image, monkeypatch):
     model = Inference(onnx_file, 1)
-    monkeypatch.setattr(model, "predict_pixels", lambda _: 1 / 0)
+    monkeypatch.setattr(model, "answers", lambda *_: 1 / 0)
     jobs = [image_work(model, image()) for _ in range(2)]
     run_jobs(jobs, DecodeBudget())
     assert [(job.fault.code, type(job.error)) for job in jobs] == [("internal", ZeroDivisionError)] * 2
@@ -95,7 +96,7 @@ def test_tensors_are_inferred_as_they_come(onnx_file):
     images_NCHW = np.random.default_rng(0).normal(size=(3, 3, 32, 32)).astype(np.float32)
     job = image_work(model, images_NCHW)
     run_jobs([job], DecodeBudget())
-    np.testing.assert_array_equal(job.logits_NK, model.predict(images_NCHW))
+    np.testing.assert_array_equal(job.outputs, model.predict(images_NCHW))
 
 
 def test_only_images_for_one_model_share_a_call(onnx_file, tflite_file, image):

@@ -17,7 +17,8 @@ from compress.serve.config import MIB, ServeConfig
 from compress.serve.core import service as module
 from compress.serve.core.service import Service
 from compress.serve.errors import RequestError
-from compress.serve.http.classify import Wishes, deadline_of, wishes_in
+from compress.serve.http.classify import Classify
+from compress.serve.http.images import Wishes, deadline_of, wishes_in
 
 URL = "/v1/classify"
 
@@ -145,7 +146,7 @@ def test_the_earlier_deadline_is_kept(held, onnx_file, image):
     ],
 )
 def test_the_query_says_what_is_wished(query, wishes):
-    assert wishes_in(query) == wishes
+    assert wishes_in(query, Classify.fields) == wishes
 
 
 TOO_MANY_FIELDS = b"&".join([b"a=1"] * 33)
@@ -157,7 +158,7 @@ TOO_MANY_FIELDS = b"&".join([b"a=1"] * 33)
 )
 def test_a_wish_that_cannot_be_met_is_refused(query):
     with pytest.raises(RequestError) as caught:
-        wishes_in(query)
+        wishes_in(query, Classify.fields)
     assert caught.value.status == 400
 
 
@@ -214,7 +215,7 @@ def test_a_page_from_elsewhere_may_call_only_when_its_origin_is_given(onnx_file,
 
 
 def test_a_page_hears_of_a_bug_too(held, onnx_file, image, monkeypatch):
-    monkeypatch.setattr("compress.serve.http.classify.declared_type", lambda _: 1 / 0)
+    monkeypatch.setattr("compress.serve.http.images.declared_type", lambda _: 1 / 0)
     with serving([onnx_file], cors_origins=["*"]) as (client, _):
         reply = client.post(URL, content=image(), headers={"Origin": "https://shop.example"})
         assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (500, "*")

@@ -39,7 +39,7 @@ def test_tensors_are_answered_as_the_model_answers(client, onnx_file):
     images_NCHW = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
     reply = client.post("/v2/models/colours/infer", content=tensors(images_NCHW))
     found = np.array(reply.json()["outputs"][0]["data"], np.float32).reshape(2, 3)
-    np.testing.assert_array_equal(found, Inference(onnx_file, 1).predict(images_NCHW))
+    np.testing.assert_array_equal(found, Inference(onnx_file, 1).predict(images_NCHW)[0])
 
 
 def test_images_are_answered_as_by_the_other_route_and_leave_no_place_taken(client, image):

@@ -82,12 +82,12 @@ class ColoursBackend:
             raise unknown_version(name, version, inference.version)
         return ModelInfo(name, inference.version, inference.spec, "onnxruntime_onnx")
 
-    async def infer(self, model: ModelInfo, images_NCHW: NDArray, admitted: Admitted) -> NDArray:
+    async def infer(self, model: ModelInfo, images_NCHW: NDArray, admitted: Admitted) -> tuple[NDArray, ...]:
         admitted.deadline.check("inference")
         return await asyncio.to_thread(self.inference.predict, images_NCHW)
 
     async def infer_bytes(self, model: ModelInfo, bodies: list[bytes], admitted: Admitted) -> NDArray:
-        return await self.infer(model, np.concatenate([self._image(body) for body in bodies]), admitted)
+        return (await self.infer(model, np.concatenate([self._image(body) for body in bodies]), admitted))[0]
 
     def _image(self, body: bytes) -> NDArray:
         if not looks_like_an_image(body):
@@ -448,9 +448,9 @@ def test_what_was_read_too_late_is_not_inferred(http, door, backend, monkeypatch
 def test_a_request_may_ask_for_less_time(http, backend, monkeypatch):
     given = []
 
-    async def infer(model: ModelInfo, images_NCHW: NDArray, admitted: Admitted) -> NDArray:
+    async def infer(model: ModelInfo, images_NCHW: NDArray, admitted: Admitted) -> tuple[NDArray, ...]:
         given.append(admitted.deadline.timeout_ms)
-        return np.zeros((1, 3), np.float32)
+        return (np.zeros((1, 3), np.float32),)
 
     monkeypatch.setattr(backend, "infer", infer)
     for timeout_us in (1, 7_000, 10**12):

@@ -75,7 +75,10 @@ REFUSED = {
     ),
     "unknown field": ({**GOOD, "output": []}, "output: no such field; allowed: id, parameters, inputs, outputs"),
     "content type": (with_input(parameters={"content_type": "hex"}), "'base64' (found 'hex')"),
-    "unknown output": ({**GOOD, "outputs": [{"name": "scores"}]}, "'logits' or 'probabilities' (found 'scores')"),
+    "unknown output": (
+        {**GOOD, "outputs": [{"name": "scores"}]},
+        "'logits', 'probabilities' or 'boxes' (found 'scores')",
+    ),
     "three outputs": ({**GOOD, "outputs": [{"name": "logits"}] * 3}, "at most 2 items"),
     "no classes": ({**GOOD, "outputs": [{"name": "logits", "parameters": {"classification": 0}}]}, "(found 0)"),
     "binary_data of 1": ({**GOOD, "outputs": [{"name": "logits", "parameters": {"binary_data": 1}}]}, "boolean"),

@@ -148,7 +148,7 @@ def test_classes_are_in_order_and_of_equals_the_first_leads():
 
 
 def test_the_default_output_is_logits_in_json():
-    outputs, blob = write_outputs(request(), LOGITS_NK, SPEC)
+    outputs, blob = write_outputs(request(), (LOGITS_NK,), SPEC)
     assert outputs == [{"name": "logits", "shape": [2, 3], "datatype": "FP32", "data": LOGITS_NK.ravel().tolist()}]
     assert blob == b""
 
@@ -158,7 +158,7 @@ def test_outputs_follow_the_json_in_their_order():
         {"name": "probabilities", "parameters": {"classification": 1}},
         {"name": "logits"},
     ]
-    outputs, blob = write_outputs(request(wanted, binary_data_output=True), LOGITS_NK, SPEC)
+    outputs, blob = write_outputs(request(wanted, binary_data_output=True), (LOGITS_NK,), SPEC)
     sizes = [output["parameters"]["binary_data_size"] for output in outputs]
     assert [output["shape"] for output in outputs] == [[2, 1], [2, 3]]
     assert sum(sizes) == len(blob)
@@ -168,7 +168,7 @@ def test_outputs_follow_the_json_in_their_order():
 
 def test_an_output_may_say_otherwise_than_the_request():
     wanted = [{"name": "logits", "parameters": {"binary_data": False}}, {"name": "probabilities"}]
-    outputs, blob = write_outputs(request(wanted, binary_data_output=True), LOGITS_NK, SPEC)
+    outputs, blob = write_outputs(request(wanted, binary_data_output=True), (LOGITS_NK,), SPEC)
     assert ("data" in outputs[0], "parameters" in outputs[0]) == (True, False)
     assert (outputs[1]["parameters"], "data" in outputs[1]) == ({"binary_data_size": 24}, False)
     assert blob == shares(LOGITS_NK, "logits").astype(np.float32).tobytes()
