@@ -9,7 +9,7 @@ DEPENDENCIES := $(VENV)/.dependencies
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock audit sbom wheel lint browser clients test test-quick fuzz demo results results-render results-runs results-soak results-clients results-coverage results-int8 results-shrink results-train results-rates results-serve results-benchmark results-tune schema docs clean
+.PHONY: help setup lock audit sbom wheel lint browser clients test test-quick fuzz demo results results-render results-runs results-soak results-clients results-coverage results-int8 results-shrink results-train results-detection results-rates results-serve results-benchmark results-tune schema docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -150,6 +150,14 @@ $(BASELINES)/.dependencies: $(BASELINE_PINS)
 	@touch $@
 
 RATES := $(BIN)/python -m evals.train.rates
+results-detection: setup ## train a detector of the cards, make it int8, compare with ONNX Runtime's quantizer: docs/results/detection.md
+	$(BIN)/imgc run recipes/cards_ssdlite_mobilenetv3_small.yaml
+	$(BIN)/python -m evals.detect.measure --data ../shared/data/detection/cards \
+		--float runs/cards_ssdlite_mobilenetv3_small/01-train/model.safetensors \
+		calibrated=runs/cards_ssdlite_mobilenetv3_small/02-calibrated/model.onnx \
+		trained=runs/cards_ssdlite_mobilenetv3_small/03-trained/model.onnx \
+		"pruned, distilled=runs/cards_ssdlite_mobilenetv3_small/06-small/model.onnx"
+
 results-rates: setup ## learning rates of fine-tuning (needs ../shared/data; hours), for docs/results/training
 	$(RATES) $(SHARED)/clothing --arch tf_mobilenetv3_small_100 --sizes 200 500 1000 \
 		--weights $(SHARED)/weights/tf_mobilenetv3_small_100.timm.imagenet.safetensors

@@ -21,8 +21,6 @@ from compress.export.stage import run as export
 from compress.models.build import build_model
 from compress.models.detectors import new_detector_spec
 from compress.models.weights import save_model
-from compress.train.config import TrainConfig
-from compress.train.stage import run as train
 
 ARCH = "ssdlite_mobilenet_v3_small"
 LABELS = ("nut", "bolt")
@@ -75,6 +73,9 @@ class TrainedDetector:
 @pytest.fixture(scope="session")
 def trained_detector(tmp_path_factory: pytest.TempPathFactory) -> TrainedDetector:
     """Train it once in a process, in eight seconds."""
+    from compress.train.config import TrainConfig
+    from compress.train.stage import run as train
+
     folder = tmp_path_factory.mktemp("trained-detector")
     write_boxes(folder / "data", 12)
     data = CocoData(kind="coco", path=folder / "data")

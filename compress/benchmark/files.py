@@ -15,6 +15,7 @@ from compress.core.storage import write_bytes
 from compress.errors import ImgcError, ModelFileError, UndescribedModelError
 from compress.models.arch_names import ARCH_NAMES, LIBRARY_PREFIXES
 from compress.models.imagenet_labels import classes_of, is_named, labels_for
+from compress.runtime.detector import Detector, is_detector, open_detector
 from compress.runtime.open import open_predictor
 from compress.runtime.predictor import Predictor
 from compress.runtime.trial import try_out
@@ -116,6 +117,8 @@ def _from_file(
     model: str, name: str, threads: int, preprocess: Preprocess | None, labels: tuple[str, ...] | None
 ) -> OpenedModel:
     path = Path(model)
+    if is_detector(path):
+        return _candidate(name, model, open_detector(path, threads=threads), None)
     try:
         predictor = open_predictor(path, threads=threads, preprocess=preprocess, labels=labels)
         return _candidate(name, model, predictor, None)
@@ -137,7 +140,7 @@ def _guessed(path: Path, preprocess: Preprocess) -> ModelSpec:
     return spec.model_copy(update={"preprocess": Preprocess(resize_px=height, crop_px=height)})
 
 
-def _candidate(name: str, path: str, predictor: Predictor, unasked: str | None) -> OpenedModel:
+def _candidate(name: str, path: str, predictor: Predictor | Detector, unasked: str | None) -> OpenedModel:
     file = Path(predictor.path)
     return OpenedModel(
         name=name,

@@ -19,6 +19,7 @@ from compress.data.labelled import load_labelled_folder
 from compress.engine.allocator import keep_freed_memory
 from compress.errors import StageError, UsageError
 from compress.measure.latency import Timing
+from compress.runtime.evaluate_detector import held_out_boxes
 from compress.runtime.trial import try_out
 
 
@@ -85,7 +86,10 @@ def _measure(opened: Opened, options: FilesOptions, reporter: Reporter) -> Measu
     split = labels = None
     if options.data is not None:
         labels, named = labels_of(_askable(opened), baseline)
-        if options.own is not None and options.own[1] == labels:
+        first = next(one for one in opened.candidates if one.name == baseline)
+        if first.predictor.spec.boxes is not None:
+            split = held_out_boxes(options.data, labels, first.predictor.path, reporter)
+        elif options.own is not None and options.own[1] == labels:
             split = options.own[0]
         else:
             split = load_labelled_folder(options.data, labels, named=named, reporter=reporter)

@@ -19,12 +19,12 @@ def group() -> None:
     """Make data sets that need no network."""
 
 
-@app.command(cls=command_with("compress.core.dataset:DefectsData", "size_px", "train", "val", "test", "seed"))
+@app.command(cls=command_with("compress.core.dataset:DefectsData", "task", "size_px", "train", "val", "test", "seed"))
 def defects(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="Folder to make; it must be absent or empty.")],
 ) -> None:
-    """Generate surface-inspection images: ok, scratch, crack, dent, hole, stain, rust."""
+    """Generate surface-inspection images: ok, scratch, crack, dent, hole, stain, rust; or flaws with their boxes."""
     from compress.core.dataset import DefectsData
     from compress.data.defects.write import write_defects
     from compress.errors import UsageError

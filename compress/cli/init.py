@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compress.cli.init_boxes import detector_for, is_coco, print_boxes
+from compress.cli.init_boxes import detector_for, print_boxes
 from compress.cli.knobs import checked, given_knobs
 from compress.cli.options import reporter_of
 from compress.cli.output import echo
@@ -98,9 +98,10 @@ def init(
 
 def _data_config(photos: Path, given: dict[str, Any]) -> CocoData | CsvData | FolderData:
     from compress.core.dataset import CocoData, CsvData, FolderData, is_manifest
+    from compress.data.box_folders import kind_of
 
-    if is_coco(photos):
-        return checked(CocoData, given, kind="coco", path=photos)
+    if kind := kind_of(photos):
+        return checked(CocoData, given, kind=kind, path=photos)
     if is_manifest(photos):
         return checked(CsvData, given, kind="csv", path=photos)
     return checked(FolderData, given, path=photos)

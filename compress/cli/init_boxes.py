@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from compress.data.dataset import Dataset
 
 
-def is_coco(images: Path) -> bool:
-    """Return whether a folder holds a COCO set: train.json, and no class folders under that name."""
-    return (images / "train.json").is_file() and not (images / "train").is_dir()
-
-
 def detector_for(weights: str, arch: str | None) -> str:
     """Return the detector to train: the one asked for, else the one whose backbone the weights' file fits.
 

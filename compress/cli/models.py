@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from compress.cli.inspect_file import FileFacts
     from compress.cli.predict_images import Answer
-    from compress.runtime.predictor import Predictor
+    from compress.cli.stream import StreamModel
+    from compress.runtime.predictor import Floats, Predictor
 
+DEFAULT_TOP_K = 5
 ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors, .onnx or .tflite file.")]
 
 
@@ -36,7 +38,7 @@ def evaluate(
     ctx: typer.Context,
     file: ModelFile,
     data: Annotated[
-        Path, typer.Option("--data", help="Class folders (a test/ split is used if there), CSV, or COCO set.")
+        Path, typer.Option("--data", help="Class folders (a test/ split is used if there), CSV, or images with boxes.")
     ],
     threads: Threads = 1,
     device: Device = "cpu",
@@ -106,7 +108,10 @@ def predict(
         Path | None, typer.Option("--dir", metavar="DIR", help="Classify every image in a folder and below it.")
     ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="Model file. Default: the run's newest.")] = None,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Answers for each image.")] = 5,
+    top_k: Annotated[int | None, typer.Option("--top-k", min=1, max=1000, help="Answers for each image. [5]")] = None,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", metavar="DIR", help="Write each image with its boxes here (detectors).")
+    ] = None,
     run: Run = None,
     runs_dir: RunsDir = RUNS,
     threads: Threads = 1,
@@ -115,26 +120,34 @@ def predict(
     labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Classify images, one by one, or find boxes in them; or classify a stream: a folder, a video, a camera.
+    """Classify images or find boxes in them, one by one or as a stream: a folder, a video, a camera.
 
     Of a stream the next frame is decoded while this one is inferred. With --json each frame is a line of JSON, and the
     last line holds the summary.
     """
-    from compress.cli.predict_boxes import found_by, require_images
+    from compress.cli.predict_boxes import found_by, require_none, stream_of
     from compress.cli.predict_images import print_answers
     from compress.cli.run_files import given_model, newest_model
     from compress.cli.stream import make_view, predict_stream, stream_source
     from compress.core.labels import labels_in
+    from compress.errors import UsageError
     from compress.runtime.detector import is_detector, open_detector
     from compress.runtime.open import open_predictor
 
     source = stream_source(images or [], camera, video, folder)
     file = given_model(model) if model else newest_model(run, runs_dir)
     if is_detector(file):
-        require_images(source, preprocess=preprocess, labels=labels)
+        require_none(preprocess=preprocess, labels=labels, top_k=top_k)
         detector = open_detector(file, threads=threads, device=device)
-        print_answers(images or [], file, found_by(detector), as_json=as_json)
+        if source is None:
+            print_answers(images or [], file, found_by(detector, draw), as_json=as_json)
+            return
+        view = make_view(reporter_of(ctx), key="detections", as_json=as_json, quiet=global_options(ctx).quiet)
+        predict_stream(source, stream_of(detector, draw), view)
         return
+    if draw is not None:
+        raise UsageError(f"--draw: {file} names images and finds no boxes", hint="leave --draw out")
+    top_k = DEFAULT_TOP_K if top_k is None else top_k
     predictor = open_predictor(
         file,
         threads=threads,
@@ -148,7 +161,7 @@ def predict(
         reporter_of(ctx).info(f"model {file} ({predictor.runtime})")
     if source:
         view = make_view(reporter_of(ctx), as_json=as_json, quiet=global_options(ctx).quiet)
-        predict_stream(source, predictor, view, top_k)
+        predict_stream(source, _stream_of(predictor, top_k), view)
     else:
         print_answers(images or [], file, _classified(predictor, top_k), as_json=as_json)
 
@@ -163,6 +176,16 @@ def _classified(predictor: Predictor, top_k: int) -> Callable[[Path], Answer]:
         return {"predictions": rows}, ", ".join(f"{row['label']} {row['score']:.3f}" for row in rows)
 
     return answer
+
+
+def _stream_of(predictor: Predictor, top_k: int) -> StreamModel[Floats]:
+    from compress.cli.stream import StreamModel
+    from compress.serve.core.work import predictions
+
+    def rows(logits_K: Floats) -> list[dict[str, object]]:
+        return [dict(one.as_json()) for one in predictions(logits_K, predictor.spec, top_k)]
+
+    return StreamModel(predictor.spec, lambda images_NCHW, _: predictor.predict(images_NCHW)[0], rows, "predictions")
 
 
 def inspect(file: ModelFile, as_json: AsJson = False) -> None:

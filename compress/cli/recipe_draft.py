@@ -48,8 +48,8 @@ def recipe_text(draft: RecipeDraft, weights: str) -> str:
     fresh = draft.weights == "none"
     epochs = quick_epochs_for(draft.n_train, fresh=fresh) if draft.quick else epochs_for(draft.n_train, fresh=fresh)
     data = ", ".join(f"{key}: {json.dumps(value)}" for key, value in draft.data.items())
-    template = _DETECT if draft.task == "detect" else _QUICK if draft.quick else _WHOLE
-    return template.format(
+    whole, quick = (_DETECT, _DETECT_QUICK) if draft.task == "detect" else (_WHOLE, _QUICK)
+    return (quick if draft.quick else whole).format(
         schema_line=SCHEMA_LINE,
         name=json.dumps(draft.name),
         seed=draft.seed,
@@ -57,25 +57,21 @@ def recipe_text(draft: RecipeDraft, weights: str) -> str:
         arch=draft.arch,
         weights=json.dumps(weights),
         input_px=draft.input_px,
-        verbs=_VERBS[draft.task],
         epochs=epochs,
         detect_epochs=_DETECT_QUICK_EPOCHS if draft.quick else _DETECT_EPOCHS,
         n_train=draft.n_train,
         distill_epochs=max(2, epochs // 2),
+        detect_distill_epochs=_DETECT_DISTILL_EPOCHS,
         qat_epochs=max(2, epochs // 4),
     )
 
 
-_VERBS: dict[Task, str] = {
-    "classify": "imgc train, imgc prune, imgc distill, ...",
-    "detect": "imgc train, imgc export --format all",
-}
-_DETECT_EPOCHS, _DETECT_QUICK_EPOCHS = 70, 20  # of some hundred images
+_DETECT_EPOCHS, _DETECT_QUICK_EPOCHS, _DETECT_DISTILL_EPOCHS = 70, 20, 40  # of some hundred images
 _TOP = """\
 {schema_line}
 # Written by `imgc init`. Run it:      imgc run imgc.yaml
 # Look at it without running it:       imgc plan imgc.yaml
-# Or go verb by verb; each verb takes its options from here: {verbs}
+# Or go verb by verb; each verb takes its options from here: imgc train, imgc prune, ...
 # Paths are relative to this file. Any value can be changed for one run: --set stages.train.fit.epochs=20
 imgc: 1
 name: {name}  # results go to runs/<name>/
@@ -84,20 +80,86 @@ data: {{{data}}}
 
 stages:  # run from top to bottom; each reads the newest model above it
 """
-_DETECT = (
+_DETECT_HEAD = (
     _TOP
     + """\
   # 1. Fine-tune a detector on the {n_train} training images. The weights are those of its backbone.
-  #    detect: {{flip: horizontal}} where left and right mean the same.
+  #    detect: {{flip: horizontal}} where left and right mean the same; anchors: fit for boxes of unusual sizes.
   - kind: train
     arch: {arch}
     weights: {weights}
     input_px: {input_px}
     fit: {{epochs: {detect_epochs}, batch_size: 16, ema_decay: 0.995}}
 
-  # 2. Files to deploy, each checked against its source; they end in raw boxes and logits.
+"""
+)
+_DETECT = (
+    _DETECT_HEAD
+    + """\
+  # 2. Remove the least important channels. 0.7 of the channels is about half of the work. Or name what shall be left:
+  #    target_macs: 0.6, target_params: 0.5 or target_latency_ms: 1.2 instead of keep.
+  #    sibling: true also trains the stock network of the same size, to compare with; it doubles the training.
+  - kind: prune
+    keep: 0.7
+    sibling: false
+
+  # 3. Let the pruned network learn from the answers of the first one, to win back accuracy.
+  - kind: distill
+    teacher: train
+    alpha: 0.7
+    fit: {{epochs: {detect_distill_epochs}, batch_size: 16, lr: 2.0e-3, ema_decay: 0.99}}
+
+  # 4. The network so far as float files, each checked against its source: what int8 has to be faster than.
+  - kind: export
+    id: float
+    format: all
+
+  # 5. 8-bit integers instead of floats: a quarter of the size. The ranges are measured, a short reconstruction follows;
+  #    scheme: int8_qat trains with the rounding in place.
+  - kind: quantize
+    from: distill
+    scheme: int8_static
+    reconstruct: {{steps: 100, batch_size: 16}}
+
+  # 6. Files to deploy, each checked against its source; they end in raw boxes and logits.
   - kind: export
     format: all
+
+  # 7. mAP, size and speed of every model above, on the test images.
+  - kind: benchmark
+    baseline: train
+
+# Without the marks, these make the run fail (exit code 5) when int8 costs more than two points of mAP:
+# gates:
+#   - {{metric: map_drop_pp, at: export-tflite, baseline: distill, max: 2.0}}
+"""
+)
+_DETECT_QUICK = (
+    _DETECT_HEAD
+    + """\
+  # 2. The same network as a float file: what int8 has to be faster than.
+  - kind: export
+    id: float
+    format: tflite
+
+  # 3. 8-bit integers instead of floats: a quarter of the size. The ranges are measured, a short reconstruction follows;
+  #    more `steps` or scheme: int8_qat win back what it costs.
+  - kind: quantize
+    from: train
+    scheme: int8_static
+    calibration_count: 128
+    reconstruct: {{steps: 40, batch_size: 16}}
+
+  # 4. The file to deploy, checked against its source; it ends in raw boxes and logits.
+  - kind: export
+    format: tflite
+
+  # 5. mAP, size and speed of every model above, on the test images.
+  - kind: benchmark
+    baseline: train
+    quick: true
+
+# The whole chain prunes and distils too: `imgc init` without --quick writes it.
 """
 )
 _HEAD = (
@@ -192,9 +254,9 @@ def slug(text: str) -> str:
 
 def data_block(photos: Path, folder: Path) -> dict[str, str]:
     """Return the recipe's `data:` block; a relative path is made relative to `folder`, where the recipe lies."""
-    from compress.cli.init_boxes import is_coco
     from compress.core.dataset import is_manifest
+    from compress.data.box_folders import kind_of
 
     path = photos if photos.is_absolute() else Path(os.path.relpath(photos, folder))
-    kind = "csv" if is_manifest(photos) else "coco" if is_coco(photos) else "folder"
+    kind = "csv" if is_manifest(photos) else kind_of(photos) or "folder"
     return {"kind": kind, "path": path.as_posix()}

@@ -48,8 +48,9 @@ def serve(
 ) -> None:
     """Serve models over HTTP.
 
-    POST an image to /v1/classify (a detector: /v1/detect), drop one on the page at /, or speak the Open Inference Protocol at /v2. Settings
-    come from --config, then IMGC_SERVE_* (the API key only so: IMGC_SERVE_API_KEY), then these options.
+    POST an image to /v1/classify (a detector: /v1/detect), drop one on the page at /, or speak the Open Inference
+    Protocol at /v2. Settings come from --config, then IMGC_SERVE_* (the API key only so: IMGC_SERVE_API_KEY), then
+    these options.
     """
     from compress.cli.run_files import given_model
     from compress.serve.config import MIB

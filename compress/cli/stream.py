@@ -15,20 +15,23 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from compress.cli.output import echo
 from compress.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from compress.core.preprocess import Preprocess
+    from PIL import Image
+
     from compress.core.spec import ModelSpec
     from compress.core.stage import Reporter
     from compress.data.frames import Frames
-    from compress.runtime.predictor import Predictor
+    from compress.runtime.predictor import Floats
     from compress.runtime.stream import FrameResult, Meter, Summary
 
-_Row = dict[str, int | str | float]  # index, label and score of a class
+A = TypeVar("A")
+
+_Row = dict[str, object]  # index, label and score of a class; of a detector, also its box
 
 _REDRAW_S = 0.1
 _SOURCES = "give images, one folder, --dir DIR, --video FILE or --camera INDEX"
@@ -38,8 +41,27 @@ _SOURCES = "give images, one folder, --dir DIR, --video FILE or --camera INDEX"
 class StreamSource:
     """A stream that was asked for; `newest`: a camera, whose frames are dropped while the model is busy."""
 
-    open: Callable[[Preprocess], Frames]
+    open: Callable[[int | None], Frames]  # by the side below which images need not be decoded whole
     newest: bool = False
+
+
+@dataclass(frozen=True)
+class StreamModel(Generic[A]):
+    """What answers a stream.
+
+    Attributes:
+        spec: of the file.
+        ask: images_NCHW of a frame, and that -> the answer.
+        rows: an answer -> its rows, best first.
+        key: name of the rows in JSON.
+        shown: what else is done with each frame; drawn images.
+    """
+
+    spec: ModelSpec
+    ask: Callable[[Floats, Image.Image], A]
+    rows: Callable[[A], list[_Row]]
+    key: str
+    shown: Callable[[FrameResult[A]], None] = lambda _: None
 
 
 def stream_source(
@@ -51,7 +73,6 @@ def stream_source(
         UsageError: nothing to classify, or more than one source.
     """
     from compress.data.frames import camera_frames, folder_frames, video_frames
-    from compress.data.transforms import draft_px
 
     given = [bool(images), camera is not None, video is not None, folder is not None]
     if sum(given) != 1:
@@ -65,44 +86,41 @@ def stream_source(
         return None
     if len(images) > 1:
         raise UsageError(f"{inside}: a folder among images", hint=_SOURCES)
-    return StreamSource(lambda preprocess: folder_frames(inside, draft_px(preprocess)))
+    return StreamSource(lambda draft_px: folder_frames(inside, draft_px))
 
 
-def predict_stream(source: StreamSource, predictor: Predictor, view: StreamView, top_k: int) -> None:
-    """Classify until the source ends, or Ctrl-C; show every answer, and the summary once there was one.
+def predict_stream(source: StreamSource, model: StreamModel[A], view: StreamView) -> None:
+    """Answer until the source ends, or Ctrl-C; show every answer, and the summary once there was one.
 
     Raises:
         DataError: the source cannot be opened, is lost, or had images that were skipped.
     """
     import numpy as np
+    from PIL import Image
 
+    from compress.data.decode import BadImageError
+    from compress.data.transforms import draft_px
     from compress.runtime.stream import DoubleBuffer, Meter, answers, prepare
 
-    spec = predictor.spec
-    prepared = prepare(source.open(spec.preprocess), spec.preprocess)
-    predictor.predict(np.zeros((1, *spec.input_chw), dtype=np.float32))  # the first call is slow; it is not counted
+    spec = model.spec
+    # a detector's boxes count in pixels of the whole image
+    prepared = prepare(source.open(None if spec.boxes else draft_px(spec.preprocess)), spec.preprocess)
+    blank = np.zeros((1, *spec.input_chw), dtype=np.float32)
+    model.ask(blank, Image.new("RGB", (1, 1)))  # the first call is slow; it is not counted
     buffer = DoubleBuffer(prepared, newest=source.newest)
     meter = Meter()
     with view, buffer, _ctrl_c(buffer.stop) as interrupted:
         try:
-            for answer in answers(buffer, predictor, meter):
-                view.show(answer, _rows(answer, spec, top_k), meter, buffer.dropped)
+            for answer in answers(buffer, model.ask, meter):
+                rows = None if isinstance(answer.answer, BadImageError) else model.rows(answer.answer)
+                model.shown(answer)
+                view.show(answer, rows, meter, buffer.dropped)
         finally:
             if meter.frames + meter.skipped:
                 view.end(meter.summary(buffer.dropped))
     if meter.skipped and not interrupted:
         total = meter.frames + meter.skipped
         raise DataError(f"{meter.skipped} of {total} images were skipped", hint="replace or remove them")
-
-
-def _rows(answer: FrameResult, spec: ModelSpec, top_k: int) -> list[_Row]:
-    """Return {"index", "label", "score"} of the best classes, best first; none for a bad frame."""
-    from compress.data.decode import BadImageError
-    from compress.serve.core.work import predictions
-
-    if isinstance(answer.logits_K, BadImageError):
-        return []
-    return [one.as_json() for one in predictions(answer.logits_K, spec, top_k)]
 
 
 @contextmanager
@@ -132,17 +150,17 @@ class StreamView(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Leave the terminal as it was."""
 
-    def show(self, answer: FrameResult, rows: list[_Row], meter: Meter, dropped: int) -> None:
-        """Show one answer; `rows` is empty where the frame could not be decoded."""
+    def show(self, answer: FrameResult[Any], rows: list[_Row] | None, meter: Meter, dropped: int) -> None:
+        """Show one answer; `rows` is None where the frame could not be decoded."""
 
     def end(self, summary: Summary) -> None:
         """Show the summary."""
 
 
-def make_view(reporter: Reporter, *, as_json: bool, quiet: bool) -> StreamView:
-    """Return the view for JSON, for a terminal, or for a pipe."""
+def make_view(reporter: Reporter, *, key: str = "predictions", as_json: bool, quiet: bool) -> StreamView:
+    """Return the view for JSON, in which a frame's rows have the name `key`, for a terminal, or for a pipe."""
     if as_json:
-        return JsonView()
+        return JsonView(key)
     if not quiet and sys.stdout.isatty() and sys.stderr.isatty():
         return LiveView()
     return PlainView(reporter)
@@ -161,13 +179,17 @@ class _Still:
 class JsonView(_Still):
     """JSON lines on stdout: one a frame, then the summary."""
 
-    def show(self, answer: FrameResult, rows: list[_Row], meter: Meter, dropped: int) -> None:
-        """Print one line; a frame that could not be decoded has an `error` instead of `predictions`."""
+    def __init__(self, key: str) -> None:
+        """Name the rows of a frame."""
+        self._key = key
+
+    def show(self, answer: FrameResult[Any], rows: list[_Row] | None, meter: Meter, dropped: int) -> None:
+        """Print one line; a frame that could not be decoded has an `error` instead of rows."""
         line: dict[str, object] = {"frame": meter.frames + meter.skipped - 1, "name": answer.name}
-        if rows:
-            line |= {"predictions": rows, "decode_ms": answer.decode_ms, "infer_ms": answer.infer_ms}
+        if rows is not None:
+            line |= {self._key: rows, "decode_ms": answer.decode_ms, "infer_ms": answer.infer_ms}
         else:
-            line["error"] = str(answer.logits_K)
+            line["error"] = str(answer.answer)
         line["dropped"] = dropped
         echo(json.dumps(line, allow_nan=False))
 
@@ -183,12 +205,12 @@ class PlainView(_Still):
         """Warn through `reporter`."""
         self._reporter = reporter
 
-    def show(self, answer: FrameResult, rows: list[_Row], meter: Meter, dropped: int) -> None:
+    def show(self, answer: FrameResult[Any], rows: list[_Row] | None, meter: Meter, dropped: int) -> None:
         """Print one line."""
-        if rows:
+        if rows is not None:
             echo(f"{answer.name}: {_scores(rows)}")
         else:
-            self._reporter.warn(f"{answer.logits_K}; skipped")
+            self._reporter.warn(f"{answer.answer}; skipped")
 
     def end(self, summary: Summary) -> None:
         """Print the summary as one line of key=value."""
@@ -216,12 +238,12 @@ class LiveView:
         """Give the line back."""
         self._live.stop()
 
-    def show(self, answer: FrameResult, rows: list[_Row], meter: Meter, dropped: int) -> None:
+    def show(self, answer: FrameResult[Any], rows: list[_Row] | None, meter: Meter, dropped: int) -> None:
         """Draw the answer, at most ten times a second; a skipped frame stays above the line."""
         from rich.text import Text
 
-        if not rows:
-            self._live.console.print(f"warning: {answer.logits_K}; skipped", style="yellow")
+        if rows is None:
+            self._live.console.print(f"warning: {answer.answer}; skipped", style="yellow")
         elif time.monotonic() - self._drawn_s >= _REDRAW_S:
             self._drawn_s = time.monotonic()
             self._live.update(Text(live_line(rows, meter, dropped)), refresh=True)
@@ -245,7 +267,7 @@ def live_line(rows: list[_Row], meter: Meter, dropped: int) -> str:
 
 
 def _scores(rows: list[_Row]) -> str:
-    return ", ".join(f"{row['label']} {row['score']:.3f}" for row in rows)
+    return ", ".join(f"{row['label']} {row['score']:.3f}" for row in rows) or "no box"
 
 
 def _facts(summary: Summary) -> list[tuple[str, object]]:

@@ -66,12 +66,13 @@ class CsvData(_DataBase):
 
 
 class CocoData(_DataBase):
-    """Images with labelled boxes: images/ and train.json, val.json, test.json (COCO JSON)."""
+    """Images with labelled boxes, as annotation tools write them."""
 
-    kind: Literal["coco"] = Field(description="Where the images are: `coco`, images with labelled boxes.")
-    path: Path = Field(
-        description="The folder that holds images/ and train.json, val.json, test.json. Relative to the recipe."
+    kind: Literal["coco", "voc", "yolo"] = Field(
+        description="Where the images are, labelled with boxes: `coco` (images/ and train.json, val.json, test.json), "
+        "`voc` (an XML file for each image) or `yolo` (data.yaml and text files)."
     )
+    path: Path = Field(description="The folder that holds them. Relative to the recipe.")
 
 
 class TorchvisionData(_DataBase):
@@ -91,6 +92,9 @@ class DefectsData(_DataBase):
     """The bundled generator of surface-inspection images; needs no network."""
 
     kind: Literal["defects"] = Field(description="Where the images are: `defects`, the bundled generator.")
+    task: Task = Field(
+        default="classify", description="What the images are for: `classify` (one flaw or none) or `detect` (boxes)."
+    )
     size_px: int = Field(default=96, ge=64, le=256, description="Side of the square images, in pixels.")
     train: int = Field(default=2800, ge=7, le=100_000, description="Images in the training split, over all classes.")
     val: int = Field(default=350, ge=7, le=100_000, description="Images in the validation split, over all classes.")
@@ -100,6 +104,8 @@ class DefectsData(_DataBase):
 
 def task_of(data: FolderData | CsvData | CocoData | TorchvisionData | DefectsData) -> Task:
     """Return what a network learns from such data: to name images, or to find boxes in them."""
+    if isinstance(data, DefectsData):
+        return data.task
     return "detect" if isinstance(data, CocoData) else "classify"
 
 

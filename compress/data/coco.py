@@ -1,39 +1,26 @@
 """COCO JSON: a folder with `images/` and `train.json`, `val.json`, `test.json` as a listing of images with boxes.
 
-What annotation tools get wrong has a defined answer. A box of negative width or height is turned around, one that
-reaches beyond its image is cut at its sides, one of less than a pixel is left out; each kind is counted and listed. A
-box of an unknown class or image, or of numbers that are none, is an error. Crowds (`iscrowd`) are left out. An image
-without boxes stays: it teaches the background.
-
-Boxes that were drawn on the unturned pixels of an image that EXIF turns by a quarter are turned with it: the size
-that the file says tells which they are. Of a square image, one that EXIF mirrors or turns by a half, and one
-without a size in the file, it cannot tell: there the boxes are taken as those of the upright image.
+Crowds (`iscrowd`) are left out. What annotation tools get wrong is mended in `boxes`.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compress.core.names import is_inside
 from compress.core.regular_file import read_regular
 from compress.core.stage import Reporter
-from compress.core.visible import visible
-from compress.data.decode import BadImageError, Sizes, sizes_of
-from compress.data.listing import SPLITS, Entry, Listing, listed
+from compress.data.boxes import DrawnBoxes, entries_of, require_boxes, visible_labels
+from compress.data.listing import SPLITS, Listing, listed
 from compress.errors import DataError
 
 MAX_JSON_BYTES = 512 * 1024 * 1024
-_LEAST_PX = 1.0  # sides of a box; less is a slip of the hand
 _Number = Annotated[float, Field(allow_inf_nan=False)]
-Floats = NDArray[np.float32]
 
 
 class _Lenient(BaseModel):
@@ -65,26 +52,9 @@ class _Coco(_Lenient):
     categories: tuple[_Category, ...]
 
 
-@dataclass(frozen=True)
-class BoxLabels:
-    """The labelled boxes of an image.
-
-    Attributes:
-        corners_B4: f32 [B, 4], (x0, y0, x1, y1) in pixels of the upright image.
-        classes_B: i64 [B], indices among the labels.
-        size: width and height of what the corners lie in: of the upright image; (1, 1) where they are shares.
-    """
-
-    corners_B4: Floats
-    classes_B: NDArray[np.int64]
-    size: tuple[int, int] = (1, 1)
-
-
-@dataclass(frozen=True)
-class BoxEntry(Entry):
-    """One image with its boxes; its `label` is empty."""
-
-    boxes: BoxLabels
+def is_coco(folder: Path) -> bool:
+    """Return whether a folder holds a COCO set: train.json, and no class folders under that name."""
+    return (folder / "train.json").is_file() and not (folder / "train").is_dir()
 
 
 def list_coco(root: Path, reporter: Reporter) -> tuple[Listing, tuple[str, ...]]:
@@ -109,9 +79,10 @@ def list_coco(root: Path, reporter: Reporter) -> tuple[Listing, tuple[str, ...]]
             )
     labels = tuple(names["train"].values())
     index = {number: place for place, number in enumerate(names["train"])}
-    splits = {name: _entries(content, files[name], index, reporter) for name, content in read.items()}
-    if not any(len(entry.boxes.classes_B) for entry in splits["train"]):
-        raise DataError(f"{files['train']}: not one box to learn from", hint="label images first")
+    splits = {
+        name: entries_of(_drawn(content, files[name], index), files[name], reporter) for name, content in read.items()
+    }
+    require_boxes(splits, files["train"])
     return Listing(root, splits), labels
 
 
@@ -133,22 +104,18 @@ def _read(path: Path) -> _Coco:
 def _classes(content: _Coco, path: Path) -> dict[int, str]:
     """Return number -> name, by number."""
     ordered = sorted(content.categories, key=lambda one: one.id)
-    for what, values in (("number", [one.id for one in ordered]), ("name", [one.name for one in ordered])):
-        if twice := [value for value, count in Counter(values).items() if count > 1]:
-            raise DataError(f"{path}: two categories have the {what} {twice[0]!r}")
-    if not ordered:
-        raise DataError(f"{path}: no categories")
-    try:
-        return {one.id: visible(one.name) for one in ordered}
-    except ValueError as error:
-        raise DataError(f"{path}: a category's name: {error}") from error
+    if twice := [number for number, count in Counter(one.id for one in ordered).items() if count > 1]:
+        raise DataError(f"{path}: two categories have the number {twice[0]!r}")
+    names = visible_labels([one.name for one in ordered], path)
+    return dict(zip((one.id for one in ordered), names, strict=True))
 
 
 def _spelled(classes: Mapping[int, str]) -> str:
     return ", ".join(f"{number} {name}" for number, name in list(classes.items())[:20]) or "none"
 
 
-def _entries(content: _Coco, path: Path, index: Mapping[int, int], reporter: Reporter) -> tuple[BoxEntry, ...]:
+def _drawn(content: _Coco, path: Path, index: Mapping[int, int]) -> list[DrawnBoxes]:
+    """Return the boxes of each image as the file says them."""
     of_image: dict[int | str, list[_Annotation]] = defaultdict(list)
     for number, one in enumerate(content.annotations):
         if one.category_id not in index:
@@ -156,53 +123,28 @@ def _entries(content: _Coco, path: Path, index: Mapping[int, int], reporter: Rep
                 f"{path}: annotations.{number}: category_id {one.category_id} is not among the categories",
                 hint=f"there are {', '.join(map(str, list(index)[:20]))}",
             )
-        of_image[one.image_id].append(one)
+        if not one.iscrowd:
+            of_image[one.image_id].append(one)
     images = {image.id: image for image in content.images}
-    if strange := [str(key) for key in of_image if key not in images]:
+    if strange := sorted({str(one.image_id) for one in content.annotations if one.image_id not in images}):
         raise DataError(f"{path}: annotations of {len(strange)} images that it does not list:{listed(strange)}")
     if len(images) != len(content.images):
         raise DataError(f"{path}: {len(content.images) - len(images)} images share an id with another")
-    odd: dict[str, list[str]] = defaultdict(list)
-    entries = [_entry(image, path, of_image[image.id], index, odd) for image in images.values()]
-    for what, names in odd.items():
-        reporter.warn(f"{path}: {len(names)} boxes {what}:{listed(names)}")
-    return tuple(sorted(entries, key=lambda entry: entry.name))
+    return [
+        DrawnBoxes(
+            image=_file(image, path),
+            name=image.file_name,
+            corners=[_corners(one.bbox) for one in of_image[image.id]],
+            classes=[index[one.category_id] for one in of_image[image.id]],
+            said=(image.width, image.height),
+        )
+        for image in images.values()
+    ]
 
 
-def _entry(
-    image: _Image,
-    path: Path,
-    annotations: Sequence[_Annotation],
-    index: Mapping[int, int],
-    odd: dict[str, list[str]],
-) -> BoxEntry:
-    file = _file(image, path)
-    boxes = [one for one in annotations if not one.iscrowd]
-    corners_B4 = np.array([one.bbox for one in boxes], dtype=np.float64).reshape(-1, 4)
-    corners_B4[:, 2:] += corners_B4[:, :2]
-    classes_B = np.array([index[one.category_id] for one in boxes], dtype=np.int64)
-    turned = np.concatenate([np.minimum(*_ends(corners_B4)), np.maximum(*_ends(corners_B4))], axis=1)
-    odd_names = [image.file_name] * int((turned != corners_B4).any(axis=1).sum())
-    if odd_names:
-        odd["of negative width or height were turned around"] += odd_names
-    try:
-        sizes = sizes_of(file)
-    except BadImageError:  # told of with all other bad images
-        return BoxEntry(file, image.file_name, "", BoxLabels(turned.astype(np.float32), classes_B))
-    upright = _turned_upright(turned, image, path, sizes)
-    cut = np.clip(upright, 0, np.array(sizes.upright * 2))
-    if beyond := int((cut != upright).any(axis=1).sum()):
-        odd["that reach beyond their image were cut at its sides"] += [image.file_name] * beyond
-    whole = (cut[:, 2:] - cut[:, :2] >= _LEAST_PX).all(axis=1)
-    if small := int((~whole).sum()):
-        odd[f"of less than {_LEAST_PX:g} pixel in their image were left out"] += [image.file_name] * small
-    return BoxEntry(
-        file, image.file_name, "", BoxLabels(cut[whole].astype(np.float32), classes_B[whole], sizes.upright)
-    )
-
-
-def _ends(corners_B4: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return corners_B4[:, :2], corners_B4[:, 2:]
+def _corners(bbox: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    x, y, width, height = bbox
+    return x, y, x + width, y + height
 
 
 def _file(image: _Image, path: Path) -> Path:
@@ -212,17 +154,3 @@ def _file(image: _Image, path: Path) -> Path:
         raise DataError(f"{path}: file_name {image.file_name!r} leaves the folder", hint="give a name below images/")
     below = path.parent / "images" / name
     return below if below.exists() or not (path.parent / name).exists() else path.parent / name
-
-
-def _turned_upright(corners_B4: NDArray[np.float64], image: _Image, path: Path, sizes: Sizes) -> NDArray[np.float64]:
-    """Return boxes in pixels of the upright image; the JSON file's size says whether they were drawn on it."""
-    said = (image.width, image.height)
-    if None in said or said == sizes.upright:
-        return corners_B4
-    if said == sizes.stored:
-        return sizes.turn_boxes(corners_B4)
-    raise DataError(
-        f"{path}: {image.file_name} is said to be {image.width} x {image.height} pixels and has "
-        f"{sizes.upright[0]} x {sizes.upright[1]}",
-        hint="the boxes belong to an image of another size: export them again, or give the original images",
-    )

@@ -19,8 +19,9 @@ from compress.core.dataset import (
 )
 from compress.core.digest import sha256_json
 from compress.core.stage import Reporter, SilentReporter
+from compress.data.box_folders import list_boxes
+from compress.data.boxes import BoxEntry, BoxLabels
 from compress.data.checks import Splits, check_labels, check_structure, drop_bad
-from compress.data.coco import BoxEntry, BoxLabels, list_coco
 from compress.data.csv_manifest import list_csv
 from compress.data.examine import Exam
 from compress.data.folder import list_folder
@@ -87,7 +88,9 @@ def load_dataset(
     if task not in (None, task_of(config)):
         raise DataError(_OTHER_TASK[task_of(config)], hint=_OTHER_TASK_HINT[task_of(config)])
     if isinstance(config, CocoData):
-        return _with_boxes(config, seed, reporter)
+        return _with_boxes(list_boxes(config.kind, config.path, reporter), config, seed, reporter)
+    if isinstance(config, DefectsData) and config.task == "detect":
+        return _with_boxes(list_boxes("coco", _defects(config, reporter), reporter), config, seed, reporter)
     listing = _listing(config, reporter)
     check_structure(listing, reporter)
     splits, exams, skipped = drop_bad(listing, config.on_bad_image, reporter)
@@ -115,14 +118,15 @@ _OTHER_TASK = {
     "classify": "the images have classes, and this is for images with boxes",
 }
 _OTHER_TASK_HINT = {
-    "detect": "a detector learns from them: imgc train --arch ssdlite_mobilenet_v3_small; export, evaluate and predict "
-    "take it as yet",
-    "classify": "a classifier learns from them: --arch mobilenet_v3_small; boxes come from COCO JSON (kind: coco)",
+    "detect": "a detector learns from them: imgc train --arch ssdlite_mobilenet_v3_small",
+    "classify": "a classifier learns from them: --arch mobilenet_v3_small; boxes come as COCO, Pascal VOC or YOLO",
 }
 
 
-def _with_boxes(config: CocoData, seed: int, reporter: Reporter) -> Dataset:
-    listing, labels = list_coco(config.path, reporter)
+def _with_boxes(
+    found: tuple[Listing, tuple[str, ...]], config: CocoData | DefectsData, seed: int, reporter: Reporter
+) -> Dataset:
+    listing, labels = found
     splits, exams, skipped = drop_bad(listing, config.on_bad_image, reporter)
     splits = drop_leaks(listing.root, splits, exams, config.on_leak, reporter)
     splits = drop_near(listing.root, splits, exams, config.on_leak, reporter)
@@ -133,8 +137,8 @@ def _with_boxes(config: CocoData, seed: int, reporter: Reporter) -> Dataset:
     counts = ", ".join(f"{name} {len(splits[name])}" for name in SPLITS)
     _require_boxes(listing.root, splits["train"])
     boxes = {name: tuple(_boxes_of(entry) for entry in splits[name]) for name in SPLITS}
-    found = sum(len(one.classes_B) for one in boxes["train"])
-    reporter.info(f"{listing.root}: images {counts}; {found} boxes of {len(labels)} classes to learn from")
+    known = sum(len(one.classes_B) for one in boxes["train"])
+    reporter.info(f"{listing.root}: images {counts}; {known} boxes of {len(labels)} classes to learn from")
     contents_of = {
         name: [[exams[e.path].sha256, _boxes_of(e).corners_B4.tolist(), _boxes_of(e).classes_B.tolist()] for e in s]
         for name, s in splits.items()

@@ -51,7 +51,7 @@ class Frame:
 Frames = Generator[Frame, None, None]
 
 
-def folder_frames(folder: Path, draft_px: int) -> Frames:
+def folder_frames(folder: Path, draft_px: int | None) -> Frames:
     """Return the images in a folder and below it, in the order of their names.
 
     Args:
@@ -157,7 +157,7 @@ def open_video(
     return _decoded_video(container, stream, name)
 
 
-def _decoded_files(images: list[Path], draft_px: int) -> Frames:
+def _decoded_files(images: list[Path], draft_px: int | None) -> Frames:
     for path in images:
         begun_ns = perf_counter_ns()
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.data.coco import BoxLabels
+from compress.data.boxes import BoxLabels
 from compress.detect.answers import Boxes
 from compress.detect.boxes import iou
 

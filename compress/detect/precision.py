@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.data.coco import BoxLabels
+from compress.data.boxes import BoxLabels
 from compress.detect.answers import Boxes
 from compress.errors import missing_backend
 

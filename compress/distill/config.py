@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from compress.core.formats import Format
 from compress.core.stage import StageConfig, Training
+from compress.engine.detection.options import DetectOptions
 from compress.engine.options import FitOptions
 from compress.models.arch_names import WEIGHT_SUFFIXES, known_or_library_arch
 
@@ -106,6 +107,9 @@ class DistillConfig(StageConfig):
         ge=0.0,
         le=1000.0,
         description="Weight of the feature hints (FitNets, Romero 2015) from the first torch teacher; 0 is off.",
+    )
+    detect: DetectOptions = Field(
+        default=DetectOptions(), description="Augmentation and loss of a detector, as in train."
     )
     fit: FitOptions = Field(
         default=FitOptions(),

@@ -16,6 +16,7 @@ from compress.core.stage import Reporter, RunContext, StageInputs
 from compress.data.dataset import Dataset, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.distill.config import TEACHER, DistillConfig
+from compress.distill.detector import distill_detector
 from compress.distill.hints import REGRESSORS, STUDENT, HintedStudent, hint_pairs
 from compress.distill.objective import Hints, Objective, Ramp, answers
 from compress.distill.source import NamedTeacher, build_teacher, open_teacher
@@ -52,9 +53,13 @@ def run(config: DistillConfig, inputs: StageInputs, ctx: RunContext) -> StageOut
     if ctx.data is None:
         raise UsageError("distillation needs images, and the recipe has no `data:` block")
     student, spec = load_model(inputs["from"].path)
-    teachers = _teachers(config, inputs, spec, ctx)
     _warn_of_own_answers(inputs, ctx.reporter)
-    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
+    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter, task=spec.task)
+    if spec.boxes is not None:
+        student_name = f"the student {inputs['from'].stage_id}"
+        require_same_labels(dataset.labels, spec.labels, wanted_by="the images", found_in=student_name)
+        return distill_detector(config, inputs, dataset, student, spec, ctx)
+    teachers = _teachers(config, inputs, spec, ctx)
     _require_same_classes(dataset, spec, inputs["from"].stage_id, teachers)
     setup = fit_setup(dataset, spec, config.fit, ctx)
     before_pct = top1_pct(torch_logits(student, setup.val.pixels_NHWC, spec.preprocess), setup.val.labels_N)

@@ -11,13 +11,14 @@ from compress.engine.randomness import Purpose, seeded_torch
 from compress.models.arch_names import weight_files
 from compress.models.build import arch_info, build_model
 from compress.models.checkpoint import averages_in
+from compress.models.detector_weights import load_detector
 from compress.models.weights import NO_WEIGHTS, load_pretrained
 
 _HEAD_STD = 0.01
 
 
 def start_model(spec: ModelSpec, weights: str, seed: int) -> nn.Module:
-    """Return the network of a spec with these weights, and a fresh classifier where they are for other classes.
+    """Return the network of a spec with these weights; what they are not for is fresh, as for other classes.
 
     Args:
         spec: of a stock network.
@@ -29,6 +30,9 @@ def start_model(spec: ModelSpec, weights: str, seed: int) -> nn.Module:
         ModelFileError: the weights file is damaged or of another architecture.
     """
     model = build_model(spec, seed=seed)
+    if spec.boxes is not None:
+        load_detector(model, spec.arch, weights)
+        return model
     if weights != NO_WEIGHTS and not load_pretrained(model, spec, weights):
         _calm_head(model.get_submodule(arch_info(spec.arch).head), seed)
     return model

@@ -241,11 +241,11 @@ class Lowering:
         if value.index in self._turned:
             source, before = self._turned[value.index]
             value, perm = replace(source, nonneg=value.nonneg), [before[axis] for axis in perm]
-        if list(perm) == list(range(len(perm))):
-            return value
+        shape, moved = tuple(value.shape[axis] for axis in perm), [axis for axis in perm if value.shape[axis] != 1]
+        if moved == sorted(moved):  # axes of one place move, or none: the numbers lie as they lay
+            return value if list(perm) == sorted(perm) else self.reshape(f"{name}/transposed", value, shape)
         axes = self.plain_constant(f"{name}/perm", np.array(perm, np.int32))
-        like = replace(value, shape=tuple(value.shape[axis] for axis in perm))
-        turned = self.inner("TRANSPOSE", [value.index, axes], like, f"{name}/transposed")
+        turned = self.inner("TRANSPOSE", [value.index, axes], replace(value, shape=shape), f"{name}/transposed")
         self._turned[turned.index] = value, tuple(perm)
         return turned
 

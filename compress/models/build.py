@@ -18,7 +18,7 @@ from compress.core.preprocess import Interpolation, Preprocess
 from compress.core.spec import LayerShape, ModelSpec
 from compress.errors import ModelFileError
 from compress.models.archs import ARCHS, ArchInfo, Channels, entry_of
-from compress.models.detectors import detector_info, output_layers
+from compress.models.detectors import HEADS, STEM, detector_info, output_layers
 
 
 def arch_info(arch: str) -> ArchInfo:
@@ -83,6 +83,21 @@ def _stock(spec: ModelSpec) -> nn.Module:
     if spec.boxes is not None:
         return detector_info(spec.arch).build(spec.boxes, spec.num_classes)
     return arch_info(spec.arch).build(spec.num_classes)
+
+
+def output_modules(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the names of the layers that give the answers: none of their outputs may go."""
+    return output_layers(spec.boxes) if spec.boxes else (arch_info(spec.arch).head,)
+
+
+def head_modules(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the names of the modules that published weights do not bring: a classifier, or a detector's heads."""
+    return HEADS if spec.boxes else (arch_info(spec.arch).head,)
+
+
+def stem_module(spec: ModelSpec) -> str:
+    """Return the name of the first convolution."""
+    return STEM if spec.boxes else arch_info(spec.arch).stem
 
 
 def layer_table(model: nn.Module) -> tuple[LayerShape, ...]:
@@ -161,8 +176,7 @@ def _reshape(model: nn.Module, spec: ModelSpec) -> None:
     wanted = {row.name: row for row in spec.layers}
     if odd := sorted(stock.keys() ^ wanted.keys()):
         raise ModelFileError(f"the layer table does not fit '{spec.arch}': {_first(odd)} only on one side")
-    heads = output_layers(spec.boxes) if spec.boxes else (arch_info(spec.arch).head,)
-    for head in heads:
+    for head in output_modules(spec):
         if wanted[head].out_features != stock[head].out_features:
             raise ModelFileError(
                 f"the layer table does not fit {spec.num_classes} labels: '{head}' gives {wanted[head].out_features} "

@@ -16,7 +16,6 @@ from compress.models.published import published_weights
 from compress.models.weights import IMAGENET, read_weights, require_finite
 
 BACKBONE = "backbone."
-HEADS = ("extra", "box_heads", "score_heads")  # what a backbone alone does not bring
 _COUNTER = "num_batches_tracked"
 
 

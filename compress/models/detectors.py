@@ -15,6 +15,8 @@ from compress.errors import UsageError
 from compress.models.archs import HALF, Channels, entry_of, library
 from compress.models.ssdlite import EXTRA_WIDTHS, SsdLite, TimmBackbone
 
+HEADS = ("extra", "box_heads", "score_heads")  # what a backbone alone does not bring
+STEM = "backbone.conv_stem"
 _STRIDES = (16, 32)
 DEFAULT_PX = 320
 LEAST_PX, MOST_PX = 128, 1024

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from compress.core.formats import Format
 from compress.core.stage import StageConfig, Training
+from compress.engine.detection.options import DetectOptions
 from compress.engine.options import FitOptions
 from compress.errors import CodedValueError
 from compress.models.arch_names import known_weights, weight_files
@@ -116,6 +117,9 @@ class PruneConfig(StageConfig):
         default=None,
         description="Training loop of the pruned network after each round. Default: none; that is left to a later "
         "stage.",
+    )
+    detect: DetectOptions = Field(
+        default=DetectOptions(), description="Augmentation and loss of a detector's recovery, as in train."
     )
     alpha: float = Field(
         default=0.5,

@@ -6,6 +6,7 @@ channel of layers added to it, its batch norm, its depthwise filter, and the wei
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -75,9 +76,9 @@ class ChannelGraph:
         self._order = {name: number for number, name in enumerate(self._names.values())}
         self._graph = torch_pruning.DependencyGraph().build_dependency(model, torch.zeros(1, *input_chw))
 
-    def groups(self, head: str) -> list[ChannelGroup]:
-        """Return all groups but the classifier's outputs, in the order of the network's layers."""
-        ignored = [self._model.get_submodule(head)]
+    def groups(self, heads: Sequence[str]) -> list[ChannelGroup]:
+        """Return all groups but the outputs of the heads, in the order of the network's layers."""
+        ignored = [self._model.get_submodule(head) for head in heads]
         found = [self._group(group) for group in self._graph.get_all_groups(ignored_layers=ignored)]
         return sorted(found, key=lambda group: self._order[group.makes()[0]])
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from compress.engine.losses import Loss
 from compress.errors import StageError
 from compress.prune.groups import ChannelGroup, Member, Role
+from compress.prune.images import Batches
 
 LayerScores = Mapping[tuple[str, Role], Tensor]  # (layer, side) -> score per channel, >= 0
 _TINY = 1e-12
@@ -54,37 +55,39 @@ def bn_scale_scores(model: nn.Module) -> LayerScores:
     return scores
 
 
-def taylor_scores(folded: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> LayerScores:
+def taylor_scores(folded: nn.Module, loss: Loss, batches: Batches) -> LayerScores:
     """Return the squared first-order change of the loss when a channel's weights become zero, over all batches.
 
     Molchanov 2019 (Importance Estimation for Neural Network Pruning), equation 8: (sum of gradient times weight)^2
-    over the weights of the channel. Cross entropy, eval mode.
+    over the weights of the channel. Eval mode.
 
     Args:
         folded: from `fold_batch_norm`; its gradients are cleared.
-        batches: images_NCHW and labels_N.
+        loss: mean of a batch, of the network's outputs and the batch's targets.
+        batches: images_NCHW and targets.
     """
     totals: dict[tuple[str, Role], Tensor] = {}
-    for images_NCHW, labels_N in batches:
+    for images_NCHW, targets in batches:
         folded.zero_grad(set_to_none=True)
-        F.cross_entropy(folded(images_NCHW), labels_N).backward()  # type: ignore[no-untyped-call]
+        loss(folded(images_NCHW), targets).backward()  # type: ignore[no-untyped-call]
         for key, score in _taylor_of_batch(folded):
             totals[key] = totals[key] + score if key in totals else score
     folded.zero_grad(set_to_none=True)
     return totals
 
 
-def fisher_scores(folded: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> LayerScores:
+def fisher_scores(folded: nn.Module, loss: Loss, batches: Batches) -> LayerScores:
     """Return the sum over images of the squared change of the loss when a channel's output is masked.
 
     Liu 2021 (Group Fisher Pruning for Practical Network Compression, equations 5 and 6): the second-order term of the
     loss in the mask, with the Fisher information in place of the Hessian. Unlike Taylor's, each image is squared
-    by itself, so changes of opposite sign do not cancel. Cross entropy, eval mode. Where an activation works in place,
+    by itself, so changes of opposite sign do not cancel. Eval mode. Where an activation works in place,
     as in all our architectures, the output is the activation's.
 
     Args:
         folded: from `fold_batch_norm`; its gradients are cleared.
-        batches: images_NCHW and labels_N.
+        loss: mean of a batch, of the network's outputs and the batch's targets.
+        batches: images_NCHW and targets.
     """
     totals: dict[tuple[str, Role], Tensor] = {}
     outputs: dict[str, Tensor] = {}
@@ -98,9 +101,10 @@ def fisher_scores(folded: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -
 
     hooks = [keep_output(name, layer) for name, layer in _layers(folded)]
     try:
-        for images_NCHW, labels_N in batches:
+        for images_NCHW, targets in batches:
             folded.zero_grad(set_to_none=True)
-            F.cross_entropy(folded(images_NCHW), labels_N, reduction="sum").backward()  # type: ignore[no-untyped-call]
+            total = loss(folded(images_NCHW), targets) * len(images_NCHW)
+            total.backward()  # type: ignore[no-untyped-call]
             for name, output in outputs.items():
                 if output.grad is None:
                     continue

@@ -17,7 +17,8 @@ from compress.graph.from_torch import to_onnx
 from compress.lower.walk import lower
 from compress.measure.latency import Timing, measure_latency
 from compress.models.build import describe
-from compress.runtime.open import open_predictor
+from compress.runtime.open import open_model
+from compress.runtime.tflite_meta import embed_spec
 
 Runtime = Literal["onnx", "tflite"]
 _TIMING = Timing(warmup=20, repeats=400, budget_s=1.0)
@@ -37,9 +38,9 @@ def exported_latency_ms(models: Mapping[str, nn.Module], spec: ModelSpec, runtim
         for index, (name, model) in enumerate(models.items()):
             described = describe(model, spec)
             exported = to_onnx(model, described, dynamic_batch=False)
-            data = exported.SerializeToString() if runtime == "onnx" else lower(exported).data
+            data = exported.SerializeToString() if runtime == "onnx" else embed_spec(lower(exported).data, described)
             path = Path(folder) / f"{index}.{runtime}"
             write_bytes(path, data)
-            predictors[name] = open_predictor(path, threads=1, spec=described)
+            predictors[name] = open_model(path)
         found = measure_latency(predictors, dict.fromkeys(models, images_NCHW), _TIMING, SilentReporter())
     return {name: latency.p50_ms for name, latency in found.items()}

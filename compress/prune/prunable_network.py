@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from torch import Tensor, nn
 
+from compress.engine.losses import Loss
 from compress.errors import StageError, UsageError
 from compress.models.fold import fold_batch_norm
 from compress.prune.cost import Costs, Kept
 from compress.prune.groups import ChannelGraph, ChannelGroup
+from compress.prune.images import Batches
 from compress.prune.importance import (
     LayerScores,
     bn_scale_scores,
@@ -25,7 +27,6 @@ from compress.prune.importance import (
 )
 
 Importance = Literal["l1", "l2", "bn_scale", "taylor", "fisher"]
-Batches = Iterable[tuple[Tensor, Tensor]]  # images_NCHW, labels_N
 MEASURED: frozenset[Importance] = frozenset({"taylor", "fisher"})  # these look at images
 _FEW_NAMES = 6
 
@@ -45,14 +46,14 @@ class PrunableNetwork:
     """One network: its groups, which of them may lose channels, and what they cost."""
 
     def __init__(
-        self, model: nn.Module, input_chw: tuple[int, int, int], *, head: str, protected: Sequence[str] = ()
+        self, model: nn.Module, input_chw: tuple[int, int, int], *, heads: Sequence[str], protected: Sequence[str] = ()
     ) -> None:
         """Find the groups of coupled layers.
 
         Args:
             model: on the CPU; not changed.
             input_chw: size of one image.
-            head: module name of the classifier, whose outputs stay.
+            heads: module names of the layers that give the answers, whose outputs stay.
             protected: patterns of layers whose outputs stay.
 
         Raises:
@@ -61,8 +62,8 @@ class PrunableNetwork:
         """
         _check_patterns(protected, model)
         _refuse_grouped(model)
-        self._model, self._input_chw, self._head = model, input_chw, head
-        self.groups: Sequence[ChannelGroup] = ChannelGraph(copy.deepcopy(model), input_chw).groups(head)
+        self._model, self._input_chw, self._heads = model, input_chw, heads
+        self.groups: Sequence[ChannelGroup] = ChannelGraph(copy.deepcopy(model), input_chw).groups(heads)
         self.free = [group for group in self.groups if not _is_protected(group, protected)]
         self.costs = Costs(model, input_chw, self.groups)
 
@@ -74,11 +75,12 @@ class PrunableNetwork:
         """Return root -> what the group is made of; equal for groups that differ in width and place alone."""
         return {group.root: _structure(group, self._model) for group in self.free}
 
-    def scores(self, importance: Importance, batches: Batches = ()) -> dict[str, Tensor]:
+    def scores(self, importance: Importance, loss: Loss, batches: Batches = ()) -> dict[str, Tensor]:
         """Return root -> score per channel of the groups that may lose some, see `compress.prune.importance`.
 
         Args:
             importance: what a channel is worth.
+            loss: of a batch, see `taylor_scores`.
             batches: read by the measures in `MEASURED` alone.
 
         Raises:
@@ -90,9 +92,9 @@ class PrunableNetwork:
         if importance == "bn_scale":
             chosen = bn_scale_scores(self._model)
         elif importance == "taylor":
-            chosen = taylor_scores(folded, batches)
+            chosen = taylor_scores(folded, loss, batches)
         elif importance == "fisher":
-            chosen = fisher_scores(folded, batches)
+            chosen = fisher_scores(folded, loss, batches)
         # What was measured is all in units of the loss; norms are comparable only relative to their own layer.
         normalise = importance not in MEASURED
         return {group.root: _scores(group, chosen, norms, normalise=normalise) for group in self.free}
@@ -101,7 +103,7 @@ class PrunableNetwork:
         """Return a copy of the network in eval mode with these channels alone."""
         narrow = copy.deepcopy(self._model)
         graph = ChannelGraph(narrow, self._input_chw)
-        for group in graph.groups(self._head):
+        for group in graph.groups(self._heads):
             if group.root in kept:
                 graph.cut(group, kept[group.root])
         return narrow

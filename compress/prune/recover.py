@@ -9,32 +9,35 @@ from torch import nn
 
 from compress.core.spec import ModelSpec
 from compress.engine.fit import fit
-from compress.engine.losses import teacher_loss
-from compress.engine.setup import FitSetup
-from compress.models.build import arch_info
+from compress.engine.options import FitOptions
+from compress.models.build import head_modules
+from compress.prune.images import PruneImages
 
 
 def recover(
     model: nn.Module,
     spec: ModelSpec,
-    setup: FitSetup,
+    images: PruneImages,
+    options: FitOptions,
     *,
     teacher: nn.Module,
     alpha: float,
     temperature: float,
+    device: str,
 ) -> float:
-    """Train in place and return the best validation top-1 in percent.
+    """Train in place and return the best validation accuracy in percent.
 
     Args:
         model: the pruned network.
         spec: what it is.
-        setup: on what, how and where it is trained; its classes and preprocessing are the teacher's too.
+        images: on which it is trained; its classes and preprocessing are the teacher's too.
+        options: of the training loop.
         teacher: not changed; it answers in eval mode.
         alpha: share of its answers in the loss, 0..1; at 0 it is not asked.
         temperature: of the answers, see `distillation_loss`.
+        device: where both compute.
     """
-    teacher = copy.deepcopy(teacher).to(setup.device).to(memory_format=torch.channels_last)
+    teacher = copy.deepcopy(teacher).to(device).to(memory_format=torch.channels_last)
     teacher.eval().requires_grad_(False)
-    smoothing = setup.options.label_smoothing
-    loss = teacher_loss(teacher, temperature=temperature, alpha=alpha, label_smoothing=smoothing)
-    return fit(model, setup, loss, head=(arch_info(spec.arch).head,)).best_val_pct
+    setup, loss = images.recovery(options, teacher, alpha=alpha, temperature=temperature)
+    return fit(model, setup, loss, head=head_modules(spec)).best_val_pct

@@ -12,12 +12,12 @@ from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext
 from compress.core.storage import write_json
 from compress.engine.checkpoint import remove_checkpoint
-from compress.models.build import arch_info, describe
+from compress.models.build import describe, output_modules
 from compress.models.fold import fold_batch_norm
 from compress.models.weights import load_model, save_model
 from compress.prune.allocate import Ranking, Widths, allocate
 from compress.prune.config import PruneConfig
-from compress.prune.datasets import PruneDatasets
+from compress.prune.images import PruneImages
 from compress.prune.latency import exported_latency_ms
 from compress.prune.plan import Curve, Measure, PruningBudget, choose, cost_of, path_curve, require_reachable
 from compress.prune.prunable_network import MEASURED, GroupRow, PrunableNetwork
@@ -25,6 +25,7 @@ from compress.prune.recover import recover
 from compress.prune.sensitivity import GroupSensitivity, cheapest_cuts, measure_sensitivity
 
 _ROUND = "round-{}.safetensors"
+METRICS = {"top1": "top-1", "map": "mAP"}
 SENSITIVITY_JSON, SENSITIVITY_SVG = "sensitivity.json", "sensitivity.svg"
 
 
@@ -32,10 +33,10 @@ class Rounds:
     """How one network is pruned."""
 
     def __init__(
-        self, config: PruneConfig, spec: ModelSpec, datasets: PruneDatasets, ctx: RunContext, protected: tuple[str, ...]
+        self, config: PruneConfig, spec: ModelSpec, images: PruneImages, ctx: RunContext, protected: tuple[str, ...]
     ) -> None:
         """Take the options, the spec of the network before any cut, its images and the patterns of what stays."""
-        self._config, self._spec, self._datasets, self._ctx = config, spec, datasets, ctx
+        self._config, self._spec, self._images, self._ctx = config, spec, images, ctx
         self._protected = protected
 
     def run(
@@ -71,8 +72,8 @@ class Rounds:
         return narrow, whole.rows(left), share
 
     def _network(self, model: nn.Module) -> PrunableNetwork:
-        head = arch_info(self._spec.arch).head
-        return PrunableNetwork(model, self._spec.input_chw, head=head, protected=self._protected)
+        heads = output_modules(self._spec)
+        return PrunableNetwork(model, self._spec.input_chw, heads=heads, protected=self._protected)
 
     def _curve(self, network: PrunableNetwork, widths: Widths, path: Sequence[Mapping[str, int]]) -> Curve:
         scores = self._scores(network)
@@ -86,8 +87,8 @@ class Rounds:
         return curve
 
     def _scores(self, network: PrunableNetwork) -> dict[str, Tensor]:
-        batches = self._datasets.scoring() if self._config.importance in MEASURED else ()
-        return network.scores(self._config.importance, batches)
+        batches = self._images.scoring() if self._config.importance in MEASURED else ()
+        return network.scores(self._config.importance, self._images.loss, batches)
 
     def _path(
         self, model: nn.Module, whole: PrunableNetwork, widths: Widths, budget: PruningBudget
@@ -96,9 +97,7 @@ class Rounds:
         if not (self._config.sensitivity or self._config.allocation == "sensitivity"):
             return ()
         folded = fold_batch_norm(model, self._spec.input_chw)
-        found = measure_sensitivity(
-            folded, whole.free, self._scores(whole), widths, self._datasets.sensitivity(), self._ctx.reporter
-        )
+        found = measure_sensitivity(folded, whole.free, self._scores(whole), widths, self._images, self._ctx.reporter)
         self._tell(found)
         if self._config.allocation != "sensitivity":
             return ()
@@ -107,9 +106,9 @@ class Rounds:
     def _tell(self, found: GroupSensitivity) -> None:
         """Write the measured sensitivity as JSON and as a heat map, and say it as a table."""
         write_json(self._ctx.stage_dir / SENSITIVITY_JSON, found.as_json())
-        title = f"Points of top-1 lost on {found.images} training images, by share of channels kept"
+        title = f"Points of {METRICS[found.metric]} lost on {found.images} training images, by share of channels kept"
         cuts = [
-            (root, point.keep, found.whole.top1_pct - point.top1_pct)
+            (root, point.keep, found.whole.accuracy_pct - point.accuracy_pct)
             for root, points in found.curves.items()
             for point in points
         ]
@@ -147,10 +146,12 @@ class Rounds:
         recover(
             narrow,
             spec,
-            self._datasets.recovery(self._config.recovery),
+            self._images,
+            self._config.recovery,
             teacher=teacher,
             alpha=self._config.alpha,
             temperature=self._config.temperature,
+            device=self._ctx.device,
         )
         if number < self._config.rounds:
             save_model(_round_file(self._ctx.stage_dir, number), narrow, spec)
@@ -158,12 +159,13 @@ class Rounds:
 
 
 def sensitivity_table(found: GroupSensitivity) -> list[str]:
-    """Return the lines that say what each group's cuts cost: points of top-1 lost at each width."""
-    lines = [f"sensitivity, {found.images} training images, top-1 {found.whole.top1_pct:.2f} % with all channels:"]
+    """Return the lines that say what each group's cuts cost: points of accuracy lost at each width."""
+    whole, name = found.whole.accuracy_pct, METRICS[found.metric]
+    lines = [f"sensitivity, {found.images} training images, {name} {whole:.2f} % with all channels:"]
     for root, points in found.curves.items():
-        cells = [f"{point.width}: {found.whole.top1_pct - point.top1_pct:+.1f}" for point in points]
+        cells = [f"{point.width}: {whole - point.accuracy_pct:+.1f}" for point in points]
         lines.append(f"  {root}: {', '.join(cells) or 'cannot be narrower'}")
-    return [*lines, "  (channels kept: points of top-1 lost, each group alone)"]
+    return [*lines, "  (channels kept: points of " + name + " lost, each group alone)"]
 
 
 def remove_rounds(stage_dir: Path) -> None:

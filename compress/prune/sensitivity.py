@@ -2,7 +2,7 @@
 
 Switching off is exact: a channel whose makers have zero weights and bias is zero behind every activation used here
 (they map zero to zero) and every gate (it is multiplied), so the layers that read it see what a cut leaves.
-Suffixes: N images, H and W pixels, K classes, M channels.
+Suffix: M channels.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from compress.core.stage import Reporter
 from compress.prune.allocate import Scores, Widths, best_channels
 from compress.prune.cost import Costs, Countable
 from compress.prune.groups import ChannelGroup
+from compress.prune.images import PruneImages
 
 LEVELS = (0.875, 0.75, 0.625, 0.5, 0.375, 0.25)  # shares of its full width that a group is cut to
 
@@ -30,13 +30,13 @@ class WidthPoint:
     Attributes:
         width: channels left on.
         keep: their share of the group's full width.
-        top1_pct: accuracy, 0..100.
-        loss: mean cross entropy, in nats.
+        accuracy_pct: 0..100.
+        loss: mean; cross entropy in nats, or a detector's.
     """
 
     width: int
     keep: float
-    top1_pct: float
+    accuracy_pct: float
     loss: float
 
 
@@ -49,21 +49,27 @@ class GroupSensitivity:
         whole: the network with all channels; width and keep are of no group and 1.
         curves: root of a group -> its points from wide to narrow.
         layers: root of a group -> its layers.
+        metric: what accuracy is, "top1" or "map".
     """
 
     images: int
     whole: WidthPoint
     curves: Mapping[str, tuple[WidthPoint, ...]]
     layers: Mapping[str, tuple[str, ...]]
+    metric: str = "top1"
 
     def as_json(self) -> dict[str, object]:
         """Return it as JSON data."""
         groups = [
-            {"group": root, "layers": list(self.layers[root]), "points": [vars(point) for point in points]}
+            {"group": root, "layers": list(self.layers[root]), "points": [self._point(point) for point in points]}
             for root, points in self.curves.items()
         ]
-        whole = {"top1_pct": self.whole.top1_pct, "loss": self.whole.loss}
+        whole = {f"{self.metric}_pct": self.whole.accuracy_pct, "loss": self.whole.loss}
         return {"images": self.images, "judged_on": "train", "whole": whole, "groups": groups}
+
+    def _point(self, point: WidthPoint) -> dict[str, float]:
+        accuracy = {f"{self.metric}_pct": point.accuracy_pct}
+        return {"width": point.width, "keep": point.keep, **accuracy, "loss": point.loss}
 
 
 def measure_sensitivity(
@@ -71,7 +77,7 @@ def measure_sensitivity(
     groups: Sequence[ChannelGroup],
     scores: Scores,
     widths: Widths,
-    batches: Sequence[tuple[Tensor, Tensor]],
+    images: PruneImages,
     reporter: Reporter,
 ) -> GroupSensitivity:
     """Switch off the least important channels of one group after another, at each of `LEVELS`.
@@ -81,10 +87,10 @@ def measure_sensitivity(
         groups: those that may lose channels.
         scores: root -> importance of each channel.
         widths: how widths are rounded; levels that round to the same width are measured once.
-        batches: images [N, 3, H, W] and labels [N].
+        images: that judge.
         reporter: shows progress.
     """
-    whole = _judge(folded, batches)
+    whole = images.judge(folded)
     curves: dict[str, tuple[WidthPoint, ...]] = {}
     with reporter.progress("sensitivity", len(groups)) as advance:
         for group in groups:
@@ -96,13 +102,12 @@ def measure_sensitivity(
             for width in steps:
                 kept = best_channels({group.root: scores[group.root]}, {group.root: width})[group.root]
                 with _switched_off(folded, group, kept):
-                    top1, loss = _judge(folded, batches)
-                points.append(WidthPoint(width, width / full, top1, loss))
+                    accuracy, loss = images.judge(folded)
+                points.append(WidthPoint(width, width / full, accuracy, loss))
             curves[group.root] = tuple(points)
             advance(1, group.root)
-    images = sum(len(labels_N) for _, labels_N in batches)
     layers = {group.root: group.makes() for group in groups}
-    return GroupSensitivity(images, WidthPoint(0, 1.0, *whole), curves, layers)
+    return GroupSensitivity(images.judged, WidthPoint(0, 1.0, *whole), curves, layers, images.metric)
 
 
 def cheapest_cuts(
@@ -145,18 +150,6 @@ def cheapest_cuts(
 def _leading(widths: Mapping[str, int]) -> dict[str, Tensor]:
     """Return channels of these widths; which ones does not matter for what they cost."""
     return {root: torch.arange(width) for root, width in widths.items()}
-
-
-def _judge(model: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, float]:
-    """Return top-1 in percent and the mean cross entropy."""
-    right, loss, count = 0, 0.0, 0
-    with torch.inference_mode():
-        for images_NCHW, labels_N in batches:
-            logits_NK = model(images_NCHW.contiguous(memory_format=torch.channels_last))
-            right += int((logits_NK.argmax(1) == labels_N).sum())
-            loss += float(F.cross_entropy(logits_NK, labels_N, reduction="sum"))
-            count += len(labels_N)
-    return 100.0 * right / count, loss / count
 
 
 @contextmanager

@@ -7,19 +7,22 @@ from compress.core.formats import Format
 from compress.core.names import few
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, StageInputs
-from compress.data.dataset import load_dataset
+from compress.data.dataset import Dataset, load_dataset
 from compress.engine.checkpoint import remove_checkpoint
+from compress.engine.detection.options import refuse_fit_of_classifiers
 from compress.engine.initial_weights import start_model
 from compress.engine.sets import require_same_labels
 from compress.errors import UsageError
-from compress.models.build import arch_info, describe
+from compress.models.build import describe, stem_module
 from compress.models.weights import load_model, save_model
+from compress.prune.box_datasets import BoxDatasets
 from compress.prune.config import DEFAULT_KEEP, PruneConfig
 from compress.prune.datasets import PruneDatasets
+from compress.prune.images import PruneImages
 from compress.prune.latency import exported_latency_ms
 from compress.prune.plan import PruningBudget
 from compress.prune.prunable_network import GroupRow
-from compress.prune.rounds import Rounds, remove_rounds
+from compress.prune.rounds import METRICS, Rounds, remove_rounds
 
 FILE_NAME = "model.safetensors"
 _NAMES_SHOWN = 2
@@ -29,7 +32,7 @@ def run(config: PruneConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
     """Prune, recover if asked to, and return the narrower model.
 
     Metrics: keep (share of the channels asked for or found), channels_kept_pct, macs, params, macs_kept_pct,
-    params_kept_pct, latency_before_ms, latency_ms (of the exported models), top1_pct (validation).
+    params_kept_pct, latency_before_ms, latency_ms (of the exported models), top1_pct or map_pct (validation).
 
     Raises:
         UsageError: the recipe has no data, or `protect` names no layer.
@@ -39,15 +42,15 @@ def run(config: PruneConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
     if ctx.data is None:
         raise UsageError("pruning needs images, and the recipe has no `data:` block")
     teacher, spec = load_model(inputs["from"].path)
-    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter)
+    dataset = load_dataset(ctx.data, seed=ctx.seed, reporter=ctx.reporter, task=spec.task)
     require_same_labels(spec.labels, dataset.labels, wanted_by="the model to prune", found_in="the data")
     model = teacher
     if config.weights is not None:
         stock = spec.model_copy(update={"layers": ()})
         model = start_model(stock, config.weights, ctx.seed)
         spec = describe(model, stock)
-    datasets = PruneDatasets(dataset, spec, ctx)
-    rounds = Rounds(config, spec, datasets, ctx, protected=(arch_info(spec.arch).stem, *config.protect))
+    images = _images(config, dataset, spec, ctx)
+    rounds = Rounds(config, spec, images, ctx, protected=(stem_module(spec), *config.protect))
     budget = _budget(config, inputs, spec)
     narrow, rows, share = rounds.run(model, teacher, budget)
     if all(row.after == row.before for row in rows):
@@ -61,8 +64,10 @@ def run(config: PruneConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
             f"measured again it takes {latency['after']:.3f} ms, more than target_latency_ms "
             f"{config.target_latency_ms:g}: times vary on this machine; leave it idle, or ask for less"
         )
-    accuracy = datasets.top1_pct(narrow)
-    ctx.reporter.info(f"validation top-1 {accuracy:.2f} % {'after' if config.recovery else 'before any'} recovery")
+    accuracy = images.accuracy_pct(narrow)
+    ctx.reporter.info(
+        f"validation {METRICS[images.metric]} {accuracy:.2f} % {'after' if config.recovery else 'before any'} recovery"
+    )
     save_model(ctx.stage_dir / FILE_NAME, narrow, narrow_spec)
     remove_checkpoint(ctx.stage_dir)
     remove_rounds(ctx.stage_dir)
@@ -70,8 +75,16 @@ def run(config: PruneConfig, inputs: StageInputs, ctx: RunContext) -> StageOutpu
         file_name=FILE_NAME,
         format=Format.TORCH,
         spec=narrow_spec,
-        metrics=_metrics(share, rows, spec, narrow_spec, latency) | {"top1_pct": accuracy},
+        metrics=_metrics(share, rows, spec, narrow_spec, latency) | {f"{images.metric}_pct": accuracy},
     )
+
+
+def _images(config: PruneConfig, dataset: Dataset, spec: ModelSpec, ctx: RunContext) -> PruneImages:
+    if spec.boxes is None:
+        return PruneDatasets(dataset, spec, ctx)
+    if config.recovery is not None:
+        refuse_fit_of_classifiers(config.recovery, "recovery", spec.arch)
+    return BoxDatasets(dataset, spec, config.detect, ctx)
 
 
 def table(

@@ -16,7 +16,7 @@ from compress.core.stage import Reporter, SilentReporter
 from compress.engine.initial_weights import say_averages
 from compress.errors import CheckError, ModelFileError, StageError, UsageError
 from compress.graph.from_torch import to_onnx
-from compress.graph.importer import ImportedClassifier, import_classifier
+from compress.graph.importer import ImportedClassifier, import_classifier, import_detector
 from compress.graph.metadata import embed_spec, spec_of
 from compress.graph.operators import QUANTIZED
 from compress.graph.versions import with_free_batch
@@ -97,6 +97,8 @@ def float_graph(
         module, spec = load_model(artifact.path)
         require_finite(module.state_dict(), str(artifact.path))
         return _described(to_onnx(module, spec), str(artifact.path))
+    if artifact.spec is not None and artifact.spec.boxes is not None:
+        return _float_detector(artifact.path)
     found = import_classifier(artifact.path, crop_px=preprocess.crop_px if preprocess else None, widen=True)
     _refuse_quantized(found)
     if found.spec is not None and preprocess is not None:
@@ -109,6 +111,13 @@ def float_graph(
     if found.spec is None:
         reporter.info(f"{artifact.path}: {spec.num_classes} classes ({_labels_text(spec.labels)})")
     return _with_spec(found, spec)
+
+
+def _float_detector(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
+    model, spec, precision = import_detector(path)
+    if {precision, spec.precision} & {Precision.INT8, Precision.DYNAMIC}:
+        raise _quantized_already(path, model)
+    return with_free_batch(model), _as_float32(spec)
 
 
 def _described(model: onnx.ModelProto, source: str) -> tuple[onnx.ModelProto, ModelSpec]:
@@ -125,11 +134,15 @@ def _labels_text(labels: tuple[str, ...]) -> str:
 def _refuse_quantized(found: ImportedClassifier) -> None:
     said = None if found.spec is None else found.spec.precision
     if {found.precision, said} & {Precision.INT8, Precision.DYNAMIC}:
-        integer = sorted({node.op_type for node in found.model.graph.node} & QUANTIZED)
-        raise UsageError(
-            f"{found.path}: is quantized already (ops {', '.join(integer) or 'none'})",
-            hint="quantize the float model it was made from: `imgc quantize --from STAGE|FILE`",
-        )
+        raise _quantized_already(found.path, found.model)
+
+
+def _quantized_already(path: Path, model: onnx.ModelProto) -> UsageError:
+    integer = sorted({node.op_type for node in model.graph.node} & QUANTIZED)
+    return UsageError(
+        f"{path}: is quantized already (ops {', '.join(integer) or 'none'})",
+        hint="quantize the float model it was made from: `imgc quantize --from STAGE|FILE`",
+    )
 
 
 def _foreign_spec(found: ImportedClassifier, preprocess: Preprocess | None) -> ModelSpec:

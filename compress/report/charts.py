@@ -206,5 +206,5 @@ def _layers(costs: LayerCosts) -> alt.TopLevelMixin:
 def _cuts(costs: LayerCosts) -> alt.TopLevelMixin:
     """Return a heat map of the dearest groups."""
     dearest = costs.layers[:_LAYERS]
-    cuts = [(one.name, cut.keep, cut.top1_drop_pp) for one in dearest for cut in one.cuts]
+    cuts = [(one.name, cut.keep, cut.drop_pp) for one in dearest for cut in one.cuts]
     return heat_map([one.name for one in dearest], cuts, PAGE)

@@ -177,7 +177,7 @@ def _layers(report: Report, drawings: _Drawings) -> Iterator[str]:
         said = f"{how}; {costs.images} images ({costs.judged_on}), the dearest first."
         name = f"layers-{costs.stage}"
         caption = "Points of top-1 lost" if cut else "Divergence from the float model's answers, nats"
-        rows = [(one.name, digits_text(one.kl), number_text(one.top1_drop_pp, 2)) for one in costs.layers]
+        rows = [(one.name, digits_text(one.kl), number_text(one.drop_pp, 2)) for one in costs.layers]
         yield section(
             f"What each layer costs: {costs.stage}",
             paragraph(said, "soft"),

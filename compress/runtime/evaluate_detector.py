@@ -9,6 +9,7 @@ from typing import Any
 
 from compress.core.dataset import CocoData, SplitFractions
 from compress.core.stage import Reporter
+from compress.data.box_folders import kind_of
 from compress.data.dataset import Split, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import placement
@@ -35,22 +36,38 @@ def evaluate_detector(detector: Detector, data: Path, reporter: Reporter) -> Det
     Raises:
         DataError: the images cannot be used, or have other classes than the detector.
     """
+    split = held_out_boxes(data, detector.spec.labels, detector.path, reporter)
+    answers = [boxes for boxes, _ in detected(detector, split, reporter)]
+    found = average_precision(split.boxes_N, answers, detector.spec.num_classes)
+    return DetectorAccuracy(detector, len(split), found)
+
+
+def held_out_boxes(data: Path, labels: tuple[str, ...], model: Path, reporter: Reporter) -> Split:
+    """Return the test images of a folder of images with boxes, else the validation or the training images.
+
+    Args:
+        data: the folder.
+        labels: the classes that a detector knows.
+        model: its file, for messages.
+        reporter: hears which images it is.
+
+    Raises:
+        DataError: the images cannot be used, or have other classes than the detector.
+    """
     as_it_is = SplitFractions(val=0.0, test=0.0)  # a split made here would not be the one of the training
-    dataset = load_dataset(CocoData(kind="coco", path=data, split=as_it_is), seed=0, reporter=reporter, task="detect")
-    if dataset.labels != detector.spec.labels:
+    given = CocoData(kind=kind_of(data) or "coco", path=data, split=as_it_is)
+    dataset = load_dataset(given, seed=0, reporter=reporter, task="detect")
+    if dataset.labels != labels:
         raise DataError(
-            f"{data}: its classes are {', '.join(dataset.labels)}, those of {detector.path} "
-            f"{', '.join(detector.spec.labels)}",
+            f"{data}: its classes are {', '.join(dataset.labels)}, those of {model} {', '.join(labels)}",
             hint="the classes must have the same names, and their numbers the same order",
         )
     split = next(one for one in (dataset.splits[name] for name in ("test", "val", "train")) if len(one))
-    answers = [boxes for boxes, _ in detected(detector, split, reporter)]
-    found = average_precision(split.boxes_N, answers, detector.spec.num_classes)
     if split.name == "train":
-        reporter.warn(f"{data}: has neither test.json nor val.json; judged on the images of train.json")
+        reporter.warn(f"{data}: has no test and no validation images; judged on the training images")
     else:
         reporter.info(f"{data}: judged on the {split.name} images")
-    return DetectorAccuracy(detector, len(split), found)
+    return split
 
 
 def detected(detector: Detector, split: Split, reporter: Reporter) -> Iterator[tuple[Boxes, Path]]:

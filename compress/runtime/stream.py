@@ -20,12 +20,13 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from compress.core.preprocess import Preprocess
 from compress.data.decode import BadImageError
 from compress.data.frames import Frames
 from compress.data.transforms import preprocess_image
-from compress.runtime.predictor import Floats, Predictor
+from compress.runtime.predictor import Floats
 
 WINDOW_S = 2.0  # span of the frame rate that is shown
 KEPT = 10_000  # frames whose times the percentiles are taken over: a camera may run for weeks
@@ -34,6 +35,7 @@ _NS_PER_MS = 1e6
 _NS_PER_S = 1e9
 
 T = TypeVar("T")
+A = TypeVar("A")
 
 
 class DoubleBuffer(Generic[T]):
@@ -124,20 +126,22 @@ class DoubleBuffer(Generic[T]):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A frame as the model takes it, f32 [1,C,H,W], or why there is none; and when that was made."""
+    """A frame as the model takes it, f32 [1,C,H,W], or why there is none; the image itself; and when that was made."""
 
     name: str
+    image: Image.Image | BadImageError
     images_NCHW: Floats | BadImageError
     begun_ns: int
     ended_ns: int
 
 
 @dataclass(frozen=True)
-class FrameResult:
-    """What the model says to one frame, f32 [K], or why it was not asked; times in milliseconds."""
+class FrameResult(Generic[A]):
+    """What the model says to one frame, or why it was not asked; the image; times in milliseconds."""
 
     name: str
-    logits_K: Floats | BadImageError
+    image: Image.Image | BadImageError
+    answer: A | BadImageError
     decode_ms: float
     infer_ms: float
 
@@ -148,26 +152,35 @@ def prepare(frames: Frames, preprocess: Preprocess) -> Generator[Prepared, None,
         for frame in frames:
             image = frame.image
             made = image if isinstance(image, BadImageError) else preprocess_image(image, preprocess)
-            yield Prepared(frame.name, made, frame.begun_ns, perf_counter_ns())
+            yield Prepared(frame.name, image, made, frame.begun_ns, perf_counter_ns())
 
 
-def answers(prepared: Iterable[Prepared], predictor: Predictor, meter: Meter) -> Iterator[FrameResult]:
+def answers(
+    prepared: Iterable[Prepared], ask: Callable[[Floats, Image.Image], A], meter: Meter
+) -> Iterator[FrameResult[A]]:
     """Yield the model's answer to each frame, in order; a bad frame is passed on as its error.
+
+    Args:
+        prepared: the frames.
+        ask: images_NCHW of one frame, and that -> the answer.
+        meter: counts.
 
     Raises:
         StageError: the images have not the shape that the model takes.
     """
     for one in prepared:
         decode_ms = (one.ended_ns - one.begun_ns) / _NS_PER_MS
-        if isinstance(one.images_NCHW, BadImageError):
+        if isinstance(one.images_NCHW, BadImageError) or isinstance(one.image, BadImageError):
             meter.skip()
-            yield FrameResult(one.name, one.images_NCHW, decode_ms, 0.0)
+            bad = one.image if isinstance(one.image, BadImageError) else one.images_NCHW
+            assert isinstance(bad, BadImageError)
+            yield FrameResult(one.name, one.image, bad, decode_ms, 0.0)
             continue
         begun_ns = perf_counter_ns()
-        logits_K = predictor.predict(one.images_NCHW)[0]
+        answer = ask(one.images_NCHW, one.image)
         ended_ns = perf_counter_ns()
         meter.add((one.begun_ns, one.ended_ns), (begun_ns, ended_ns))
-        yield FrameResult(one.name, logits_K, decode_ms, (ended_ns - begun_ns) / _NS_PER_MS)
+        yield FrameResult(one.name, one.image, answer, decode_ms, (ended_ns - begun_ns) / _NS_PER_MS)
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,11 @@ def _check(path: Path) -> None:
 def _run(path: Path) -> None:
     import numpy as np
 
-    from compress.runtime.open import open_predictor
+    from compress.runtime.open import open_model
 
     preprocess = Preprocess(resize_px=_OPEN_PX, crop_px=_OPEN_PX)
-    predictor = open_predictor(path, preprocess=preprocess)
-    predictor.predict(np.zeros((1, *predictor.spec.input_chw), np.float32))
+    model = open_model(path, preprocess=preprocess)
+    model.predict(np.zeros((1, *model.spec.input_chw), np.float32))
 
 
 def _read_graph(path: Path) -> None:

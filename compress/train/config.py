@@ -69,6 +69,11 @@ class TrainConfig(StageConfig):
         default=None, description="Standard deviation of each channel, of values in 0..1; default the architecture's."
     )
     fit: TrainOptions = Field(default=TrainOptions(), description="Options of the training loop.")
+    anchors: Literal["default", "fit"] = Field(
+        default="default",
+        description="Anchors of a detector: SSDLite's own (`default`), or of the sizes that the training boxes have "
+        "(`fit`).",
+    )
     detect: DetectOptions = Field(
         default=DetectOptions(), description="What a detector has beside: its augmentation and its loss."
     )

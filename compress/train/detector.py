@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from compress.core.artifact import StageOutput
+from compress.core.names import few
+from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext
 from compress.data.dataset import Dataset
+from compress.detect.fit_anchors import fitted_anchors
 from compress.engine.detection.losses import detection_loss
-from compress.engine.detection.setup import detect_setup
+from compress.engine.detection.options import refuse_fit_of_classifiers
+from compress.engine.detection.setup import detect_setup, in_shares
 from compress.engine.fit import fit
 from compress.engine.options import FitOptions
 from compress.errors import UsageError
 from compress.models.build import build_model
-from compress.models.detector_weights import HEADS, load_detector
-from compress.models.detectors import new_detector_spec
+from compress.models.detector_weights import load_detector
+from compress.models.detectors import HEADS, new_detector_spec
 from compress.train.config import TrainConfig
 from compress.train.outcome import trained
 
 LR = 4e-3
-_OF_CLASSIFIERS = (
-    *("progressive_px", "crop_scale_min", "crop_ratio", "flip", "color_jitter", "randaugment", "mixup", "cutmix"),
-    "label_smoothing",
-)
 
 
 def train_detector(config: TrainConfig, dataset: Dataset, ctx: RunContext) -> StageOutput:
@@ -36,12 +38,26 @@ def train_detector(config: TrainConfig, dataset: Dataset, ctx: RunContext) -> St
     """
     _refuse_options_of_classifiers(config)
     spec = new_detector_spec(config.arch, dataset.labels, config.input_px)
+    if config.anchors == "fit":
+        spec = _fitted(spec, dataset, ctx)
     model = build_model(spec, seed=ctx.seed)
     ctx.reporter.info(f"{config.arch}: starts from {load_detector(model, config.arch, config.weights)}")
     given = config.fit.model_dump(exclude={"lr"}) | {"lr": config.fit.lr or LR}
     setup = detect_setup(dataset, spec, FitOptions(**given), config.detect, ctx)
     result = fit(model, setup, detection_loss(config.detect), head=HEADS)
     return trained(model, spec, result, setup.metric, ctx)
+
+
+def _fitted(spec: ModelSpec, dataset: Dataset, ctx: RunContext) -> ModelSpec:
+    """Return the spec with anchors of the sizes that the training boxes have."""
+    assert spec.boxes is not None
+    sides = [
+        known.corners_B4[:, 2:] - known.corners_B4[:, :2] for known in map(in_shares, dataset.splits["train"].boxes_N)
+    ]
+    coding = fitted_anchors(spec.boxes, np.concatenate(sides).astype(np.float64))
+    sizes = [f"{width:.2f}x{height:.2f}" for one in coding.maps for width, height in one.sizes]
+    ctx.reporter.info(f"anchors fitted to {sum(map(len, sides))} boxes: {few(sizes, 12)}")
+    return spec.model_copy(update={"boxes": coding})
 
 
 def _refuse_options_of_classifiers(config: TrainConfig) -> None:
@@ -51,10 +67,4 @@ def _refuse_options_of_classifiers(config: TrainConfig) -> None:
             f"{given[0]}: the images of {config.arch} are stretched to its square as its weights expect",
             hint=f"leave {given[0]} out; input_px sets the side",
         )
-    fields = type(config.fit).model_fields
-    for name in _OF_CLASSIFIERS:  # by value: a resolved recipe names the defaults too
-        if getattr(config.fit, name) != fields[name].default:
-            raise UsageError(
-                f"fit.{name}: is for classifiers, and {config.arch} finds boxes",
-                hint="leave it out; `detect:` has the augmentation and the loss of detectors",
-            )
+    refuse_fit_of_classifiers(config.fit, "fit", config.arch)

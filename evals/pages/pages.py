@@ -12,6 +12,7 @@ from evals.results.markdown import Sentences, replace_block, results_markdown
 from evals.results.schema import Block, ResultFile, read_results, write_results
 from evals.sentences.clients import clients_sentences
 from evals.sentences.coverage import coverage_sentences
+from evals.sentences.detection import detection_sentences
 from evals.sentences.int8 import int8_sentences
 from evals.sentences.measuring import measuring_sentences
 from evals.sentences.pruning import CHOSEN as DISTILLATION_CHOSEN
@@ -60,6 +61,7 @@ PAGES = {
         Page("serving", "serve", "make results-serve", serving_sentences),
         Page("clients", "clients", "make results-clients", clients_sentences),
         Page("coverage", "coverage", "make results-coverage", coverage_sentences),
+        Page("detection", "detection", "make results-detection", detection_sentences),
     )
 }
 

@@ -41,10 +41,33 @@ def test_evaluate_prints_map(imgc, folder, detector_files: DetectorFiles):
     assert {"n_images", "map_pct", "map50_pct"} <= json.loads(result.stdout).keys()
 
 
+def test_a_folder_is_a_stream_whose_frames_have_boxes_in_pixels(imgc, folder, detector_files: DetectorFiles):
+    result = imgc("predict", "--dir", detector_files.data / "images", "--model", detector_files.onnx, "--json")
+    assert result.exit_code == 0, result.stderr
+    *frames, summary = map(json.loads, result.stdout.splitlines())
+    assert len(frames) == summary["summary"]["frames"] == len(detector_files.images)
+    alone = imgc("predict", detector_files.images[0], "--model", detector_files.onnx, "--json")
+    assert frames[0]["detections"] == json.loads(alone.stdout)["images"][0]["detections"] != []
+
+
+@pytest.mark.parametrize("where", ["--dir", "images"])
+def test_images_are_written_with_their_boxes(imgc, folder, detector_files: DetectorFiles, where: str):
+    given = [where, detector_files.data / "images"] if where == "--dir" else detector_files.images
+    result = imgc("predict", *given, "--model", detector_files.onnx, "--draw", "drawn")
+    assert result.exit_code == 0, result.stderr
+    assert len(list((folder / "drawn").glob("*.jpg"))) == len(detector_files.images)
+
+
+def test_a_classifier_draws_nothing(imgc, folder, tiny):
+    result = imgc("predict", "x.png", "--model", tiny.onnx(spec=tiny.spec()), "--draw", "drawn")
+    assert result.exit_code == 2
+    assert "finds no boxes" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("predict", "--dir", "{data}/images", "--model", "{onnx}"), "no stream"),
+        (("predict", "x.png", "--model", "{onnx}", "--top-k", "3"), "--top-k: is for classifiers"),
         (("snippet", "{onnx}", "--for", "python", "--out", "x.py"), "finds boxes and names no image"),
         (("evaluate", "{onnx}", "--data", "."), "no train.json"),
         (("evaluate", "{onnx}", "--data", "{data}", "--baseline", "{onnx}"), "--baseline: is for classifiers"),

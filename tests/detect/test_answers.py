@@ -4,7 +4,7 @@ import torch
 from torchvision.ops import batched_nms
 
 from compress.core.boxes import ssd_coding
-from compress.detect.answers import Boxes, boxes_of, scores_of
+from compress.detect.answers import Boxes, above, boxes_of, scores_of
 from compress.detect.coding import decode, encode
 from compress.errors import StageError
 from tests.detect.test_boxes import boxes
@@ -89,3 +89,23 @@ def test_numbers_that_are_none_are_refused(where, bad):
 def test_scores_far_out_give_no_warning():
     offsets, logits = raw(1)
     boxes_of(offsets, logits * 1000, CODING.model_copy(update={"activation": "sigmoid"}))
+
+
+@pytest.mark.parametrize("nms", ["per_class", "all"])
+def test_of_boxes_those_above_a_score_are_the_ones_that_it_would_have_kept(nms):
+    every = CODING.model_copy(update={"nms": nms, "max_candidates": 10_000, "max_boxes": 10_000})
+    low, high = (every.model_copy(update={"score_threshold": least}) for least in (0.01, 0.6))
+    numbers = raw()
+    for found, wanted in zip(boxes_of(*numbers, low), boxes_of(*numbers, high), strict=True):
+        assert bits(above(found, 0.6)) == bits(wanted)
+        assert 0 < len(wanted) < len(found)
+
+
+def test_a_box_of_just_the_score_is_above_it():
+    scores = np.array([0.7, 0.3, 0.3 - 1e-6], np.float32)
+    found = Boxes(np.arange(12, dtype=np.float32).reshape(3, 4), scores, np.array([2, 0, 1]))
+    kept = above(found, 0.3)
+    assert kept.scores_B.tolist() == scores[:2].tolist()
+    assert kept.classes_B.tolist() == [2, 0]
+    assert kept.corners_B4.tolist() == found.corners_B4[:2].tolist()
+    assert (len(above(found, 0.0)), len(above(found, 0.9))) == (3, 0)

@@ -11,7 +11,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from compress.data.coco import BoxLabels
+from compress.data.boxes import BoxLabels
 from compress.detect.answers import Boxes
 from compress.detect.precision import AveragePrecision, average_precision
 from compress.errors import BackendMissingError

@@ -45,6 +45,7 @@ def test_the_tflite_file_is_one_piece_for_xnnpack(detector_files: DetectorFiles)
     interpreter.allocate_tensors()
     operators = [one["op_name"] for one in interpreter._get_ops_details()]
     assert operators.count("DELEGATE") == 1
+    assert "TRANSPOSE" not in operators
 
 
 def test_parity_is_measured_on_the_runs_images(detector_files: DetectorFiles, tmp_path: Path):

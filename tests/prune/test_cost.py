@@ -14,7 +14,7 @@ ARCHS = ("tiny", "squeezenet1_1", "mobilenet_v3_small", "tf_mobilenetv3_small_10
 
 
 def _anatomy(model, spec):
-    return PrunableNetwork(model, spec.input_chw, head=arch_info(spec.arch).head)
+    return PrunableNetwork(model, spec.input_chw, heads=[arch_info(spec.arch).head])
 
 
 @pytest.mark.slow
@@ -46,7 +46,7 @@ def test_the_whole_network_costs_what_it_has(lively, arch):
 
 def test_a_channel_that_is_many_inputs_of_a_flattened_layer_takes_them_all():
     model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 4, 5)).eval()
-    network = PrunableNetwork(model, (3, 4, 4), head="3")
+    network = PrunableNetwork(model, (3, 4, 4), heads=["3"])
     kept = {"0": torch.tensor([0, 2, 3])}
     narrow = network.cut(kept)
     assert narrow[3].in_features == 3 * 4

@@ -11,7 +11,7 @@ from compress.prune.groups import ChannelGraph
 
 def _groups(lively, arch):
     model, spec = lively(arch, 64)
-    return {group.root: group for group in ChannelGraph(copy.deepcopy(model), spec.input_chw).groups(_head(arch))}
+    return {group.root: group for group in ChannelGraph(copy.deepcopy(model), spec.input_chw).groups([_head(arch)])}
 
 
 def _head(arch):
@@ -58,7 +58,7 @@ def test_cutting_takes_the_named_channels_and_no_others(lively):
     model, spec = lively("squeezenet1_1", 64)
     narrow = copy.deepcopy(model)
     graph = ChannelGraph(narrow, spec.input_chw)
-    group = next(group for group in graph.groups("classifier.1") if group.root == "features.3.expand3x3")
+    group = next(group for group in graph.groups(["classifier.1"]) if group.root == "features.3.expand3x3")
     kept = torch.arange(0, 64, 2)
     graph.cut(group, kept)
     assert torch.equal(narrow.features[3].expand3x3.weight, model.features[3].expand3x3.weight[kept])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from compress.errors import StageError
 from compress.prune.groups import ChannelGroup, Member
@@ -44,11 +45,11 @@ def test_bn_scale_is_the_size_of_gamma_and_needs_batch_norm():
 def test_taylor_is_the_squared_gradient_of_a_gate_on_the_channel():
     net = _net()
     images_NCHW, labels_N = torch.randn(6, 2, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
-    scores = taylor_scores(net, [(images_NCHW, labels_N), (images_NCHW, labels_N)])
+    scores = taylor_scores(net, cross_entropy, [(images_NCHW, labels_N), (images_NCHW, labels_N)])
     assert net[0].weight.grad is None
     gate_C = torch.ones(4, requires_grad=True)  # scaling a filter and its bias scales the channel
     hidden = net[0](images_NCHW) * gate_C.view(1, -1, 1, 1)
-    nn.functional.cross_entropy(net[1:](hidden), labels_N).backward()
+    cross_entropy(net[1:](hidden), labels_N).backward()
     torch.testing.assert_close(scores["0", "out"], 2 * gate_C.grad.square())
 
 
@@ -59,7 +60,7 @@ def _mask_gradients(net, cut, images_NCHW, labels_N):
         hidden = net[:cut](image_CHW[None])
         mask_C = torch.ones(hidden.shape[1], requires_grad=True)
         masked = hidden * mask_C.view(1, -1, *[1] * (hidden.ndim - 2))
-        nn.functional.cross_entropy(net[cut:](masked), label[None]).backward()
+        cross_entropy(net[cut:](masked), label[None]).backward()
         found.append(mask_C.grad)
     return torch.stack(found)
 
@@ -69,7 +70,7 @@ def test_fisher_is_the_sum_over_images_of_the_squared_gradient_in_a_mask(layer, 
     net = _net()
     images_NCHW, labels_N = torch.randn(6, 2, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
     expected_C = _mask_gradients(net, cut, images_NCHW, labels_N).square().sum(0)
-    scores = fisher_scores(net, [(images_NCHW[:4], labels_N[:4]), (images_NCHW[4:], labels_N[4:])])
+    scores = fisher_scores(net, cross_entropy, [(images_NCHW[:4], labels_N[:4]), (images_NCHW[4:], labels_N[4:])])
     assert set(scores) == {("0", "out"), ("2", "out"), ("5", "out")}
     torch.testing.assert_close(scores[layer, "out"], expected_C)
     assert all(parameter.grad is None for parameter in net.parameters())
@@ -87,7 +88,10 @@ def test_fisher_does_not_let_images_cancel_each_other_as_taylor_does():
     pulls = _mask_gradients(net, 1, *batch)
     assert pulls[0] < 0 < pulls[1]
     net[3].weight.data *= 1e-4  # nearly uniform answers: the pulls are equal and opposite
-    assert taylor_scores(net, [batch])["0", "out"].item() < 1e-4 * fisher_scores(net, [batch])["0", "out"].item()
+    assert (
+        taylor_scores(net, cross_entropy, [batch])["0", "out"].item()
+        < 1e-4 * fisher_scores(net, cross_entropy, [batch])["0", "out"].item()
+    )
 
 
 def _member(layer, role, own=(0, 1), root=(0, 1), gate=False):

@@ -23,7 +23,7 @@ def _short(monkeypatch):
 
 def _pair(lively):
     model, spec = lively("tiny", 48)
-    network = PrunableNetwork(model, spec.input_chw, head=arch_info("tiny").head)
+    network = PrunableNetwork(model, spec.input_chw, heads=[arch_info("tiny").head])
     halves = {root: torch.arange(width // 2) for root, width in network.widths().items()}
     return {"before": model, "after": network.cut(halves)}, spec
 

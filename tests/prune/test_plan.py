@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
 
 from compress.errors import StageError
 from compress.models.build import arch_info
@@ -19,8 +20,8 @@ def planned(lively):
     """Return a tiny prunable network, and its widths as a function of the share."""
     model, spec = lively("tiny", 48)
     info = arch_info("tiny")
-    network = PrunableNetwork(model, spec.input_chw, head=info.head, protected=(info.stem,))
-    scores, widths = network.scores("l2"), Widths(network.widths())
+    network = PrunableNetwork(model, spec.input_chw, heads=[info.head], protected=(info.stem,))
+    scores, widths = network.scores("l2", cross_entropy), Widths(network.widths())
     return network, lambda share: allocate(scores, share, Ranking(), widths)
 
 

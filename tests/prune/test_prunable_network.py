@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from compress.errors import StageError, UsageError
 from compress.graph.from_torch import to_onnx
@@ -30,13 +31,15 @@ SCOPES = ("local", "global", "isomorphic")
 
 def _anatomy(model, spec, protected=()):
     info = arch_info(spec.arch)
-    return PrunableNetwork(model, spec.input_chw, head=info.head, protected=(info.stem, *protected))
+    return PrunableNetwork(model, spec.input_chw, heads=[info.head], protected=(info.stem, *protected))
 
 
 def _prune(model, spec, protected=(), *, keep=0.7, importance="l2", scope="local", batches=(), least=8):
     network = _anatomy(model, spec, protected)
     ranking = Ranking(scope, network.structures())
-    kept = allocate(network.scores(importance, batches), keep, ranking, Widths(network.widths(), least=least))
+    kept = allocate(
+        network.scores(importance, cross_entropy, batches), keep, ranking, Widths(network.widths(), least=least)
+    )
     return network.cut(kept), network.rows({root: len(channels) for root, channels in kept.items()})
 
 
@@ -125,11 +128,11 @@ def test_each_importance_is_its_own_measure(lively):
         "l1": (norms, True),
         "l2": (norm_scores(folded, 2), True),
         "bn_scale": (bn_scale_scores(model), True),
-        "taylor": (taylor_scores(folded, batches), False),
-        "fisher": (fisher_scores(folded, batches), False),
+        "taylor": (taylor_scores(folded, cross_entropy, batches), False),
+        "fisher": (fisher_scores(folded, cross_entropy, batches), False),
     }
     for importance, (layers, normalise) in expected.items():
-        found = network.scores(importance, batches)
+        found = network.scores(importance, cross_entropy, batches)
         assert set(found) == set(network.widths())
         for group in network.free:
             own = group_scores(group, layers, normalise=normalise)
@@ -229,4 +232,4 @@ def test_the_stem_is_not_free_and_costs_its_full_width(lively):
 def test_grouped_convolutions_are_refused_by_name(inputs, outputs, groups):
     net = nn.Sequential(nn.Conv2d(3, inputs, 1), nn.Conv2d(inputs, outputs, 1, groups=groups), nn.Conv2d(outputs, 2, 1))
     with pytest.raises(StageError, match=f"layer '1' is a convolution of {groups} groups"):
-        PrunableNetwork(net, (3, 8, 8), head="2")
+        PrunableNetwork(net, (3, 8, 8), heads=["2"])

@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from compress.core.stage import RunContext
 from compress.engine.batches import TrainSet, ValSet
 from compress.engine.options import FitOptions
 from compress.engine.setup import FitSetup
+from compress.prune import datasets
+from compress.prune.datasets import PruneDatasets
 from compress.prune.recover import recover
 
 pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
@@ -47,11 +50,17 @@ def _sets(count=24, side=48):
 def _recover(lively, folder, teacher, **changes):
     model, spec = lively("tiny", 48)
     model = copy.deepcopy(model)
-    train, val = _sets()
     options = changes.pop("options", OPTIONS)
-    setup = FitSetup(train, val, spec.num_classes, spec.preprocess, options, folder, seed=0)
-    top1 = recover(model, spec, setup, **({"teacher": teacher, "alpha": 0.0, "temperature": 4.0} | changes))
-    return model, top1
+    wanted = {"teacher": teacher, "alpha": 0.0, "temperature": 4.0, "device": "cpu"} | changes
+    images = PruneDatasets(None, spec, RunContext(folder, seed=0, data=None))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "fit_setup", _setup_by_hand)
+        return model, recover(model, spec, images, options, **wanted)
+
+
+def _setup_by_hand(dataset, spec, options, ctx):
+    train, val = _sets()
+    return FitSetup(train, val, spec.num_classes, spec.preprocess, options, ctx.stage_dir, seed=ctx.seed)
 
 
 def _state(model):

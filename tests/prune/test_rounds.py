@@ -147,11 +147,11 @@ def test_killed_in_the_second_round_the_first_is_not_trained_again(context, trai
     recover, killed = rounds.recover, context("killed")
     done = []
 
-    def dying(model, spec, setup, **options):
+    def dying(model, spec, *given, **options):
         done.append(spec.macs)
         if len(done) == 2:
             raise _KilledError
-        return recover(model, spec, setup, **options)
+        return recover(model, spec, *given, **options)
 
     monkeypatch.setattr(rounds, "recover", dying)
     with pytest.raises(_KilledError):
@@ -170,7 +170,7 @@ def test_killed_in_the_second_round_the_first_is_not_trained_again(context, trai
 def test_each_round_says_what_is_left_and_learns_from_the_network_before_any_cut(context, trained, monkeypatch):
     teachers = []
 
-    def spy(model, spec, setup, *, teacher, **options):
+    def spy(model, spec, images, fit, *, teacher, **options):
         teachers.append((id(teacher), sum(parameter.numel() for parameter in teacher.parameters())))
 
     monkeypatch.setattr(rounds, "recover", spy)

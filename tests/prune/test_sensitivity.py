@@ -9,6 +9,7 @@ from compress.core.stage import SilentReporter
 from compress.models.build import arch_info
 from compress.models.fold import fold_batch_norm
 from compress.prune.allocate import Widths, best_channels
+from compress.prune.datasets import judged as judged_by_labels
 from compress.prune.groups import ChannelGroup, Member
 from compress.prune.prunable_network import PrunableNetwork
 from compress.prune.sensitivity import (
@@ -25,11 +26,24 @@ ARCHS = ("tiny", "mobilenet_v3_small", "tf_mobilenetv3_small_100", "squeezenet1_
 
 def _anatomy(model, spec, protected=()):
     info = arch_info(spec.arch)
-    return PrunableNetwork(model, spec.input_chw, head=info.head, protected=(info.stem, *protected))
+    return PrunableNetwork(model, spec.input_chw, heads=[info.head], protected=(info.stem, *protected))
 
 
 def _images(spec, count=4):
     return torch.randn(count, *spec.input_chw, generator=torch.Generator().manual_seed(5))
+
+
+class _Hand:
+    """Images that are given, of which the accuracy is top-1."""
+
+    metric = "top1"
+
+    def __init__(self, batches):
+        self.batches = batches
+        self.judged = sum(len(labels_N) for _, labels_N in batches)
+
+    def judge(self, model):
+        return judged_by_labels(model, self.batches)
 
 
 def _logits(model, images_NCHW):
@@ -97,9 +111,9 @@ def test_every_point_is_the_accuracy_and_loss_of_the_cut_network(lively):
     folded = fold_batch_norm(model, spec.input_chw)
     images_NCHW, labels_N = _images(spec, 7), torch.arange(7) % 3
     batches = [(images_NCHW[:4], labels_N[:4]), (images_NCHW[4:], labels_N[4:])]  # unequal: means must be weighted
-    scores, widths = network.scores("l2"), Widths(network.widths())
+    scores, widths = network.scores("l2", cross_entropy), Widths(network.widths())
     before = _weights(folded)
-    found = measure_sensitivity(folded, network.free, scores, widths, batches, SilentReporter())
+    found = measure_sensitivity(folded, network.free, scores, widths, _Hand(batches), SilentReporter())
     assert all(torch.equal(folded.state_dict()[name], tensor) for name, tensor in before.items())
     assert found.images == 7
     assert set(found.curves) == {group.root for group in network.free} == set(found.layers)
@@ -109,12 +123,12 @@ def test_every_point_is_the_accuracy_and_loss_of_the_cut_network(lively):
         top1 = 100 * (logits_NK.argmax(1) == labels_N).double().mean().item()
         return pytest.approx(top1), pytest.approx(cross_entropy(logits_NK, labels_N).item(), abs=1e-5)
 
-    assert (found.whole.top1_pct, found.whole.loss) == judged(model)
+    assert (found.whole.accuracy_pct, found.whole.loss) == judged(model)
     for root, points in found.curves.items():
         for point in points:
             assert point.keep == point.width / widths.full[root]
             cut = network.cut(best_channels({root: scores[root]}, {root: point.width}))
-            assert (point.top1_pct, point.loss) == judged(cut), (root, point)
+            assert (point.accuracy_pct, point.loss) == judged(cut), (root, point)
 
 
 def test_levels_that_round_to_one_width_are_measured_once(lively):
@@ -123,7 +137,8 @@ def test_levels_that_round_to_one_width_are_measured_once(lively):
     folded = fold_batch_norm(model, spec.input_chw)
     batches = [(_images(spec, 3), torch.arange(3))]
     widths = Widths(network.widths(), round_to=16, least=32)
-    found = measure_sensitivity(folded, network.free, network.scores("l2"), widths, batches, SilentReporter())
+    scores, images = network.scores("l2", cross_entropy), _Hand(batches)
+    found = measure_sensitivity(folded, network.free, scores, widths, images, SilentReporter())
     for root, points in found.curves.items():
         full = widths.full[root]
         expected = {widths.allowed(level * full, full) for level in LEVELS} - {full}
@@ -189,15 +204,14 @@ def test_on_a_real_network_each_step_saves(lively):
     network = _anatomy(model, spec)
     widths = Widths(network.widths())
     batches = [(_images(spec, 3), torch.arange(3))]
-    found = measure_sensitivity(
-        fold_batch_norm(model, spec.input_chw), network.free, network.scores("l2"), widths, batches, SilentReporter()
-    )
+    folded, scores = fold_batch_norm(model, spec.input_chw), network.scores("l2", cross_entropy)
+    found = measure_sensitivity(folded, network.free, scores, widths, _Hand(batches), SilentReporter())
     path = cheapest_cuts(found, network.costs, "params", widths.full)
     assert path[0] == widths.full
     assert path[-1] == {
         root: points[-1].width if points else widths.full[root] for root, points in found.curves.items()
     }
-    sizes = [network.costs.count("params", best_channels(network.scores("l2"), state)) for state in path]
+    sizes = [network.costs.count("params", best_channels(scores, state)) for state in path]
     assert sizes == sorted(set(sizes), reverse=True)
 
 

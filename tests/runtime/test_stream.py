@@ -101,7 +101,7 @@ def test_the_model_runs_while_the_next_frame_is_decoded():
 
     model = Model()
     with DoubleBuffer(prepare(frames(), PREPROCESS)) as buffer:
-        names = [answer.name for answer in answers(buffer, model, Meter())]  # type: ignore[arg-type]
+        names = [answer.name for answer in answers(buffer, lambda images, _: model.predict(images)[0], Meter())]
     assert names == ["first", "second"]
     assert model.calls == 2
 
@@ -221,13 +221,19 @@ def test_answers_are_the_models_and_a_bad_frame_goes_by(tiny, tmp_path: Path):
     predictor = open_predictor(tiny.onnx(spec=tiny.spec()))
     images = [tiny.images(1, seed) for seed in (1, 2)]
     bad = BadImageError("b", "damaged")
-    prepared = [Prepared("a", images[0], 0, 3 * MS), Prepared("b", bad, 3, 4), Prepared("c", images[1], 4, 5)]
+    shown = Image.new("RGB", (2, 1))
+    prepared = [
+        Prepared("a", shown, images[0], 0, 3 * MS),
+        Prepared("b", bad, bad, 3, 4),
+        Prepared("c", shown, images[1], 4, 5),
+    ]
     meter = Meter()
-    found = list(answers(prepared, predictor, meter))
+    found = list(answers(prepared, lambda image, _: predictor.predict(image)[0], meter))
     assert [one.name for one in found] == ["a", "b", "c"]
     for one, image in ((found[0], images[0]), (found[2], images[1])):
-        assert np.allclose(one.logits_K, tiny.expected(image)[0], atol=1e-5)
-    assert found[1].logits_K is bad
+        assert np.allclose(one.answer, tiny.expected(image)[0], atol=1e-5)
+    assert found[1].answer is bad
+    assert found[0].image is shown
     assert found[0].decode_ms == 3.0
     assert (meter.frames, meter.skipped) == (2, 1)
 

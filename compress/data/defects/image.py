@@ -16,7 +16,7 @@ from compress.data.defects.surfaces import SURFACES, Surface
 
 LABELS = ("ok", "scratch", "crack", "dent", "hole", "stain", "rust")
 SPLIT_NUMBER = {"train": 0, "val": 1, "test": 2}
-_DISTRACTOR_SHARE = 0.45  # of images, per kind; the same for every class, so that it tells nothing
+DISTRACTOR_SHARE = 0.45  # of images, per kind; the same for every class, so that it tells nothing
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,17 @@ def make_image(seed: int, split: str, index: int, size_px: int) -> DefectImage:
     name = str(rng.choice(list(SURFACES)))
     surface = SURFACES[name](rng, size_px)
     for distract in DISTRACTORS:
-        if rng.uniform() < _DISTRACTOR_SHARE:
+        if rng.uniform() < DISTRACTOR_SHARE:
             surface = replace(surface, image=distract(rng, surface))
     light_angle = rng.uniform(0, 2 * math.pi)
     strength = float(rng.beta(1.3, 1.3))
     if label:
         image = FLAWS[LABELS[label]](rng, Scene(surface, light_angle, strength))
         surface = replace(surface, image=image)
-    lit = _lit(rng, surface, light_angle)
-    return DefectImage(_imageed(rng, lit), label, name, strength if label else 0.0)
+    return DefectImage(taken(rng, lit(rng, surface, light_angle)), label, name, strength if label else 0.0)
 
 
-def _lit(rng: np.random.Generator, surface: Surface, light_angle: float) -> Rgb:
+def lit(rng: np.random.Generator, surface: Surface, light_angle: float) -> Rgb:
     """Return the surface under one lamp: a gradient, a vignette, a highlight, a colour temperature."""
     x, y = coordinates(surface.image.shape[0])
     dx, dy = (x - np.float32(SIDE / 2)) / np.float32(SIDE), (y - np.float32(SIDE / 2)) / np.float32(SIDE)
@@ -75,7 +74,7 @@ def _lit(rng: np.random.Generator, surface: Surface, light_angle: float) -> Rgb:
     return lit + (spot * (0.22 * surface.shine * rng.uniform())).astype(np.float32)[:, :, None]
 
 
-def _imageed(rng: np.random.Generator, scene: Rgb) -> bytes:
+def taken(rng: np.random.Generator, scene: Rgb) -> bytes:
     """Return the JPEG a small camera would make: blur, sensor noise, compression."""
     sharp = Image.fromarray(_to_bytes(scene))
     radius = rng.uniform(0.05, 0.75) * scene.shape[0] / SIDE

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from compress.core.dataset import DefectsData
 from compress.core.digest import sha256_bytes
-from compress.core.stage import Advance, Reporter
+from compress.core.stage import Reporter
 from compress.core.storage import temporary_folder, write_json
+from compress.data.defects.box_writer import BoxWriter
 from compress.data.defects.image import LABELS, make_image
 from compress.errors import DataError, StageError
 
@@ -24,14 +26,16 @@ _BLOCK = 256
 def parameters(config: DefectsData) -> dict[str, object]:
     """Return everything that decides the images, as JSON."""
     sizes = {"train": config.train, "val": config.val, "test": config.test}
-    return {"generator": GENERATOR, "seed": config.seed, "size_px": config.size_px, **sizes}
+    task = {} if config.task == "classify" else {"task": config.task}
+    return {"generator": GENERATOR, "seed": config.seed, "size_px": config.size_px, **task, **sizes}
 
 
 def write_defects(out: Path, config: DefectsData, reporter: Reporter) -> None:
     """Write the data set into `out`, whole or not at all; a set already written from the same config is left as it is.
 
-    Files are `<split>/<class>/<index>.jpg`; `manifest.json` holds the config and, per file, sha256, label, surface
-    and strength (how plain the flaw is, 0..1).
+    Files are `<split>/<class>/<index>.jpg`, and with boxes `images/<split>_<index>.jpg` and `<split>.json` (COCO).
+    `manifest.json` holds the config and, per file, sha256, surface, and label and strength (how plain the flaw is,
+    0..1) or the number of flaws.
 
     Raises:
         DataError: `out` holds something else.
@@ -95,15 +99,22 @@ def _write_all(folder: Path, config: DefectsData, reporter: Reporter) -> None:
         ThreadPoolExecutor(_THREADS) as pool,
     ):
         for split, count in counts.items():
-            for label in LABELS:
-                (folder / split / label).mkdir(parents=True)
-            rows += _write_split(folder, split, count, config, pool, advance)
+            write = (
+                _class_writer(folder, split, config) if config.task == "classify" else BoxWriter(folder, split, config)
+            )
+            for start in range(0, count, _BLOCK):  # in blocks, so that the bar moves and Ctrl-C is heard
+                block = range(start, min(start + _BLOCK, count))
+                rows += pool.map(write, block)
+                advance(len(block))
+            if isinstance(write, BoxWriter):
+                write.finish()
     write_json(folder / MANIFEST, {"schema_version": 1, "parameters": parameters(config), "files": rows})
 
 
-def _write_split(
-    folder: Path, split: str, count: int, config: DefectsData, pool: ThreadPoolExecutor, advance: Advance
-) -> list[dict[str, object]]:
+def _class_writer(folder: Path, split: str, config: DefectsData) -> Callable[[int], dict[str, object]]:
+    for label in LABELS:
+        (folder / split / label).mkdir(parents=True)
+
     def write(index: int) -> dict[str, object]:
         image = make_image(config.seed, split, index, config.size_px)
         name = f"{split}/{LABELS[image.label]}/{index:06d}.jpg"
@@ -113,9 +124,4 @@ def _write_split(
         label = LABELS[image.label]
         return {"file": name, "sha256": digest, "label": label, "surface": image.surface, "strength": strength}
 
-    rows: list[dict[str, object]] = []
-    for start in range(0, count, _BLOCK):  # in blocks, so that the bar moves and Ctrl-C is heard
-        block = range(start, min(start + _BLOCK, count))
-        rows += pool.map(write, block)
-        advance(len(block))
-    return rows
+    return write

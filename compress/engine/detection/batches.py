@@ -10,7 +10,7 @@ import torch
 
 from compress.core.boxes import BoxCoding
 from compress.core.preprocess import Preprocess
-from compress.data.coco import BoxLabels
+from compress.data.boxes import BoxLabels
 from compress.data.transforms import normalize
 from compress.detect.coding import encode
 from compress.detect.match import NOTHING, anchor_targets

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from compress.engine.options import FitOptions
+from compress.errors import UsageError
+
 Chance = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+_OF_CLASSIFIERS = (
+    *("progressive_px", "crop_scale_min", "crop_ratio", "flip", "color_jitter", "randaugment", "mixup", "cutmix"),
+    "label_smoothing",
+)
 
 
 class DetectOptions(BaseModel):
@@ -41,3 +50,14 @@ class DetectOptions(BaseModel):
     )
     focal_gamma: float = Field(default=2.0, ge=0.0, le=10.0, description="Exponent of the focal loss.")
     focal_alpha: float = Field(default=0.25, gt=0.0, lt=1.0, description="Weight of the focal loss's boxes, 0..1.")
+
+
+def refuse_fit_of_classifiers(fit: FitOptions, block: str, arch: str) -> None:
+    """Raise UsageError where a block of fit options of a detector has one that only classifiers know."""
+    fields = type(fit).model_fields
+    for name in _OF_CLASSIFIERS:  # by value: a resolved recipe names the defaults too
+        if getattr(fit, name) != fields[name].default:
+            raise UsageError(
+                f"{block}.{name}: is for classifiers, and {arch} finds boxes",
+                hint="leave it out; `detect:` has the augmentation and the loss of detectors",
+            )

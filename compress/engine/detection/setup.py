@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from compress.core.boxes import BoxCoding
@@ -17,7 +16,7 @@ from compress.core.digest import sha256_json
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.core.stage import Reporter, RunContext, SilentReporter
-from compress.data.coco import BoxLabels
+from compress.data.boxes import BoxLabels
 from compress.data.dataset import Dataset, Split
 from compress.data.pixel_cache import evaluation_pixels, training_pixels
 from compress.data.transforms import Placement, normalize, placement
@@ -111,7 +110,7 @@ def detect_setup(
     train = dataset.splits["train"]
     side_px = round(SIDE_PER_CROP * spec.preprocess.crop_px)
     pixels = training_pixels(train, side_px, ctx.reporter)
-    shares = [BoxLabels(_in_shares(one), one.classes_B) for one in train.boxes_N]
+    shares = [in_shares(one) for one in train.boxes_N]
     return DetectSetup(
         train=BoxTrainSet(pixels.pixels_NHWC, shares),
         val=box_set(dataset.splits["val"], spec.preprocess, ctx.reporter),
@@ -126,9 +125,10 @@ def detect_setup(
     )
 
 
-def _in_shares(known: BoxLabels) -> NDArray[np.float32]:
+def in_shares(known: BoxLabels) -> BoxLabels:
     """Return an image's boxes in shares of its width and height."""
-    return np.asarray(known.corners_B4 / np.array(known.size * 2, dtype=np.float32), dtype=np.float32)
+    corners_B4 = np.asarray(known.corners_B4 / np.array(known.size * 2, dtype=np.float32), dtype=np.float32)
+    return BoxLabels(corners_B4, known.classes_B)
 
 
 def box_set(split: Split, preprocess: Preprocess, reporter: Reporter) -> BoxValSet:

@@ -46,6 +46,7 @@ class FloatReference:
     what: str
 
     metric: ClassVar[Literal["top1"]] = "top1"
+    alike: ClassVar[str] = "images"
 
     @property
     def is_labelled(self) -> bool:
@@ -114,18 +115,18 @@ def judge(path: Path, reference: Reference, remedies: Sequence[str], reporter: R
     """Return the metrics of the written file, which is what will be shipped; `remedies` are told where it is bad."""
     metrics = reference.measure(path, reporter)
     reporter.info(f"the file: {reference.told(metrics)}")
-    if advice := advice_on(metrics, remedies):
+    if advice := advice_on(metrics, remedies, reference.alike):
         reporter.warn(advice)
     return metrics
 
 
-def advice_on(metrics: Metrics, remedies: Sequence[str]) -> str:
+def advice_on(metrics: Metrics, remedies: Sequence[str], alike: str = "images") -> str:
     """Return what helps a file that answers unlike the float model too often; empty where it does not, or none does."""
     agreement = float(metrics["agreement_pct"] or 0.0)
     confidence = float(metrics.get("float_confidence_pct") or 100.0)  # nothing is known of a detector's
     if agreement >= WANTED_AGREEMENT_PCT or not remedies:
         return ""
-    text = f"the file and the float model answer alike on fewer than {WANTED_AGREEMENT_PCT:g} % of the images"
+    text = f"the file and the float model answer alike on fewer than {WANTED_AGREEMENT_PCT:g} % of the {alike}"
     if confidence < UNSURE_PCT and "top1_pct" not in metrics:
         text += (
             f"; the float model is not sure of them (half of its answers are at most {confidence:.0f} % likely): "

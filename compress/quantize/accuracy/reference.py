@@ -51,6 +51,10 @@ class Reference(Protocol):
         """Return what accuracy is."""
 
     @property
+    def alike(self) -> str:
+        """Return what agreement is a share of: "images" or "boxes"."""
+
+    @property
     def pixels_NHWC(self) -> NDArray[np.uint8]:  # noqa: N802 - tensors carry their axes
         """Return the images, resized and cropped."""
 

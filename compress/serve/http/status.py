@@ -39,6 +39,7 @@ def _facts(model: Inference) -> JsonObject:
     spec = model.spec
     return {
         "name": model.name,
+        "task": spec.task,
         "version": model.version,
         "precision": spec.precision.value,
         "runtime": model.runtime,

@@ -34,10 +34,10 @@ async function ask(path, options = {}) {
 export const health = () => ask("healthz");
 
 // Returns the answer, and the round trip in ms: from before the upload until the answer was read.
-export async function classify(image, { model = "", topK = 5 } = {}) {
-  const query = new URLSearchParams({ top_k: topK });
+export async function answerTo(image, { model = "", topK = 5, task = "classify" } = {}) {
+  const query = new URLSearchParams(task === "detect" ? {} : { top_k: topK });
   if (model) query.set("model", model);
   const begun = performance.now();
-  const answer = await ask(`v1/classify?${query}`, { method: "POST", body: image });
+  const answer = await ask(`v1/${task}?${query}`, { method: "POST", body: image });
   return { answer, tripMs: performance.now() - begun };
 }

@@ -15,6 +15,9 @@ export class Camera {
 
   constructor(video) { this.video = video; }
 
+  // Of the frame that was sent last.
+  get size() { return { width: this.#canvas.width, height: this.#canvas.height }; }
+
   get running() { return this.#stream !== null; }
 
   // Calls onFrame(JPEG blob) for frame after frame, each after the promise of the one before, until stop().

@@ -1,5 +1,6 @@
 // The page: takes images from the hand, the clipboard and the camera, and shows what the server says of them.
-import { classify, health, Refusal, useKey } from "./api.js";
+import { answerTo, health, Refusal, useKey } from "./api.js";
+import { clearBoxes, drawBoxes } from "./boxes.js";
 import { Camera, cameraTrouble, whyNot } from "./camera.js";
 import { Stats } from "./stats.js";
 import { $, announce, best, percent, preview, remember, showAnswer, showError, showState, showStats } from "./view.js";
@@ -44,6 +45,7 @@ async function work() {
 // Asks about an image and shows the answer or the error, here and in the strip.
 async function show(image) {
   current = image;
+  clearBoxes();
   preview(image.blob, image.name);
   $("answer").classList.add("asking");
   const outcome = await askAbout(image.blob);
@@ -61,7 +63,7 @@ async function show(image) {
 // Returns {answer, tripMs} or {error}; counts either.
 async function askAbout(blob) {
   try {
-    const reply = await classify(blob, { model: $("model").value, topK: topK() });
+    const reply = await answerTo(blob, { model: $("model").value, topK: topK(), task: task() });
     const { cached = false, timing_ms: timing } = reply.answer;
     stats.answer({ tripMs: reply.tripMs, totalMs: timing?.total, cached });
     return reply;
@@ -76,8 +78,18 @@ async function askAbout(blob) {
 }
 
 function present(outcome) {
-  if (outcome.error) showError(outcome.error);
-  else showAnswer(outcome, server);
+  clearBoxes();
+  if (outcome.error) return showError(outcome.error);
+  showAnswer(outcome, server);
+  if (outcome.answer.detections) overlay(outcome.answer.detections);
+}
+
+// The boxes count in pixels of what was sent: the upright image, or the camera's frame.
+async function overlay(detections) {
+  if (camera.running) return drawBoxes($("video"), camera.size, detections);
+  const image = $("preview");
+  await image.decode().catch(() => null); // an image that the browser cannot show has no place for boxes
+  if (image.naturalWidth) drawBoxes(image, { width: image.naturalWidth, height: image.naturalHeight }, detections);
 }
 
 function again(image, outcome) {
@@ -103,6 +115,7 @@ async function startCamera() {
     return;
   }
   waiting.length = 0;
+  clearBoxes();
   current = null;
   spoken = { label: "", at: 0 };
   $("progress").textContent = "";
@@ -112,6 +125,7 @@ async function startCamera() {
 function stopCamera() {
   if (!camera.running) return;
   camera.stop();
+  clearBoxes();
   showCamera(false);
 }
 
@@ -168,9 +182,16 @@ function offerModels({ model, models = [], num_classes: classes }) {
     $("model").value = names.includes(model) ? model : names[0];
   }
   $("model-field").hidden = names.length < 2;
-  const chosen = models.find((one) => one.name === $("model").value);
-  $("top-k").max = Math.min(1000, chosen?.num_classes ?? classes ?? 1000);
+  $("top-k").max = Math.min(1000, chosen({ models })?.num_classes ?? classes ?? 1000);
+  $("top-k-field").hidden = task() === "detect";
 }
+
+// What the chosen model does; a server that does not say names images.
+function task() {
+  return chosen(server ?? {})?.task ?? server?.task ?? "classify";
+}
+
+const chosen = ({ models = [] }) => models.find((one) => one.name === $("model").value);
 
 function topK() {
   const { value, max } = $("top-k");

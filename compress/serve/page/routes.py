@@ -14,6 +14,7 @@ _FILES = {  # path -> (file, type): nothing else can be asked for, so no path is
     "/static/page.css": ("page.css", _CSS),
     "/static/page.js": ("page.js", _JS),
     "/static/api.js": ("api.js", _JS),
+    "/static/boxes.js": ("boxes.js", _JS),
     "/static/camera.js": ("camera.js", _JS),
     "/static/stats.js": ("stats.js", _JS),
     "/static/view.js": ("view.js", _JS),

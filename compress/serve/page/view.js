@@ -78,7 +78,10 @@ function showIdentity(answer, server) {
 
 export function showAnswer({ answer, tripMs }, server) {
   hideAll();
-  $("predictions").replaceChildren(...(answer.predictions ?? []).map(bar));
+  const found = answer.predictions ?? answer.detections ?? [];
+  $("predictions").replaceChildren(...found.map(bar));
+  $("predictions").setAttribute("aria-label", answer.detections ? "Boxes" : "Best classes");
+  $("nothing").hidden = found.length > 0;
   showTiming(answer.timing_ms ?? {}, tripMs);
   showIdentity(answer, server);
   $("badge-cached").hidden = !answer.cached;
@@ -104,7 +107,7 @@ function hideAll() {
   for (const id of ["hint", "error", "result", "badge-cached", "badge-degraded"]) $(id).hidden = true;
 }
 
-export const best = (answer) => answer.predictions?.[0];
+export const best = (answer) => (answer.predictions ?? answer.detections)?.[0];
 
 export function announce(text) { $("announce").textContent = text; }
 

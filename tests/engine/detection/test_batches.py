@@ -8,7 +8,7 @@ import torch
 
 from compress.core.boxes import ssd_coding
 from compress.core.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from compress.data.coco import BoxLabels
+from compress.data.boxes import BoxLabels
 from compress.data.transforms import normalize
 from compress.detect.boxes import iou
 from compress.detect.coding import anchors_of, corners, decode

@@ -15,7 +15,16 @@ from compress.core.boxes import ssd_coding
 from compress.detect.coding import anchors_of, corners
 from compress.detect.match import anchor_targets
 from compress.engine.detection.batches import BACKGROUND, BoxBatch, targets_of
-from compress.engine.detection.losses import box_loss, detection_loss, focal_loss, multibox_loss
+from compress.engine.detection.losses import (
+    box_loss,
+    detection_loss,
+    focal_loss,
+    foreground,
+    imitation_loss,
+    multibox_loss,
+    score_divergence,
+    teacher_box_loss,
+)
 from compress.engine.detection.options import DetectOptions
 from tests.detect.test_boxes import boxes
 
@@ -26,8 +35,8 @@ RNG = np.random.default_rng(3)
 KNOWN = [(boxes(count, seed=count), RNG.integers(0, CLASSES, count)) for count in (1, 4, 2)]
 
 
-def _outputs(images: int = len(KNOWN), spread: float = 2.0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
+def _outputs(images: int = len(KNOWN), spread: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
     raw_NA4 = spread * torch.randn(images, CODING.anchors, 4, generator=generator)
     return raw_NA4, spread * torch.randn(images, CODING.anchors, CLASSES + 1, generator=generator)
 
@@ -180,3 +189,111 @@ def test_a_right_answer_costs_less_than_a_wrong_one(name):
     assert right < 0.01
     assert right < loss((batch.raw_NA4 + 1, logits_NAK), batch)
     assert right < loss((batch.raw_NA4, logits_NAK.roll(1, dims=-1)), batch)
+
+
+SIGMOID = CODING.model_copy(update={"activation": "sigmoid"})
+OWN, TEACHERS = _outputs(seed=1), _outputs(seed=2)
+
+
+def _shares(logits_NAK: Tensor, temperature: float = 1.0) -> np.ndarray:
+    powers = np.exp(logits_NAK.double().numpy() / temperature)
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def _divergences(teacher: np.ndarray, student: np.ndarray) -> np.ndarray:
+    return (teacher * np.log(teacher / student)).sum(axis=-1)
+
+
+def test_the_divergence_of_shares_is_what_its_formula_says():
+    expected = _divergences(_shares(TEACHERS[1]), _shares(OWN[1]))
+    torch.testing.assert_close(score_divergence(OWN[1], TEACHERS[1], CODING).numpy(), np.float32(expected))
+
+
+def test_the_divergence_of_classes_that_are_each_a_yes_or_no_is_what_its_formula_says():
+    wanted, found = (1 / (1 + np.exp(-part[1].double().numpy())) for part in (TEACHERS, OWN))
+    expected = _divergences(wanted, found) + _divergences(1 - wanted, 1 - found)
+    torch.testing.assert_close(score_divergence(OWN[1], TEACHERS[1], SIGMOID).numpy(), np.float32(expected))
+
+
+@pytest.mark.parametrize("coding", [CODING, SIGMOID], ids=["softmax", "sigmoid"])
+def test_scores_far_out_have_a_divergence_and_a_slope_that_are_numbers(coding):
+    student = torch.tensor([[[300.0, -300.0], [-300.0, 300.0]]], requires_grad=True)
+    found = score_divergence(student, -student.detach(), coding)
+    found.sum().backward()
+    assert found.isfinite().all()
+    assert (found > 100).all()
+    assert student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("activation", "background", "expected"),
+    [("softmax", "first", 0.4), ("softmax", "none", 0.6), ("sigmoid", "first", 0.3), ("sigmoid", "none", 0.6)],
+)
+def test_what_is_seen_is_all_but_the_background_or_else_the_best_class(activation, background, expected):
+    shares = torch.tensor([[[0.6, 0.1, 0.3]]])
+    logits_NAK = shares.log() if activation == "softmax" else shares.logit()
+    coding = CODING.model_copy(update={"activation": activation, "background": background})
+    assert foreground(logits_NAK, coding).tolist() == [[pytest.approx(expected)]]
+
+
+@pytest.mark.parametrize("coding", [CODING, SIGMOID], ids=["softmax", "sigmoid"])
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_who_answers_as_the_teacher_has_nothing_to_learn(coding, temperature):
+    assert float(imitation_loss(TEACHERS, TEACHERS, coding, temperature)) == pytest.approx(0, abs=1e-6)
+    for other in ((OWN[0], TEACHERS[1]), (TEACHERS[0], OWN[1])):
+        assert float(imitation_loss(other, TEACHERS, coding, temperature)) > 0.5
+
+
+@pytest.mark.parametrize(("shares", "loss"), [((0, 1, 0), 1.625), ((0, 0, 1), 0), ((0, 0.5, 1), 0.5 * 1.625 / 1.5)])
+def test_a_box_counts_as_far_as_the_teacher_sees_something(shares, loss):
+    seen = torch.tensor(shares, dtype=torch.float64)
+    logits_NAK = torch.stack([1 - seen, seen], dim=1).clamp(min=1e-12).log()[None]
+    raw_NA4 = torch.zeros(1, 3, 4, dtype=torch.float64)
+    raw_NA4[0, 0], raw_NA4[0, 1] = 100.0, torch.tensor([0.5, -2.0, 0.0, 0.0])
+    found = imitation_loss((raw_NA4, logits_NAK), (torch.zeros_like(raw_NA4), logits_NAK), CODING)
+    assert float(found) == pytest.approx(loss, abs=1e-8)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 5.0])
+def test_a_temperature_softens_the_scores_and_is_made_up_for_by_its_square(temperature):
+    total = _divergences(_shares(TEACHERS[1], temperature), _shares(OWN[1], temperature)).sum()
+    expected = temperature**2 * total / (1 - _shares(TEACHERS[1])[..., 0]).sum()
+    found = imitation_loss((TEACHERS[0], OWN[1]), TEACHERS, CODING, temperature)
+    assert float(found) == pytest.approx(expected, rel=1e-4)
+
+
+def test_where_the_teacher_sees_nothing_the_scores_are_learned_all_the_same():
+    nothing = torch.tensor([[[40.0, 0.0]] * 3])
+    student = torch.zeros(1, 3, 2)
+    found = imitation_loss((torch.ones(1, 3, 4), student), (torch.zeros(1, 3, 4), nothing), CODING)
+    assert float(found) == pytest.approx(3 * np.log(2), rel=1e-5)
+
+
+@pytest.mark.parametrize(("alpha", "times"), [(0.0, 0), (0.3, 1), (1.0, 1)])
+def test_alpha_is_the_share_of_the_teacher(alpha, times):
+    batch, options, asked = _batch(KNOWN), DetectOptions(loss="focal"), []
+
+    def teacher(images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        asked.append(images_NCHW)
+        return TEACHERS
+
+    loss = teacher_box_loss(teacher, CODING, options, temperature=2.0, alpha=alpha)
+    by_boxes, imitation = detection_loss(options)(OWN, batch), imitation_loss(OWN, TEACHERS, CODING, 2.0)
+    torch.testing.assert_close(loss(OWN, batch), alpha * imitation + (1 - alpha) * by_boxes)
+    assert [one is batch.images_NCHW for one in asked] == [True] * times
+
+
+def test_the_teacher_alone_asks_for_no_known_boxes():
+    loss = teacher_box_loss(lambda _: TEACHERS, CODING, DetectOptions(), temperature=1.0, alpha=1.0)
+    images_alone = SimpleNamespace(images_NCHW=_batch(KNOWN).images_NCHW)
+    torch.testing.assert_close(loss(OWN, images_alone), loss(OWN, _batch(KNOWN)), rtol=0, atol=0)
+
+
+def test_the_student_learns_and_the_teacher_does_not():
+    student, teachers = (tuple(part.clone().requires_grad_() for part in _outputs(seed=seed)) for seed in (1, 2))
+    loss = teacher_box_loss(
+        lambda _: tuple(1 * part for part in teachers), CODING, DetectOptions(), temperature=2.0, alpha=0.5
+    )
+    loss(student, _batch(KNOWN)).backward()
+    assert all(part.grad.abs().sum() > 0 for part in student)
+    assert all(part.grad is None for part in teachers)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from compress.core.dataset import CocoData
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, SilentReporter
-from compress.data.coco import BoxLabels
+from compress.data.boxes import BoxLabels
 from compress.data.dataset import Dataset, load_dataset
 from compress.detect.geometry import in_square
 from compress.engine.detection.batches import BACKGROUND, BoxTrainSet, targets_of

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from compress.core.dataset import FolderData
+from compress.core.dataset import CocoData, FolderData
 from compress.core.digest import sha256_file
 from compress.core.preprocess import Preprocess
 from compress.core.spec import CALIBRATION_KEY
@@ -23,6 +23,7 @@ from compress.quantize.ptq.calibration_images import (
     from_training,
     write_manifest,
 )
+from tests.detector_files import write_boxes
 
 PREPROCESS = Preprocess(resize_px=16, crop_px=16)
 
@@ -169,3 +170,35 @@ def test_the_manifest_lies_beside_the_model_and_its_hashes_are_inside(folder: Pa
         "manifest_sha256": sha256_file(path),
         "sha256_starts": [sha256_file(p)[:16] for p in chosen.images.paths],
     }
+
+
+def with_boxes(folder: Path, count: int) -> Dataset:
+    write_boxes(folder, count)
+    return load_dataset(CocoData(kind="coco", path=folder), seed=0, task="detect")
+
+
+def test_images_with_boxes_are_drawn_though_they_have_no_class(tmp_path: Path):
+    dataset = with_boxes(tmp_path / "data", 12)
+    train = dataset.splits["train"]
+    assert train.labels_N == ()
+    chosen = from_training(dataset, 9, 0, PREPROCESS, SilentReporter())
+    assert (len(set(chosen.images.paths)), chosen.held_out, chosen.groups) == (9, None, None)
+    assert set(chosen.images.paths) < set(train.paths)
+    assert set(from_training(dataset, 9, 1, PREPROCESS, SilentReporter()).images.paths) != set(chosen.images.paths)
+    assert from_training(dataset, 512, 0, PREPROCESS, SilentReporter()).images.paths == train.paths
+    rows = json.loads(write_manifest(chosen, tmp_path).read_text())
+    assert [row["sha256"] for row in rows] == [sha256_file(path) for path in chosen.images.paths]
+
+
+def test_too_few_images_with_boxes_are_refused(tmp_path: Path):
+    with pytest.raises(DataError, match=r"the training images: 4 different usable images .* at least 8"):
+        from_training(with_boxes(tmp_path, 4), 512, 0, PREPROCESS, SilentReporter())
+
+
+def test_evaluation_images_with_boxes_are_refused_too(folder: Path, tmp_path: Path):
+    dataset = with_boxes(tmp_path / "data", 4)
+    chosen, _ = chosen_from(folder, dataset)
+    assert (len(chosen.images), chosen.held_out) == (20, None)
+    shutil.copy(dataset.splits["val"].paths[0], folder / "held.png")
+    with pytest.raises(DataError, match=r"1 calibration images are also .*\n.*held.png = "):
+        chosen_from(folder, dataset)

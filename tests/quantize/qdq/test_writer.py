@@ -22,10 +22,14 @@ def quantized(float_model, images_NCHW):
 
 
 def _onnx_runtime(model: onnx.ModelProto, images_NCHW: np.ndarray) -> np.ndarray:
+    return _all_answers(model, images_NCHW)[0]
+
+
+def _all_answers(model: onnx.ModelProto, images_NCHW: np.ndarray) -> list[np.ndarray]:
     options = ort.SessionOptions()
     options.add_session_config_entry("session.x64quantprecision", "1")  # exact on CPUs without VNNI too
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return session.run(None, {"images": images_NCHW})[0]
+    return session.run(None, {"images": images_NCHW})
 
 
 @pytest.mark.parametrize("activation", ["uint8", "int8"])
@@ -156,3 +160,50 @@ def test_layers_that_stay_float_keep_float_weights_and_are_simulated_so(float_mo
 def test_a_weight_beyond_its_grid_is_stored_as_the_end_of_it():
     weight = np.array([[200.0, -200.0, 126.6, -0.6]], np.float32)
     assert weight_integers(weight, np.array([1.0], np.float32)).tolist() == [[127, -127, 127, -1]]
+
+
+def _with_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    changed.graph.output.extend(value for value in inferred if value.name == name)
+    assert len(changed.graph.output) == 2
+    return changed
+
+
+@pytest.mark.parametrize(("name", "readers"), [("h0", 2), ("clip", 1), ("mp", 2), ("rd", 2), ("cat", 1), ("flat", 1)])
+def test_a_second_output_that_other_nodes_read_keeps_its_name_and_its_grid(float_model, images_NCHW, name, readers):
+    model = _with_output(float_model, name)
+    quantized, written = _written(model, images_NCHW)
+    onnx.checker.check_model(written, full_check=True)
+    assert list(written.graph.output) == list(model.graph.output)
+    (maker,) = [node for node in written.graph.node if name in node.output]
+    assert maker.op_type == "DequantizeLinear"
+    assert sum(name in node.input for node in written.graph.node) == readers
+    with torch.inference_mode():
+        simulated = quantized(torch.from_numpy(images_NCHW))
+    for output, found, wanted in zip(("logits", name), _all_answers(written, images_NCHW), simulated, strict=True):
+        step = quantized.grids()[output].scale
+        error = np.abs(found - wanted.numpy())
+        assert error.max() <= 4.01 * step
+        assert np.mean(error > 0.5 * step) < 0.2
+        assert np.abs(found / step - np.round(found / step)).max() < 1e-3, "it lies on its grid"
+
+
+def test_two_ends_of_a_graph_keep_their_names_and_have_grids_of_their_own(float_model, images_NCHW):
+    model = onnx.ModelProto()
+    model.CopyFrom(float_model)
+    wide = numpy_helper.from_array(np.array(40.0, np.float32), "forty")
+    model.graph.initializer.append(wide)
+    model.graph.node.append(onnx.helper.make_node("Mul", ["flat", "forty"], ["boxes"], "boxes"))
+    model.graph.output.insert(0, onnx.helper.make_tensor_value_info("boxes", 1, ["batch", 8]))
+    quantized, written = _written(model, images_NCHW)
+    assert [value.name for value in written.graph.output] == ["boxes", "logits"]
+    scales = {t.name: float(numpy_helper.to_array(t)) for t in written.graph.initializer if not t.dims}
+    made_by = {node.output[0]: node for node in written.graph.node}
+    found = [scales[made_by[name].input[1]] for name in ("boxes", "logits")]
+    assert found == [pytest.approx(quantized.grids()[name].scale) for name in ("boxes", "logits")]
+    assert found[0] > 5 * found[1]
+    boxes, logits = _all_answers(model, images_NCHW)
+    for wanted, answers in zip((boxes, logits), _all_answers(written, images_NCHW), strict=True):
+        assert np.abs(wanted - answers).max() < 0.1 * np.abs(wanted).max()

@@ -8,7 +8,7 @@ import pytest
 from compress.serve.page import routes
 
 FOLDER = Path(routes.__file__).parent
-FILES = ["api.js", "camera.js", "index.html", "page.css", "page.js", "stats.js", "view.js"]
+FILES = ["api.js", "boxes.js", "camera.js", "index.html", "page.css", "page.js", "stats.js", "view.js"]
 
 
 def test_the_page_and_its_parts_come_under_a_strict_policy(client):
@@ -32,7 +32,7 @@ def test_the_page_and_its_parts_come_under_a_strict_policy(client):
 
 def test_every_module_that_a_module_imports_is_served(client):
     found = {name for file in FOLDER.glob("*.js") for name in re.findall(r'from "\./([^"]+)"', file.read_text())}
-    assert found == {"api.js", "camera.js", "stats.js", "view.js"}
+    assert found == {"api.js", "boxes.js", "camera.js", "stats.js", "view.js"}
     assert all(client.get(f"/static/{name}").status_code == 200 for name in found)
 
 

@@ -1,0 +1,81 @@
+"""What was measured of detectors as a block of docs/results/detection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evals.results.schema import Block, Cell, Column, Measured
+from evals.sentences.detection import INT8
+
+COLUMNS = (
+    Column(key="file", title="file", kind="text"),
+    Column(key="map", title="mAP %", digits=1),
+    Column(key="map50", title="AP50 %", digits=1),
+    Column(key="drop", title="drop pp (95 % interval)", digits=2),
+    Column(key="agreement", title="boxes as the float model's, %", digits=1),
+    Column(key="runtimes", title="boxes as the ONNX file's, %", digits=1),
+    Column(key="size", title="size", kind="bytes"),
+    Column(key="p50", title="network, p50 ms", digits=2),
+    Column(key="ratio", title="of float in its runtime", digits=2),
+    Column(key="partitions", title="XNNPACK partitions", kind="count"),
+)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One file."""
+
+    name: str
+    map_pct: float
+    map50_pct: float
+    drop_ci_pp: tuple[float, float]
+    agreement_pct: float
+    runtimes_agree_pct: float | None
+    size_bytes: int
+    p50_ms: float
+    partitions: int | None
+
+
+def detection_block(rows: Sequence[Judged], images: int, floats: tuple[str, str], measured: Measured) -> Block:
+    """Return the table.
+
+    Args:
+        rows: the float ONNX file first.
+        images: how many were asked.
+        floats: names of the float ONNX and the float TFLite file.
+        measured: when and where.
+    """
+    by_name = {row.name: row for row in rows}
+    return Block(
+        key=INT8,
+        title="A detector's int8 files beside its float ones",
+        n={"images": images},
+        setting=(
+            "SSDLite on MobileNetV3-Small, 320 px, six classes, cards; validation and test images, none of which was "
+            "calibrated on; drop against the float ONNX file, paired bootstrap over the images; boxes of a score of "
+            "0.3 and more match by class and an IoU of 0.5; one image, one thread, all files by turns"
+        ),
+        measured=measured,
+        columns=COLUMNS,
+        rows=tuple(_row(row, by_name, floats) for row in rows),
+    )
+
+
+def _row(row: Judged, by_name: dict[str, Judged], floats: tuple[str, str]) -> dict[str, Cell]:
+    before = by_name[floats[0]]
+    twin = by_name[floats[1] if "TFLite" in row.name else floats[0]]
+    drop = before.map_pct - row.map_pct
+    found: dict[str, Cell] = {
+        "file": row.name,
+        "map": row.map_pct,
+        "map50": row.map50_pct,
+        "drop": (drop, *row.drop_ci_pp),
+        "agreement": row.agreement_pct,
+        "runtimes": row.runtimes_agree_pct,
+        "size": row.size_bytes,
+        "p50": row.p50_ms,
+        "ratio": row.p50_ms / twin.p50_ms,
+        "partitions": row.partitions,
+    }
+    return {key: value for key, value in found.items() if value is not None}
