@@ -21,6 +21,7 @@ def detector_for(weights: str, arch: str | None) -> str:
     """
     from compress.models.arch_names import DETECTOR_NAMES, FRESH, PUBLISHED_OR_FRESH, WEIGHT_SUFFIXES
     from compress.models.arch_tensors import fitting_archs
+    from compress.models.detector_weights import fitting_detectors
     from compress.models.detectors import DETECTORS
 
     if arch is not None and arch not in DETECTOR_NAMES:
@@ -37,16 +38,20 @@ def detector_for(weights: str, arch: str | None) -> str:
     if not weights.lower().endswith(WEIGHT_SUFFIXES) or not Path(weights).is_file():
         raise UsageError(f"--weights {weights}: no such weights file ({', '.join(WEIGHT_SUFFIXES)})")
     known = fitting_archs(Path(weights))
-    fitting = [name for name, info in DETECTORS.items() if info.backbone in known]
+    fitting = [name for name, info in DETECTORS.items() if info.backbone in known] or fitting_detectors(Path(weights))
     if arch is None and fitting:
-        echo(f"{weights}: weights of {known[0]}, so {fitting[0]} is the architecture", err=True)
+        echo(
+            f"{weights}: weights of {known[0] if known else 'a detector'}, so {fitting[0]} is the architecture",
+            err=True,
+        )
         return fitting[0]
     if arch not in fitting:
+        backbones = sorted({info.backbone for info in DETECTORS.values() if info.backbone})
         raise UsageError(
             f"--weights {weights}: not the tensors of a backbone of {arch or 'a detector'}",
             hint=f"--arch {' or '.join(fitting)} fits"
             if fitting
-            else "give weights of " + ", ".join(sorted({info.backbone for info in DETECTORS.values()})),
+            else f"give weights of {', '.join(backbones)}, or of a whole detector",
         )
     return arch
 

@@ -21,7 +21,11 @@ ARCH_NAMES: tuple[str, ...] = (
     "tf_efficientnet_lite4",
     "tiny",
 )
-DETECTOR_NAMES: tuple[str, ...] = ("ssdlite_mobilenet_v3_small", "ssdlite_mobilenetv2")
+DETECTOR_NAMES: tuple[str, ...] = (
+    "ssdlite_mobilenet_v3_small",
+    "ssdlite_mobilenet_v3_large",
+    "ssdlite_mobilenetv2",
+)
 LIBRARY_PREFIXES = ("timm:", "torchvision:")  # any classifier of these libraries, where one may only answer
 FRESH = "none"
 PUBLISHED_OR_FRESH = ("imagenet", FRESH)

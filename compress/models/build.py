@@ -18,7 +18,7 @@ from compress.core.preprocess import Interpolation, Preprocess
 from compress.core.spec import LayerShape, ModelSpec
 from compress.errors import ModelFileError
 from compress.models.archs import ARCHS, ArchInfo, Channels, entry_of
-from compress.models.detectors import HEADS, STEM, detector_info, output_layers
+from compress.models.detectors import detector_info
 
 
 def arch_info(arch: str) -> ArchInfo:
@@ -87,17 +87,17 @@ def _stock(spec: ModelSpec) -> nn.Module:
 
 def output_modules(spec: ModelSpec) -> tuple[str, ...]:
     """Return the names of the layers that give the answers: none of their outputs may go."""
-    return output_layers(spec.boxes) if spec.boxes else (arch_info(spec.arch).head,)
+    return detector_info(spec.arch).output_layers(spec.boxes) if spec.boxes else (arch_info(spec.arch).head,)
 
 
 def head_modules(spec: ModelSpec) -> tuple[str, ...]:
     """Return the names of the modules that published weights do not bring: a classifier, or a detector's heads."""
-    return HEADS if spec.boxes else (arch_info(spec.arch).head,)
+    return detector_info(spec.arch).heads if spec.boxes else (arch_info(spec.arch).head,)
 
 
 def stem_module(spec: ModelSpec) -> str:
     """Return the name of the first convolution."""
-    return STEM if spec.boxes else arch_info(spec.arch).stem
+    return detector_info(spec.arch).stem if spec.boxes else arch_info(spec.arch).stem
 
 
 def layer_table(model: nn.Module) -> tuple[LayerShape, ...]:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from compress.core.names import few
 from compress.errors import ModelFileError, UsageError
 from compress.models.arch_names import FRESH
-from compress.models.build import arch_info
-from compress.models.detectors import detector_info
+from compress.models.build import arch_info, build_model
+from compress.models.detectors import DETECTORS, detector_info, new_detector_spec
 from compress.models.published import published_weights
 from compress.models.weights import IMAGENET, read_weights, require_finite
 
@@ -51,9 +51,27 @@ def load_detector(model: nn.Module, arch: str, weights: str) -> str:
     return ("a detector" if whole else "its backbone") + (f"; fresh are {few(fresh)}" if fresh else "")
 
 
+def fitting_detectors(path: Path) -> list[str]:
+    """Return the detectors that a file of weights holds the backbone of; none where it is a backbone alone.
+
+    Raises:
+        ModelFileError: the file is damaged.
+    """
+    tensors = read_weights(path)
+    if not any(name.startswith(BACKBONE) for name in tensors):
+        return []
+    found = []
+    for arch in DETECTORS:
+        own = build_model(new_detector_spec(arch, ("any",))).state_dict()
+        names = [name for name in own if name.startswith(BACKBONE) and not name.endswith(_COUNTER)]
+        if all(name in tensors and tensors[name].shape == own[name].shape for name in names):
+            found.append(arch)
+    return found
+
+
 def _published(arch: str) -> dict[str, Tensor]:
     info = detector_info(arch)
-    if not info.has_published:
+    if info.backbone is None or not info.has_published:
         raise UsageError(
             f"nobody publishes ImageNet weights of the backbone of '{arch}', padded as TensorFlow pads",
             hint="use `weights: FILE.safetensors`, or `weights: none`",
@@ -68,5 +86,5 @@ def _require_backbone(own: Mapping[str, Tensor], taken: Mapping[str, Tensor], we
         raise ModelFileError(
             f"{weights}: not the weights of this detector's backbone: {len(missing)} of {len(wanted)} tensors are "
             f"missing or of another shape ({few(missing, 3)})",
-            hint="give the file of the same backbone (`imgc archs` lists them), or `weights: none`",
+            hint="give a file of the same backbone, or of a whole detector like it; or `weights: none`",
         )

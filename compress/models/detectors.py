@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -14,34 +15,59 @@ from compress.core.spec import ModelSpec
 from compress.errors import UsageError
 from compress.models.archs import HALF, Channels, entry_of, library
 from compress.models.ssdlite import EXTRA_WIDTHS, SsdLite, TimmBackbone
+from compress.models.ssdlite_torchvision import TorchvisionSsdLite
 
-HEADS = ("extra", "box_heads", "score_heads")  # what a backbone alone does not bring
-STEM = "backbone.conv_stem"
 _STRIDES = (16, 32)
 DEFAULT_PX = 320
 LEAST_PX, MOST_PX = 128, 1024
 
 
 @dataclass(frozen=True)
-class DetectorInfo:
+class DetectorInfo(ABC):
     """A detector and how its images are prepared.
 
     Attributes:
-        backbone: name of the timm network.
-        tap: its stage whose first block has stride 32.
-        widths: channels of the two maps that it shows.
         mean: per channel, of values in 0..1.
         std: per channel, of values in 0..1.
-        pad_type: timm's name of the padding, where it is not the network's own.
+        backbone: name of the classifier whose weights fit its backbone; None where none do.
         has_published: whether timm publishes weights of this very backbone, its padding and mean included.
+        heads: modules that weights of a backbone alone do not bring.
+        stem: the first convolution.
     """
 
-    backbone: str
-    tap: int
-    widths: tuple[int, int]
     mean: Channels = HALF
     std: Channels = HALF
+    backbone: str | None = None
     has_published: bool = False
+    heads: tuple[str, ...] = ("extra", "box_heads", "score_heads")
+    stem: str = "backbone.conv_stem"
+
+    @abstractmethod
+    def build(self, coding: BoxCoding, num_classes: int) -> nn.Module:
+        """Return the network, freshly initialised."""
+
+    def output_layers(self, coding: BoxCoding) -> tuple[str, ...]:
+        """Return the convolutions whose channels are anchors times numbers: no channel of them may go."""
+        return tuple(f"{kind}.{index}.1" for kind in self.head_lists for index in range(len(coding.maps)))
+
+    @property
+    def head_lists(self) -> tuple[str, str]:
+        """Return the lists of heads, one a map: of boxes, of scores."""
+        return "box_heads", "score_heads"
+
+
+@dataclass(frozen=True)
+class TimmDetector(DetectorInfo):
+    """SSDLite on a timm network.
+
+    Attributes:
+        tap: its stage whose first block has stride 32.
+        widths: channels of the two maps that it shows.
+        pad_type: timm's name of the padding, where it is not the network's own.
+    """
+
+    tap: int = 0
+    widths: tuple[int, int] = (0, 0)
     pad_type: str | None = None
 
     def build(self, coding: BoxCoding, num_classes: int) -> nn.Module:
@@ -52,15 +78,30 @@ class DetectorInfo:
         return SsdLite(TimmBackbone(network, self.tap), self.widths, anchors, coding.columns(num_classes))
 
 
+@dataclass(frozen=True)
+class TorchvisionDetector(DetectorInfo):
+    """SSDLite on MobileNetV3-Large in torchvision's layout."""
+
+    heads: tuple[str, ...] = ("head",)
+    stem: str = "backbone.features.0.0.0"
+
+    def build(self, coding: BoxCoding, num_classes: int) -> nn.Module:
+        """Return the network, freshly initialised."""
+        return TorchvisionSsdLite(coding.columns(num_classes))
+
+    @property
+    def head_lists(self) -> tuple[str, str]:
+        """Return the lists of heads, one a map: of boxes, of scores."""
+        return "head.regression_head.module_list", "head.classification_head.module_list"
+
+
 DETECTORS: dict[str, DetectorInfo] = {
-    "ssdlite_mobilenet_v3_small": DetectorInfo("tf_mobilenetv3_small_100", 4, (288, 576), has_published=True),
-    "ssdlite_mobilenetv2": DetectorInfo("mobilenetv2_100", 5, (576, 1280), pad_type="same"),
+    "ssdlite_mobilenet_v3_small": TimmDetector(
+        backbone="tf_mobilenetv3_small_100", tap=4, widths=(288, 576), has_published=True
+    ),
+    "ssdlite_mobilenet_v3_large": TorchvisionDetector(),
+    "ssdlite_mobilenetv2": TimmDetector(backbone="mobilenetv2_100", tap=5, widths=(576, 1280), pad_type="same"),
 }
-
-
-def output_layers(coding: BoxCoding) -> tuple[str, ...]:
-    """Return the names of the convolutions whose channels are anchors times numbers: no channel of them may go."""
-    return tuple(f"{kind}.{index}.1" for kind in ("box_heads", "score_heads") for index in range(len(coding.maps)))
 
 
 def detector_info(arch: str) -> DetectorInfo:

@@ -46,12 +46,12 @@ class SsdLite(nn.Module):
         maps = list(self.backbone(images_NCHW))
         for block in self.extra:
             maps.append(block(maps[-1]))
-        raw_NA4 = [_by_anchor(head(one), 4) for head, one in zip(self.box_heads, maps, strict=True)]
-        logits_NAK = [_by_anchor(head(one), self.scores) for head, one in zip(self.score_heads, maps, strict=True)]
+        raw_NA4 = [by_anchor(head(one), 4) for head, one in zip(self.box_heads, maps, strict=True)]
+        logits_NAK = [by_anchor(head(one), self.scores) for head, one in zip(self.score_heads, maps, strict=True)]
         return torch.cat(raw_NA4, dim=1), torch.cat(logits_NAK, dim=1)
 
 
-def _by_anchor(answers_NCHW: Tensor, numbers: int) -> Tensor:
+def by_anchor(answers_NCHW: Tensor, numbers: int) -> Tensor:
     """Return a head's map as [N, anchors of the map, numbers]; where channels come last it is no more than a view."""
     return answers_NCHW.permute(0, 2, 3, 1).reshape(answers_NCHW.shape[0], -1, numbers)
 

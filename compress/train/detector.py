@@ -16,9 +16,9 @@ from compress.engine.detection.setup import detect_setup, in_shares
 from compress.engine.fit import fit
 from compress.engine.options import FitOptions
 from compress.errors import UsageError
-from compress.models.build import build_model
+from compress.models.build import build_model, head_modules
 from compress.models.detector_weights import load_detector
-from compress.models.detectors import HEADS, new_detector_spec
+from compress.models.detectors import new_detector_spec
 from compress.train.config import TrainConfig
 from compress.train.outcome import trained
 
@@ -44,7 +44,7 @@ def train_detector(config: TrainConfig, dataset: Dataset, ctx: RunContext) -> St
     ctx.reporter.info(f"{config.arch}: starts from {load_detector(model, config.arch, config.weights)}")
     given = config.fit.model_dump(exclude={"lr"}) | {"lr": config.fit.lr or LR}
     setup = detect_setup(dataset, spec, FitOptions(**given), config.detect, ctx)
-    result = fit(model, setup, detection_loss(config.detect), head=HEADS)
+    result = fit(model, setup, detection_loss(config.detect), head=head_modules(spec))
     return trained(model, spec, result, setup.metric, ctx)
 
 

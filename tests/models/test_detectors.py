@@ -30,9 +30,11 @@ def test_answers_are_four_numbers_and_a_score_of_each_class_and_the_background(d
     assert spec.task == "detect"
 
 
-def test_the_backbone_pads_as_tensorflow_does(detector):
-    stem = detector[0].backbone.conv_stem
-    assert type(stem).__name__ == "Conv2dSame"
+def test_the_stem_is_the_first_convolution_and_timms_backbones_pad_as_tensorflow_does(detector):
+    model, spec = detector
+    stem = model.get_submodule(DETECTORS[spec.arch].stem)
+    assert (stem.in_channels, stem.stride) == (3, (2, 2))
+    assert (type(stem).__name__ == "Conv2dSame") == (DETECTORS[spec.arch].backbone is not None)
 
 
 @pytest.mark.parametrize("side", [128, 200, 300, 320])
@@ -42,7 +44,7 @@ def test_the_anchors_of_a_spec_are_those_of_its_network(detector, side):
     grids: list[tuple[int, ...]] = []
     hooks = [
         head.register_forward_hook(lambda _, inputs, __: grids.append(tuple(inputs[0].shape[2:])))
-        for head in model.box_heads
+        for head in model.get_submodule(DETECTORS[arch].head_lists[0])
     ]
     try:
         with evaluating(model), torch.no_grad():
