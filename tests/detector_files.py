@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from compress.core.artifact import Artifact
-from compress.core.dataset import CocoData
+from compress.core.dataset import BoxesData
 from compress.core.digest import sha256_bytes
 from compress.core.formats import Format
 from compress.core.stage import RunContext, SilentReporter
@@ -67,7 +67,7 @@ class TrainedDetector:
     """A detector that finds most of the boxes on its images, and no others: mAP of about 75 %."""
 
     artifact: Artifact
-    data: CocoData
+    data: BoxesData
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +78,7 @@ def trained_detector(tmp_path_factory: pytest.TempPathFactory) -> TrainedDetecto
 
     folder = tmp_path_factory.mktemp("trained-detector")
     write_boxes(folder / "data", 12)
-    data = CocoData(kind="coco", path=folder / "data")
+    data = BoxesData(kind="coco", path=folder / "data")
     fit = {"epochs": 30, "batch_size": 4, "lr": 5e-3, "warmup_epochs": 2, "keep": "last"}
     plain = {"iou_crop": 0, "zoom_out": 0, "photometric": 0}
     config = TrainConfig(arch=ARCH, weights="none", input_px=SIDE, fit=fit, detect=plain)

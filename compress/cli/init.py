@@ -16,7 +16,7 @@ from compress.cli.output import echo
 from compress.cli.recipe_draft import RecipeDraft, data_block, recipe_text, slug
 
 if TYPE_CHECKING:
-    from compress.core.dataset import CocoData, CsvData, FolderData, Task
+    from compress.core.dataset import BoxesData, CsvData, FolderData, Task
     from compress.core.stage import Reporter
     from compress.data.dataset import Dataset
 
@@ -96,12 +96,12 @@ def init(
         echo("or verb by verb: imgc train, imgc prune --keep 0.7, imgc distill, imgc quantize, imgc export, imgc serve")
 
 
-def _data_config(photos: Path, given: dict[str, Any]) -> CocoData | CsvData | FolderData:
-    from compress.core.dataset import CocoData, CsvData, FolderData, is_manifest
+def _data_config(photos: Path, given: dict[str, Any]) -> BoxesData | CsvData | FolderData:
+    from compress.core.dataset import BoxesData, CsvData, FolderData, is_manifest
     from compress.data.box_folders import kind_of
 
     if kind := kind_of(photos):
-        return checked(CocoData, given, kind=kind, path=photos)
+        return checked(BoxesData, given, kind=kind, path=photos)
     if is_manifest(photos):
         return checked(CsvData, given, kind="csv", path=photos)
     return checked(FolderData, given, path=photos)

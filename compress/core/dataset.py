@@ -65,7 +65,7 @@ class CsvData(_DataBase):
     )
 
 
-class CocoData(_DataBase):
+class BoxesData(_DataBase):
     """Images with labelled boxes, as annotation tools write them."""
 
     kind: Literal["coco", "voc", "yolo"] = Field(
@@ -102,11 +102,11 @@ class DefectsData(_DataBase):
     seed: int = Field(default=0, description="Same seed, same images.")
 
 
-def task_of(data: FolderData | CsvData | CocoData | TorchvisionData | DefectsData) -> Task:
+def task_of(data: FolderData | CsvData | BoxesData | TorchvisionData | DefectsData) -> Task:
     """Return what a network learns from such data: to name images, or to find boxes in them."""
     if isinstance(data, DefectsData):
         return data.task
-    return "detect" if isinstance(data, CocoData) else "classify"
+    return "detect" if isinstance(data, BoxesData) else "classify"
 
 
-DataConfig = Annotated[FolderData | CsvData | CocoData | TorchvisionData | DefectsData, Field(discriminator="kind")]
+DataConfig = Annotated[FolderData | CsvData | BoxesData | TorchvisionData | DefectsData, Field(discriminator="kind")]

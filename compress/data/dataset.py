@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compress.core.cache import cache_dir
 from compress.core.dataset import (
-    CocoData,
+    BoxesData,
     CsvData,
     DataConfig,
     DefectsData,
@@ -87,7 +87,7 @@ def load_dataset(
     reporter = reporter or SilentReporter()
     if task not in (None, task_of(config)):
         raise DataError(_OTHER_TASK[task_of(config)], hint=_OTHER_TASK_HINT[task_of(config)])
-    if isinstance(config, CocoData):
+    if isinstance(config, BoxesData):
         return _with_boxes(list_boxes(config.kind, config.path, reporter), config, seed, reporter)
     if isinstance(config, DefectsData) and config.task == "detect":
         return _with_boxes(list_boxes("coco", _defects(config, reporter), reporter), config, seed, reporter)
@@ -124,7 +124,7 @@ _OTHER_TASK_HINT = {
 
 
 def _with_boxes(
-    found: tuple[Listing, tuple[str, ...]], config: CocoData | DefectsData, seed: int, reporter: Reporter
+    found: tuple[Listing, tuple[str, ...]], config: BoxesData | DefectsData, seed: int, reporter: Reporter
 ) -> Dataset:
     listing, labels = found
     splits, exams, skipped = drop_bad(listing, config.on_bad_image, reporter)

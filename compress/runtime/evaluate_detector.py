@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.core.dataset import CocoData, SplitFractions
+from compress.core.dataset import BoxesData, SplitFractions
 from compress.core.stage import Reporter
 from compress.data.box_folders import kind_of
 from compress.data.dataset import Split, load_dataset
@@ -55,7 +55,7 @@ def held_out_boxes(data: Path, labels: tuple[str, ...], model: Path, reporter: R
         DataError: the images cannot be used, or have other classes than the detector.
     """
     as_it_is = SplitFractions(val=0.0, test=0.0)  # a split made here would not be the one of the training
-    given = CocoData(kind=kind_of(data) or "coco", path=data, split=as_it_is)
+    given = BoxesData(kind=kind_of(data) or "coco", path=data, split=as_it_is)
     dataset = load_dataset(given, seed=0, reporter=reporter, task="detect")
     if dataset.labels != labels:
         raise DataError(

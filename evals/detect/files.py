@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from compress.core.artifact import Artifact
-from compress.core.dataset import CocoData
+from compress.core.dataset import BoxesData
 from compress.core.digest import sha256_file
 from compress.core.formats import format_of
 from compress.core.stage import RunContext, SilentReporter
@@ -42,7 +42,7 @@ def exported(source: Path, fmt: str, folder: Path, data: Path) -> Path:
         metrics={},
     )
     folder.mkdir(parents=True, exist_ok=True)
-    images = CocoData(kind="coco", path=data)
+    images = BoxesData(kind="coco", path=data)
     ctx = RunContext(stage_dir=folder, seed=0, device="cpu", reporter=SilentReporter(), data=images)
     options = ExportConfig.model_validate({"format": fmt, "parity": {"min_agreement_pct": 90}})
     return folder / export(options, {"from": artifact}, ctx).file_name

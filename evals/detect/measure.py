@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from compress.cli.reporter import PlainReporter
-from compress.core.dataset import CocoData
+from compress.core.dataset import BoxesData
 from compress.core.stage import Reporter
 from compress.data.dataset import Split, load_dataset
 from compress.data.pixel_cache import evaluation_pixels
@@ -44,7 +44,7 @@ class _Answered:
 
 def _both(data: Path, reporter: Reporter) -> tuple[Split, tuple[str, ...]]:
     """Return the validation and test images as one split, and the labels."""
-    dataset = load_dataset(CocoData(kind="coco", path=data), seed=0, reporter=reporter, task="detect")
+    dataset = load_dataset(BoxesData(kind="coco", path=data), seed=0, reporter=reporter, task="detect")
     val, test = dataset.splits["val"], dataset.splits["test"]
     both = Split("val and test", val.paths + test.paths, (), val.boxes_N + test.boxes_N)
     return both, dataset.labels
@@ -73,7 +73,7 @@ def main() -> None:
     reporter = PlainReporter(sys.stderr)
     int8 = {name: Path(path) for name, _, path in (one.partition("=") for one in asked.int8)}
     split, labels = _both(asked.data, reporter)
-    dataset = load_dataset(CocoData(kind="coco", path=asked.data), seed=0, reporter=reporter, task="detect")
+    dataset = load_dataset(BoxesData(kind="coco", path=asked.data), seed=0, reporter=reporter, task="detect")
     files = compared_files(asked.float_file, int8, dataset, asked.data, asked.out)
     detectors = {name: open_detector(path) for name, path in files.items()}
     answered = {name: _answers(one, split, reporter) for name, one in detectors.items()}

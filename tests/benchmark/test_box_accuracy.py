@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compress.benchmark.accuracies import accuracies_of
-from compress.core.dataset import CocoData
+from compress.core.dataset import BoxesData
 from compress.core.stage import SilentReporter
 from compress.data.dataset import load_dataset
 from compress.data.pixel_cache import evaluation_pixels
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def asked(detector_files: DetectorFiles):
-    dataset = load_dataset(CocoData(kind="coco", path=detector_files.data), seed=0, task="detect")
+    dataset = load_dataset(BoxesData(kind="coco", path=detector_files.data), seed=0, task="detect")
     split = dataset.splits["train"]
 
     def pixels(preprocess):

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 
-from compress.core.dataset import CocoData, FolderData
+from compress.core.dataset import BoxesData, FolderData
 from compress.core.stage import SilentReporter
 from compress.data.dataset import Dataset, load_dataset
 from compress.data.decode import BadImageError, Sizes, decode_sized, sizes_of
@@ -58,7 +58,7 @@ def write(folder: Path, split: str = "train", **changes: Any) -> dict[str, Any]:
 
 
 def loaded(folder: Path, told: Told | None = None) -> Dataset:
-    return load_dataset(CocoData(kind="coco", path=folder), seed=0, reporter=told, task="detect")
+    return load_dataset(BoxesData(kind="coco", path=folder), seed=0, reporter=told, task="detect")
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_splits_that_are_not_there_are_made(cards: Path):
 
 def test_images_of_the_other_task_are_refused(cards: Path):
     with pytest.raises(DataError, match="the images have boxes") as caught:
-        load_dataset(CocoData(kind="coco", path=cards), seed=0)
+        load_dataset(BoxesData(kind="coco", path=cards), seed=0)
     assert "ssdlite" in caught.value.hint
     with pytest.raises(DataError, match="the images have classes"):
         load_dataset(FolderData(path=cards), seed=0, task="detect")
@@ -233,4 +233,4 @@ def test_a_set_whose_boxes_are_all_on_bad_images_is_refused(cards: Path):
     (cards / "train.json").write_text(json.dumps(content))
     (cards / "images" / "train.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="no training image with a box is left"):
-        load_dataset(CocoData(kind="coco", path=cards, on_bad_image="skip"), seed=0, task="detect")
+        load_dataset(BoxesData(kind="coco", path=cards, on_bad_image="skip"), seed=0, task="detect")

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from compress.core.dataset import CocoData
+from compress.core.dataset import BoxesData
 from compress.core.formats import Precision
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, SilentReporter
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def exported(files: DetectorFiles, folder: Path, *, data: bool = False, **options: object):
-    images = CocoData(kind="coco", path=files.data) if data else None
+    images = BoxesData(kind="coco", path=files.data) if data else None
     ctx = RunContext(stage_dir=folder, seed=0, device="cpu", reporter=SilentReporter(), data=images)
     artifact = artifact_of(files.torch, read_spec_of(files.torch))
     return run(ExportConfig(**options), {"from": artifact}, ctx)

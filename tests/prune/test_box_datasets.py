@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compress.core.dataset import CocoData
+from compress.core.dataset import BoxesData
 from compress.core.stage import RunContext
 from compress.data.dataset import load_dataset
 from compress.engine.detection.batches import BACKGROUND, targets_of
@@ -35,7 +35,7 @@ def dataset(tmp_path_factory):
     for one in content["annotations"]:
         one["bbox"][0] += MOVED["val"]
     (root / "val.json").write_text(json.dumps(content))
-    return load_dataset(CocoData(kind="coco", path=root), seed=0, task="detect")
+    return load_dataset(BoxesData(kind="coco", path=root), seed=0, task="detect")
 
 
 @pytest.fixture

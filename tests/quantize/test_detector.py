@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from compress.core.artifact import Artifact, StageOutput
 from compress.core.boxes import BoxCoding
-from compress.core.dataset import CocoData
+from compress.core.dataset import BoxesData
 from compress.core.formats import Format, Precision
 from compress.core.stage import RunContext, SilentReporter
 from compress.data.transforms import preprocess_files
@@ -35,7 +35,7 @@ STEPS = {"calibration_count": 12, "reconstruct": {"steps": 20, "batch_size": 4}}
 ROUGH = {**QUICK, "range_rule": "percentile", "percentile": 99.0}
 
 
-def quantized(source: Artifact, data: CocoData | None, folder: Path, **options: object) -> StageOutput:
+def quantized(source: Artifact, data: BoxesData | None, folder: Path, **options: object) -> StageOutput:
     folder.mkdir(parents=True, exist_ok=True)
     ctx = RunContext(stage_dir=folder, seed=0, device="cpu", reporter=SilentReporter(), data=data)
     return run(QuantizeConfig(**options), {"from": source}, ctx)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.core.dataset import CocoData, FolderData
+from compress.core.dataset import BoxesData, FolderData
 from compress.core.stage import RunContext, SilentReporter
 from compress.errors import DataError, UsageError
 from compress.models.weights import load_model, read_spec_of
@@ -23,7 +23,7 @@ def trained(folder: Path, data: object | None = None, **options: object):
         seed=0,
         device="cpu",
         reporter=SilentReporter(),
-        data=data or CocoData(kind="coco", path=folder / "data"),
+        data=data or BoxesData(kind="coco", path=folder / "data"),
     )
     given = {"arch": ARCH, "weights": "none", "input_px": 128, "fit": {"epochs": 1, "batch_size": 4}, **options}
     return run(TrainConfig(**given), {}, ctx)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from compress.core.dataset import CocoData
+from compress.core.dataset import BoxesData
 from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, SilentReporter
 from compress.data.boxes import BoxLabels
@@ -74,7 +74,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     for split, count in COUNTS.items():
         _write(root, split, count)
     _write(root, "test", 2)
-    return load_dataset(CocoData(kind="coco", path=root), seed=0, task="detect")
+    return load_dataset(BoxesData(kind="coco", path=root), seed=0, task="detect")
 
 
 def _setup(dataset: Dataset, work_dir: Path, spec: ModelSpec = SPEC, **changes: object) -> DetectSetup:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from compress.core.dataset import CocoData
+from compress.core.dataset import BoxesData
 from compress.core.stage import SilentReporter
 from compress.data.dataset import load_dataset
 from compress.graph.importer import import_detector
@@ -26,7 +26,7 @@ def graph(detector_files: DetectorFiles) -> TorchGraph:
 
 
 def made(files: DetectorFiles, graph: TorchGraph, *, labelled: bool) -> BoxReference:
-    dataset = load_dataset(CocoData(kind="coco", path=files.data), seed=0, task="detect")
+    dataset = load_dataset(BoxesData(kind="coco", path=files.data), seed=0, task="detect")
     spec = open_detector(files.onnx).spec
     return box_reference_of(graph, dataset.splits["val"], spec, "images", SilentReporter(), labelled=labelled)
 

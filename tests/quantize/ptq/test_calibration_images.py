@@ -9,7 +9,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from compress.core.dataset import CocoData, FolderData
+from compress.core.dataset import BoxesData, FolderData
 from compress.core.digest import sha256_file
 from compress.core.preprocess import Preprocess
 from compress.core.spec import CALIBRATION_KEY
@@ -174,7 +174,7 @@ def test_the_manifest_lies_beside_the_model_and_its_hashes_are_inside(folder: Pa
 
 def with_boxes(folder: Path, count: int) -> Dataset:
     write_boxes(folder, count)
-    return load_dataset(CocoData(kind="coco", path=folder), seed=0, task="detect")
+    return load_dataset(BoxesData(kind="coco", path=folder), seed=0, task="detect")
 
 
 def test_images_with_boxes_are_drawn_though_they_have_no_class(tmp_path: Path):
