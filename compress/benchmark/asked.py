@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.benchmark.box_answers import BoxAnswers
 from compress.benchmark.schema import Answers
 from compress.core.preprocess import Preprocess
 
@@ -25,9 +26,9 @@ class Accuracies:
     Attributes:
         found: name -> accuracy, of the models that could be asked: fields of `compress.benchmark.schema.Row`.
         errors: name -> why not, of the others.
-        answers: what each classifier said to each image; None when no image was shown.
+        answers: what each model said to each image; None when no image was shown.
     """
 
     found: Mapping[str, DataclassInstance] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
-    answers: Answers | None = None
+    answers: Answers | BoxAnswers | None = None

@@ -8,6 +8,7 @@ from statistics import median
 from time import perf_counter
 
 from compress.benchmark.asked import Accuracies, Pixels
+from compress.benchmark.box_answers import BoxAnswers, image_boxes, labelled_boxes, precision_curves
 from compress.core.names import few
 from compress.core.stage import Reporter
 from compress.data.dataset import Split
@@ -37,6 +38,7 @@ class BoxAccuracy:
     map_drop_ci95_pp: tuple[float, float]
     agreement_pct: float
     class_map_pct: dict[str, float]
+    class_map50_pct: dict[str, float]
     size_map_pct: dict[str, float]
     score_threshold: float
     postprocess_p50_ms: float
@@ -91,14 +93,27 @@ def measure_box_accuracy(
             map_drop_pp=first.worth.map_pct - one.worth.map_pct,
             map_drop_ci95_pp=interval(first_R - mine_R),
             agreement_pct=agreement_pct(_shown(first), _shown(one)),
-            class_map_pct={
-                label: value for label, value in zip(labels, one.worth.by_class_pct, strict=True) if value is not None
-            },
+            class_map_pct=_by_label(labels, one.worth.by_class_pct),
+            class_map50_pct=_by_label(labels, one.worth.by_class50_pct),
             size_map_pct={size: value for size, value in one.worth.by_size_pct.items() if value is not None},
             score_threshold=one.threshold,
             postprocess_p50_ms=one.postprocess_p50_ms,
         )
-    return Accuracies(accuracies, errors)
+    return Accuracies(accuracies, errors, _answers(found, split, labels))
+
+
+def _by_label(labels: Sequence[str], values: Sequence[float | None]) -> dict[str, float]:
+    return {label: value for label, value in zip(labels, values, strict=True) if value is not None}
+
+
+def _answers(found: Mapping[str, _Found], split: Split, labels: tuple[str, ...]) -> BoxAnswers:
+    return BoxAnswers(
+        labels=labels,
+        paths=tuple(str(path) for path in split.paths),
+        truth=tuple(map(labelled_boxes, split.boxes_N)),
+        found={name: tuple(map(image_boxes, _shown(one))) for name, one in found.items()},
+        precision={name: precision_curves(one.worth, labels) for name, one in found.items()},
+    )
 
 
 def _shown(found: _Found) -> list[Boxes]:

@@ -32,7 +32,7 @@ class BenchmarkConfig(StageConfig):
 
     consumes: ClassVar[frozenset[Format]] = frozenset(MODEL_FORMATS)
     entry_point: ClassVar[str] = "compress.benchmark.stage:run"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     backends: ClassVar[tuple[str, ...]] = ("torch", "onnxruntime", "ai-edge-litert")
     of_the_moment: ClassVar[bool] = True
     knobs: ClassVar[tuple[str, ...]] = ("baseline", "threads", "repeats", "budget_s", "quick")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from compress.benchmark.accuracies import accuracies_of
 from compress.benchmark.asked import Accuracies, Pixels
+from compress.benchmark.box_answers import BoxAnswers
 from compress.benchmark.config import BenchmarkConfig
 from compress.benchmark.memory import Fresh, measure_fresh
 from compress.benchmark.schema import Answers, Bench, Row
@@ -74,7 +75,7 @@ class Measured:
     """The numbers, and the answers behind them; None without images."""
 
     bench: Bench
-    answers: Answers | None
+    answers: Answers | BoxAnswers | None
 
 
 @dataclass
@@ -279,6 +280,7 @@ def _row(
         **_times(times) if times else {},
         **(asdict(process) if process else {}),
         gzip_bytes=len(gzip.compress(Path(one.predictor.path).read_bytes())),
+        task=spec.task,
         error=errors.of(one.name),
     )
 

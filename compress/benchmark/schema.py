@@ -5,11 +5,12 @@ Other programs read them: a field is added, never renamed or removed.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
 from compress.benchmark.scenario_schema import Scenario
+from compress.core.dataset import Task
 from compress.core.fact import Fact
 from compress.core.formats import Format, Precision
 
@@ -97,13 +98,15 @@ class Row(Fact):
         map_ci95_pct: its 95 % interval, by bootstrap over the images; likewise for the drop, paired.
         map50_pct: the same at IoU 0.50.
         map_drop_pp: baseline's `map_pct` minus this one's.
-        class_map_pct: class -> its `map_pct`.
+        class_map_pct: class -> its `map_pct`; classes without boxes are absent.
+        class_map50_pct: class -> its `map50_pct`.
         size_map_pct: small, medium, large -> `map_pct` of the boxes of that size.
         score_threshold: least score of a box that the file shows; `agreement_pct` counts those boxes.
         postprocess_p50_ms: median time from the raw numbers of one image to its boxes, at that threshold.
         sweep: other threads and batches.
         concurrent: several callers at once.
         ops: what each operator takes, in the order of the graph; empty unless asked for.
+        task: what the model does: name images, or find boxes.
         error: why a part of the row could not be measured.
     """
 
@@ -155,11 +158,13 @@ class Row(Fact):
     map_drop_pp: float | None = None
     map_drop_ci95_pp: tuple[float, float] | None = None
     class_map_pct: dict[str, float] | None = None
+    class_map50_pct: dict[str, float] | None = None
     size_map_pct: dict[str, float] | None = None
     score_threshold: float | None = None
     postprocess_p50_ms: float | None = None
     latency_left_out: int | None = None
     slowdown: float | None = None
+    task: Task = "classify"
     error: str | None = None
 
 
@@ -185,8 +190,17 @@ class Bench(Fact):
     scenarios: tuple[Scenario, ...] = ()
 
 
+def _of_one_folder(paths: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(paths) or len({path.startswith("/") for path in paths}) > 1:
+        raise ValueError("all of one folder are needed, none empty")
+    return paths
+
+
+ImagePaths = Annotated[tuple[str, ...], AfterValidator(_of_one_folder)]
+
+
 class Answers(Fact):
-    """What `answers.json` beside a `bench.json` holds: what each model said to each image, in one order.
+    """What `answers.json` beside a `bench.json` holds: what each classifier said to each image, in one order.
 
     Attributes:
         labels: class names in index order.
@@ -199,7 +213,7 @@ class Answers(Fact):
 
     schema_version: Literal[1] = 1
     labels: tuple[str, ...]
-    paths: tuple[str, ...]
+    paths: ImagePaths
     truth: tuple[int, ...]
     top1: dict[str, tuple[int, ...]]
     confidence: dict[str, tuple[float, ...]]
@@ -214,6 +228,4 @@ class Answers(Fact):
         for shares in (self.confidence, self.truth_confidence):
             if shares.keys() != self.top1.keys() or any(len(row) != count for row in shares.values()):
                 raise ValueError(f"the rows {sorted(self.top1)} need {count} confidences each")
-        if not all(self.paths) or len({path.startswith("/") for path in self.paths}) > 1:
-            raise ValueError("paths: all of one folder are needed, none empty")
         return self

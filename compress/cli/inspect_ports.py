@@ -10,6 +10,8 @@ from pydantic import BaseModel
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
+    from compress.core.formats import Precision
+
 _ANY = "any"
 
 
@@ -82,23 +84,35 @@ def onnx_prospects(path: Path) -> dict[str, str]:
     """
     from compress.core.formats import Precision
     from compress.errors import ImgcError
-    from compress.graph.importer import import_classifier
+    from compress.graph.versions import with_fixed_batch
     from compress.lower.walk import lower
 
     try:
-        found = import_classifier(path, widen=True)
+        model, precision, input_chw = _network_in(path)
     except ImgcError as error:
         stopped = _reason(error, path)
         return {"TFLite": stopped, "int8": stopped}
     prospects = {}
     try:
-        lower(found.model, half=False)
+        lower(with_fixed_batch(model), half=False)
         prospects["TFLite"] = "yes"
     except ImgcError as error:
         prospects["TFLite"] = _reason(error, path)
-    quantized = found.precision in (Precision.INT8, Precision.DYNAMIC)
-    prospects["int8"] = "it is quantized already" if quantized else _int8_prospect(found.model, found.input_chw, path)
+    quantized = precision in (Precision.INT8, Precision.DYNAMIC)
+    prospects["int8"] = "it is quantized already" if quantized else _int8_prospect(model, input_chw, path)
     return prospects
+
+
+def _network_in(path: Path) -> tuple[ModelProto, Precision, tuple[int, int, int]]:
+    """Return the graph of a file of either task, how its numbers are stored, and the shape of its images."""
+    from compress.graph.importer import import_classifier, import_detector
+    from compress.runtime.detector import is_detector
+
+    if is_detector(path):
+        model, spec, precision = import_detector(path)
+        return model, precision, spec.input_chw
+    found = import_classifier(path, widen=True)
+    return found.model, found.precision, found.input_chw
 
 
 def _int8_prospect(model: ModelProto, input_chw: tuple[int, int, int], path: Path) -> str:

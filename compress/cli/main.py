@@ -12,6 +12,7 @@ from compress.cli import (
     benchmark,
     bundle,
     data,
+    describe,
     doctor,
     init,
     models,
@@ -83,6 +84,7 @@ app.add_typer(benchmark.app, name="bench", hidden=True)
 app.command("evaluate")(models.evaluate)
 app.command("predict")(models.predict)
 app.command("inspect")(models.inspect)
+app.command("describe")(describe.describe)
 app.command("report")(report.report)
 app.command("bundle")(bundle.bundle)
 app.command("serve")(serve.serve)

@@ -51,8 +51,10 @@ class BoxCoding(BaseModel):
     background: Literal["first", "none"] = Field(
         default="first", description="Whether the first score is that of the background: `first`, or `none` is."
     )
-    activation: Literal["softmax", "sigmoid"] = Field(
-        default="softmax", description="What makes a class's score of the raw ones: `softmax` over all, or `sigmoid`."
+    activation: Literal["softmax", "sigmoid", "none"] = Field(
+        default="softmax",
+        description="What makes a class's score of the raw ones: `softmax` over all, `sigmoid`, or `none` where they "
+        "are scores already.",
     )
     score_threshold: Share = Field(default=0.3, description="Boxes of a lower score are left out, 0..1.")
     nms: Literal["per_class", "all"] = Field(

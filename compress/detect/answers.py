@@ -37,9 +37,10 @@ class Boxes:
 
 def scores_of(logits: Floats, coding: BoxCoding) -> Floats:
     """Return the score of each class, 0..1, f32 [..., C], of raw scores [..., K]; the background's is left out."""
+    scores: NDArray[np.floating] = logits
     if coding.activation == "sigmoid":
         scores = 1 / (1 + np.exp(-logits))
-    else:
+    elif coding.activation == "softmax":
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
         scores = powers / powers.sum(axis=-1, keepdims=True)
     return np.asarray(scores[..., 1:] if coding.background == "first" else scores, dtype=np.float32)

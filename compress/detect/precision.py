@@ -1,10 +1,14 @@
-"""Mean average precision (mAP) as COCO defines it: over IoU 0.50:0.95 and all classes, at most 100 boxes an image."""
+"""Mean average precision (mAP) as COCO defines it: over IoU 0.50:0.95 and all classes, at most 100 boxes an image.
+
+Letters: T values of IoU, R recalls, K classes.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,7 @@ from compress.errors import missing_backend
 
 _SIZES = ("small", "medium", "large")
 EVAL_THRESHOLD = 0.01  # boxes of a lower score than any that is shown still lengthen the curve of precision and recall
+RECALLS = 101  # of a curve
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,19 @@ class AveragePrecision:
         map50_pct: the same at IoU 0.50.
         by_class_pct: of each class over IoU 0.50:0.95, None where no image has one.
         by_size_pct: the same of boxes that are small (below 32 x 32 pixels), medium (below 96 x 96) and large.
+        curves: precision of each class at IoU 0.50, 0..1, at the recalls 0, 0.01 .. 1; None where no image has one.
     """
 
     map_pct: float
     map50_pct: float
     by_class_pct: tuple[float | None, ...]
     by_size_pct: Mapping[str, float | None] = field(default_factory=dict)
+    curves: tuple[tuple[float, ...] | None, ...] = ()
+
+    @property
+    def by_class50_pct(self) -> tuple[float | None, ...]:
+        """Return what each class is worth at IoU 0.50, the mean of its curve."""
+        return tuple(None if curve is None else 100 * fmean(curve) for curve in self.curves)
 
 
 def average_precision(truth: Sequence[BoxLabels], answers: Sequence[Boxes], num_classes: int) -> AveragePrecision:
@@ -48,20 +60,20 @@ def average_precision(truth: Sequence[BoxLabels], answers: Sequence[Boxes], num_
     known = COCO(_truth(truth, num_classes))
     found = _answers(answers)
     if not found:
-        absent = [
-            None if not any((one.classes_B == index).any() for one in truth) else 0.0 for index in range(num_classes)
-        ]
-        return AveragePrecision(0.0, 0.0, tuple(absent))
+        there = [any((one.classes_B == index).any() for one in truth) for index in range(num_classes)]
+        nought = tuple(0.0 if one else None for one in there)
+        return AveragePrecision(0.0, 0.0, nought, curves=tuple((0.0,) * RECALLS if one else None for one in there))
     judge: Any = COCOeval_faster(known, known.loadRes(found), "bbox")
     judge.evaluate()
     judge.accumulate()
-    precision_TRKAM = judge.eval["precision"]  # IoU, recall, class, area, most boxes
+    precision_TRKAM = judge.eval["precision"]  # A sizes of a box, M most boxes of an image
     every = precision_TRKAM[:, :, :, 0, -1]
     return AveragePrecision(
         _mean_pct(every) or 0.0,
         _mean_pct(every[0]) or 0.0,
         tuple(_mean_pct(every[:, :, k]) for k in range(num_classes)),
         {size: _mean_pct(precision_TRKAM[:, :, :, index, -1]) for index, size in enumerate(_SIZES, 1)},
+        tuple(None if (curve_R < 0).any() else tuple(curve_R.tolist()) for curve_R in every[0].T),
     )
 
 

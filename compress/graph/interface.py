@@ -116,7 +116,7 @@ def classifier_interface(interface: Interface, where: object) -> ClassifierInter
             f"{where}: not an image classifier: found {interface}; allowed are one float input [N, C, H, W] (or "
             "[N, H, W, C]) and one "
             "float output [N, K], no size below 1",
-            hint="export the classifier alone: one image in, one row of logits out",
+            hint="export the classifier alone: one image in, one row of logits out; a detector: see imgc describe",
         )
     logits = interface.outputs[0]
     return ClassifierInterface(interface.inputs[0], replace(logits, shape=logits.shape[:2]))

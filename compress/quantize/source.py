@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 
 from compress.core.artifact import Artifact
 from compress.core.formats import Format, Precision
@@ -16,7 +18,7 @@ from compress.core.stage import Reporter, SilentReporter
 from compress.engine.initial_weights import say_averages
 from compress.errors import CheckError, ModelFileError, StageError, UsageError
 from compress.graph.from_torch import to_onnx
-from compress.graph.importer import ImportedClassifier, import_classifier, import_detector
+from compress.graph.importer import FOREIGN, ImportedClassifier, import_classifier, import_detector
 from compress.graph.metadata import embed_spec, spec_of
 from compress.graph.operators import QUANTIZED
 from compress.graph.versions import with_free_batch
@@ -31,6 +33,7 @@ from compress.models.weights import (
     require_finite,
 )
 from compress.quantize.qdq.torch_graph import TorchGraph
+from compress.runtime.detector import open_detector
 from compress.runtime.open import open_predictor
 from compress.runtime.predictor import foreign_spec, with_labels
 
@@ -117,7 +120,11 @@ def _float_detector(path: Path) -> tuple[onnx.ModelProto, ModelSpec]:
     model, spec, precision = import_detector(path)
     if {precision, spec.precision} & {Precision.INT8, Precision.DYNAMIC}:
         raise _quantized_already(path, model)
-    return with_free_batch(model), _as_float32(spec)
+    model = with_free_batch(model)
+    if spec.arch == FOREIGN:
+        noise = _noise(spec)
+        _require_alike(open_detector(path).answers(noise), model, noise, path, _PARITY_BOUND)
+    return model, _as_float32(spec)
 
 
 def _described(model: onnx.ModelProto, source: str) -> tuple[onnx.ModelProto, ModelSpec]:
@@ -187,12 +194,27 @@ def _with_spec(found: ImportedClassifier, spec: ModelSpec) -> tuple[onnx.ModelPr
 
 def _require_parity(cleaned: onnx.ModelProto, spec: ModelSpec, found: ImportedClassifier) -> None:
     """Run the cleaned graph as it will be calibrated, and the file as it is, on the same noise."""
-    path, bound = found.path, _HALF_PARITY_BOUND if found.widened else _PARITY_BOUND
-    noise = np.random.default_rng(0).standard_normal((_PARITY_IMAGES, *spec.input_chw), dtype=np.float32)
-    wanted_NK = open_predictor(path, spec=spec).predict(noise)
+    noise = _noise(spec)
+    wanted_NK = open_predictor(found.path, spec=spec).predict(noise)
+    bound = _HALF_PARITY_BOUND if found.widened else _PARITY_BOUND
+    _require_alike((wanted_NK,), cleaned, noise, found.path, bound)
+
+
+def _noise(spec: ModelSpec) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((_PARITY_IMAGES, *spec.input_chw), dtype=np.float32)
+
+
+def _require_alike(
+    wanted: Sequence[NDArray[np.float32]],
+    cleaned: onnx.ModelProto,
+    noise: NDArray[np.float32],
+    path: Path,
+    bound: float,
+) -> None:
+    """Raise where a cleaned graph answers otherwise than its file did, by a share of the largest number."""
     try:
         with torch.inference_mode():
-            cleaned_NK = TorchGraph(cleaned)(torch.from_numpy(noise)).numpy()
+            answers = TorchGraph(cleaned)(torch.from_numpy(noise))
     except StageError as error:
         raise ModelFileError(f"{path}: {error.message}", hint=error.hint) from error
     except Exception as error:  # an operator in a form that the graph runner does not know
@@ -200,12 +222,13 @@ def _require_parity(cleaned: onnx.ModelProto, spec: ModelSpec, found: ImportedCl
             f"{path}: uses an operator in a form that is not supported: {type(error).__name__}: {error}",
             hint="export it again with opset 18 and fixed height and width",
         ) from error
-    allowed = bound * max(1.0, float(np.abs(wanted_NK).max()))
-    fits = cleaned_NK.shape == wanted_NK.shape and bool(np.isfinite(wanted_NK).all())
-    diff = float(np.abs(cleaned_NK - wanted_NK).max()) if fits else float("inf")
-    if not diff <= allowed:
-        raise CheckError(
-            f"{path}: the graph as it would be quantized answers otherwise than the file: logits differ by "
-            f"{diff:.3g}, allowed {allowed:.3g} (n = {_PARITY_IMAGES} noise images)",
-            hint="export it again as a plain inference graph (opset 18, explicit pads)",
-        )
+    for before, after in zip(wanted, (answers,) if isinstance(answers, torch.Tensor) else answers, strict=True):
+        allowed = bound * max(1.0, float(np.abs(before).max()))
+        fits = after.shape == before.shape and bool(np.isfinite(before).all())
+        diff = float(np.abs(after.numpy() - before).max()) if fits else float("inf")
+        if not diff <= allowed:
+            raise CheckError(
+                f"{path}: the graph as it would be quantized answers otherwise than the file: its numbers differ by "
+                f"{diff:.3g}, allowed {allowed:.3g} (n = {_PARITY_IMAGES} noise images)",
+                hint="export it again as a plain inference graph (opset 18, explicit pads)",
+            )

@@ -67,6 +67,9 @@ class Interpreter(Protocol):
     def get_output_details(self) -> list[TensorDetail]:
         """Return the outputs."""
 
+    def get_tensor_details(self) -> list[TensorDetail]:
+        """Return all tensors."""
+
     def set_tensor(self, index: int, value: NDArray[np.generic]) -> None:
         """Give an input its value."""
 
@@ -172,6 +175,11 @@ def _channels_last(values_NCHW: NDArray[np.generic]) -> NDArray[np.generic]:
     for channel in range(channels):
         values_NHWC[..., channel] = values_NCHW[:, channel]
     return values_NHWC
+
+
+def holds_integers(interpreter: Interpreter) -> bool:
+    """Return whether a file computes with integers: any of its tensors lies on an 8-bit grid."""
+    return any(one["dtype"] in _QUANTIZED for one in interpreter.get_tensor_details())
 
 
 def quantize_input(values: Floats, detail: TensorDetail) -> NDArray[np.generic]:

@@ -67,6 +67,8 @@ def teacher_box_loss(
 
 def score_divergence(student_NAK: Tensor, teacher_NAK: Tensor, coding: BoxCoding) -> Tensor:
     """Return the Kullback-Leibler divergence of each anchor's scores from the teacher's [N, A], in nats."""
+    if coding.activation == "none":
+        student_NAK, teacher_NAK = _logits(student_NAK), _logits(teacher_NAK)
     if coding.activation == "softmax":
         logs, wanted = F.log_softmax(student_NAK, dim=2), F.log_softmax(teacher_NAK, dim=2)
         return F.kl_div(logs, wanted, reduction="none", log_target=True).sum(dim=2)
@@ -79,10 +81,18 @@ def score_divergence(student_NAK: Tensor, teacher_NAK: Tensor, coding: BoxCoding
 
 def foreground(logits_NAK: Tensor, coding: BoxCoding) -> Tensor:
     """Return how sure a detector is that an anchor finds something [N, A], 0..1."""
+    first = int(coding.background == "first")
+    if coding.activation == "none":
+        return logits_NAK[..., first:].amax(dim=2)
     if coding.activation == "sigmoid":
-        return logits_NAK.sigmoid()[..., int(coding.background == "first") :].amax(dim=2)
+        return logits_NAK.sigmoid()[..., first:].amax(dim=2)
     shares_NAK = logits_NAK.softmax(dim=2)
-    return 1.0 - shares_NAK[..., 0] if coding.background == "first" else shares_NAK.amax(dim=2)
+    return 1.0 - shares_NAK[..., 0] if first else shares_NAK.amax(dim=2)
+
+
+def _logits(scores_NAK: Tensor) -> Tensor:
+    """Return what sigmoids of a network would have been taken of; scores of 0 and 1 come from bounded ones."""
+    return scores_NAK.clamp(_LEAST_UNSURE, 1.0 - _LEAST_UNSURE).logit()
 
 
 def detection_loss(options: DetectOptions) -> Loss:
