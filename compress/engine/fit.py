@@ -44,7 +44,8 @@ class FitResult:
     Attributes:
         history: one row an epoch: epoch (from 1), train_loss, val_top1_pct or val_map_pct, lr (of the last step),
             images_per_s.
-        best_epoch: the epoch whose weights were kept, from 1; 0 when no epoch was asked for.
+        best_epoch: the epoch whose weights were kept, from 1; 0 when no epoch was asked for, or none was better than
+            the start.
         best_val_pct: the validation metric of the kept weights, 0..100.
     """
 
@@ -61,6 +62,7 @@ def fit(
     head: Sequence[str] = (),
     on_epoch: EpochHook | None = None,
     amp: bool = True,
+    judge_start: bool = False,
 ) -> FitResult:
     """Train the model in place; it ends on the CPU, in eval mode, with the kept (averaged) weights.
 
@@ -72,6 +74,7 @@ def fit(
         on_epoch: called as (epoch from 0, model) before each epoch, in training mode; it must depend on its arguments
             alone, since a resumed run does not call it for the epochs done before.
         amp: whether a GPU computes in bfloat16 where that is safe (on the CPU it was slower); weights stay float32.
+        judge_start: whether the model as it came in is a candidate too, as epoch 0: no epoch that is worse is kept.
 
     Raises:
         StageError: too few images for one batch, or a loss or an output that is not finite.
@@ -89,6 +92,8 @@ def fit(
         ema = Ema(model, options.ema_decay) if options.ema_decay else None
         run = Loop(model, setup, loss, torch.device(setup.device), optimizer, ema, amp)
         state = resume(run.parts, setup.work_dir, start_id, setup.reporter, setup.metric)
+        if judge_start and not state.history and options.keep == "best":
+            _judge_start(run, state)
         _run_epochs(run, state, _Keeper(setup, start_id), head, on_epoch)
         return _finish(run, state)
 
@@ -133,6 +138,13 @@ def _run_epochs(run: Loop, state: FitState, keeper: _Keeper, head: Sequence[str]
             state.judge(row, run.judged, always=options.keep == "last")
             keeper.keep(run, state)
     unfreeze(run.model, trainable)
+
+
+def _judge_start(run: Loop, state: FitState) -> None:
+    pct = run.setup.judged_pct(run.model) or 0.0
+    state.keep(0, pct, run.model)
+    if rank() == 0:
+        run.setup.reporter.info(f"before training: val {_METRICS[run.setup.metric]} {pct:.2f} %")
 
 
 def _check_sizes(setup: Setup) -> None:

@@ -54,9 +54,12 @@ class FitState:
         """Add an epoch; keep the model's weights if its accuracy is the best so far, or `always`."""
         self.history.append(row)
         if always or row[val_key(self.metric)] > self.best_val_pct:
-            self.best_epoch = int(row["epoch"])
-            self.best_val_pct = row[val_key(self.metric)]
-            self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            self.keep(int(row["epoch"]), row[val_key(self.metric)], model)
+
+    def keep(self, epoch: int, val_pct: float, model: nn.Module) -> None:
+        """Take the model's weights for the best so far."""
+        self.best_epoch, self.best_val_pct = epoch, val_pct
+        self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
     def out_of_patience(self, patience: int | None) -> bool:
         """Return whether the last `patience` epochs brought no better validation accuracy."""

@@ -17,7 +17,8 @@ def train_quantized(quantized: QuantGraph, setup: Setup, loss: Loss, *, freeze_r
 
     The batch norms are folded into the convolutions already, so that what is trained is what is shipped, and there are
     no statistics to freeze or to estimate again. Ranges are learned until `freeze_ranges_at` of the epochs, 0..1; the
-    weights then settle on grids that move no more.
+    weights then settle on grids that move no more. Where no epoch is better on the validation images than the rounded
+    graph was before, that one is kept.
     """
 
     def freeze_ranges(epoch: int, model: nn.Module) -> None:
@@ -25,7 +26,7 @@ def train_quantized(quantized: QuantGraph, setup: Setup, loss: Loss, *, freeze_r
             quantized.quantizers.requires_grad_(False)
 
     # no amp: bfloat16 has fewer steps than the int8 grids that are learned
-    return fit(quantized, setup, loss, on_epoch=freeze_ranges, amp=False)
+    return fit(quantized, setup, loss, on_epoch=freeze_ranges, amp=False, judge_start=True)
 
 
 def classes_loss(teacher: TorchGraph, *, temperature: float, alpha: float, label_smoothing: float) -> Loss:

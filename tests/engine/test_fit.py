@@ -21,6 +21,7 @@ from compress.errors import StageError
 
 PREPROCESS = Preprocess(resize_px=16, crop_px=16)
 OPTIONS = FitOptions(epochs=3, batch_size=8, lr=0.02, warmup_epochs=0.5, ema_decay=0.9, mixup=0.2, randaugment=5)
+RUINOUS = FitOptions(epochs=2, batch_size=8, lr=10.0)
 
 
 class KilledError(Exception):
@@ -58,7 +59,7 @@ def _fit(model: nn.Module, work_dir: Path, options: FitOptions = OPTIONS, **chan
         train=_train_set(), val=ValSet(*_pixels(12, 16)), num_classes=3, preprocess=PREPROCESS, options=options,
         work_dir=work_dir, seed=0,
     )  # fmt: skip
-    how = {name: changes.pop(name) for name in ("head", "on_epoch", "amp") if name in changes}
+    how = {name: changes.pop(name) for name in ("head", "on_epoch", "amp", "judge_start") if name in changes}
     loss = changes.pop("loss", _loss)
     return fit(model, replace(setup, **changes), loss, **how)
 
@@ -250,6 +251,34 @@ def test_no_epochs_leave_the_model_and_measure_it(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.slow
+def _learned(folder: Path) -> nn.Module:
+    model = _net()
+    assert _fit(model, folder, FitOptions(epochs=12, batch_size=8, lr=0.03)).best_val_pct == 100.0
+    return model
+
+
+def test_a_start_that_no_epoch_betters_is_kept_when_it_is_judged(tmp_path):
+    start = _learned(tmp_path / "start").state_dict()
+    kept, worse = _net(), _net()
+    for model, judged in ((kept, True), (worse, False)):
+        model.load_state_dict(start)
+        result = _fit(model, tmp_path / str(judged), RUINOUS, judge_start=judged)
+        assert (result.best_epoch == 0) is judged
+    assert all(torch.equal(tensor, start[name]) for name, tensor in kept.state_dict().items())
+
+
+def test_a_judged_start_is_known_after_a_resume(tmp_path):
+    start = _learned(tmp_path / "start").state_dict()
+    model = _net()
+    model.load_state_dict(start)
+    with pytest.raises(KilledError):
+        _fit(model, tmp_path / "fit", RUINOUS, judge_start=True, on_epoch=_kill_before(1))
+    model.load_state_dict(start)
+    result = _fit(model, tmp_path / "fit", RUINOUS, judge_start=True)
+    assert (result.best_epoch, result.best_val_pct, len(result.history)) == (0, 100.0, 2)
+    assert all(torch.equal(tensor, start[name]) for name, tensor in model.state_dict().items())
+
+
 def test_tensorboard_reads_the_scalars_of_all_epochs_after_a_resume(tmp_path):
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
