@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from compress.data.transforms import read_placed
-from compress.detect.answers import Boxes
+from compress.detect.answers import Boxes, boxes_of
+from compress.detect.draw import write_drawn
 from compress.detect.match import matched
 from compress.errors import ModelFileError, StageError, UsageError
 from compress.runtime.detector import Detector, is_detector, open_detector
@@ -50,6 +52,36 @@ def test_boxes_lie_in_their_image(detector_files: DetectorFiles):
         assert (boxes.corners_B4 >= 0).all()
         assert (boxes.corners_B4 <= np.array(place.size * 2)).all()
         assert boxes.corners_B4[:, 2].max() > SIDE, "wider than the network's square"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (10_000, 200), (200, 10_000), (1, 5_000)])
+def test_boxes_of_images_of_odd_shapes_lie_in_them(
+    detector_files: DetectorFiles, tmp_path: Path, size: tuple[int, int]
+):
+    Image.effect_noise(size, 80).convert("RGB").save(tmp_path / "odd.png")
+    detector = open_detector(detector_files.onnx)
+    pixels_HWC, place = read_placed(tmp_path / "odd.png", detector.spec.preprocess)
+    (boxes,) = detector.detect(pixels_HWC[None], [place], score_threshold=0.01)
+    assert len(boxes) > 0
+    assert (boxes.corners_B4 >= 0).all()
+    assert (boxes.corners_B4 <= np.array(size * 2)).all()
+
+
+def test_no_boxes_and_thousands_of_boxes(detector_files: DetectorFiles, tmp_path: Path):
+    detector = open_detector(detector_files.onnx)
+    for boxes in found(detector, detector_files, score_threshold=1.0):
+        assert (len(boxes), boxes.corners_B4.shape) == (0, (0, 4))
+    every = {"score_threshold": 0.0, "nms_iou": 1.0, "max_candidates": 10_000, "max_boxes": 5_000}
+    sides = detector.coding.maps[0].model_copy(update={"rows": 50, "columns": 50})
+    coding = detector.coding.model_copy(update={**every, "maps": (sides,)})
+    rng = np.random.default_rng(0)
+    raw_NA4, logits_NAK = rng.normal(size=(1, coding.anchors, 4)), rng.normal(size=(1, coding.anchors, 3))
+    (boxes,) = boxes_of(raw_NA4.astype(np.float32), logits_NAK.astype(np.float32), coding)
+    assert len(boxes) == 5_000
+    assert (np.diff(boxes.scores_B) <= 0).all()
+    drawn = write_drawn(tmp_path, "a.png", Image.new("RGB", (64, 64)), boxes, detector.spec.labels)
+    with Image.open(drawn) as image:
+        assert image.size == (64, 64)
 
 
 def test_the_threshold_may_be_another(detector_files: DetectorFiles):

@@ -55,6 +55,31 @@ def test_the_boxes_are_those_of_the_file_in_pixels_of_the_image(detector_files: 
             assert "predictions" not in content
 
 
+@pytest.mark.parametrize("size", [(1, 1), (10_000, 200)])
+def test_images_of_odd_shapes_are_answered(detector_files: DetectorFiles, size: tuple[int, int]):
+    file = io.BytesIO()
+    Image.effect_noise(size, 80).convert("RGB").save(file, "PNG")
+    with serving([detector_files.onnx]) as (client, _):
+        reply = client.post(URL, content=file.getvalue())
+    assert reply.status_code == 200, reply.text
+    boxes = [one["box"] for one in reply.json()["detections"]]
+    assert boxes == found_by_file(detector_files.onnx, file.getvalue()) != []
+
+
+def test_an_image_without_boxes_and_one_with_thousands(detector_files: DetectorFiles, tmp_path: Path):
+    model = onnx.load(detector_files.onnx)
+    spec = open_detector(detector_files.onnx).spec
+    every = {"score_threshold": 0.0, "nms_iou": 1.0, "max_candidates": 10_000, "max_boxes": 5_000}
+    embed_spec(model, spec.model_copy(update={"boxes": spec.boxes.model_copy(update=every)}))
+    onnx.save(model, tmp_path / "every.onnx")
+    body = detector_files.images[0].read_bytes()
+    with serving([tmp_path / "every.onnx"]) as (client, _):
+        many = client.post(URL, content=body)
+        none = client.post(f"{URL}?min_score=1.0", content=body)
+    assert (many.status_code, len(many.json()["detections"])) == (200, 2 * spec.boxes.anchors)
+    assert (none.status_code, none.json()["detections"]) == (200, [])
+
+
 def test_a_known_image_gets_its_boxes_again(detector_files: DetectorFiles):
     body = detector_files.images[0].read_bytes()
     with serving([detector_files.onnx]) as (client, _):
