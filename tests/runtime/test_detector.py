@@ -55,9 +55,7 @@ def test_boxes_lie_in_their_image(detector_files: DetectorFiles):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (10_000, 200), (200, 10_000), (1, 5_000)])
-def test_boxes_of_images_of_odd_shapes_lie_in_them(
-    detector_files: DetectorFiles, tmp_path: Path, size: tuple[int, int]
-):
+def test_boxes_of_odd_images_lie_in_them(detector_files: DetectorFiles, tmp_path: Path, size: tuple[int, int]):
     Image.effect_noise(size, 80).convert("RGB").save(tmp_path / "odd.png")
     detector = open_detector(detector_files.onnx)
     pixels_HWC, place = read_placed(tmp_path / "odd.png", detector.spec.preprocess)
