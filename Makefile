@@ -150,13 +150,14 @@ $(BASELINES)/.dependencies: $(BASELINE_PINS)
 	@touch $@
 
 RATES := $(BIN)/python -m evals.train.rates
-results-detection: setup ## train a detector of the cards, make it int8, compare with ONNX Runtime's quantizer: docs/results/detection.md
-	$(BIN)/imgc run recipes/cards_ssdlite_mobilenetv3_small.yaml
-	$(BIN)/python -m evals.detect.measure --data ../shared/data/detection/cards \
-		--float runs/cards_ssdlite_mobilenetv3_small/01-train/model.safetensors \
-		calibrated=runs/cards_ssdlite_mobilenetv3_small/02-calibrated/model.onnx \
-		trained=runs/cards_ssdlite_mobilenetv3_small/03-trained/model.onnx \
-		"pruned, distilled=runs/cards_ssdlite_mobilenetv3_small/06-small/model.onnx"
+DETECT_RECIPE := cards_ssdlite_mobilenetv3_small
+DETECT_SEEDS := 0 1
+results-detection: setup $(INT8_TOOLS)/.dependencies ## train detectors of the cards, make them int8 and half as large, compare with other tools: docs/results/detection.md
+	for seed in $(DETECT_SEEDS); do \
+		$(BIN)/imgc run recipes/$(DETECT_RECIPE).yaml --set seed=$$seed --name $(DETECT_RECIPE)_seed$$seed --runs-dir $(RUNS) || exit 1; \
+	done
+	$(INT8_TOOLS)/bin/python -m evals.detect.measure --data ../shared/data/detection/cards \
+		$(DETECT_SEEDS:%=$(RUNS)/$(DETECT_RECIPE)_seed%)
 
 results-rates: setup ## learning rates of fine-tuning (needs ../shared/data; hours), for docs/results/training
 	$(RATES) $(SHARED)/clothing --arch tf_mobilenetv3_small_100 --sizes 200 500 1000 \

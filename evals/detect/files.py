@@ -1,8 +1,10 @@
-"""The files that are compared: of a float detector, of our int8 ones, and of ONNX Runtime's quantizer."""
+"""The files that are compared: of a run's float detector, of its int8 and pruned ones, and of other tools."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +13,38 @@ import onnx
 from compress.core.artifact import Artifact
 from compress.core.dataset import BoxesData
 from compress.core.digest import sha256_file
-from compress.core.formats import format_of
+from compress.core.formats import Format, format_of
+from compress.core.spec import ModelSpec
 from compress.core.stage import RunContext, SilentReporter
 from compress.data.dataset import Dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
+from compress.errors import BackendMissingError
 from compress.export.config import ExportConfig
 from compress.export.stage import run as export
 from compress.graph.metadata import embed_spec
 from compress.runtime.detector import spec_in_file
-from evals.int8.baselines import ort_default, ort_per_tensor
+from compress.runtime.detector_engines import BOXES, LOGITS
+from compress.runtime.tflite_cut import cut_at
+from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
+from compress.runtime.tflite_predictor import TensorDetail, open_interpreter
+from evals.detect.names import FLOAT, INT8_STAGES, OTHERS, PRUNED, SIBLING, SMALL, onnx_of, tflite_of
+from evals.int8.baselines import BASELINES
 
-FLOAT_ONNX, FLOAT_TFLITE = "float, ONNX", "float, TFLite"
-ORT_DEFAULT, ORT_PER_TENSOR = "ONNX Runtime `quantize_static`", "the same, per tensor"
 _CALIBRATION = 251  # images at most: all training images of the cards
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A file that is compared.
+
+    Attributes:
+        path: the file.
+        before: name of the float file whose boxes it is to repeat; None for a network of its own.
+    """
+
+    path: Path
+    before: str | None
 
 
 def exported(source: Path, fmt: str, folder: Path, data: Path) -> Path:
@@ -48,33 +68,68 @@ def exported(source: Path, fmt: str, folder: Path, data: Path) -> Path:
     return folder / export(options, {"from": artifact}, ctx).file_name
 
 
-def compared_files(
-    float_file: Path, int8: Mapping[str, Path], dataset: Dataset, data: Path, out: Path
-) -> dict[str, Path]:
+def compared_files(run: Path, dataset: Dataset, data: Path, out: Path) -> dict[str, Compared]:
     """Return name -> file of everything that is compared, the float ONNX file first.
 
     Args:
-        float_file: of the training.
-        int8: name -> ONNX file that imgc quantized.
-        dataset: whose training images ONNX Runtime's quantizer calibrates on.
+        run: folder of a run of recipes/cards_ssdlite_mobilenetv3_small.yaml; stages it has not are left out.
+        dataset: whose training images the other tools calibrate on.
         data: the images, for our own exports' checks.
         out: where files are made.
     """
-    files = {fmt: exported(float_file, fmt, out / "float", data) for fmt in ("onnx", "tflite")}
-    found = {FLOAT_ONNX: files["onnx"], FLOAT_TFLITE: files["tflite"]}
-    for name, path in int8.items():
-        found[f"{name}, ONNX"] = path
-        found[f"{name}, TFLite"] = exported(path, "tflite", out / name.replace(" ", "-"), data)
-    spec = spec_in_file(files["onnx"])
+    floats = {fmt: exported(_made(run, "train"), fmt, out / "float", data) for fmt in ("onnx", "tflite")}
+    before = onnx_of(FLOAT)
+    found = {
+        before: Compared(floats["onnx"], before),
+        tflite_of(FLOAT): Compared(floats["tflite"], before),
+    }
+    for name, stage in INT8_STAGES.items():
+        found |= _both(name, _made(run, stage), before, out, data)
+    for name, stage in ((PRUNED, "distill"), (SIBLING, "distill-sibling")):
+        found[onnx_of(name)] = Compared(exported(_made(run, stage), "onnx", out / stage, data), None)
+    found |= _both(SMALL, _made(run, "small"), onnx_of(PRUNED), out, data)
+    return found | {name: Compared(path, before) for name, path in _of_other_tools(floats["onnx"], dataset, out)}
+
+
+def _made(run: Path, stage: str) -> Path:
+    """Return the model file of a stage."""
+    (folder,) = (one for one in run.iterdir() if one.name.partition("-")[2] == stage)
+    return next(path for path in (folder / "model.safetensors", folder / "model.onnx") if path.is_file())
+
+
+def _both(name: str, path: Path, before: str, out: Path, data: Path) -> dict[str, Compared]:
+    lowered = exported(path, "tflite", out / path.parent.name, data)
+    return {onnx_of(name): Compared(path, before), tflite_of(name): Compared(lowered, before)}
+
+
+def _of_other_tools(float_onnx: Path, dataset: Dataset, out: Path) -> Iterator[tuple[str, Path]]:
+    """Yield what each of the tools that are installed makes of the float file, by its documented recipe."""
+    spec = spec_in_file(float_onnx)
     assert spec is not None
-    train = dataset.splits["train"]
-    pixels_NHWC = np.asarray(evaluation_pixels(train, spec.preprocess, SilentReporter())[:_CALIBRATION])
-    images_NCHW = normalize(pixels_NHWC, spec.preprocess)
-    for name, quantize in ((ORT_DEFAULT, ort_default), (ORT_PER_TENSOR, ort_per_tensor)):
-        path = out / f"{quantize.__name__}.onnx"
-        quantize(files["onnx"], images_NCHW, path)
-        model = onnx.load(path)
-        embed_spec(model, spec)
-        onnx.save(model, path)
-        found[name] = path
-    return found
+    pixels_NHWC = evaluation_pixels(dataset.splits["train"], spec.preprocess, SilentReporter())[:_CALIBRATION]
+    images_NCHW = normalize(np.asarray(pixels_NHWC), spec.preprocess)
+    for tool in BASELINES:
+        if tool.name not in OTHERS:
+            continue
+        path = out / f"{tool.name}.{tool.format}"
+        with suppress(BackendMissingError):
+            tool.write(float_onnx, images_NCHW, path)
+            _describe(path, spec)
+            yield OTHERS[tool.name], path
+
+
+def _describe(path: Path, spec: ModelSpec) -> None:
+    """Write into a file of another tool what its numbers mean."""
+    if format_of(path) is Format.TFLITE:
+        ends = open_interpreter(path, 1, None)[0].get_output_details()
+        boxes, logits = sorted((str(one["name"]) for one in ends), key=lambda name: _last(ends, name) != 4)
+        cut = cut_at(path.read_bytes(), (boxes, logits), (BOXES, LOGITS), path)
+        path.write_bytes(embed_in_tflite(cut, spec))
+        return
+    model = onnx.load(path)
+    embed_spec(model, spec)
+    onnx.save(model, path)
+
+
+def _last(ends: Sequence[TensorDetail], name: str) -> int:
+    return int(next(one["shape"] for one in ends if one["name"] == name)[-1])

@@ -1,4 +1,4 @@
-"""Detectors by mAP and milliseconds: `python -m evals.detect.measure --float FILE --data DIR [NAME=INT8.onnx ...]`.
+"""Detectors by mAP and milliseconds: `python -m evals.detect.measure RUN [RUN ...] --data DIR`.
 
 Accuracy is of the validation and the test images together, all on the same ones, which no file was calibrated on.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compress.cli.reporter import PlainReporter
 from compress.core.dataset import BoxesData
@@ -24,11 +27,14 @@ from compress.detect.match import agreement_pct
 from compress.detect.precision import EVAL_THRESHOLD, average_precision
 from compress.measure.latency import Timing, measure_latency
 from compress.runtime.detector import Detector, open_detector
-from evals.detect.files import FLOAT_ONNX, FLOAT_TFLITE, compared_files
+from evals.detect.files import Compared, compared_files
+from evals.detect.names import FLOAT, onnx_of
 from evals.detect.table import Judged, detection_block
 from evals.pages.pages import publish
 from evals.results.provenance import measured_now
 
+Weights = NDArray[np.int64]
+Drops = NDArray[np.float64]
 _BATCH = 16
 _TIMING = Timing(warmup=20, repeats=400, budget_s=3.0, retakes=2)
 
@@ -62,45 +68,78 @@ def _answers(detector: Detector, split: Split, reporter: Reporter) -> _Answered:
     return _Answered(found, detector.coding.score_threshold)
 
 
+@dataclass(frozen=True)
+class _Seed:
+    """A run's files, opened, and what they answer."""
+
+    files: dict[str, Compared]
+    detectors: dict[str, Detector]
+    answered: dict[str, _Answered]
+
+    def drop_R(self, name: str, split: Split, classes: int, weights_RN: Weights) -> Drops:  # noqa: N802 - R draws
+        """Return by how much a file's mAP is below the float ONNX file's, in each draw of images."""
+        first, second = (
+            map_pct(ranked(split.boxes_N, self.answered[one].boxes_N, classes), weights_RN)
+            for one in (onnx_of(FLOAT), name)
+        )
+        return np.asarray(first - second)
+
+    def agreement_pct(self, name: str, before: str | None) -> float | None:
+        """Return the share of boxes that two files agree on."""
+        if before is None:
+            return None
+        return agreement_pct(self.answered[before].shown(), self.answered[name].shown())
+
+
+def _opened(run: Path, data: Path, out: Path, split: Split, reporter: Reporter) -> _Seed:
+    dataset = load_dataset(BoxesData(kind="coco", path=data), seed=0, reporter=reporter, task="detect")
+    files = compared_files(run, dataset, data, out / run.name)
+    detectors = {name: open_detector(one.path) for name, one in files.items()}
+    return _Seed(files, detectors, {name: _answers(one, split, reporter) for name, one in detectors.items()})
+
+
+def _judged(name: str, seeds: Sequence[_Seed], split: Split, labels: Sequence[str], p50_ms: float) -> Judged:
+    """Return what a file is worth: means over the seeds, and an interval of the mean drop."""
+    weights_RN = draws(len(split))
+    worth = [average_precision(split.boxes_N, one.answered[name].boxes_N, len(labels)) for one in seeds]
+    drop_R = np.mean([one.drop_R(name, split, len(labels), weights_RN) for one in seeds], axis=0)
+    first = seeds[0]
+    twin = name.replace("TFLite", "ONNX")
+    return Judged(
+        name=name,
+        map_pct=fmean(one.map_pct for one in worth),
+        map50_pct=fmean(one.map50_pct for one in worth),
+        drop_ci_pp=interval(drop_R),
+        agreement_pct=_mean(one.agreement_pct(name, one.files[name].before) for one in seeds),
+        runtimes_agree_pct=_mean(
+            one.agreement_pct(name, twin if twin != name and twin in one.answered else None) for one in seeds
+        ),
+        size_bytes=first.files[name].path.stat().st_size,
+        p50_ms=p50_ms,
+        partitions=first.detectors[name].delegate_partitions,
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
 def main() -> None:
-    """Compare the files and write docs/results/detection."""
+    """Compare the files of runs that differ by their seed, and write docs/results/detection."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("int8", nargs="*", help="NAME=FILE.onnx, as `imgc quantize` wrote it")
-    parser.add_argument("--float", required=True, type=Path, dest="float_file")
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs of one recipe with different seeds")
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--out", default=Path("build/detect"), type=Path)
     asked = parser.parse_args()
     reporter = PlainReporter(sys.stderr)
-    int8 = {name: Path(path) for name, _, path in (one.partition("=") for one in asked.int8)}
     split, labels = _both(asked.data, reporter)
-    dataset = load_dataset(BoxesData(kind="coco", path=asked.data), seed=0, reporter=reporter, task="detect")
-    files = compared_files(asked.float_file, int8, dataset, asked.data, asked.out)
-    detectors = {name: open_detector(path) for name, path in files.items()}
-    answered = {name: _answers(one, split, reporter) for name, one in detectors.items()}
-    weights_RN = draws(len(split))
-    float_R = map_pct(ranked(split.boxes_N, answered[FLOAT_ONNX].boxes_N, len(labels)), weights_RN)
-    image = np.zeros((1, *detectors[FLOAT_ONNX].spec.input_chw), np.float32)
+    seeds = [_opened(run, asked.data, asked.out, split, reporter) for run in asked.runs]
+    detectors = seeds[0].detectors
+    image = np.zeros((1, *detectors[onnx_of(FLOAT)].spec.input_chw), np.float32)
     times = measure_latency(detectors, dict.fromkeys(detectors, image), _TIMING, reporter)
-    rows = []
-    for name, one in answered.items():
-        worth = average_precision(split.boxes_N, one.boxes_N, len(labels))
-        drop_R = float_R - map_pct(ranked(split.boxes_N, one.boxes_N, len(labels)), weights_RN)
-        twin = answered.get(name.replace("TFLite", "ONNX"))
-        rows.append(
-            Judged(
-                name=name,
-                map_pct=worth.map_pct,
-                map50_pct=worth.map50_pct,
-                drop_ci_pp=interval(drop_R),
-                agreement_pct=agreement_pct(answered[FLOAT_ONNX].shown(), one.shown()),
-                runtimes_agree_pct=agreement_pct(twin.shown(), one.shown()) if twin and "TFLite" in name else None,
-                size_bytes=files[name].stat().st_size,
-                p50_ms=times[name].p50_ms,
-                partitions=detectors[name].delegate_partitions,
-            )
-        )
-    twins = (FLOAT_ONNX, FLOAT_TFLITE)
-    publish("detection", (detection_block(rows, len(split), twins, measured_now()),))
+    rows = [_judged(name, seeds, split, labels, times[name].p50_ms) for name in detectors]
+    publish("detection", (detection_block(rows, len(split), len(seeds), measured_now()),))
 
 
 if __name__ == "__main__":

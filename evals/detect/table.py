@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evals.detect.names import FLOAT, onnx_of, tflite_of
 from evals.results.schema import Block, Cell, Column, Measured
 from evals.sentences.detection import INT8
 
@@ -30,41 +31,43 @@ class Judged:
     map_pct: float
     map50_pct: float
     drop_ci_pp: tuple[float, float]
-    agreement_pct: float
+    agreement_pct: float | None
     runtimes_agree_pct: float | None
     size_bytes: int
     p50_ms: float
     partitions: int | None
 
 
-def detection_block(rows: Sequence[Judged], images: int, floats: tuple[str, str], measured: Measured) -> Block:
+def detection_block(rows: Sequence[Judged], images: int, seeds: int, measured: Measured) -> Block:
     """Return the table.
 
     Args:
-        rows: the float ONNX file first.
+        rows: means over the seeds, the float ONNX file first.
         images: how many were asked.
-        floats: names of the float ONNX and the float TFLite file.
+        seeds: how many networks were trained.
         measured: when and where.
     """
     by_name = {row.name: row for row in rows}
     return Block(
         key=INT8,
         title="A detector's int8 files beside its float ones",
-        n={"images": images},
+        n={"images": images, "seeds": seeds},
         setting=(
             "SSDLite on MobileNetV3-Small, 320 px, six classes, cards; validation and test images, none of which was "
-            "calibrated on; drop against the float ONNX file, paired bootstrap over the images; boxes of a score of "
-            "0.3 and more match by class and an IoU of 0.5; one image, one thread, all files by turns"
+            "calibrated on; means over networks of different seeds; drop against the float ONNX file, paired bootstrap "
+            "over the images; boxes of a score of 0.3 and more match by class and an IoU of 0.5, those of a pruned "
+            "network's int8 files with its own float one; one image, one thread, all files by turns; other tools "
+            "by their documented recipe on the same images"
         ),
         measured=measured,
         columns=COLUMNS,
-        rows=tuple(_row(row, by_name, floats) for row in rows),
+        rows=tuple(_row(row, by_name) for row in rows),
     )
 
 
-def _row(row: Judged, by_name: dict[str, Judged], floats: tuple[str, str]) -> dict[str, Cell]:
-    before = by_name[floats[0]]
-    twin = by_name[floats[1] if "TFLite" in row.name else floats[0]]
+def _row(row: Judged, by_name: dict[str, Judged]) -> dict[str, Cell]:
+    before = by_name[onnx_of(FLOAT)]
+    twin = by_name[tflite_of(FLOAT) if "TFLite" in row.name else onnx_of(FLOAT)]
     drop = before.map_pct - row.map_pct
     found: dict[str, Cell] = {
         "file": row.name,
