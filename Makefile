@@ -120,7 +120,8 @@ INT8_PINS := evals/int8_baselines.txt
 $(INT8_TOOLS)/.dependencies: requirements.lock $(INT8_PINS)
 	$(PYTHON) -m venv --clear $(INT8_TOOLS)
 	$(INT8_TOOLS)/bin/pip install --quiet --upgrade pip
-	$(INT8_TOOLS)/bin/pip install --quiet --requirement requirements.lock --requirement $(INT8_PINS)
+	$(INT8_TOOLS)/bin/pip install --quiet --requirement requirements.lock
+	$(INT8_TOOLS)/bin/pip install --quiet --no-deps --requirement $(INT8_PINS)
 	@touch $@
 
 INT8_RECIPES := $(wildcard recipes/clothing_int8_*.yaml)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from compress.benchmark.box_answers import BoxAnswers
 from compress.benchmark.bundle_file import Manifest
 from compress.benchmark.schema import Answers, Bench
 from compress.core.spec import ModelSpec
@@ -19,6 +20,7 @@ _FILES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`run.lock.json`", RunLock),
     ("`bench.json`", Bench),
     ("`answers.json`", Answers),
+    ("`answers.json` of detectors", BoxAnswers),
     ("`report.json`", Report),
     ("`tune.json`", TuneReport),
     ("`MANIFEST.json` of a bundle", Manifest),

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from compress.benchmark.schema import ImagePaths
 from compress.core.fact import Fact
+from compress.core.spec import VisibleText
 from compress.data.boxes import BoxLabels
 from compress.detect.answers import Boxes
 from compress.detect.precision import RECALLS, AveragePrecision
@@ -64,7 +65,7 @@ class BoxAnswers(Fact):
     """
 
     schema_version: Literal[1] = 1
-    labels: tuple[str, ...]
+    labels: tuple[VisibleText, ...]
     paths: ImagePaths
     truth: tuple[ImageBoxes, ...]
     found: dict[str, tuple[ImageBoxes, ...]]

@@ -129,11 +129,11 @@ def _print(bench: Bench, out: Path | None) -> None:
         columns,
         host_text,
         latency_cells,
-        row_cells,
         rows_text,
+        table_rows,
     )
 
-    print_table("benchmark", columns(bench.rows), [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
+    print_table("benchmark", columns(bench.rows), table_rows(bench.rows), left=TEXT_COLUMNS)
     print_table("latency", LATENCY_COLUMNS, [latency_cells(row) for row in bench.rows], left=1)
     if setting := rows_text(bench.rows, bench.baseline, bench.split):
         echo(setting)

@@ -70,14 +70,15 @@ def benchmark_bundle(
     from compress.benchmark.bench_file import ANSWERS_NAME
     from compress.benchmark.bundle_file import open_bundle, other_answers
     from compress.benchmark.measure import Setting, measure
+    from compress.benchmark.schema import Answers
     from compress.cli.output import print_json, print_table
     from compress.core.storage import write_json
-    from compress.report.table import TEXT_COLUMNS, columns, host_text, row_cells, rows_text
+    from compress.report.table import TEXT_COLUMNS, columns, host_text, rows_text, table_rows
 
     opened = open_bundle(folder, threads=threads)
     manifest, setting = opened.manifest, Setting(batch, timing)
     found = measure(opened.candidates, manifest.baseline, opened.split, manifest.labels, setting, reporter)
-    doubts = other_answers(manifest, found.answers) if found.answers else []
+    doubts = other_answers(manifest, found.answers) if isinstance(found.answers, Answers) else []
     for text in doubts:
         reporter.warn(text)
     bench = found.bench.model_copy(update={"warnings": (*found.bench.warnings, *doubts)})
@@ -87,8 +88,6 @@ def benchmark_bundle(
     if as_json:
         print_json(bench.model_dump(mode="json"))
         return
-    print_table(
-        f"bundle of {manifest.run}", columns(bench.rows), [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS
-    )
+    print_table(f"bundle of {manifest.run}", columns(bench.rows), table_rows(bench.rows), left=TEXT_COLUMNS)
     echo(f"{rows_text(bench.rows, bench.baseline, bench.split)}\n{host_text(bench.host)}")
     echo(f"wrote {out}; where the run is: imgc report {manifest.run} --add {out.name}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from compress.cli.output import echo, print_table, size_text
 from compress.cli.run_files import short_path
+from compress.quantize.accuracy.accuracy_constraint import METRIC_NAMES
 from compress.quantize.config import QuantizeConfig
 
 PLAN_FILE = "plan.json"
@@ -26,15 +27,17 @@ def show_sensitivity(folder: Path) -> None:
     found = _read(folder / SENSITIVITY_FILES[0])
     if found is None:
         return
-    labelled = found["float_top1_pct"] is not None
-    columns = ["rank", "layer", "ops", "KL", "SQNR dB", "agreement %", *(["top-1 %"] if labelled else [])]
+    metric = "map" if "float_map_pct" in found else "top1"
+    labelled = found[f"float_{metric}_pct"] is not None
+    name, shares = METRIC_NAMES[metric], ["agreement_pct", *([f"{metric}_pct"] if labelled else [])]
+    columns = ["rank", "layer", "ops", "KL", "SQNR dB", "agreement %", *([f"{name} %"] if labelled else [])]
     rows = [
-        [rank, layer["layer"], layer["ops"], f"{layer['kl']:.2e}", f"{layer['sqnr_db']:.1f}", *_shares(layer, labelled)]
+        [rank, layer["layer"], layer["ops"], f"{layer['kl']:.2e}", f"{layer['sqnr_db']:.1f}", *_texts(layer, shares)]
         for rank, layer in enumerate(found["layers"], 1)
     ]
     title = f"each layer alone int8, all else float, on {found['images']} {found['judged_on']}"
     if labelled:
-        title += f" (float top-1 {found['float_top1_pct']:.2f} %)"
+        title += f" (float {name} {found[f'float_{metric}_pct']:.2f} %)"
     print_table(title, columns, rows, left=3)
     echo(" ".join(str(short_path(folder / name)) for name in SENSITIVITY_FILES if (folder / name).is_file()))
 
@@ -44,10 +47,10 @@ def show_plan(folder: Path) -> None:
     found = _read(folder / PLAN_FILE)
     if found is None:
         return
-    labelled = any("top1_pct" in one["metrics"] for one in found["candidates"])
+    known = [key for key in METRIC_NAMES if any(f"{key}_pct" in one["metrics"] for one in found["candidates"])]
     columns = [
         "candidate",
-        *(["top-1 %"] if labelled else []),
+        *(f"{METRIC_NAMES[key]} %" for key in known),
         "agreement %",
         "p50 ms",
         "size",
@@ -57,8 +60,7 @@ def show_plan(folder: Path) -> None:
     rows = [
         [
             ("* " if one["name"] == found["chosen"] else "  ") + one["name"],
-            *([f"{one['metrics']['top1_pct']:.2f}"] if labelled else []),
-            f"{one['metrics']['agreement_pct']:.2f}",
+            *_texts(one["metrics"], [*(f"{key}_pct" for key in known), "agreement_pct"]),
             f"{one['p50_ms']:.3f}",
             size_text(one["size_bytes"]),
             one["partitions"],
@@ -71,8 +73,8 @@ def show_plan(folder: Path) -> None:
     echo(str(short_path(folder / PLAN_FILE)))
 
 
-def _shares(layer: dict[str, Any], labelled: bool) -> list[str]:
-    return [f"{layer['agreement_pct']:.2f}", *([f"{layer['top1_pct']:.2f}"] if labelled else [])]
+def _texts(numbers: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    return [f"{numbers[key]:.2f}" for key in keys]
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -87,14 +87,13 @@ def _print_report(run_dir: Path, found: Report) -> None:
         columns,
         host_text,
         latency_cells,
-        row_cells,
         rows_text,
         setting_text,
         table_rows,
     )
     from compress.report.write import HTML_NAME, MARKDOWN_NAME
 
-    print_table(f"run {found.run}", columns(found.rows), table_rows(found), left=TEXT_COLUMNS)
+    print_table(f"run {found.run}", columns(found.rows), table_rows(found.rows), left=TEXT_COLUMNS)
     if any(row.latency_calls for row in found.rows):
         print_table("latency", LATENCY_COLUMNS, [latency_cells(row) for row in found.rows], left=1)
     if setting := setting_text(found):
@@ -104,7 +103,7 @@ def _print_report(run_dir: Path, found: Report) -> None:
         echo(sibling_line(sibling))
     for bench in found.elsewhere:
         title = f"on another machine: {host_text(bench.host)}"
-        print_table(title, columns(bench.rows), [row_cells(row) for row in bench.rows], left=TEXT_COLUMNS)
+        print_table(title, columns(bench.rows), table_rows(bench.rows), left=TEXT_COLUMNS)
         echo(rows_text(bench.rows, bench.baseline, bench.split))
     for gate in found.gates:
         value = "not measured" if gate.value is None else f"{gate.value:.10g}"

@@ -14,6 +14,9 @@ Positive = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 MAX_ANCHORS = 100_000
+BOXES, LOGITS = "boxes", "logits"  # a detector's outputs in every file: its raw numbers
+# what post-processing inside a file adds, called as by TensorFlow's detectors
+DETECTIONS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
 
 
 class AnchorMap(BaseModel):

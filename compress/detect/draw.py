@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -15,13 +15,13 @@ _UNIT_PX = 320  # of the longer side: lines and letters grow with the image
 _QUALITY = 90
 
 
-def drawn(image: Image.Image, boxes: Boxes, labels: Sequence[str]) -> Image.Image:
+def drawn(image: Image.Image, boxes: Boxes, labels: Sequence[str] | Mapping[int, str]) -> Image.Image:
     """Return a copy with each box in the colour of its class, its label and score; the best one on top.
 
     Args:
         image: upright RGB.
         boxes: in its pixels, best first.
-        labels: class names in index order.
+        labels: class names by index.
     """
     copy = image.copy()
     pen = ImageDraw.Draw(copy)
@@ -32,10 +32,11 @@ def drawn(image: Image.Image, boxes: Boxes, labels: Sequence[str]) -> Image.Imag
         colour = ImageColor.getrgb(f"hsl({index * _STEP * 360 // _HUES % 360}, 90%, 45%)")
         pen.rectangle(corners, outline=colour, width=round(2 * unit))
         text, height = f"{labels[index]} {100 * score:.0f} %", 14 * unit
-        top = corners[1] - height if corners[1] >= height else corners[1]  # the label stays inside the image
         width = pen.textlength(text, font=font) + 6 * unit
-        pen.rectangle((corners[0], top, corners[0] + width, top + height), fill=colour)
-        pen.text((corners[0] + 3 * unit, top), text, fill="white", font=font)
+        top = corners[1] - height if corners[1] >= height else corners[1]  # the label stays inside the image
+        left = max(0.0, min(corners[0], copy.width - 1 - width))
+        pen.rectangle((left, top, left + width, top + height), fill=colour)
+        pen.text((left + 3 * unit, top), text, fill="white", font=font)
     return copy
 
 

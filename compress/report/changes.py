@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from compress.benchmark.schema import Answers
 from compress.core.fact import Fact
@@ -81,9 +81,9 @@ class Changes(Fact):
     images: tuple[ImageChange, ...]
 
 
-def images_folder(answers: Answers) -> str:
+def images_folder(paths: Sequence[str]) -> str:
     """Return the folder that all images lie in."""
-    folders = {os.path.dirname(path) for path in answers.paths}  # noqa: PTH120 - text of another machine's paths
+    folders = {os.path.dirname(path) for path in paths}  # noqa: PTH120 - text of another machine's paths
     return os.path.commonpath(folders) if folders else ""
 
 
@@ -144,7 +144,7 @@ def _confusions(answers: Answers, before: tuple[int, ...], after: tuple[int, ...
 
 def _images(answers: Answers, baseline: str, name: str) -> list[ImageChange]:
     """Return every changed image: the wronged first, among equals by the fall of the right class's softmax."""
-    folder = images_folder(answers)
+    folder = images_folder(answers.paths)
     found = [
         ImageChange(
             path=os.path.relpath(path, folder),

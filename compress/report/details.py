@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from compress.benchmark.box_answers import BoxAnswers
 from compress.benchmark.schema import Answers
 from compress.core.fact import Fact
 from compress.core.formats import Format
@@ -15,13 +17,16 @@ from compress.errors import StageError
 from compress.package import install_command
 from compress.pipeline.lock import RunLock
 from compress.pipeline.run_dir import ENVIRONMENT_NAME, RECIPE_NAME, RESOLVED_NAME
+from compress.report.box_changes import BoxChanges, find_box_changes
 from compress.report.changes import Changes, find_changes, images_folder
 from compress.report.curves import Curve, read_curves, trained_stages
 from compress.report.layers import LayerCosts, read_layer_costs
+from compress.report.precision_curves import PrecisionCurve, find_curves
 from compress.report.rows import read_json
 
 _ANSWERS = "answers.json"  # beside a bench.json
 _SENSITIVITY = "sensitivity.json"
+_ANY_ANSWERS: TypeAdapter[Answers | BoxAnswers] = TypeAdapter(Answers | BoxAnswers)
 
 
 class StageRow(Fact):
@@ -53,8 +58,10 @@ class Details:
     curves: tuple[Curve, ...]
     layer_costs: tuple[LayerCosts, ...]
     images_folder: str
-    changes: tuple[Changes, ...]
     notes: tuple[str, ...]
+    changes: tuple[Changes, ...] = ()
+    box_changes: tuple[BoxChanges, ...] = ()
+    precision: tuple[PrecisionCurve, ...] = ()
 
 
 def read_details(run_dir: Path, lock: RunLock, baseline: str | None) -> Details:
@@ -70,7 +77,6 @@ def read_details(run_dir: Path, lock: RunLock, baseline: str | None) -> Details:
     """
     notes: list[str] = []
     answers = _answers(run_dir, lock, notes)
-    told = answers is not None and baseline in answers.top1
     return Details(
         stages=tuple(_stages(lock)),
         environment=read_json(run_dir / ENVIRONMENT_NAME, {}),
@@ -78,10 +84,20 @@ def read_details(run_dir: Path, lock: RunLock, baseline: str | None) -> Details:
         commands=_commands(lock.name),
         curves=_curves(run_dir, lock, notes),
         layer_costs=tuple(_layer_costs(run_dir, lock)),
-        images_folder=images_folder(answers) if answers else "",
-        changes=find_changes(answers, baseline) if answers and baseline and told else (),
+        images_folder=images_folder(answers.paths) if answers else "",
         notes=tuple(notes),
+        **_told(answers, baseline),
     )
+
+
+def _told(answers: Answers | BoxAnswers | None, baseline: str | None) -> dict[str, Any]:
+    """Return the fields of `Details` that the answers of either kind of model tell."""
+    if isinstance(answers, BoxAnswers) and baseline in answers.found:
+        changes = find_box_changes(answers, baseline)
+        return {"box_changes": changes, "precision": find_curves(answers, baseline, [one.stage for one in changes])}
+    if isinstance(answers, Answers) and baseline in answers.top1:
+        return {"changes": find_changes(answers, baseline)}
+    return {}
 
 
 def _stages(lock: RunLock) -> Iterator[StageRow]:
@@ -118,7 +134,7 @@ def _layer_costs(run_dir: Path, lock: RunLock) -> Iterator[LayerCosts]:
             yield read_layer_costs(stage.id, path)
 
 
-def _answers(run_dir: Path, lock: RunLock, notes: list[str]) -> Answers | None:
+def _answers(run_dir: Path, lock: RunLock, notes: list[str]) -> Answers | BoxAnswers | None:
     """Return the answers beside the newest benchmark; None before one, and where it was made by an older imgc."""
     benches = [stage.artifact.path for stage in lock.stages if stage.artifact.format is Format.BENCH]
     if not benches:
@@ -128,7 +144,7 @@ def _answers(run_dir: Path, lock: RunLock, notes: list[str]) -> Answers | None:
         notes.append("Changed answers are left out: the benchmark kept none; `imgc benchmark` measures again.")
         return None
     try:
-        return Answers.model_validate_json(path.read_bytes())
+        return _ANY_ANSWERS.validate_json(path.read_bytes())
     except ValidationError as error:
         raise StageError(
             f"{path}: not readable answers ({str(error).splitlines()[0]})", hint="`imgc benchmark` measures again"

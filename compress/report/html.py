@@ -11,7 +11,9 @@ from string import Template
 
 from compress.benchmark.schema import Row
 from compress.package import install_command
+from compress.report.accuracy import accuracy_name, accuracy_of, accuracy_title
 from compress.report.html_changes import change_sections
+from compress.report.html_precision import precision_sections
 from compress.report.json_report import GateRow, Report
 from compress.report.markup import (
     definitions,
@@ -28,7 +30,7 @@ from compress.report.ops_table import NODE_COLUMNS, node_cells
 from compress.report.ship import float_twin
 from compress.report.siblings import sibling_line
 from compress.report.sweep_table import CALLERS_COLUMNS, SWEEP_COLUMNS, callers_cells, sweep_cells
-from compress.report.table import TEXT_COLUMNS, columns, host_text, row_cells, setting_text, table_rows
+from compress.report.table import TEXT_COLUMNS, columns, host_text, setting_text, table_rows
 
 NO_CHARTS = f"report.html has no charts: `{install_command('report')}` brings what draws them"
 _PAGE = Path(__file__).parent / "page"
@@ -88,7 +90,7 @@ def _verdict(gates: tuple[GateRow, ...]) -> str:
 
 def _from_to(report: Report) -> str:
     """Return the baseline's figures and those of the last other model that was measured."""
-    measured = [row for row in report.rows if row.top1_pct is not None]
+    measured = [row for row in report.rows if accuracy_of(row).pct is not None]
     first = next((row for row in measured if row.stage == report.baseline), None)
     last = next((row for row in reversed(measured) if row.stage != report.baseline), None)
     if first is None or last is None:
@@ -103,7 +105,7 @@ def _figures_of(row: Row) -> dict[str, str]:
     return {
         "size": size_text(row.size_bytes),
         "MACs": count_text(row.macs),
-        "top-1 %": number_text(row.top1_pct, 2),
+        f"{accuracy_name([row])} %": number_text(accuracy_of(row).pct, 2),
     }
 
 
@@ -117,8 +119,9 @@ def _times(row: Row, twin: Row | None) -> tuple[str, str]:
 
 def _sections(report: Report, drawings: _Drawings) -> Iterator[str]:
     yield _results(report, drawings)
-    yield section("What accuracy costs", _trade_text(drawings), figures(drawings, _TRADES))
+    yield _trades(report, drawings)
     yield from _speed(report)
+    yield from precision_sections(report, drawings)
     yield from change_sections(report, drawings)
     yield from _layers(report, drawings)
     yield from _training(report, drawings)
@@ -134,30 +137,34 @@ def _sections(report: Report, drawings: _Drawings) -> Iterator[str]:
         yield section("Ship this file", preformatted(report.ship.path), paragraph(facts), preformatted(commands))
 
 
-_BARS = {
-    "size": "Size of the file",
-    "macs": "Multiply-accumulates of one image",
-    "top1": "Top-1 accuracy, with its 95 % interval",
-    "latency": "Median latency of one call",
-}
-_TRADES = {"top1-latency": "Top-1 against median latency", "top1-size": "Top-1 against size"}
+_FRONT = "Green and joined: the Pareto front, models that no other beats in both. Upright lines: 95 % intervals."
 _REPEAT = paragraph(
     "Same recipe, seed and data give the same files (sha256 in report.json); times differ by machine.", "soft"
 )
 
 
-def _trade_text(drawings: _Drawings) -> str:
-    if not any(name in drawings for name in _TRADES):
-        return ""
-    return paragraph(
-        "Green and joined: the Pareto front, models that no other beats in both. Upright lines: 95 % intervals.", "soft"
-    )
-
-
 def _results(report: Report, drawings: _Drawings) -> str:
+    captions = {
+        "size": "Size of the file",
+        "macs": "Multiply-accumulates of one image",
+        "accuracy": f"{accuracy_title(report.rows)}, with its 95 % interval",
+        "latency": "Median latency of one call",
+    }
     return section(
-        "Each model of the run", figures(drawings, _BARS), table(columns(report.rows), table_rows(report), TEXT_COLUMNS)
+        "Each model of the run",
+        figures(drawings, captions),
+        table(columns(report.rows), table_rows(report.rows), TEXT_COLUMNS),
     )
+
+
+def _trades(report: Report, drawings: _Drawings) -> str:
+    name = accuracy_title(report.rows)
+    captions = {
+        "accuracy-latency": f"{name} against median latency",
+        "accuracy-size": f"{name} against size",
+    }
+    drawn = figures(drawings, captions)
+    return section("What accuracy costs", paragraph(_FRONT, "soft"), drawn) if drawn else ""
 
 
 def _speed(report: Report) -> Iterator[str]:
@@ -176,13 +183,13 @@ def _layers(report: Report, drawings: _Drawings) -> Iterator[str]:
         how = "One group at a time is cut, all others whole" if cut else "One layer at a time is int8, all else float"
         said = f"{how}; {costs.images} images ({costs.judged_on}), the dearest first."
         name = f"layers-{costs.stage}"
-        caption = "Points of top-1 lost" if cut else "Divergence from the float model's answers, nats"
+        caption = f"Points of {costs.measure} lost" if cut else "Divergence from the float model's answers, nats"
         rows = [(one.name, digits_text(one.kl), number_text(one.drop_pp, 2)) for one in costs.layers]
         yield section(
             f"What each layer costs: {costs.stage}",
             paragraph(said, "soft"),
             figures(drawings, {name: caption}),
-            details("All layers", table(("layer", "divergence, nats", "top-1 lost, pp"), rows)),
+            details("All layers", table(("layer", "divergence, nats", f"{costs.measure} lost, pp"), rows)),
         )
 
 
@@ -207,11 +214,10 @@ def _gate_cells(gate: GateRow) -> tuple[str, ...]:
 
 def _remote_benchmarks(report: Report) -> Iterator[str]:
     for bench in report.elsewhere:
-        rows = [row_cells(row) for row in bench.rows]
         yield section(
             "On another machine",
             paragraph(host_text(bench.host), "soft"),
-            table(columns(bench.rows), rows, TEXT_COLUMNS),
+            table(columns(bench.rows), table_rows(bench.rows), TEXT_COLUMNS),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from compress.report.changes import Changes, ImageChange
+from compress.report.html_box_changes import box_change
 from compress.report.json_report import Report
 from compress.report.markup import details, escape, figures, paragraph, section, table
 from compress.report.numbers import number_text
@@ -16,15 +17,14 @@ _PAIR_COLUMNS = ("class", "answered with", "before", "after")
 
 def change_sections(report: Report, drawings: Mapping[str, str]) -> Iterator[str]:
     """Yield one section: how the last model answers otherwise than the baseline, and folded the others."""
-    if not report.changes:
+    bodies = [(one.stage, _change(one, report, drawings)) for one in report.changes]
+    bodies += [(one.stage, box_change(one, report, drawings)) for one in report.box_changes]
+    if not bodies:
         return
-    first, *others = report.changes
-    folded = "".join(f"<h3>{escape(changes.stage)}</h3>\n{_change(changes, report, drawings)}" for changes in others)
-    yield section(
-        f"What changed: {first.stage} beside {report.baseline}",
-        _change(first, report, drawings),
-        details("The other models", folded),
-    )
+    (stage, first), *others = bodies
+    folded = "".join(f"<h3>{escape(name)}</h3>\n{body}" for name, body in others)
+    title = f"What changed: {stage} beside {report.baseline}"
+    yield section(title, first, details("The other models", folded))
 
 
 def _change(changes: Changes, report: Report, drawings: Mapping[str, str]) -> str:

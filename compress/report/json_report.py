@@ -9,15 +9,16 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from compress.benchmark.schema import Bench, Row
-from compress.core.dataset import Task
 from compress.core.fact import Fact, first_fault
 from compress.errors import StageError
 from compress.pipeline.gates import GATES_NAME, GateOutcome
-from compress.pipeline.lock import RunLock
+from compress.report.box_changes import BoxChanges
 from compress.report.changes import Changes
+from compress.report.class_precision import ClassPrecision, class_precision
 from compress.report.curves import Curve
 from compress.report.details import StageRow, read_details
 from compress.report.layers import LayerCosts
+from compress.report.precision_curves import PrecisionCurve
 from compress.report.remote_benchmarks import read_remote_benchmarks
 from compress.report.rows import read_run
 from compress.report.ship import Ship, file_to_ship
@@ -61,7 +62,10 @@ class Report(Fact):
         curves: one for each stage that trained.
         layer_costs: one for each stage that measured its sensitivity.
         images_folder: that the paths in `changes` are relative to.
-        changes: each model that answers otherwise than the baseline, the last made first.
+        changes: each classifier that answers otherwise than the baseline, the last made first.
+        box_changes: each detector that finds other boxes than the baseline, likewise.
+        classes: what each class of a detector is worth in each file, those that lost most first.
+        precision: precision against recall of the detectors in `box_changes`, the baseline's first.
         notes: what is left out, and what would bring it.
         ship: the file to ship; None before an export.
     """
@@ -83,6 +87,9 @@ class Report(Fact):
     layer_costs: tuple[LayerCosts, ...] = ()
     images_folder: str = ""
     changes: tuple[Changes, ...] = ()
+    box_changes: tuple[BoxChanges, ...] = ()
+    classes: tuple[ClassPrecision, ...] = ()
+    precision: tuple[PrecisionCurve, ...] = ()
     notes: tuple[str, ...] = ()
     ship: Ship | None = None
 
@@ -107,16 +114,11 @@ def build_report(run_dir: Path, gates: Sequence[GateOutcome] | None = None) -> R
         siblings=run.siblings,
         gates=tuple(_gate(result, run_dir) for result in results),
         sensitivity=run.sensitivity,
-        ship=file_to_ship(run.rows, run.name, _task_of(run.lock)),
+        ship=file_to_ship(run.rows, run.name),
+        classes=class_precision(run.rows, run.baseline),
         elsewhere=read_remote_benchmarks(run_dir),
         **vars(read_details(run_dir, run.lock, run.baseline)),
     )
-
-
-def _task_of(lock: RunLock) -> Task:
-    """Return what the run's models do; all of a run do the same."""
-    specs = [stage.artifact.spec for stage in lock.stages if stage.artifact.spec is not None]
-    return specs[-1].task if specs else "classify"
 
 
 def _gate(result: object, run_dir: Path) -> GateRow:

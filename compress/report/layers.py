@@ -60,6 +60,11 @@ class LayerCosts(Fact):
     judged_on: str
     layers: tuple[LayerCost, ...]
 
+    @property
+    def measure(self) -> str:
+        """Return what accuracy was measured, in words."""
+        return "mAP" if any(layer.map_drop_pp is not None for layer in self.layers) else "top-1"
+
 
 def read_layer_costs(stage: str, path: Path) -> LayerCosts:
     """Return what a stage's `sensitivity.json` says.

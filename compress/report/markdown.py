@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from compress.benchmark.schema import Bench
 from compress.core.visible import visible
+from compress.report.box_changes import BoxChanges
 from compress.report.changes import Changes
 from compress.report.json_report import GateRow, Report
 from compress.report.numbers import NOT_MEASURED
@@ -13,12 +14,15 @@ from compress.report.siblings import sibling_line
 from compress.report.table import (
     RECALL_COLUMNS,
     TEXT_COLUMNS,
+    box_changes_line,
     changes_line,
+    class_cells,
+    class_columns,
+    classes_text,
     columns,
     host_text,
     markdown_table,
     recall_cells,
-    row_cells,
     rows_text,
     setting_text,
     table_rows,
@@ -31,13 +35,18 @@ _GATE_COLUMNS = ("gate", "at", "limit", "value", "result")
 def to_markdown(report: Report) -> str:
     """Return the report as Markdown: verdict, tables, siblings, changes, gates, other machines, what to ship."""
     parts = [f"# imgc run `{report.run}`", _verdict(report.gates), _setting(report)]
-    parts.append(markdown_table(columns(report.rows), table_rows(report), TEXT_COLUMNS))
+    parts.append(markdown_table(columns(report.rows), table_rows(report.rows), TEXT_COLUMNS))
     parts += report.notes
     if report.siblings:
         lines = [f"- {sibling_line(row)}" for row in report.siblings]
         parts += ["## Against the stock narrower network", "\n".join(lines)]
+    if report.classes:
+        worth = markdown_table(class_columns(report.classes), [class_cells(one) for one in report.classes], 1)
+        parts += ["## Average precision of each class", classes_text(report.classes), worth]
     if report.changes:
         parts += ["## What compression changed", *_changes(report, report.changes[0])]
+    if report.box_changes:
+        parts += ["## What compression changed", _box_changes(report, report.box_changes[0])]
     if report.sensitivity:
         parts += ["## What each layer costs", "\n".join(f"- [{path}]({path})" for path in report.sensitivity)]
     if report.gates:
@@ -58,7 +67,7 @@ def _remote_benchmarks(benches: Sequence[Bench]) -> list[str]:
         parts += [
             f"Measured: {setting}.\n\nMachine: {host_text(bench.host)}.",
             *(f"> **Warning:** {text}" for text in bench.warnings),
-            markdown_table(columns(bench.rows), [row_cells(row) for row in bench.rows], TEXT_COLUMNS),
+            markdown_table(columns(bench.rows), table_rows(bench.rows), TEXT_COLUMNS),
         ]
     return parts
 
@@ -69,6 +78,11 @@ def _changes(report: Report, changes: Changes) -> tuple[str, ...]:
     said = f"{changes.stage} beside {report.baseline}: {changes_line(changes, row)}."
     cells = [recall_cells(one) for one in changes.recall[:_WORST_CLASSES] if one.change_pp < 0]
     return said, markdown_table(RECALL_COLUMNS, cells, 1) if cells else "No class lost recall."
+
+
+def _box_changes(report: Report, changes: BoxChanges) -> str:
+    row = next((row for row in report.rows if row.stage == changes.stage), None)
+    return f"{changes.stage} beside {report.baseline}: {box_changes_line(changes, row)}."
 
 
 def _verdict(gates: tuple[GateRow, ...]) -> str:

@@ -19,6 +19,7 @@ from compress.pipeline.run_dir import ENVIRONMENT_NAME
 from compress.report.siblings import SiblingRow, sibling_rows
 
 _SENSITIVITY = "sensitivity.*"  # JSON and SVG
+_COMPARED = ("top1_drop_pp", "map_drop_pp", "map_drop_ci95_pp", "agreement_pct")  # with a baseline
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _measured(benches: list[Bench]) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for bench in benches:
         same = bench.baseline == benches[-1].baseline
-        blank = {} if same else {"top1_drop_pp": None, "agreement_pct": None}
+        blank = {} if same else dict.fromkeys(_COMPARED)
         rows |= {row.stage: row.model_copy(update=blank) for row in bench.rows}
     return rows
 
@@ -123,6 +124,7 @@ def _unmeasured(stage: LockedStage) -> Row:
         size_bytes=artifact.size_bytes,
         params=(spec.params or None) if spec else None,
         macs=(spec.macs or None) if spec else None,
+        task=spec.task if spec else "classify",
     )
 
 

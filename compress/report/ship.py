@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import PurePath, PurePosixPath
 
 from compress.benchmark.schema import Row
-from compress.core.dataset import Task
 from compress.core.fact import Fact
 from compress.core.formats import Format, Precision
+from compress.report.accuracy import accuracy_of, accuracy_title
 from compress.report.numbers import number_text, size_text
 
 _SHIPPED = (Format.TFLITE, Format.ONNX)  # a runtime alone opens them
@@ -31,7 +31,7 @@ class Ship(Fact):
     commands: tuple[str, ...]
 
 
-def file_to_ship(rows: Sequence[Row], run: str, task: Task = "classify") -> Ship | None:
+def file_to_ship(rows: Sequence[Row], run: str) -> Ship | None:
     """Return the newest int8 TFLite file, else the newest TFLite, int8 ONNX, ONNX file; None where there is none."""
     files = [row for row in reversed(rows) if row.format in _SHIPPED]
     if not files:
@@ -42,14 +42,14 @@ def file_to_ship(rows: Sequence[Row], run: str, task: Task = "classify") -> Ship
         stage=best.stage,
         path=path,
         facts=tuple(_facts(best, float_twin(best, rows))),
-        commands=(f"imgc predict IMAGE --model {path}", *_more_commands(path, best.format, task)),
+        commands=(f"imgc predict IMAGE --model {path}", *_more_commands(path, best)),
     )
 
 
-def _more_commands(path: str, fmt: Format, task: Task) -> tuple[str, ...]:
+def _more_commands(path: str, row: Row) -> tuple[str, ...]:
     """Return what a file is for, beside single images; programs for elsewhere are written for classifiers alone."""
     serve = f"imgc serve {path}"
-    return (serve,) if task == "detect" else (serve, snippet_command(PurePosixPath(path), fmt))
+    return (serve,) if row.task == "detect" else (serve, snippet_command(PurePosixPath(path), row.format))
 
 
 def snippet_command(path: PurePath, fmt: Format) -> str:
@@ -70,22 +70,22 @@ def float_twin(row: Row, rows: Sequence[Row]) -> Row | None:
 def _facts(row: Row, twin: Row | None) -> list[str]:
     precision = row.precision.value if row.precision else "precision not known"
     facts = [f"{row.stage}: {precision} {row.format.value}, {size_text(row.size_bytes)}."]
-    if row.top1_pct is not None and row.top1_ci95_pct is not None:
-        facts.append(_accuracy("Top-1", row.top1_pct, row.top1_ci95_pct, row.top1_drop_pp, row.n_images))
-    if row.map_pct is not None and row.map_ci95_pct is not None:
-        facts.append(_accuracy("mAP", row.map_pct, row.map_ci95_pct, row.map_drop_pp, row.n_images))
+    if (said := _accuracy(row)) is not None:
+        facts.append(said)
     if row.latency_p50_ms is not None:
         facts.append(f"{_speed(row, twin)}.")
     return facts
 
 
-def _accuracy(
-    name: str, value_pct: float, interval: tuple[float, float], drop_pp: float | None, images: int | None
-) -> str:
-    low, high = interval
-    text = f"{name} {value_pct:.2f} % on {images} images (95 % interval {low:.1f} to {high:.1f})"
-    if drop_pp is not None:
-        text += f", {number_text(abs(drop_pp), 2)} points {'below' if drop_pp >= 0 else 'above'} the baseline"
+def _accuracy(row: Row) -> str | None:
+    found = accuracy_of(row)
+    if found.pct is None or found.ci95_pct is None:
+        return None
+    low, high = found.ci95_pct
+    text = f"{accuracy_title([row])} {found.pct:.2f} % on {row.n_images} images (95 % interval {low:.1f} to {high:.1f})"
+    if found.drop_pp is not None:
+        side = "below" if found.drop_pp >= 0 else "above"
+        text += f", {number_text(abs(found.drop_pp), 2)} points {side} the baseline"
     return f"{text}."
 
 

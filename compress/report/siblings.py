@@ -9,6 +9,7 @@ from compress.benchmark.schema import Row
 from compress.core.fact import Fact
 from compress.pipeline.lock import LockedStage, RunLock
 from compress.recipe.siblings import twin_of
+from compress.report.accuracy import accuracy_field, accuracy_of
 
 
 class SiblingRow(Fact):
@@ -19,20 +20,32 @@ class SiblingRow(Fact):
         sibling: id of the sibling at the same point.
         macs: of the pruned model.
         sibling_macs: of the sibling.
-        top1_pct: of the pruned model.
+        top1_pct: of the pruned model, a classifier.
         sibling_top1_pct: of the sibling.
         trained: whether the pruned model was trained after its cut; before that the two are no match.
         judged_on: `test` after a benchmark of both, else `val`, as the stages report themselves.
+        map_pct: of the pruned model, a detector.
+        sibling_map_pct: of the sibling.
     """
 
     stage: str
     sibling: str
     macs: int
     sibling_macs: int
-    top1_pct: float
-    sibling_top1_pct: float
+    top1_pct: float | None = None
+    sibling_top1_pct: float | None = None
     trained: bool
     judged_on: Literal["test", "val"]
+    map_pct: float | None = None
+    sibling_map_pct: float | None = None
+
+    @property
+    def accuracies_pct(self) -> tuple[float, float]:
+        """Return the accuracy of the pruned model and of its sibling, whichever it is."""
+        own, other = (
+            (self.top1_pct, self.sibling_top1_pct) if self.map_pct is None else (self.map_pct, self.sibling_map_pct)
+        )
+        return own or 0.0, other or 0.0
 
 
 def sibling_rows(lock: RunLock, rows: Sequence[Row]) -> tuple[SiblingRow, ...]:
@@ -51,7 +64,8 @@ def sibling_rows(lock: RunLock, rows: Sequence[Row]) -> tuple[SiblingRow, ...]:
 
 def sibling_line(row: SiblingRow) -> str:
     """Return one sentence that says who wins, by how much, and at which MACs."""
-    lead_pp = row.top1_pct - row.sibling_top1_pct
+    own, other = row.accuracies_pct
+    lead_pp = own - other
     if not row.trained:
         verdict = "not trained since it was cut, so no verdict yet"
     elif lead_pp > 0:
@@ -60,8 +74,9 @@ def sibling_line(row: SiblingRow) -> str:
         verdict = f"THE SIBLING WINS by {-lead_pp:.2f} pp"
     else:
         verdict = "they are equal"
-    pruned = f"{row.top1_pct:.2f} % at {row.macs / 1e6:.2f} M MACs"
-    sibling = f"{row.sibling_top1_pct:.2f} % at {row.sibling_macs / 1e6:.2f} M"
+    what = "" if row.map_pct is None else "mAP "
+    pruned = f"{what}{own:.2f} % at {row.macs / 1e6:.2f} M MACs"
+    sibling = f"{what}{other:.2f} % at {row.sibling_macs / 1e6:.2f} M"
     return f"{row.stage}: {pruned}; stock sibling, same data and epochs: {sibling} ({row.judged_on}): {verdict}"
 
 
@@ -72,8 +87,9 @@ def _is_trained(stage: LockedStage) -> bool:
 
 def _compared(pruned: LockedStage, sibling: LockedStage, measured: Mapping[str, Row]) -> SiblingRow | None:
     rows = [measured[stage.id] for stage in (pruned, sibling)]
-    tested = [row.top1_pct for row in rows if row.top1_pct is not None]
-    validated = [stage.artifact.metrics.get("top1_pct") for stage in (pruned, sibling)]
+    field = accuracy_field(rows[0])
+    tested = [value for row in rows if (value := accuracy_of(row).pct) is not None]
+    validated = [stage.artifact.metrics.get(field) for stage in (pruned, sibling)]
     own, other = tested if len(tested) == len(rows) else validated
     macs = [row.macs for row in rows]
     if not isinstance(own, int | float) or not isinstance(other, int | float) or macs[0] is None or macs[1] is None:
@@ -83,8 +99,7 @@ def _compared(pruned: LockedStage, sibling: LockedStage, measured: Mapping[str, 
         sibling=sibling.id,
         macs=macs[0],
         sibling_macs=macs[1],
-        top1_pct=own,
-        sibling_top1_pct=other,
         trained=_is_trained(pruned),
         judged_on="test" if len(tested) == len(rows) else "val",
+        **{field: own, f"sibling_{field}": other},
     )

@@ -7,26 +7,26 @@ from textwrap import shorten
 from typing import Any
 
 from compress.benchmark.schema import Row
+from compress.core.dataset import Task
+from compress.report.accuracy import accuracy_name, accuracy_of, task_of
+from compress.report.box_changes import BoxChanges
 from compress.report.changes import Changes, ClassRecall
+from compress.report.class_precision import MAX_CLASSES, ClassPrecision
 from compress.report.json_report import Report
 from compress.report.numbers import KIB, NOT_MEASURED, count_text, digits_text, number_text, size_text
 
+_FILE = ("stage", "format", "precision", "size", "params", "MACs")
 COLUMNS = (
-    "stage",
-    "format",
-    "precision",
-    "size",
-    "params",
-    "MACs",
-    "top-1 %",
-    "95 % interval",
-    "drop pp",
-    "agree %",
-    "p50 ms",
-    "p95 ms",
-    "images/s",
-    "peak MiB",
+    *_FILE,
+    *("top-1 %", "95 % interval", "drop pp", "agree %"),
+    *("p50 ms", "p95 ms", "images/s", "peak MiB"),
 )
+BOX_COLUMNS = (
+    *_FILE,
+    *("mAP %", "95 % interval", "AP50 %", "drop pp", "agree %"),
+    *("p50 ms", "post ms", "images/s", "peak MiB"),
+)
+_COLUMNS: dict[Task, tuple[str, ...]] = {"classify": COLUMNS, "detect": BOX_COLUMNS}
 LATENCY_COLUMNS = (
     "stage",
     "p50 ms",
@@ -51,37 +51,37 @@ _LIBRARIES = ("torch", "onnxruntime", "ai-edge-litert")
 
 
 def columns(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Return `COLUMNS` for these rows: a detector's accuracy is its mAP."""
-    if not any(row.map_pct is not None for row in rows):
-        return COLUMNS
-    return tuple("mAP %" if name == "top-1 %" else name for name in COLUMNS)
+    """Return the columns of these rows: `COLUMNS`, of detectors `BOX_COLUMNS`; post ms is the post-processing."""
+    return _COLUMNS[task_of(rows)]
 
 
-def table_rows(report: Report) -> list[tuple[str, ...]]:
-    """Return one tuple of cells for each model, in the order of `columns`."""
-    return [row_cells(row) for row in report.rows]
+def table_rows(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Return one tuple of cells for each model, in the order of `columns`; `NOT_MEASURED` where a number is missing."""
+    names = columns(rows)
+    return [tuple(cells.get(name, NOT_MEASURED) for name in names) for cells in map(_cells, rows)]
 
 
-def row_cells(row: Row) -> tuple[str, ...]:
-    """Return the cells of one model in the order of `columns`; `NOT_MEASURED` where a number is missing."""
-    is_detector = row.map_pct is not None
-    interval = row.map_ci95_pct if is_detector else row.top1_ci95_pct
-    return (
-        row.stage,
-        row.format.value,
-        row.precision.value if row.precision else NOT_MEASURED,
-        size_text(row.size_bytes),
-        count_text(row.params),
-        count_text(row.macs),
-        number_text(row.map_pct if is_detector else row.top1_pct, 2),
-        f"{interval[0]:.1f}-{interval[1]:.1f}" if interval else NOT_MEASURED,
-        number_text(row.map_drop_pp if is_detector else row.top1_drop_pp, 2),
-        number_text(row.agreement_pct, 2),
-        number_text(row.latency_p50_ms, 2),
-        number_text(row.latency_p95_ms, 2),
-        number_text(row.throughput_ips, 0),
-        number_text(row.peak_rss_bytes / KIB / KIB, 0) if row.peak_rss_bytes is not None else NOT_MEASURED,
-    )
+def _cells(row: Row) -> dict[str, str]:
+    accuracy = accuracy_of(row)
+    interval = accuracy.ci95_pct
+    return {
+        "stage": row.stage,
+        "format": row.format.value,
+        "precision": row.precision.value if row.precision else NOT_MEASURED,
+        "size": size_text(row.size_bytes),
+        "params": count_text(row.params),
+        "MACs": count_text(row.macs),
+        f"{accuracy_name([row])} %": number_text(accuracy.pct, 2),
+        "95 % interval": f"{interval[0]:.1f}-{interval[1]:.1f}" if interval else NOT_MEASURED,
+        "AP50 %": number_text(row.map50_pct, 2),
+        "drop pp": number_text(accuracy.drop_pp, 2),
+        "agree %": number_text(row.agreement_pct, 2),
+        "p50 ms": number_text(row.latency_p50_ms, 2),
+        "p95 ms": number_text(row.latency_p95_ms, 2),
+        "post ms": number_text(row.postprocess_p50_ms, 2),
+        "images/s": number_text(row.throughput_ips, 0),
+        "peak MiB": number_text(row.peak_rss_bytes / KIB / KIB, 0) if row.peak_rss_bytes is not None else NOT_MEASURED,
+    }
 
 
 def latency_cells(row: Row) -> tuple[str, ...]:
@@ -164,6 +164,37 @@ def changes_line(changes: Changes, row: Row | None) -> str:
     if row is None or row.mcnemar_p is None:
         return said
     return f"{said}; so uneven a split by chance alone has p = {digits_text(row.mcnemar_p)} (exact McNemar test)"
+
+
+def box_changes_line(changes: BoxChanges, row: Row | None) -> str:
+    """Return one sentence: how many boxes changed, and how many were and are right; arguments as `changes_line`."""
+    count = f"{changes.changed} of {row.n_images}" if row and row.n_images is not None else str(changes.changed)
+    return (
+        f"{count} images have other boxes: {changes.gone} of the baseline's are gone, {changes.new} are new; of"
+        f" {changes.labelled} labelled boxes it finds {changes.right_after}, the baseline {changes.right_before};"
+        f" where nothing is labelled it has {changes.wrong_after} boxes, the baseline {changes.wrong_before}"
+    )
+
+
+def classes_text(classes: Sequence[ClassPrecision]) -> str:
+    """Return what the cells of a table of classes say, and whether classes are left out."""
+    said = (
+        "mAP (IoU 0.50:0.95) / AP50 (IoU 0.50) of each file in percent, the baseline first. The class whose mAP"
+        " fell most in any file stands first."
+    )
+    left_out = " Other classes are left out; the rows of report.json have all."
+    return said + (left_out if len(classes) == MAX_CLASSES else "")
+
+
+def class_columns(classes: Sequence[ClassPrecision]) -> tuple[str, ...]:
+    """Return the header of a table of classes: the files stand in the order of their cells."""
+    return ("class", "drop pp", *classes[0].map_pct) if classes else ()
+
+
+def class_cells(one: ClassPrecision) -> tuple[str, ...]:
+    """Return a class's cells in the order of `class_columns`: its mAP and AP50 in each file."""
+    worth = (f"{value:.2f} / {number_text(one.map50_pct.get(stage), 2)}" for stage, value in one.map_pct.items())
+    return (one.label, number_text(one.drop_pp, 2), *worth)
 
 
 def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]], text_columns: int) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from compress.core.artifact import Artifact
+from compress.core.boxes import BOXES, LOGITS
 from compress.core.dataset import BoxesData
 from compress.core.digest import sha256_file
 from compress.core.formats import Format, format_of
@@ -24,12 +25,11 @@ from compress.export.config import ExportConfig
 from compress.export.stage import run as export
 from compress.graph.metadata import embed_spec
 from compress.runtime.detector import spec_in_file
-from compress.runtime.detector_engines import BOXES, LOGITS
 from compress.runtime.tflite_cut import cut_at
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 from compress.runtime.tflite_predictor import TensorDetail, open_interpreter
-from evals.detect.names import FLOAT, INT8_STAGES, OTHERS, PRUNED, SIBLING, SMALL, onnx_of, tflite_of
 from evals.int8.baselines import BASELINES
+from evals.sentences.detection_rows import FLOAT, INT8_STAGES, OTHERS, PRUNED, SIBLING, SMALL, onnx_of, tflite_of
 
 _CALIBRATION = 251  # images at most: all training images of the cards
 

@@ -28,10 +28,10 @@ from compress.detect.precision import EVAL_THRESHOLD, average_precision
 from compress.measure.latency import Timing, measure_latency
 from compress.runtime.detector import Detector, open_detector
 from evals.detect.files import Compared, compared_files
-from evals.detect.names import FLOAT, onnx_of
 from evals.detect.table import Judged, detection_block
 from evals.pages.pages import publish
 from evals.results.provenance import measured_now
+from evals.sentences.detection_rows import FLOAT, onnx_of
 
 Weights = NDArray[np.int64]
 Drops = NDArray[np.float64]

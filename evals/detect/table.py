@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evals.detect.names import FLOAT, onnx_of, tflite_of
 from evals.results.schema import Block, Cell, Column, Measured
 from evals.sentences.detection import INT8
+from evals.sentences.detection_rows import FLOAT, onnx_of, tflite_of
 
 COLUMNS = (
     Column(key="file", title="file", kind="text"),

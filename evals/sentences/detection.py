@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evals.detect.names import OTHERS, PRUNED, SIBLING, SMALL, onnx_of, tflite_of
 from evals.results.schema import Block, Cell
+from evals.sentences.detection_rows import OTHERS, PRUNED, SIBLING, SMALL, onnx_of, tflite_of
 
 INT8 = "detection-int8"
 _GOALS = {"calibrated": 1.0, "trained": 0.5}  # points of mAP that int8 may cost

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compress.benchmark.box_answers import BoxAnswers
 from compress.benchmark.config import BenchmarkConfig
 from compress.benchmark.schema import Bench
 from compress.benchmark.stage import run
@@ -16,6 +17,7 @@ from compress.core.dataset import FolderData
 from compress.core.formats import Format
 from compress.core.stage import RunContext, SilentReporter
 from compress.errors import StageError
+from tests.detector_files import TrainedDetector
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_fresh_process")]
 
@@ -24,6 +26,10 @@ CONTRACT = [
     *["top1_ci95_pct", "top5_pct", "top1_drop_pp", "agreement_pct", "runtime", "threads", "batch"],
     *["latency_p50_ms", "latency_p95_ms", "throughput_ips", "peak_rss_bytes"],
 ]  # what other programs have relied on since the first version
+BOX_CONTRACT = [
+    *["map_pct", "map50_pct", "map_ci95_pct", "map_drop_pp", "map_drop_ci95_pp", "agreement_pct", "class_map_pct"],
+    *["class_map50_pct", "size_map_pct", "score_threshold", "postprocess_p50_ms", "latency_p50_ms", "size_bytes"],
+]
 WRONG_KC = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], np.float32)
 
 
@@ -55,6 +61,23 @@ def test_bench_json_has_exactly_the_contract_s_fields(photos: Path, tmp_path: Pa
     assert right["batch"] == 2
     assert 0 < right["latency_p50_ms"] <= right["latency_p95_ms"]
     assert right["sha256"] == inputs["model:right"].sha256
+
+
+def test_detectors_have_a_contract_of_their_own(trained_detector: TrainedDetector, tmp_path: Path) -> None:
+    artifact = trained_detector.artifact
+    ctx = replace(context(tmp_path, tmp_path), data=trained_detector.data)
+    run(quick(quick=True, split="val"), {"model:train": artifact, "model:again": artifact}, ctx)
+    folder = tmp_path / ".partial/03-benchmark-0123456789abcdef"
+    first, second = json.loads((folder / "bench.json").read_text())["rows"]
+    assert None not in [first[name] for name in BOX_CONTRACT]
+    assert (first["task"], first["top1_pct"], first["map_drop_pp"], first["agreement_pct"]) == ("detect", None, 0, 100)
+    assert first["map_pct"] == second["map_pct"] > 0
+    assert list(first["class_map50_pct"]) == list(first["class_map_pct"]) == ["nut", "bolt"]
+    answers = BoxAnswers.model_validate_json((folder / "answers.json").read_bytes())
+    assert answers.found["train"] == answers.found["again"]
+    assert len(answers.paths) == first["n_images"]
+    scores = [score for one in answers.found["train"] for score in one.scores]
+    assert min(scores) >= first["score_threshold"] - 1e-4, "mAP looks at boxes of lower scores, a reader does not"
 
 
 def test_a_recipe_may_ask_for_sweeps_and_a_profile(photos: Path, tmp_path: Path, make_artifact) -> None:

@@ -36,6 +36,23 @@ def test_sensitivity_is_a_ranked_table(tmp_path, capsys):
     assert "sensitivity.svg" in out
 
 
+def test_tables_of_a_detector_say_map(tmp_path, capsys):
+    layer = {"layer": "stem", "ops": "Conv", "nodes": ["stem"], "kl": 0.5, "sqnr_db": 9.0, "agreement_pct": 80.0}
+    found = {"images": 64, "judged_on": "images", "float_map_pct": 41.5, "layers": [{**layer, "map_pct": 40.25}]}
+    (tmp_path / "sensitivity.json").write_text(json.dumps(found))
+    one = {**_candidate("int8", 1.0), "metrics": {"map_pct": 39.75, "agreement_pct": 97.0}}
+    plan = {"target": "cpu-xnnpack", "judged_on": "images", "chosen": "int8", "why": "the fastest", "candidates": [one]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    show_sensitivity(tmp_path)
+    show_plan(tmp_path)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "(float mAP 41.50 %)" in out
+    assert out.count("mAP %") == 2
+    assert "40.25" in out
+    assert "39.75" in out
+    assert "top-1" not in out
+
+
 def test_a_stage_without_tables_prints_none(tmp_path, capsys):
     show_plan(tmp_path)
     show_sensitivity(tmp_path)

@@ -47,6 +47,15 @@ def test_a_label_stays_inside_an_image_whose_box_begins_at_the_top():
     assert where[2:12, 14:40].any()
 
 
+def test_a_label_stays_inside_an_image_whose_box_lies_at_its_right_side():
+    image = Image.new("RGB", (320, 240), "grey")
+    where = changed(image, drawn(image, boxes((300, 100, 318, 180)), ("a long name",)))
+    assert where[90, 230:319].all()
+    assert not where[90, :200].any()
+    wide = changed(image, drawn(image, boxes((300, 100, 318, 180)), {0: "a name that is longer than the image " * 2}))
+    assert wide[90, :4].all(), "it begins at the left side, and its head can be read"
+
+
 def test_the_best_box_lies_on_top():
     image = Image.new("RGB", (320, 240), "grey")
     same = (50.0, 60.0, 150.0, 160.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from compress.data.boxes import BoxLabels
 from compress.detect.answers import Boxes
-from compress.detect.precision import AveragePrecision, average_precision
+from compress.detect.precision import RECALLS, AveragePrecision, average_precision
 from compress.errors import BackendMissingError
 from tests.detect.test_boxes import boxes
 
@@ -96,9 +97,16 @@ def by_pycocotools(truth: list[BoxLabels], answers: list[Boxes]) -> AveragePreci
     for index in range(CLASSES):
         curve = judge.eval["precision"][:, :, index, 0, 2]
         by_class.append(None if (curve < 0).all() else 100 * float(curve[curve > -1].mean()))
+    curves = judge.eval["precision"][0, :, :, 0, 2].T
     sizes = zip(("small", "medium", "large"), judge.stats[3:6], strict=True)
     by_size = {size: None if value < 0 else 100 * float(value) for size, value in sizes}
-    return AveragePrecision(100 * judge.stats[0], 100 * judge.stats[1], tuple(by_class), by_size)
+    return AveragePrecision(
+        100 * judge.stats[0],
+        100 * judge.stats[1],
+        tuple(by_class),
+        by_size,
+        tuple(None if (curve < 0).all() else tuple(curve.tolist()) for curve in curves),
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -111,6 +119,12 @@ def test_precision_is_pycocotools(seed):
     assert found.by_class_pct == pytest.approx(expected.by_class_pct, abs=1e-6)
     assert found.by_class_pct[-1] is None, "no image has one"
     assert found.by_size_pct == pytest.approx(expected.by_size_pct, abs=1e-6)
+    assert found.curves[-1] is None
+    assert found.by_class50_pct[-1] is None
+    for curve, wanted in zip(found.curves[:-1], expected.curves[:-1], strict=True):
+        assert len(curve) == RECALLS
+        assert curve == pytest.approx(wanted, abs=1e-9)
+    assert fmean(found.by_class50_pct[:-1]) == pytest.approx(found.map50_pct), "the curves are what the mAP is made of"
     assert len({round(one) for one in found.by_class_pct[:-1]}) > 1
 
 
@@ -124,7 +138,7 @@ def test_at_most_a_hundred_boxes_of_an_image_count():
 
 
 def without_sizes(found: AveragePrecision) -> AveragePrecision:
-    return replace(found, by_size_pct={})
+    return replace(found, by_size_pct={}, curves=())
 
 
 def test_what_is_there_is_worth_all():
@@ -151,7 +165,10 @@ def test_a_box_where_nothing_is_counts_against_it():
 
 def test_no_answer_is_worth_nothing_where_something_is():
     truth = [known([[0, 0, 100, 100]], [1])]
-    assert average_precision(truth, [answer([], [], [])], 3) == AveragePrecision(0.0, 0.0, (None, 0.0, None))
+    found = average_precision(truth, [answer([], [], [])], 3)
+    assert without_sizes(found) == AveragePrecision(0.0, 0.0, (None, 0.0, None))
+    assert found.curves == (None, (0.0,) * RECALLS, None)
+    assert found.by_class50_pct == (None, 0.0, None)
 
 
 @pytest.mark.parametrize("found", [answer([], [], []), answer([[0, 0, 9, 9]], [0.9], [1])], ids=["silent", "wrong"])

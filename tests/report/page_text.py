@@ -10,7 +10,7 @@ from typing import Any
 from compress.report.numbers import count_text, digits_text, number_text, size_text
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
-PROSE = ("top-1", "95 %")  # names of what is measured, not measurements
+PROSE = ("top-1", "95 %", "IoU 0.50:0.95", "IoU 0.50")  # names of what is measured, not measurements
 _VOID = {"meta", "link", "img", "br", "path", "line", "circle", "rect"}
 
 

@@ -51,7 +51,7 @@ def test_images_come_lost_first_by_the_fall_of_the_right_class(tmp_path) -> None
     assert (first.truth, first.before, first.after) == ("dress", "dress", "hat")
     assert (first.before_confidence, first.truth_before, first.truth_after) == (0.89, 0.9, 0.05)
     assert images[-1].after == images[-1].truth
-    assert images_folder(answers(tmp_path)) == str(tmp_path)
+    assert images_folder(answers(tmp_path).paths) == str(tmp_path)
     assert not first.path.startswith("/")
 
 

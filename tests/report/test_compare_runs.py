@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from compress.benchmark.schema import Answers
+from compress.benchmark.schema import Answers, Bench
 from compress.report.compare_runs import compare_runs
+from tests.report.box_run import box_run
 
 
 def test_rows_are_compared_by_stage(make_run) -> None:
@@ -37,6 +38,22 @@ def test_answers_are_compared_image_by_image(make_run) -> None:
     change = next(one for one in found.changes if (one.stage, one.metric) == ("quantize", "top1_pct"))
     assert change.change_ci95 is not None
     assert change.change_ci95[1] < 0, "14 images lost, none gained"
+
+
+def test_detectors_are_compared_by_map(make_run, tmp_path) -> None:
+    old, new = box_run(make_run, tmp_path / "images"), box_run(make_run, tmp_path / "images", "new")
+    (bench,) = new.path.glob("*-benchmark/bench.json")
+    found = Bench.model_validate_json(bench.read_bytes())
+    worse = {"map_pct": 30.0, "map_ci95_pct": (28.0, 32.0), "latency_p50_ms": 9.0}
+    rows = tuple(row.model_copy(update=worse) if row.stage == "export" else row for row in found.rows)
+    bench.write_text(found.model_copy(update={"rows": rows}).model_dump_json())
+    changes = {(one.stage, one.metric): one for one in compare_runs(old.path, new.path).changes}
+    assert {metric for _, metric in changes} >= {"map_pct", "latency_p50_ms", "size_bytes"}
+    assert "top1_pct" not in {metric for _, metric in changes}
+    assert changes["train", "map_pct"].verdict == "same"
+    fallen = changes["export", "map_pct"]
+    assert (fallen.verdict, fallen.old, fallen.new) == ("worse", 57.75, 30.0)
+    assert fallen.change_ci95 == (28.0 - 60.0, 32.0 - 55.25)
 
 
 def test_a_run_without_a_benchmark_still_compares_sizes(make_run) -> None:

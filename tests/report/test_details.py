@@ -37,9 +37,10 @@ def test_a_newer_benchmark_without_answers_has_no_changes(run) -> None:
     assert "`imgc benchmark` measures again" in found.notes[0]
 
 
-def test_damaged_answers_are_named(run) -> None:
+@pytest.mark.parametrize("text", ['{"labels": 1}', '{"labels": [], "paths": ["a"], "truth": [], "found": {}}'])
+def test_damaged_answers_are_named(run, text) -> None:
     path = run.path / "05-benchmark" / "answers.json"
-    path.write_text('{"labels": 1}')
+    path.write_text(text)
     with pytest.raises(StageError, match="not readable answers") as caught:
         build_report(run.path)
     assert str(path) in caught.value.message

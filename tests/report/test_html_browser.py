@@ -10,6 +10,7 @@ import pytest
 
 from compress.report.write import HTML_NAME, write_report
 from tests.contrast import WEAKEST_CONTRAST
+from tests.report.box_run import box_run
 from tests.report.rich_run import rich_run
 
 pytestmark = pytest.mark.slow  # the file as a whole, see pyproject.toml
@@ -41,9 +42,9 @@ def artifacts() -> Path:
     return folder
 
 
-@pytest.fixture
-def page_file(make_run, tmp_path) -> Path:
-    run = rich_run(make_run, tmp_path / "images")
+@pytest.fixture(params=[rich_run, box_run])
+def page_file(request, make_run, tmp_path) -> Path:
+    run = request.param(make_run, tmp_path / "images")
     write_report(run.path)
     return run.path / HTML_NAME
 

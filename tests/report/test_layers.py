@@ -37,6 +37,13 @@ def test_groups_cut_alone_by_their_worst_drop(tmp_path) -> None:
     assert [(cut.keep, round(cut.top1_drop_pp, 2)) for cut in first.cuts][:2] == [(0.875, 1.33), (0.75, 2.67)]
 
 
+def test_what_accuracy_is_lost_is_said(tmp_path) -> None:
+    layers = [{"layer": "a", "kl": 0.5, "map_pct": 40.0}]
+    rounded = {"images": 64, "judged_on": "validation images", "float_map_pct": 41.5, "layers": layers}
+    assert _read(tmp_path, rounded).measure == "mAP"
+    assert _read(tmp_path, ROUNDED).measure == _read(tmp_path, CUT).measure == "top-1"
+
+
 @pytest.mark.parametrize("text", ["{", "{}", '{"images": 1, "judged_on": "x", "layers": [{}]}'])
 def test_a_damaged_file_is_named(tmp_path, text) -> None:
     path = tmp_path / "sensitivity.json"

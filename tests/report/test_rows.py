@@ -6,7 +6,10 @@ import pytest
 
 from compress.core.formats import Format
 from compress.errors import StageError
+from compress.models.detectors import new_detector_spec
+from compress.pipeline.lock import write_lock
 from compress.report.rows import read_run
+from tests.report.box_run import box_run
 
 MEASURED = ["n_images", "top1_pct", "top1_drop_pp", "agreement_pct", "runtime", "latency_p50_ms", "peak_rss_bytes"]
 
@@ -70,6 +73,24 @@ def test_comparisons_with_another_baseline_are_not_mixed(make_run) -> None:
     assert facts.baseline == "quantize"
     assert (facts.rows[0].top1_pct, facts.rows[0].top1_drop_pp, facts.rows[0].agreement_pct) == (93.0, None, None)
     assert facts.rows[1].top1_drop_pp == 0.0
+
+
+def test_a_detectors_comparisons_with_another_baseline_are_not_mixed_either(make_run, tmp_path) -> None:
+    run = box_run(make_run, tmp_path / "images")
+    run.bench("quantize", [run.row("quantize", task="detect", map_pct=58.0, map_drop_pp=0.0)], "again")
+    train, quantize, _ = read_run(run.path).rows
+    assert (train.map_pct, train.map_drop_pp, train.map_drop_ci95_pp, train.agreement_pct) == (61.5, None, None, None)
+    assert quantize.map_drop_pp == 0.0
+
+
+def test_what_an_unmeasured_model_does_is_known_from_its_spec(make_run) -> None:
+    run = make_run(benchmarked=False)
+    boxes = new_detector_spec("ssdlite_mobilenet_v3_small", ("a", "b"), 128).boxes
+    first, second = run.lock.stages
+    spec = second.artifact.spec.model_copy(update={"boxes": boxes})
+    second = second.model_copy(update={"artifact": second.artifact.model_copy(update={"spec": spec})})
+    write_lock(run.path, run.lock.model_copy(update={"stages": (first, second)}))
+    assert [row.task for row in read_run(run.path).rows] == ["classify", "detect"]
 
 
 def test_a_folder_without_stages(tmp_path) -> None:

@@ -57,8 +57,8 @@ def test_a_float_file_is_no_twin_of_itself():
 
 
 def test_a_detectors_file_has_its_map_and_is_for_predict_and_serve():
-    facts = {"map_pct": 60.0, "map_ci95_pct": (55.0, 65.0), "map_drop_pp": 0.5, "n_images": 67}
-    found = file_to_ship([FLOAT.model_copy(update=facts)], "r", "detect")
+    facts = {"map_pct": 60.0, "map_ci95_pct": (55.0, 65.0), "map_drop_pp": 0.5, "n_images": 67, "task": "detect"}
+    found = file_to_ship([FLOAT.model_copy(update=facts)], "r")
     path = "runs/r/float-tflite/model.tflite"
     assert found.commands == (f"imgc predict IMAGE --model {path}", f"imgc serve {path}")
     assert "mAP 60.00 % on 67 images (95 % interval 55.0 to 65.0), 0.50 points below the baseline." in found.facts

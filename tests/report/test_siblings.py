@@ -36,6 +36,14 @@ def test_the_line_says_who_wins_by_how_much_and_at_which_macs(own, other, verdic
     assert "(val)" in sibling_line(_row(own, other, "val"))
 
 
+def test_detectors_are_told_by_map():
+    given = {"macs": 28_040_000, "sibling_macs": 28_310_000, "judged_on": "test", "trained": True}
+    row = SiblingRow(stage="prune", sibling="prune-sibling", map_pct=0.0, sibling_map_pct=41.0, **given)
+    line = sibling_line(row)
+    assert line.startswith("prune: mAP 0.00 % at 28.04 M MACs; stock sibling, same data and epochs: mAP 41.00 % at")
+    assert line.endswith("THE SIBLING WINS by 41.00 pp")
+
+
 @pytest.fixture
 def pruned(make_run):
     """Return a run with a pruned stage, its sibling, and the distilled ones; `like` is the first sibling's input."""

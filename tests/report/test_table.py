@@ -7,19 +7,22 @@ import pytest
 from compress.report.json_report import build_report
 from compress.report.numbers import NOT_MEASURED, size_text
 from compress.report.table import (
+    BOX_COLUMNS,
     COLUMNS,
     LATENCY_COLUMNS,
     TEXT_COLUMNS,
+    columns,
     host_text,
     latency_cells,
     markdown_table,
     setting_text,
     table_rows,
 )
+from tests.report.box_run import box_run
 
 
 def test_cells_of_a_measured_model(make_run) -> None:
-    cells = table_rows(build_report(make_run().path))[1]
+    cells = table_rows(build_report(make_run().path).rows)[1]
     assert dict(zip(COLUMNS, cells, strict=True)) == {
         "stage": "quantize",
         "format": "onnx",
@@ -39,9 +42,48 @@ def test_cells_of_a_measured_model(make_run) -> None:
 
 
 def test_what_was_not_measured_is_a_dash(make_run) -> None:
-    cells = table_rows(build_report(make_run(benchmarked=False).path))[0]
+    cells = table_rows(build_report(make_run(benchmarked=False).path).rows)[0]
     assert cells[:6] == ("train", "torch", "fp32", "293 KiB", "1.23 M", "56 M")
     assert set(cells[6:]) == {NOT_MEASURED}
+
+
+def test_cells_of_a_detector(make_run, tmp_path) -> None:
+    rows = build_report(box_run(make_run, tmp_path / "images").path).rows
+    assert columns(rows) == BOX_COLUMNS
+    assert dict(zip(BOX_COLUMNS, table_rows(rows)[1], strict=True)) == {
+        "stage": "quantize",
+        "format": "onnx",
+        "precision": "int8",
+        "size": "586 KiB",
+        "params": "1.23 M",
+        "MACs": "56 M",
+        "mAP %": "58.00",
+        "95 % interval": "55.5-60.2",
+        "AP50 %": "86.00",
+        "drop pp": "3.50",
+        "agree %": "62.50",
+        "p50 ms": "3.25",
+        "post ms": "0.38",
+        "images/s": "801",
+        "peak MiB": "100",
+    }
+
+
+def test_a_detector_that_was_not_measured_is_one_all_the_same(make_run) -> None:
+    run = make_run(benchmarked=False)
+    rows = [row.model_copy(update={"task": "detect"}) for row in build_report(run.path).rows]
+    assert columns(rows) == BOX_COLUMNS
+    assert set(table_rows(rows)[0][6:]) == {NOT_MEASURED}
+
+
+def test_beside_a_detector_a_classifier_has_its_own_numbers_left_blank(make_run, tmp_path) -> None:
+    rows = [
+        box_run(make_run, tmp_path / "images").row("train", task="detect", map_pct=61.5),
+        make_run("b").row("train"),
+    ]
+    cells = [dict(zip(columns(rows), row, strict=True)) for row in table_rows(rows)]
+    assert [one["mAP %"] for one in cells] == ["61.50", NOT_MEASURED]
+    assert cells[1]["p50 ms"] == "1.23"
 
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0 KiB"), (1 << 20, "1.00 MiB"), (5_900_000, "5.63 MiB")])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from evals.detect.names import FLOAT, onnx_of, tflite_of
 from evals.detect.table import Judged, detection_block
+from evals.sentences.detection_rows import FLOAT, onnx_of, tflite_of
 from tests.evals.blocks import MEASURED
 
 
