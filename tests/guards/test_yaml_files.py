@@ -6,6 +6,7 @@ import pytest
 
 from compress.recipe.load import load_recipe
 from compress.recipe.plan import plan
+from tests.detector_files import write_boxes
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
@@ -19,8 +20,11 @@ def test_none_is_lost():
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_plans(path, photos):
+def test_a_recipe_plans(path, photos, tmp_path):
     overrides = []
+    if "cards" in path.stem:
+        write_boxes(tmp_path)
+        overrides = [f"data.path={tmp_path}", "stages.train.weights=none"]
     if "clothing" in path.stem:  # planning checks that the files are there, which need not be the real ones
         overrides = [f"data.path={photos}", "stages.train.weights=none"]
     planned = plan(load_recipe(path, overrides))
