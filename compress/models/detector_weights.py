@@ -13,6 +13,7 @@ from compress.models.arch_names import FRESH
 from compress.models.build import arch_info, build_model
 from compress.models.detectors import DETECTORS, detector_info, new_detector_spec
 from compress.models.published import published_weights
+from compress.models.tf_ssdlite import MARK, renamed
 from compress.models.weights import IMAGENET, read_weights, require_finite
 
 BACKBONE = "backbone."
@@ -39,7 +40,7 @@ def load_detector(model: nn.Module, arch: str, weights: str) -> str:
     if weights == FRESH:
         return "nothing: it learns from scratch"
     own = model.state_dict()
-    tensors = _published(arch) if weights == IMAGENET else read_weights(Path(weights))
+    tensors = _published(arch) if weights == IMAGENET else _tensors_of(Path(weights))
     require_finite(tensors, weights)
     whole = any(name.startswith(BACKBONE) for name in tensors)
     if not whole:
@@ -57,7 +58,7 @@ def fitting_detectors(path: Path) -> list[str]:
     Raises:
         ModelFileError: the file is damaged.
     """
-    tensors = read_weights(path)
+    tensors = _tensors_of(path)
     if not any(name.startswith(BACKBONE) for name in tensors):
         return []
     found = []
@@ -67,6 +68,11 @@ def fitting_detectors(path: Path) -> list[str]:
         if all(name in tensors and tensors[name].shape == own[name].shape for name in names):
             found.append(arch)
     return found
+
+
+def _tensors_of(path: Path) -> dict[str, Tensor]:
+    tensors = read_weights(path)
+    return renamed(tensors) if MARK in tensors else tensors
 
 
 def _published(arch: str) -> dict[str, Tensor]:
