@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
 from compress.core.boxes import BoxCoding
+from compress.distributed.collectives import sum_in_place, world_size
 from compress.engine.detection.batches import BoxBatch
 from compress.engine.detection.options import DetectOptions
 from compress.engine.losses import Loss
@@ -20,7 +21,31 @@ _LEAST_UNSURE = 1e-7
 Answers = tuple[Tensor, Tensor]  # raw boxes [N, A, 4], logits [N, A, K]
 
 
-def imitation_loss(student: Answers, teacher: Answers, coding: BoxCoding, temperature: float = 1.0) -> Tensor:
+def per_process(count: Tensor, images: int) -> Tensor:
+    """Return what a process divides its sum by, at least 1 for all processes together.
+
+    The losses of processes are added by their shares of the batch's images. So that an image weighs the same in each,
+    the count is that of all of them, times this share.
+
+    Args:
+        count: of what the sum is over, in this process.
+        images: of this process.
+    """
+    if world_size() == 1:
+        return count.clamp(min=1)
+    every = torch.stack((count.detach().float(), count.new_tensor(images).float()))
+    sum_in_place(every)
+    return every[0].clamp(min=1.0) * max(images, 1) / every[1]
+
+
+def imitation_loss(
+    student: Answers,
+    teacher: Answers,
+    coding: BoxCoding,
+    temperature: float = 1.0,
+    *,
+    among: Callable[[Tensor, int], Tensor] = lambda count, _: count.clamp(min=1.0),
+) -> Tensor:
     """Return how far a network's answers are from a teacher's to the same images.
 
     The divergence of the scores of every anchor (Hinton et al. 2015, section 2), and the smooth L1 of the boxes where
@@ -32,9 +57,10 @@ def imitation_loss(student: Answers, teacher: Answers, coding: BoxCoding, temper
         teacher: answers without gradients.
         coding: what the numbers mean.
         temperature: of the scores.
+        among: the count of what the teacher sees, and of images -> what the sum is divided by; see `per_process`.
     """
     seen_NA = foreground(teacher[1], coding)
-    count = seen_NA.sum().clamp(min=1.0)
+    count = among(seen_NA.sum(), len(seen_NA))
     boxes_NA = F.smooth_l1_loss(student[0], teacher[0], reduction="none").sum(dim=2)
     scores_NA = score_divergence(student[1] / temperature, teacher[1] / temperature, coding)
     return ((boxes_NA * seen_NA).sum() + temperature**2 * scores_NA.sum()) / count
@@ -59,7 +85,7 @@ def teacher_box_loss(
     def loss(outputs: Answers, batch: BoxBatch) -> Tensor:
         with torch.no_grad():
             wanted = teacher(batch.images_NCHW)
-        imitation = imitation_loss(outputs, wanted, coding, temperature)
+        imitation = imitation_loss(outputs, wanted, coding, temperature, among=per_process)
         return alpha * imitation + (1.0 - alpha) * by_boxes(outputs, batch) if alpha < 1.0 else imitation
 
     return loss
@@ -101,7 +127,7 @@ def detection_loss(options: DetectOptions) -> Loss:
     def loss(outputs: tuple[Tensor, Tensor], batch: BoxBatch) -> Tensor:
         raw_NA4, logits_NAK = (part.float() for part in outputs)
         targets_NA = batch.classes_NA + 1
-        found = (targets_NA > 0).sum().clamp(min=1)
+        found = per_process((targets_NA > 0).sum(), len(targets_NA))
         boxes = box_loss(raw_NA4, batch.raw_NA4, targets_NA > 0)
         if options.loss == "focal":
             scores = focal_loss(logits_NAK, targets_NA, options.focal_gamma, options.focal_alpha)
