@@ -6,7 +6,8 @@ Crowds (`iscrowd`) are left out. What annotation tools get wrong is mended in `b
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -80,7 +81,8 @@ def list_coco(root: Path, reporter: Reporter) -> tuple[Listing, tuple[str, ...]]
     labels = tuple(names["train"].values())
     index = {number: place for place, number in enumerate(names["train"])}
     splits = {
-        name: entries_of(_drawn(content, files[name], index), files[name], reporter) for name, content in read.items()
+        name: entries_of(_joined(_drawn(content, files[name], index), files[name], reporter), files[name], reporter)
+        for name, content in read.items()
     }
     require_boxes(splits, files["train"])
     return Listing(root, splits), labels
@@ -140,6 +142,24 @@ def _drawn(content: _Coco, path: Path, index: Mapping[int, int]) -> list[DrawnBo
         )
         for image in images.values()
     ]
+
+
+def _joined(drawn: Sequence[DrawnBoxes], path: Path, reporter: Reporter) -> list[DrawnBoxes]:
+    """Return the images, each once: the boxes of a file that has several ids are taken together."""
+    found: dict[Path, DrawnBoxes] = {}
+    twice: set[str] = set()
+    for one in drawn:
+        if first := found.get(one.image):
+            twice.add(one.name)
+            corners, classes = [*first.corners, *one.corners], [*first.classes, *one.classes]
+            found[one.image] = replace(first, corners=corners, classes=classes)
+        else:
+            found[one.image] = one
+    if twice:
+        reporter.warn(
+            f"{path}: images of several ids, whose boxes are taken together: {len(twice)}{listed(sorted(twice))}"
+        )
+    return list(found.values())
 
 
 def _corners(bbox: tuple[float, float, float, float]) -> tuple[float, float, float, float]:

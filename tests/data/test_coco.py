@@ -234,3 +234,14 @@ def test_a_set_whose_boxes_are_all_on_bad_images_is_refused(cards: Path):
     (cards / "images" / "train.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="no training image with a box is left"):
         load_dataset(BoxesData(kind="coco", path=cards, on_bad_image="skip"), seed=0, task="detect")
+
+
+def test_a_file_of_several_ids_is_one_image_with_all_their_boxes(tmp_path):
+    content = write(tmp_path)
+    again = {**content["images"][0], "id": 2}
+    one, two = content["annotations"]
+    write(tmp_path, images=[*content["images"], again], annotations=[one, {**two, "image_id": 2}])
+    told = Told()
+    (known,) = loaded(tmp_path, told).splits["train"].boxes_N
+    assert sorted(known.classes_B.tolist()) == [0, 1]
+    assert "images of several ids, whose boxes are taken together: 1\n  train.png" in "".join(told.warnings)
