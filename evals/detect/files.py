@@ -20,7 +20,7 @@ from compress.core.stage import RunContext, SilentReporter
 from compress.data.dataset import Dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
-from compress.errors import BackendMissingError
+from compress.errors import BackendMissingError, UsageError
 from compress.export.config import ExportConfig
 from compress.export.stage import run as export
 from compress.graph.metadata import embed_spec
@@ -77,24 +77,31 @@ def compared_files(run: Path, dataset: Dataset, data: Path, out: Path) -> dict[s
         data: the images, for our own exports' checks.
         out: where files are made.
     """
-    floats = {fmt: exported(_made(run, "train"), fmt, out / "float", data) for fmt in ("onnx", "tflite")}
+    trained = _made(run, "train")
+    if trained is None:
+        raise UsageError(f"{run}: no stage 'train'", hint="give folders of runs of recipes/cards_*.yaml")
+    floats = {fmt: exported(trained, fmt, out / "float", data) for fmt in ("onnx", "tflite")}
     before = onnx_of(FLOAT)
     found = {
         before: Compared(floats["onnx"], before),
         tflite_of(FLOAT): Compared(floats["tflite"], before),
     }
     for name, stage in INT8_STAGES.items():
-        found |= _both(name, _made(run, stage), before, out, data)
+        if path := _made(run, stage):
+            found |= _both(name, path, before, out, data)
     for name, stage in ((PRUNED, "distill"), (SIBLING, "distill-sibling")):
-        found[onnx_of(name)] = Compared(exported(_made(run, stage), "onnx", out / stage, data), None)
-    found |= _both(SMALL, _made(run, "small"), onnx_of(PRUNED), out, data)
+        if path := _made(run, stage):
+            found[onnx_of(name)] = Compared(exported(path, "onnx", out / stage, data), None)
+    if path := _made(run, "small"):
+        found |= _both(SMALL, path, onnx_of(PRUNED), out, data)
     return found | {name: Compared(path, before) for name, path in _of_other_tools(floats["onnx"], dataset, out)}
 
 
-def _made(run: Path, stage: str) -> Path:
-    """Return the model file of a stage."""
-    (folder,) = (one for one in run.iterdir() if one.name.partition("-")[2] == stage)
-    return next(path for path in (folder / "model.safetensors", folder / "model.onnx") if path.is_file())
+def _made(run: Path, stage: str) -> Path | None:
+    """Return the model file of a stage, None where the run has none."""
+    folders = [one for one in run.iterdir() if one.name.partition("-")[2] == stage]
+    paths = [folder / name for folder in folders for name in ("model.safetensors", "model.onnx")]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _both(name: str, path: Path, before: str, out: Path, data: Path) -> dict[str, Compared]:

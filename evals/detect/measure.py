@@ -99,7 +99,8 @@ def _opened(run: Path, data: Path, out: Path, split: Split, reporter: Reporter) 
 
 
 def _judged(name: str, seeds: Sequence[_Seed], split: Split, labels: Sequence[str], p50_ms: float) -> Judged:
-    """Return what a file is worth: means over the seeds, and an interval of the mean drop."""
+    """Return what a file is worth: means over the seeds that have it, and an interval of the mean drop."""
+    seeds = [one for one in seeds if name in one.answered]
     weights_RN = draws(len(split))
     worth = [average_precision(split.boxes_N, one.answered[name].boxes_N, len(labels)) for one in seeds]
     drop_R = np.mean([one.drop_R(name, split, len(labels), weights_RN) for one in seeds], axis=0)
@@ -107,6 +108,7 @@ def _judged(name: str, seeds: Sequence[_Seed], split: Split, labels: Sequence[st
     twin = name.replace("TFLite", "ONNX")
     return Judged(
         name=name,
+        seeds=len(seeds),
         map_pct=fmean(one.map_pct for one in worth),
         map50_pct=fmean(one.map50_pct for one in worth),
         drop_ci_pp=interval(drop_R),

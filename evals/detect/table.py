@@ -11,6 +11,7 @@ from evals.sentences.detection_rows import FLOAT, onnx_of, tflite_of
 
 COLUMNS = (
     Column(key="file", title="file", kind="text"),
+    Column(key="seeds", title="seeds", kind="count"),
     Column(key="map", title="mAP %", digits=1),
     Column(key="map50", title="AP50 %", digits=1),
     Column(key="drop", title="drop pp (95 % interval)", digits=2),
@@ -28,6 +29,7 @@ class Judged:
     """One file."""
 
     name: str
+    seeds: int
     map_pct: float
     map50_pct: float
     drop_ci_pp: tuple[float, float]
@@ -71,6 +73,7 @@ def _row(row: Judged, by_name: dict[str, Judged]) -> dict[str, Cell]:
     drop = before.map_pct - row.map_pct
     found: dict[str, Cell] = {
         "file": row.name,
+        "seeds": row.seeds,
         "map": row.map_pct,
         "map50": row.map50_pct,
         "drop": (drop, *row.drop_ci_pp),

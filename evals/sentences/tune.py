@@ -6,7 +6,7 @@ from evals.results.behind import Row, behind
 from evals.results.schema import Block
 
 CHOSEN = (
-    "What the search expects of a chain (`_GAINS` in `compress/tune/search.py`) was set by seven chains that were "
+    "What the search expects of a chain (`gains_pp` in `compress/tune/task.py`) was set by seven chains that were "
     "judged on these test images: they were seen when it was chosen, and the search's row below may flatter it. Since "
     "then the grid is compared on validation, and test is asked once, of the two models that validation chose."
 )

@@ -110,8 +110,8 @@ def tune_block(points: Sequence[GridPoint], found: TuneReport, measured: Measure
         {
             "model": f"{SEARCH}: {mine.knobs.arch} {mine.knobs.input_px} px, {100 * mine.share:.0f} %",
             **_size(mine.point.size_bytes),
-            "val_pct": mine.point.top1_pct,
-            "test_pct": found.test.top1_pct,
+            "val_pct": mine.point.accuracy_pct,
+            "test_pct": found.test.accuracy.pct,
             "seconds": found.spent_s,
         }
     )

@@ -6,7 +6,13 @@ from tests.evals.blocks import MEASURED
 
 
 def judged(name: str, map_pct: float, p50_ms: float, **others: object) -> Judged:
-    facts = {"map50_pct": 90.0, "drop_ci_pp": (-0.5, 1.5), "agreement_pct": 99.0, "runtimes_agree_pct": None}
+    facts = {
+        "seeds": 2,
+        "map50_pct": 90.0,
+        "drop_ci_pp": (-0.5, 1.5),
+        "agreement_pct": 99.0,
+        "runtimes_agree_pct": None,
+    }
     return Judged(name=name, map_pct=map_pct, p50_ms=p50_ms, **{**facts, "size_bytes": 1, "partitions": None, **others})
 
 
