@@ -6,7 +6,7 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
 from compress.core.boxes import AnchorMap, BoxCoding, ssd_coding
-from compress.detect.coding import anchors_of, corners, decode, encode
+from compress.detect.coding import anchors_of, corners, decode, encode, y_first
 from tests.detect.test_boxes import boxes
 
 GRIDS = ((20, 20), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1))
@@ -56,3 +56,12 @@ def test_a_map_that_is_no_square_is_numbered_row_by_row():
 def test_a_huge_size_stays_a_number():
     raw = np.full((1, CODING.anchors, 4), 1e6, np.float32)
     assert np.isfinite(decode(raw, CODING)).all()
+
+
+@pytest.mark.parametrize(("order", "columns"), [("xywh", (1, 0, 3, 2)), ("yxhw", (0, 1, 2, 3))])
+def test_other_runtimes_take_y_first(order: str, columns: tuple[int, ...]):
+    coding = CODING.model_copy(update={"order": order, "scales": (1.0, 2.0, 3.0, 4.0)})
+    turned = y_first(coding)
+    assert turned.columns == columns
+    assert turned.scales_4.tolist() == [2, 1, 4, 3]
+    np.testing.assert_array_equal(turned.anchors_A4, anchors_of(coding)[:, [1, 0, 3, 2]])
