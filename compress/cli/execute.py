@@ -98,8 +98,9 @@ def _say_made(draft: StageDraft, request: StageRequest, result: RunOutcome, made
         reads = [_read_text(result, role, source) for role, source in stage.inputs.items()]
         echo(f"{stage.id}: read {', '.join(reads) or _images_text(stage.config)}")
         echo(f"{stage.id}: {artifact_line(artifact)}")
-        if stage.config.kind == "export" and not (artifact.spec and artifact.spec.boxes):
-            echo(f"run it elsewhere: {snippet_command(short_path(artifact.path), artifact.format)}")
+        if stage.config.kind == "export":
+            task = artifact.spec.task if artifact.spec else "classify"
+            echo(f"run it elsewhere: {snippet_command(short_path(artifact.path), artifact.format, task)}")
         if show := _SHOW.get(stage.config.kind):
             show(stage.config, given_options(request), artifact.path.parent)
 

@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     from compress.data.dataset import Dataset
 
 
+def detectors_on(weights: Path) -> list[str]:
+    """Return the detectors that can start from a weights file: of their backbone alone, or of a whole detector."""
+    from compress.models.arch_tensors import fitting_archs
+    from compress.models.detector_weights import fitting_detectors
+    from compress.models.detectors import DETECTORS
+
+    known = fitting_archs(weights)
+    return [name for name, info in DETECTORS.items() if info.backbone in known] or fitting_detectors(weights)
+
+
+def has_published(arch: str) -> bool:
+    """Return whether somebody publishes ImageNet weights of a detector's very backbone."""
+    from compress.models.detectors import DETECTORS
+
+    return DETECTORS[arch].has_published
+
+
 def detector_for(weights: str, arch: str | None) -> str:
     """Return the detector to train: the one asked for, else the one whose backbone the weights' file fits.
 
@@ -21,7 +38,6 @@ def detector_for(weights: str, arch: str | None) -> str:
     """
     from compress.models.arch_names import DETECTOR_NAMES, FRESH, PUBLISHED_OR_FRESH, WEIGHT_SUFFIXES
     from compress.models.arch_tensors import fitting_archs
-    from compress.models.detector_weights import fitting_detectors
     from compress.models.detectors import DETECTORS
 
     if arch is not None and arch not in DETECTOR_NAMES:
@@ -30,15 +46,14 @@ def detector_for(weights: str, arch: str | None) -> str:
         )
     if weights in PUBLISHED_OR_FRESH:
         chosen = arch or DETECTOR_NAMES[0]
-        if weights != FRESH and not DETECTORS[chosen].has_published:
+        if weights != FRESH and not has_published(chosen):
             raise UsageError(
                 f"--arch {chosen}: nobody publishes ImageNet weights of its backbone", hint="--weights FILE, or none"
             )
         return chosen
     if not weights.lower().endswith(WEIGHT_SUFFIXES) or not Path(weights).is_file():
         raise UsageError(f"--weights {weights}: no such weights file ({', '.join(WEIGHT_SUFFIXES)})")
-    known = fitting_archs(Path(weights))
-    fitting = [name for name, info in DETECTORS.items() if info.backbone in known] or fitting_detectors(Path(weights))
+    known, fitting = fitting_archs(Path(weights)), detectors_on(Path(weights))
     if arch is None and fitting:
         echo(
             f"{weights}: weights of {known[0] if known else 'a detector'}, so {fitting[0]} is the architecture",

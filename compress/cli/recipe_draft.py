@@ -42,7 +42,7 @@ class RecipeDraft:
 
 def recipe_text(draft: RecipeDraft, weights: str) -> str:
     """Return the recipe's YAML, with a comment for each choice."""
-    from compress.recipe.epochs import epochs_for, quick_epochs_for
+    from compress.recipe.epochs import DETECTION_EPOCHS, epochs_for, quick_epochs_for
     from compress.recipe.json_schema import SCHEMA_LINE
 
     fresh = draft.weights == "none"
@@ -58,7 +58,7 @@ def recipe_text(draft: RecipeDraft, weights: str) -> str:
         weights=json.dumps(weights),
         input_px=draft.input_px,
         epochs=epochs,
-        detect_epochs=_DETECT_QUICK_EPOCHS if draft.quick else _DETECT_EPOCHS,
+        detect_epochs=_DETECT_QUICK_EPOCHS if draft.quick else DETECTION_EPOCHS,
         n_train=draft.n_train,
         distill_epochs=max(2, epochs // 2),
         detect_distill_epochs=_DETECT_DISTILL_EPOCHS,
@@ -66,7 +66,7 @@ def recipe_text(draft: RecipeDraft, weights: str) -> str:
     )
 
 
-_DETECT_EPOCHS, _DETECT_QUICK_EPOCHS, _DETECT_DISTILL_EPOCHS = 70, 20, 40  # of some hundred images
+_DETECT_QUICK_EPOCHS, _DETECT_DISTILL_EPOCHS = 20, 40  # of some hundred images
 _TOP = """\
 {schema_line}
 # Written by `imgc init`. Run it:      imgc run imgc.yaml

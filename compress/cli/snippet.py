@@ -20,27 +20,36 @@ def snippet(
     preprocess: PreprocessText = None,
     labels: Labels = None,
 ) -> None:
-    """Write a short program that loads a model file, prepares an image as in training and prints the best labels.
+    """Write a short program that loads a model file, prepares an image as in training and prints what it finds.
 
-    The programs for python, raspberry-pi, node and browser are run by imgc's tests; those for android, ios and c++ are
-    not compiled there.
+    That is the best labels, or of a detector label, score and box (left, top, right, bottom in pixels of the upright
+    image). The programs for python, raspberry-pi, node and browser are run by imgc's tests; those for android, ios and
+    c++ are not compiled there.
     """
+    from compress.cli.predict_boxes import require_none
     from compress.cli.run_files import given_model
     from compress.core.labels import labels_in
     from compress.core.storage import write_text
     from compress.errors import UsageError
+    from compress.runtime.detector import Detector, is_detector, open_detector
     from compress.runtime.open import open_predictor
+    from compress.runtime.predictor import Predictor
     from compress.snippets.write import LANGUAGES, snippet
 
     known = next((one for one in LANGUAGES if one == language), None)
     if known is None:
         raise UsageError(f"--for {language}: unknown; there are {', '.join(LANGUAGES)}")
-    predictor = open_predictor(
-        given_model(file),
-        preprocess=parse_preprocess(preprocess, file),
-        labels=labels_in(labels) if labels else None,
-    )
-    text = snippet(predictor, known)
+    model: Detector | Predictor
+    if is_detector(given_model(file)):
+        require_none(preprocess=preprocess, labels=labels)
+        model = open_detector(file)
+    else:
+        model = open_predictor(
+            file,
+            preprocess=parse_preprocess(preprocess, file),
+            labels=labels_in(labels) if labels else None,
+        )
+    text = snippet(model, known)
     if out is None:
         echo(text.rstrip())
         return

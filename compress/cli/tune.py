@@ -16,19 +16,8 @@ if TYPE_CHECKING:
     from compress.tune.goal import Goal
     from compress.tune.schema import TuneReport
 
-_COLUMNS = (
-    "model",
-    "px",
-    "kept %",
-    "scheme",
-    "hard-swish",
-    "patience",
-    "top-1 %",
-    "drop pp",
-    "size",
-    "ms",
-    "",
-)
+_KNOBS = ("model", "px", "kept %", "scheme", "hard-swish", "patience")
+_FIGURES = ("drop pp", "size", "ms", "")
 _TEXT_COLUMNS = 1
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -36,7 +25,10 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 def tune(
     ctx: typer.Context,
-    data: Annotated[Path, typer.Option("--data", help="Folder with one folder a class, or a CSV, as for imgc init.")],
+    data: Annotated[
+        Path,
+        typer.Option("--data", help="Folder with one folder a class, a CSV, or images with boxes, as for imgc init."),
+    ],
     max_size: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Of the file: 1MB (a million bytes), 900KB, 1MiB.")
     ] = None,
@@ -44,7 +36,8 @@ def tune(
         float | None, typer.Option(min=0.01, help="Of one image on one thread, median, measured here.")
     ] = None,
     max_drop_pp: Annotated[
-        float | None, typer.Option(min=0.0, max=100.0, help="Of top-1 against the same network in float, unpruned.")
+        float | None,
+        typer.Option(min=0.0, max=100.0, help="Of top-1 or mAP against the same network in float, unpruned."),
     ] = None,
     runtime: Annotated[str | None, typer.Option(metavar="tflite|onnx", help="What runs the file.")] = None,
     profile: Annotated[
@@ -166,22 +159,25 @@ def _hint(report: TuneReport) -> str:
 
 
 def _print(report: TuneReport, folder: Path) -> None:
+    from compress.benchmark.row_accuracy import ACCURACY
     from compress.cli.output import print_table
     from compress.cli.run_files import short_path
     from compress.report.table import host_text
 
+    metric = ACCURACY[report.task].name
+    columns = (*_KNOBS, f"{metric} %", *_FIGURES)
     unit = "estimated" if report.estimated else "measured here"
-    print_table(f"tune {report.name}: validation images; ms {unit}", _COLUMNS, _rows(report), left=_TEXT_COLUMNS)
+    print_table(f"tune {report.name}: validation images; ms {unit}", columns, _rows(report), left=_TEXT_COLUMNS)
     echo(f"{len(report.given_up)} settings given up; {report.spent_s:.0f} s of search; front: none beats it in all")
     echo(host_text(report.host))
     if report.chosen is None:
         return
     echo(f"chosen: {report.chosen}: {report.reason}")
     if (test := report.test) is not None:
-        low, high = test.top1_ci95_pct
+        pct, (low, high), float_pct = test.accuracy
         echo(
-            f"on the test images (n = {test.n_images}, asked once): top-1 {test.top1_pct:.2f} %"
-            f" ({low:.1f}-{high:.1f}), its float network {test.float_top1_pct:.2f} %, drop {test.drop_pp:.2f} pp"
+            f"on the test images (n = {test.n_images}, asked once): {metric} {pct:.2f} %"
+            f" ({low:.1f}-{high:.1f}), its float network {float_pct:.2f} %, drop {test.drop_pp:.2f} pp"
         )
         limit = report.goal.max_drop_pp
         if limit is not None and test.drop_pp > limit:
@@ -196,7 +192,7 @@ def _rows(report: TuneReport) -> list[tuple[str, ...]]:
     from compress.cli.output import size_text
 
     rows: list[tuple[str, ...]] = []
-    for one in sorted(report.tried, key=lambda found: -found.point.top1_pct):
+    for one in sorted(report.tried, key=lambda found: -found.point.accuracy_pct):
         knobs, point = one.knobs, one.point
         mark = ["chosen"] if point.name == report.chosen else ["front"] if one.pareto else []
         mark += [f"over {limit}" for limit in one.misses]
@@ -204,7 +200,7 @@ def _rows(report: TuneReport) -> list[tuple[str, ...]]:
         rows.append(
             (
                 *(knobs.arch, str(knobs.input_px), kept, knobs.scheme, knobs.hard_swish, str(knobs.patience)),
-                *(f"{point.top1_pct:.2f}", f"{point.drop_pp:.2f}", size_text(point.size_bytes)),
+                *(f"{point.accuracy_pct:.2f}", f"{point.drop_pp:.2f}", size_text(point.size_bytes)),
                 *(f"{point.latency_ms:.2f}", ", ".join(mark)),
             )
         )

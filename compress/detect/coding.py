@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,21 @@ Floats = NDArray[np.float32]
 # A raw size beyond this would be exp() of anything; torchvision's BoxCoder has the same bound.
 MAX_LOG_SIZE = math.log(1000.0 / 16.0)
 _ORDERS = {"xywh": (0, 1, 2, 3), "yxhw": (1, 0, 3, 2)}
+Y_FIRST = (1, 0, 3, 2)  # of x, y, width, height; and back
+
+
+class CodingYFirst(NamedTuple):
+    """A coding for operators that take y, x, height, width, as TensorFlow's and ONNX's do.
+
+    Attributes:
+        columns: where these four stand in a raw box.
+        anchors_A4: f32, centre and size, shares of the square.
+        scales_4: f32, factors of the raw offsets.
+    """
+
+    columns: tuple[int, ...]
+    anchors_A4: Floats
+    scales_4: Floats
 
 
 @lru_cache(maxsize=16)
@@ -58,6 +74,13 @@ def decode(raw_NA4: Floats, coding: BoxCoding) -> Floats:
     centre = offsets[..., :2] * anchors_A4[:, 2:] + anchors_A4[:, :2]
     size = np.exp(np.minimum(offsets[..., 2:], np.float32(MAX_LOG_SIZE))) * anchors_A4[:, 2:]
     return np.clip(corners(np.concatenate([centre, size], axis=-1)), 0, 1)
+
+
+def y_first(coding: BoxCoding) -> CodingYFirst:
+    """Return the coding in the order y, x, height, width."""
+    order = list(Y_FIRST)
+    columns = tuple(_ORDERS[coding.order][place] for place in order)
+    return CodingYFirst(columns, anchors_of(coding)[:, order], _scales(coding)[order])
 
 
 def _scales(coding: BoxCoding) -> Floats:

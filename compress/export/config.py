@@ -12,7 +12,7 @@ from compress.core.formats import Format
 from compress.core.preprocess import Preprocess
 from compress.core.stage import StageConfig
 from compress.errors import RecipeError
-from compress.graph.targets import TargetName
+from compress.graph.targets import TARGETS, TargetName
 
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 
@@ -53,7 +53,9 @@ class ExportConfig(StageConfig):
     )
     renamed: ClassVar[Mapping[str, str]] = {"road": "converter"}
     suffixes: ClassVar[tuple[str, ...]] = ("onnx", "tflite")
-    knobs: ClassVar[tuple[str, ...]] = ("format", "precision", "opset", "target", "converter", "preprocess", "labels")
+    knobs: ClassVar[tuple[str, ...]] = (
+        *("format", "precision", "opset", "target", "converter", "postprocess", "preprocess", "labels"),
+    )
 
     kind: Literal["export"] = Field(default="export", description="Kind of the stage: `export`.")
     format: Literal["onnx", "tflite", "all"] = Field(
@@ -81,6 +83,11 @@ class ExportConfig(StageConfig):
         default=False,
         description="Whether the tensorflow converter may use operators that need the TensorFlow runtime.",
     )
+    postprocess: bool = Field(
+        default=False,
+        description="Whether a detector's file also finds the boxes itself: ONNX NonMaxSuppression, or "
+        "TFLite_Detection_PostProcess, in float on the CPU.",
+    )
     target: TargetName | None = Field(
         default=None, description="What the int8 model is to run on; checked by node name."
     )
@@ -102,6 +109,14 @@ class ExportConfig(StageConfig):
         if self.converter == "tensorflow" and self.precision == "int8":
             raise ValueError(
                 "`converter: tensorflow` would lose the model's int8 ranges; int8 needs `converter: lower`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_postprocess(self) -> ExportConfig:
+        if self.postprocess and self.target is not None and TARGETS[self.target].integer_ends:
+            raise ValueError(
+                f"postprocess finds boxes in float, and target {self.target} gives integers: leave one of them out"
             )
         return self
 

@@ -22,6 +22,8 @@ from compress.detect.match import NOTHING, partners
 from compress.errors import CheckError, UsageError
 from compress.export import checks, parity, tflite_checks
 from compress.export.config import ExportConfig, ParityBounds
+from compress.export.onnx_detections import with_detections
+from compress.export.postprocess import SameBoxes
 from compress.export.source import choose_precision, in_precision
 from compress.graph.finite import require_finite
 from compress.graph.from_torch import to_onnx
@@ -31,8 +33,10 @@ from compress.graph.proto import opset_of
 from compress.graph.target_check import check_target
 from compress.graph.targets import TARGETS
 from compress.graph.versions import with_fixed_batch, with_opset
+from compress.lower.detections import DETECTION_OP
 from compress.lower.walk import lower
 from compress.models.weights import load_model
+from compress.runtime.detections import open_detections
 from compress.runtime.detector import Detector, open_detector
 from compress.runtime.tflite_meta import embed_spec as embed_in_tflite
 from compress.runtime.tflite_meta import unpack
@@ -59,11 +63,11 @@ def export_detector(config: ExportConfig, artifact: Artifact, path: Path, ctx: R
     spec = source.model_copy(update={"layout": layout, "layers": (), "precision": precision})
     write = _write_onnx if config.produces is Format.ONNX else _write_tflite
     try:
-        metrics = write(model, spec, found, path) | {"precision": str(precision)}
+        metrics = write(model, spec, found, path, postprocess=config.postprocess) | {"precision": str(precision)}
         after = open_detector(path)
         if config.produces is Format.TFLITE:
             metrics["delegate_partitions"] = after.delegate_partitions
-        metrics |= _parity(open_detector(artifact.path), after, config.parity, ctx)
+        metrics |= _parity(open_detector(artifact.path), after, config, ctx)
     except BaseException:
         path.unlink(missing_ok=True)  # a file that broke a check is not left where somebody may take it
         raise
@@ -74,6 +78,7 @@ def export_detector(config: ExportConfig, artifact: Artifact, path: Path, ctx: R
         f"boxes matched on {metrics['parity_images']} {metrics['parity_on']}"
         + (f", {metrics['parity_near_ties']} of the others near the threshold" if metrics["parity_near_ties"] else "")
         + ("" if pieces is None else f", {pieces} XNNPACK partition{'' if pieces == 1 else 's'}")
+        + (f", {metrics['postprocess_agreement_pct']:.2f} % of its boxes found by itself" if config.postprocess else "")
     )
     return StageOutput(file_name=path.name, format=config.produces, spec=spec, metrics=metrics)
 
@@ -100,24 +105,33 @@ def _read(config: ExportConfig, artifact: Artifact) -> tuple[onnx.ModelProto, Mo
     return model if config.dynamic_batch else with_fixed_batch(model), spec, found
 
 
-def _write_onnx(model: onnx.ModelProto, spec: ModelSpec, found: Precision, path: Path) -> Metrics:
+def _write_onnx(model: onnx.ModelProto, spec: ModelSpec, found: Precision, path: Path, *, postprocess: bool) -> Metrics:
     model = in_precision(model, found, spec.precision)
+    metrics: Metrics = {"opset": opset_of(model)}
+    if spec.precision is Precision.INT8:
+        metrics |= checks.check_int8_onnx(model, path)
+    if postprocess and spec.boxes is not None:
+        model = with_detections(model, spec.boxes, spec.num_classes)
     embed_in_onnx(model, spec)
     checks.check_onnx(model, path, None)
     write_bytes(path, model.SerializeToString())
-    metrics: Metrics = {"opset": opset_of(model)}
-    return metrics | (checks.check_int8_onnx(model, path) if spec.precision is Precision.INT8 else {})
+    return metrics
 
 
-def _write_tflite(model: onnx.ModelProto, spec: ModelSpec, _found: Precision, path: Path) -> Metrics:
+def _write_tflite(
+    model: onnx.ModelProto, spec: ModelSpec, _found: Precision, path: Path, *, postprocess: bool
+) -> Metrics:
     model = with_fixed_batch(model)
-    lowered = lower(model, half=spec.precision is Precision.FP16)
+    half = spec.precision is Precision.FP16
+    network = lower(model, half=half)
+    lowered = lower(model, half=half, boxes=spec.boxes) if postprocess else network
     calibration = {one.key: one.value for one in model.metadata_props if one.key == CALIBRATION_KEY}
     data = embed_in_tflite(lowered.data, spec, calibration)
     unpacked = unpack(data, str(path))
-    metrics = tflite_checks.check_tflite(unpacked, path, builtins_only=True, select_tf_ops=False)
+    own = frozenset({DETECTION_OP} if postprocess else ())
+    metrics = tflite_checks.check_tflite(unpacked, path, builtins_only=True, select_tf_ops=False, custom_ops=own)
     if spec.precision is Precision.INT8:
-        metrics |= tflite_checks.check_int8(unpacked, path)
+        metrics |= tflite_checks.check_int8(unpack(network.data), path)
         metrics |= tflite_checks.check_lossless(unpacked, path, model, lowered.grids, lowered.integers)
     write_bytes(path, data)
     return metrics
@@ -148,26 +162,33 @@ class _Compared:
         return 100.0 * (1.0 - alone / self.boxes) if self.boxes else 100.0
 
 
-def _parity(before: Detector, after: Detector, bounds: ParityBounds, ctx: RunContext) -> Metrics:
+def _parity(before: Detector, after: Detector, config: ExportConfig, ctx: RunContext) -> Metrics:
     """Return how far the numbers of two files lie apart on the same images, and how many of their boxes match.
 
     A box just above the threshold in one file may be just below it in the other; it does not count against the share.
+    Boxes that the second file finds itself are held against those that we find in its numbers.
 
     Raises:
         CheckError: they lie further apart than the bounds allow.
     """
+    bounds = config.parity
     images_NCHW, on = _images(before.spec, bounds.images, ctx)
-    found = _Compared()
+    inside = open_detections(after.path, after.spec.preprocess) if config.postprocess else None
+    found, same = _Compared(), SameBoxes()
     for start in range(0, len(images_NCHW), _BATCH):
         part = images_NCHW[start : start + _BATCH]
         first, second = before.answers(part), after.answers(part)
         for one, other in zip(first, second, strict=True):
             found.worst = max(found.worst, float(np.abs(one - other).max()))
             found.largest = max(found.largest, float(np.abs(one).max()))
-        for pair in zip(boxes_of(*first, before.coding), boxes_of(*second, after.coding), strict=True):
+        ours = boxes_of(*second, after.coding)
+        for pair in zip(boxes_of(*first, before.coding), ours, strict=True):
             found.add(*pair, before.coding.score_threshold)
+        for pair in zip(ours, inside(part), strict=True) if inside else ():
+            same.add(*pair, after.coding.score_threshold)
     _hold(found, before, after, bounds, on)
-    return {
+    shares = same.held(after.path, bounds.min_agreement_pct) if inside else {}
+    return shares | {
         "parity_max_abs_logit_diff": found.worst,
         "parity_agreement_pct": found.share_pct(found.alone),
         "parity_near_ties": found.near,

@@ -10,7 +10,7 @@ from compress.core.formats import Format, Precision
 from compress.core.spec import CALIBRATION_KEY, ModelSpec
 from compress.core.stage import RunContext, StageInputs
 from compress.core.storage import write_bytes
-from compress.errors import CheckError, ModelFileError
+from compress.errors import CheckError, ModelFileError, UsageError
 from compress.export import checks, parity, tf_converter, tflite_checks
 from compress.export.config import ExportConfig
 from compress.export.detector import export_detector
@@ -36,6 +36,11 @@ def run(config: ExportConfig, inputs: StageInputs, ctx: RunContext) -> StageOutp
 
 
 def _export_classifier(config: ExportConfig, artifact: Artifact, path: Path, ctx: RunContext) -> StageOutput:
+    if config.postprocess:
+        raise UsageError(
+            f"export: `postprocess` is for detectors, and '{artifact.stage_id}' ({artifact.path.name}) names images",
+            hint="leave `postprocess` out",
+        )
     source = read_source(artifact, config)
     precision = source.wanted
     if config.target is not None:

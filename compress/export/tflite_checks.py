@@ -25,8 +25,8 @@ Model = Any  # `ModelT` has no types
 TFLITE_OPS = frozenset(
     {
         "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV",
-        "FULLY_CONNECTED", "HARD_SWISH", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "MUL", "PAD",
-        "PADV2", "QUANTIZE", "RELU", "RELU6", "RELU_N1_TO_1", "RESHAPE", "SOFTMAX", "SUB", "TRANSPOSE",
+        "FULLY_CONNECTED", "GATHER", "HARD_SWISH", "LOGISTIC", "MAXIMUM", "MAX_POOL_2D", "MEAN", "MINIMUM", "MUL",
+        "PAD", "PADV2", "QUANTIZE", "RELU", "RELU6", "RELU_N1_TO_1", "RESHAPE", "SOFTMAX", "SUB", "TRANSPOSE",
         "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR",
         "BATCH_MATMUL", "DEPTH_TO_SPACE", "ELU", "GELU", "LEAKY_RELU", "PRELU", "RSQRT", "SQRT", "STRIDED_SLICE",
     }
@@ -35,7 +35,9 @@ _SELECT_PREFIX = "Flex"  # custom operators that need the TensorFlow runtime
 _GRID_ONLY = frozenset({"QUANTIZE", "DEQUANTIZE"})
 
 
-def check_tflite(model: Model, path: Path, *, builtins_only: bool, select_tf_ops: bool) -> Metrics:
+def check_tflite(
+    model: Model, path: Path, *, builtins_only: bool, select_tf_ops: bool, custom_ops: frozenset[str] = frozenset()
+) -> Metrics:
     """Check the operators of a file; returns their number.
 
     Args:
@@ -43,6 +45,7 @@ def check_tflite(model: Model, path: Path, *, builtins_only: bool, select_tf_ops
         path: for messages.
         builtins_only: allow `TFLITE_OPS` alone (our own converter); else every TFLite builtin.
         select_tf_ops: allow operators that need the TensorFlow runtime.
+        custom_ops: operators beside the builtins that the file was to have.
 
     Raises:
         CheckError: names the operator and its output tensor.
@@ -50,6 +53,8 @@ def check_tflite(model: Model, path: Path, *, builtins_only: bool, select_tf_ops
     graph = model.subgraphs[0]
     for op in graph.operators:
         code = operator_name(model, op)
+        if code.removeprefix("custom:") in custom_ops:
+            continue
         custom = code.startswith("custom:")
         name = _name(graph.tensors[op.outputs[0]])
         if custom and not (select_tf_ops and code.removeprefix("custom:").startswith(_SELECT_PREFIX)):

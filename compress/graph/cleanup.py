@@ -46,7 +46,7 @@ def simplify(graph: GraphProto) -> None:
     _relu_instead_of_clip(graph)
     pads_into_convs(graph)
     _biases_everywhere(graph)
-    _drop_unused_initializers(graph)
+    drop_unused_initializers(graph)
 
 
 def checked(model: ModelProto) -> ModelProto:
@@ -138,7 +138,21 @@ def _biases_everywhere(graph: GraphProto) -> None:
         node.input.append(name)
 
 
-def _drop_unused_initializers(graph: GraphProto) -> None:
+def drop_dead_nodes(graph: GraphProto) -> None:
+    """Remove the nodes that no output depends on."""
+    needed = {value.name for value in graph.output}
+    kept: list[NodeProto] = []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            kept.append(node)
+            needed |= set(node.input)
+    alive = list(reversed(kept))
+    del graph.node[:]
+    graph.node.extend(alive)
+
+
+def drop_unused_initializers(graph: GraphProto) -> None:
+    """Remove the weights and constants that no node reads."""
     used = {name for node in graph.node for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import onnx
 from onnx import ModelProto, TensorProto, helper
 
 from compress.core.formats import Precision
 from compress.errors import ModelFileError, UsageError
-from compress.graph.importer import drop_dead_nodes
+from compress.graph.cleanup import drop_dead_nodes, drop_unused_initializers
 from compress.graph.proto import copy_of, inputs_of, precision_of, rename, shape_of
 from compress.graph.versions import with_channels_first, with_image_size
 from compress.graph.widen import widened
@@ -57,13 +56,6 @@ def cut_at(model: ModelProto, given: Names, names: Names, px: int, where: object
     del graph.output[:]
     graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     drop_dead_nodes(graph)
-    _drop_unread(graph)
+    drop_unused_initializers(graph)
     del graph.value_info[:]
     return model
-
-
-def _drop_unread(graph: onnx.GraphProto) -> None:
-    read = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)

@@ -16,6 +16,7 @@ import torch
 from onnx import ModelProto, version_converter
 from torch import nn
 
+from compress.core.boxes import BOXES, LOGITS
 from compress.core.spec import ModelSpec
 from compress.errors import UsageError
 from compress.graph.cleanup import clean, strip
@@ -24,7 +25,7 @@ from compress.models.build import describe
 from compress.models.fold import fold_batch_norm
 
 INPUT_NAME = "images"
-_OUTPUT_NAMES = {"classify": ("logits",), "detect": ("boxes", "logits")}
+_OUTPUT_NAMES = {"classify": ("logits",), "detect": (BOXES, LOGITS)}
 _EXPORT_OPSET = 18  # torch's exporter writes this one natively
 OPSETS = range(14, 22)  # HardSwish came with 14
 _CHATTY = ("torch.onnx", "torch.export", "torch._dynamo", "onnxscript", "onnx_ir")

@@ -26,11 +26,12 @@ from onnx import (
 )
 from onnx.inliner import inline_local_functions
 
+from compress.core.boxes import BOXES, LOGITS
 from compress.core.formats import Precision
 from compress.core.outputs import OutputKind
 from compress.core.spec import ModelSpec
 from compress.errors import CheckError, ImgcError, ModelFileError
-from compress.graph.cleanup import checked, name_nodes, simplify
+from compress.graph.cleanup import checked, drop_dead_nodes, drop_unused_initializers, name_nodes, simplify
 from compress.graph.constants import (
     Shape,
     batch_of,
@@ -154,6 +155,8 @@ def import_classifier(path: Path, *, crop_px: int | None = None, widen: bool = F
 def import_detector(path: Path) -> tuple[ModelProto, ModelSpec, Precision]:
     """Return a detector's ONNX file as the canonical graph, what it is, and how its numbers are stored.
 
+    Post-processing inside the file goes: the graph ends in raw boxes and logits.
+
     Raises:
         ModelFileError: it cannot be read, holds NaN or infinity, or does not say how its numbers become boxes.
         CheckError: an operator of another domain than ONNX's.
@@ -163,7 +166,16 @@ def import_detector(path: Path) -> tuple[ModelProto, ModelSpec, Precision]:
     if spec is None or spec.boxes is None:
         raise ModelFileError(f"{path}: does not say how its numbers become boxes", hint="export it with imgc")
     require_finite(model, path)
+    _end_in_raw_numbers(model.graph)
     return canonical(model, path), spec, precision_of(model)
+
+
+def _end_in_raw_numbers(graph: GraphProto) -> None:
+    raw = [value for value in graph.output if value.name in (BOXES, LOGITS)]
+    del graph.output[:]
+    graph.output.extend(raw)
+    drop_dead_nodes(graph)
+    drop_unused_initializers(graph)
 
 
 def classifier_sizes(model: ModelProto, where: object) -> tuple[Chw, int]:
@@ -273,16 +285,3 @@ def _flatten_to_rank_two(graph: GraphProto, shapes: dict[str, Shape]) -> None:
         before, after = shapes.get(node.input[0], ()), shapes.get(node.output[0], ())
         if len(before) >= 2 and (not after or after[0] == before[0]):
             _become(node, "Flatten", [helper.make_attribute("axis", 1)])
-
-
-def drop_dead_nodes(graph: GraphProto) -> None:
-    """Remove the nodes that no output depends on."""
-    needed = {value.name for value in graph.output}
-    kept: list[NodeProto] = []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            kept.append(node)
-            needed |= set(node.input)
-    alive = list(reversed(kept))
-    del graph.node[:]
-    graph.node.extend(alive)

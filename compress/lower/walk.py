@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import onnx
 
+from compress.core.boxes import BoxCoding
 from compress.errors import CheckError
 from compress.graph.operators import DYNAMIC, QOPERATOR
 from compress.graph.static_graph import Graph, Node, static_graph
+from compress.lower.detections import detections
 from compress.lower.lowering import NCHW_TO_NHWC, Lowering, Value
 from compress.lower.ops import HANDLERS
 from compress.lower.writer import INPUT_KEY, OUTPUT_KEY
@@ -45,12 +47,13 @@ class Lowered:
     operators: int
 
 
-def lower(model: onnx.ModelProto, *, half: bool = False) -> Lowered:
+def lower(model: onnx.ModelProto, *, half: bool = False, boxes: BoxCoding | None = None) -> Lowered:
     """Return a model as TFLite: QDQ graphs as int8 with exactly their scales and integers, others in float.
 
     Args:
         model: canonical; images are 4-D [N,C,H,W]; constants inside.
         half: store float weights as float16, widened by DEQUANTIZE when the model is loaded.
+        boxes: what a detector's numbers mean, for its file to end in TFLite's own post-processing; None leaves it out.
 
     Raises:
         CheckError: the graph leaves the op set, or asks for what TFLite cannot do; names the node.
@@ -63,6 +66,8 @@ def lower(model: onnx.ModelProto, *, half: bool = False) -> Lowered:
         if node.outputs[0] not in lo.done:
             _lower_node(lo, node)
     outputs = {name: _output(lo, name) for name in graph.outputs}
+    if boxes is not None:
+        outputs = detections(lo, boxes) | outputs
     if set(outputs.values()) & set(inputs.values()):
         raise CheckError("the graph computes nothing: its output is its input")
     data = lo.writer.finish(_keyed(inputs, INPUT_KEY), _keyed(outputs, OUTPUT_KEY), "imgc")

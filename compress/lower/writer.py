@@ -37,6 +37,7 @@ _OPTIONS = {
     "LOCAL_RESPONSE_NORMALIZATION": "LocalResponseNormalizationOptions", "LEAKY_RELU": "LeakyReluOptions",
     "GELU": "GeluOptions", "BATCH_MATMUL": "BatchMatMulOptions",
     "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions", "RESIZE_BILINEAR": "ResizeBilinearOptions",
+    "GATHER": "GatherOptions",
 }  # fmt: skip
 
 
@@ -48,6 +49,7 @@ class Writer:
         self._tfl = schema()
         self._buffers: list[Any] = [self._tfl.BufferT()]
         self._codes: dict[tuple[str, int], int] = {}
+        self._customs: set[str] = set()
         self._names: set[str] = set()
         self._types = {
             np.dtype(np.float32): self._tfl.TensorType.FLOAT32,
@@ -90,6 +92,22 @@ class Writer:
             op.builtinOptions = getattr(tfl, f"{table}T")()
             for field, value in (options or {}).items():
                 setattr(op.builtinOptions, field, value)
+        self.operators.append(op)
+
+    def custom(self, code: str, inputs: Sequence[int], outputs: Sequence[int], options: bytes) -> None:
+        """Add an operator that is no builtin.
+
+        Args:
+            code: what runtimes know it by.
+            inputs: tensor indices.
+            outputs: tensor indices.
+            options: as its kernel reads them.
+        """
+        op = self._tfl.OperatorT()
+        op.inputs, op.outputs = list(inputs), list(outputs)
+        op.opcodeIndex = self._code(code, 1)
+        op.customOptions = np.frombuffer(options, np.uint8)
+        self._customs.add(code)
         self.operators.append(op)
 
     def finish(self, inputs: Mapping[str, int], outputs: Mapping[str, int], description: str) -> bytes:
@@ -166,7 +184,10 @@ class Writer:
 
     def _code_table(self, code: str, version: int) -> Any:  # noqa: ANN401 - generated classes have no types
         table = self._tfl.OperatorCodeT()
-        table.builtinCode = getattr(self._tfl.BuiltinOperator, code)
+        if code in self._customs:
+            table.builtinCode, table.customCode = self._tfl.BuiltinOperator.CUSTOM, code
+        else:
+            table.builtinCode = getattr(self._tfl.BuiltinOperator, code)
         table.deprecatedBuiltinCode = min(table.builtinCode, _LEGACY_CODES)
         table.version = version
         return table

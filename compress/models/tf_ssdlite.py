@@ -59,5 +59,5 @@ def _ordered(name: str, tensor: Tensor) -> Tensor:
     numbers = 4 if kind == "box" else 2
     if kind not in _HEADS or layer != "pw" or len(tensor) != len(_SIZES) * numbers:
         return tensor
-    by_anchor = tensor.unflatten(0, (len(_SIZES), numbers))[_SIZES]
-    return (by_anchor[:, _ORDER] if kind == "box" else by_anchor).flatten(0, 1)
+    by_anchor = tensor.reshape(len(_SIZES), numbers, *tensor.shape[1:])[_SIZES]
+    return (by_anchor[:, _ORDER] if kind == "box" else by_anchor).reshape(tensor.shape)

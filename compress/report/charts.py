@@ -11,10 +11,11 @@ from typing import Any
 
 import altair as alt
 
+from compress.benchmark.row_accuracy import accuracy_of
 from compress.benchmark.schema import Row
 from compress.charts.layer_costs import PAGE, bars, heat_map, row_names, to_svg
 from compress.detect.precision import RECALLS
-from compress.report.accuracy import accuracy_name, accuracy_of
+from compress.report.accuracy import accuracy_name
 from compress.report.curves import Curve
 from compress.report.json_report import Report
 from compress.report.layers import LayerCosts

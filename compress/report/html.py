@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 
+from compress.benchmark.row_accuracy import accuracy_of
 from compress.benchmark.schema import Row
 from compress.package import install_command
-from compress.report.accuracy import accuracy_name, accuracy_of, accuracy_title
+from compress.report.accuracy import accuracy_name, accuracy_title
 from compress.report.html_changes import change_sections
 from compress.report.html_precision import precision_sections
 from compress.report.json_report import GateRow, Report

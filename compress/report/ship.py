@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath, PurePosixPath
 
+from compress.benchmark.row_accuracy import accuracy_of
 from compress.benchmark.schema import Row
+from compress.core.dataset import Task
 from compress.core.fact import Fact
 from compress.core.formats import Format, Precision
-from compress.report.accuracy import accuracy_of, accuracy_title
+from compress.report.accuracy import accuracy_title
 from compress.report.numbers import number_text, size_text
 
 _SHIPPED = (Format.TFLITE, Format.ONNX)  # a runtime alone opens them
@@ -22,7 +24,7 @@ class Ship(Fact):
         stage: that made it.
         path: from the folder that holds `runs/`.
         facts: sentences on its size, accuracy and speed.
-        commands: what classifies, serves, and runs it elsewhere.
+        commands: what answers with it, serves it, and runs it elsewhere.
     """
 
     stage: str
@@ -42,20 +44,18 @@ def file_to_ship(rows: Sequence[Row], run: str) -> Ship | None:
         stage=best.stage,
         path=path,
         facts=tuple(_facts(best, float_twin(best, rows))),
-        commands=(f"imgc predict IMAGE --model {path}", *_more_commands(path, best)),
+        commands=(
+            f"imgc predict IMAGE --model {path}",
+            f"imgc serve {path}",
+            snippet_command(PurePosixPath(path), best.format, best.task),
+        ),
     )
 
 
-def _more_commands(path: str, row: Row) -> tuple[str, ...]:
-    """Return what a file is for, beside single images; programs for elsewhere are written for classifiers alone."""
-    serve = f"imgc serve {path}"
-    return (serve,) if row.task == "detect" else (serve, snippet_command(PurePosixPath(path), row.format))
-
-
-def snippet_command(path: PurePath, fmt: Format) -> str:
+def snippet_command(path: PurePath, fmt: Format, task: Task) -> str:
     """Return what writes a program beside a file that runs it."""
     language = "raspberry-pi" if fmt is Format.TFLITE else "python"
-    return f"imgc snippet {path} --for {language} --out {path.with_name('classify.py')}"
+    return f"imgc snippet {path} --for {language} --out {path.with_name(f'{task}.py')}"
 
 
 def float_twin(row: Row, rows: Sequence[Row]) -> Row | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from compress.benchmark.row_accuracy import accuracy_of
 from compress.benchmark.schema import Row
 from compress.core.fact import Fact
 from compress.pipeline.lock import LockedStage, RunLock
 from compress.recipe.siblings import twin_of
-from compress.report.accuracy import accuracy_field, accuracy_of
+from compress.report.accuracy import accuracy_field
 
 
 class SiblingRow(Fact):

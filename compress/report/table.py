@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
+from compress.benchmark.row_accuracy import accuracy_of
 from compress.benchmark.schema import Row
 from compress.core.dataset import Task
-from compress.report.accuracy import accuracy_name, accuracy_of, task_of
+from compress.report.accuracy import accuracy_name, task_of
 from compress.report.box_changes import BoxChanges
 from compress.report.changes import Changes, ClassRecall
 from compress.report.class_precision import MAX_CLASSES, ClassPrecision

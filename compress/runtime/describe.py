@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from compress.core.box_outputs import BoxOutputs
+from compress.core.boxes import BOXES, LOGITS
 from compress.core.formats import Format, Precision, format_of
 from compress.core.preprocess import Preprocess
 from compress.core.spec import ModelSpec
 from compress.errors import ModelFileError, UsageError
 from compress.runtime.detector import spec_in_file
-from compress.runtime.detector_engines import BOXES, LOGITS, EngineFile, onnx_engine
+from compress.runtime.detector_engines import EngineFile, onnx_engine
 from compress.runtime.open import open_predictor
 from compress.runtime.predictor import foreign_spec, no_preprocess, with_labels
 from compress.runtime.tflite_predictor import holds_integers, open_interpreter

@@ -19,10 +19,11 @@ from compress.data.transforms import Placement
 from compress.detect.answers import Boxes, boxes_of
 from compress.detect.geometry import in_image
 from compress.errors import ModelFileError, UsageError
-from compress.runtime.detector_engines import Answers, Engine, EngineFile, onnx_engine, tflite_engine, torch_engine
+from compress.runtime.detector_engines import Engine, EngineFile, onnx_engine, tflite_engine, torch_engine
 from compress.runtime.onnx_predictor import read_onnx
 from compress.runtime.predictor import Call, Floats, Pixels, check_images, check_pixels, spec_of_text
 
+Answers = tuple[Floats, Floats]
 _ENGINES = {Format.TORCH: torch_engine, Format.ONNX: onnx_engine, Format.TFLITE: tflite_engine}
 
 
@@ -137,9 +138,13 @@ def open_detector(path: Path, *, threads: int = 1, device: str = "cpu", content:
     spec = spec_in_file(path, content)
     if spec is None or spec.boxes is None:
         raise UsageError(f"{path}: finds no boxes: it names images", hint="a detector is trained on images with boxes")
-    fmt = format_of(path)
-    engine = _ENGINES[fmt](EngineFile(path, content, spec.preprocess, threads, device))
-    return Detector(path, fmt, spec, spec.boxes, engine.runtime, threads, engine)
+    engine = engine_of(EngineFile(path, content, spec.preprocess, threads, device))
+    return Detector(path, format_of(path), spec, spec.boxes, engine.runtime, threads, engine)
+
+
+def engine_of(file: EngineFile) -> Engine:
+    """Return a file in the runtime of its format; errors as `open_detector`."""
+    return _ENGINES[format_of(file.path)](file)
 
 
 def spec_in_file(path: Path, content: bytes | None = None) -> ModelSpec | None:

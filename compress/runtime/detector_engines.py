@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from compress.core.boxes import BOXES, LOGITS
 from compress.core.preprocess import Preprocess
 from compress.data.transforms import normalize, pixel_table
 from compress.errors import ModelFileError, missing_backend
@@ -25,8 +26,7 @@ from compress.runtime.tflite_predictor import (
     quantize_input,
 )
 
-BOXES, LOGITS = "boxes", "logits"  # names of a detector's outputs in every file
-Answers = tuple[Floats, Floats]
+Outputs = tuple[Floats, ...]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class EngineFile:
         preprocess: how its images are prepared.
         threads: of one call.
         device: where a torch model computes.
+        outputs: names of those that are read, in an ONNX or TFLite file.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class EngineFile:
     preprocess: Preprocess
     threads: int
     device: str
+    outputs: tuple[str, ...] = (BOXES, LOGITS)
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ class Engine:
         runtime: library and version.
         ready: images_NCHW -> them in the file's layout, numbers and batches.
         ready_pixels: pixels_NHWC -> `ready` of `normalize`, bit for bit.
-        run: those -> raw_NA4 and logits_NAK.
+        run: those -> raw_NA4 and logits_NAK, or what else was asked for.
         delegate_partitions: of XNNPACK, in TFLite.
     """
 
     runtime: str
     ready: Callable[[Floats], Any]
     ready_pixels: Callable[[Pixels], Any]
-    run: Callable[[Any], Answers]
+    run: Callable[[Any], Outputs]
     delegate_partitions: int | None = None
 
 
@@ -86,7 +88,7 @@ def torch_engine(file: EngineFile) -> Engine:
         with computing_with(file.threads):
             return torch.from_numpy(images_NCHW).to(file.device, memory_format=torch.channels_last)
 
-    def run(images: torch.Tensor) -> Answers:
+    def run(images: torch.Tensor) -> Outputs:
         with computing_with(file.threads), torch.inference_mode():
             raw, logits = model(images)
             return raw.float().cpu().numpy(), logits.float().cpu().numpy()
@@ -112,16 +114,16 @@ def onnx_engine(file: EngineFile) -> Engine:
         )
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         raise damaged(path, "ONNX", error) from error
-    _require_ends(path, len(session.get_inputs()), [one.name for one in session.get_outputs()])
+    _require_ends(file, len(session.get_inputs()), [one.name for one in session.get_outputs()])
     (source,) = session.get_inputs()
     batch = source.shape[0] if isinstance(source.shape[0], int) else None
 
     def ready(images_NCHW: Floats) -> Sequence[np.ndarray]:
         return [images_NCHW] if batch is None else fixed_batches(images_NCHW, batch)
 
-    def run(chunks: Sequence[np.ndarray]) -> Answers:
+    def run(chunks: Sequence[np.ndarray]) -> Outputs:
         try:
-            return _joined([session.run([BOXES, LOGITS], {source.name: chunk}) for chunk in chunks])
+            return _joined([session.run(list(file.outputs), {source.name: chunk}) for chunk in chunks])
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
             raise cannot_run(path, "ONNX Runtime", chunks[0].shape, error) from error
 
@@ -138,7 +140,7 @@ def tflite_engine(file: EngineFile) -> Engine:
     path = file.path
     interpreter, runtime = open_interpreter(path, file.threads, file.content)
     sinks = {one["name"]: one for one in interpreter.get_output_details()}
-    _require_ends(path, len(interpreter.get_input_details()), list(sinks))
+    _require_ends(file, len(interpreter.get_input_details()), list(sinks))
     (source,) = interpreter.get_input_details()
 
     batch = int(source["shape"][0])
@@ -153,11 +155,9 @@ def tflite_engine(file: EngineFile) -> Engine:
     def one(values_NHWC: np.ndarray) -> list[Floats]:
         interpreter.set_tensor(source["index"], values_NHWC)
         interpreter.invoke()
-        return [
-            dequantize_output(interpreter.get_tensor(sinks[name]["index"]), sinks[name]) for name in (BOXES, LOGITS)
-        ]
+        return [dequantize_output(interpreter.get_tensor(sinks[name]["index"]), sinks[name]) for name in file.outputs]
 
-    def run(chunks: Sequence[np.ndarray]) -> Answers:
+    def run(chunks: Sequence[np.ndarray]) -> Outputs:
         try:
             return _joined([one(chunk) for chunk in chunks])
         except (ValueError, RuntimeError) as error:
@@ -166,18 +166,17 @@ def tflite_engine(file: EngineFile) -> Engine:
     return Engine(runtime, ready, ready_pixels, run, partitions_of(interpreter))
 
 
-def _require_ends(path: Path, inputs: int, names: Sequence[str]) -> None:
-    if inputs != 1 or sorted(names) != sorted((BOXES, LOGITS)):
+def _require_ends(file: EngineFile, inputs: int, names: Sequence[str]) -> None:
+    if inputs != 1 or not set(file.outputs) <= set(names):
         raise ModelFileError(
-            f"{path}: takes {inputs} inputs and its outputs are {', '.join(names)}; a detector takes one and gives "
-            f"{BOXES} and {LOGITS}",
+            f"{file.path}: takes {inputs} inputs and its outputs are {', '.join(names)}; wanted are one input and "
+            f"{', '.join(file.outputs)}",
             hint="the file was changed after it was exported; export it again",
         )
 
 
-def _joined(parts: Sequence[Sequence[Floats]]) -> Answers:
-    raw_NA4, logits_NAK = (np.concatenate(pieces).astype(np.float32, copy=False) for pieces in zip(*parts, strict=True))
-    return raw_NA4, logits_NAK
+def _joined(parts: Sequence[Sequence[Floats]]) -> Outputs:
+    return tuple(np.concatenate(pieces).astype(np.float32, copy=False) for pieces in zip(*parts, strict=True))
 
 
 def _normalized(ready: Callable[[Floats], Any], file: EngineFile) -> Callable[[Pixels], Any]:

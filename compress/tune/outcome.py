@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compress.benchmark.bench_file import read_bench
+from compress.benchmark.row_accuracy import ACCURACY, accuracy_of
 from compress.core.json_types import JsonObject
 from compress.core.storage import write_json, write_text
 from compress.pipeline.lock import artifact_at
@@ -26,8 +27,9 @@ from compress.tune.goal import (
     ways_out,
 )
 from compress.tune.schema import GivenUp, Tested, TriedSetting, TuneReport, WayOut
-from compress.tune.space import FINAL, FLOAT, Base, recipe_of
+from compress.tune.space import Base, recipe_of
 from compress.tune.study import CompletedTrial, Study
+from compress.tune.task import FINAL, FLOAT
 from compress.tune.trial import TrialContext, carry_out, final_file, latency_ms_of, row_of
 
 JSON_NAME, RECIPE_NAME = "tune.json", "recipe.yaml"
@@ -82,6 +84,7 @@ def conclude(study: Study, asked: SearchRequest, folder: Path) -> TuneReport:
         run=asked.context.name if chosen else None,
         file=str(file) if file else None,
         test=test,
+        task=asked.base.task,
     )
     write_json(folder / JSON_NAME, report.model_dump(mode="json"))
     return report
@@ -114,9 +117,9 @@ def _reason(points: Sequence[TrialResult], chosen: TrialResult | None, goal: Goa
     within = sum(not misses(one, goal) for one in points)
     equals = len(close(points, goal))
     return (
-        f"the best of the fastest among {equals} models whose top-1 lies within one standard error"
-        f" ({standard_error_pp(first):.2f} pp) of the greatest, {first.top1_pct:.2f} % of {first.n_images} validation"
-        f" images; {within} models are within the goal, of {len(points)} tried"
+        f"the best of the fastest among {equals} models whose {ACCURACY[first.task].name} lies within one standard"
+        f" error ({standard_error_pp(first):.2f} pp) of the greatest, {first.accuracy_pct:.2f} % of {first.n_images}"
+        f" validation images; {within} models are within the goal, of {len(points)} tried"
     )
 
 
@@ -130,18 +133,22 @@ def _tested(result: RunOutcome, context: TrialContext) -> Tested:
         "top1_pct": row.top1_pct,
         "top1_ci95_pct": row.top1_ci95_pct,
         "float_top1_pct": reference.top1_pct,
-        "drop_pp": row.top1_drop_pp,
+        "drop_pp": accuracy_of(row).drop_pp,
         "size_bytes": row.size_bytes,
         "latency_ms": latency_ms_of(row, context),
+        "map_pct": row.map_pct,
+        "map_ci95_pct": row.map_ci95_pct,
+        "float_map_pct": reference.map_pct,
     }
     return Tested.model_validate(values)
 
 
 def _head(asked: SearchRequest, chosen: TrialResult) -> str:
     bounds = ", ".join(f"{key} {value}" for key, value in asked.goal.model_dump().items() if value is not None)
+    metric = ACCURACY[chosen.task].name
     return (
-        f"# Chosen by `imgc tune` for: {bounds or 'the greatest top-1'}.\n"
-        f"# On the validation images: top-1 {chosen.top1_pct:.2f} %, drop {chosen.drop_pp:.2f} pp,"
+        f"# Chosen by `imgc tune` for: {bounds or f'the greatest {metric}'}.\n"
+        f"# On the validation images: {metric} {chosen.accuracy_pct:.2f} %, drop {chosen.drop_pp:.2f} pp,"
         f" {chosen.size_bytes} bytes, {chosen.latency_ms:.2f} ms.\n"
         "# The benchmark below asks the test images, which nothing was chosen by.\n"
     )

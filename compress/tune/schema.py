@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from compress.core.dataset import Task
 from compress.tune.goal import Goal, TrialResult
 from compress.tune.space import Knobs, Runtime
 
@@ -50,28 +51,54 @@ class WayOut(BaseModel):
     run: str
 
 
+class FinalAccuracy(NamedTuple):
+    """Top-1 or mAP of the chosen model: in percent, its 95 % interval, and that of its float network."""
+
+    pct: float
+    ci95_pct: tuple[float, float]
+    float_pct: float
+
+
 class Tested(BaseModel):
     """The chosen model on the test images, which nothing was chosen by.
 
     Attributes:
         n_images: test images.
-        top1_pct: of the file.
+        top1_pct: of the file; None of a detector's, likewise the next two.
         top1_ci95_pct: its 95 % Wilson interval.
         float_top1_pct: of its float network, before it was pruned.
         drop_pp: the difference.
         size_bytes: of the file.
         latency_ms: as the goal means it.
+        map_pct: mAP of the file; None of a classifier's, likewise the next two.
+        map_ci95_pct: its 95 % interval, by bootstrap over the images.
+        float_map_pct: of its float network, before it was pruned.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     n_images: int
-    top1_pct: float
-    top1_ci95_pct: tuple[float, float]
-    float_top1_pct: float
+    top1_pct: float | None = None
+    top1_ci95_pct: tuple[float, float] | None = None
+    float_top1_pct: float | None = None
     drop_pp: float
     size_bytes: int
     latency_ms: float
+    map_pct: float | None = None
+    map_ci95_pct: tuple[float, float] | None = None
+    float_map_pct: float | None = None
+
+    @property
+    def accuracy(self) -> FinalAccuracy:
+        """Return the figures of the one metric that the model has."""
+        found = (self.map_pct, self.map_ci95_pct, self.float_map_pct)
+        if self.map_pct is None:
+            found = (self.top1_pct, self.top1_ci95_pct, self.float_top1_pct)
+        pct, ci95_pct, float_pct = found
+        assert pct is not None
+        assert ci95_pct is not None
+        assert float_pct is not None
+        return FinalAccuracy(pct, ci95_pct, float_pct)
 
 
 class TuneReport(BaseModel):
@@ -93,6 +120,7 @@ class TuneReport(BaseModel):
         run: name of the run that holds the chosen chain with its test; None without one.
         file: path of the chosen model; None without one.
         test: the chosen model on the test images.
+        task: what the networks learned.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -113,3 +141,4 @@ class TuneReport(BaseModel):
     run: str | None = None
     file: str | None = None
     test: Tested | None = None
+    task: Task = "classify"

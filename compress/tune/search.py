@@ -6,22 +6,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from compress.benchmark.row_accuracy import ACCURACY, AccuracyMetric
 from compress.core.json_types import JsonObject
 from compress.core.stage import Reporter
 from compress.errors import ImgcError
 from compress.pipeline.lock import RunLock
 from compress.tune.footprint import LEAST_SHARE, Footprint, largest_px, largest_share
 from compress.tune.goal import Goal, choose, leader, nearest
-from compress.tune.space import FLOAT, PX, Base, Knobs, neighbours, start
+from compress.tune.space import Base, Knobs, neighbours, start
 from compress.tune.stage_time import predicted_s, rest_s
 from compress.tune.study import CompletedTrial, RunningTrial, Study
+from compress.tune.task import TASKS, SearchTask
 from compress.tune.trial import TrialContext, measure_footprint, try_out
 
-# Points that the rest of a chain may still win. Of seven pruned chains (clothing, n = 372) the luckiest ended 3.5 above
-# its float network, and int8 0.3 above the distilled one.
-_GAINS = {FLOAT: 4.0, "distilled": 1.0}
 _SUGGESTIONS = 30  # of Optuna, before the search gives up finding one that is new and fits into the time
-_FOOTPRINT_PX = 128
 _DEAR = 0.5  # of the budget: an architecture that is predicted to cost more waits until the best one was varied
 
 Clock = Callable[[], float]
@@ -72,6 +70,14 @@ class SearchSession:
         """Return where progress is told."""
         return self.context.reporter
 
+    @property
+    def _task(self) -> SearchTask:
+        return TASKS[self.base.task]
+
+    @property
+    def _metric(self) -> AccuracyMetric:
+        return ACCURACY[self.base.task]
+
     def run(self) -> None:
         """Search until the budget is spent or nothing is left to try. What was found is in the study.
 
@@ -96,7 +102,7 @@ class SearchSession:
             if known is None:
                 self._in_time()
                 try:
-                    found = measure_footprint(arch, _FOOTPRINT_PX, self.base, self.context)
+                    found = measure_footprint(arch, self._task.start_px, self.base, self.context)
                 except ImgcError as error:
                     self.reporter.warn(f"{arch}: left out: {error.message}")
                     continue
@@ -108,14 +114,15 @@ class SearchSession:
         share, px = self._share(arch), largest_px(self._footprints[arch], self.goal)
         if not self._is_possible(arch):
             return f"cannot reach the goal (share of parameters {share:.2f}, image of {px:.0f} px)"
-        image = f", images up to {px:.0f} px" if px < max(PX) else ""
+        image = f", images up to {px:.0f} px" if px < max(self._task.sides_px) else ""
         return f"keeps {100 * share:.0f} % of its parameters{image}"
 
     def _share(self, arch: str) -> float:
         return largest_share(self._footprints[arch], self.goal)
 
     def _is_possible(self, arch: str) -> bool:
-        return self._share(arch) >= LEAST_SHARE and largest_px(self._footprints[arch], self.goal) >= min(PX)
+        largest = largest_px(self._footprints[arch], self.goal)
+        return self._share(arch) >= LEAST_SHARE and largest >= min(self._task.sides_px)
 
     def _next(self) -> RunningTrial | None:
         """Return what to try next: each architecture once, then the neighbours of the best, then what Optuna says."""
@@ -138,13 +145,17 @@ class SearchSession:
         """Return one setting for each architecture that may reach the goal (for each at all, where none may)."""
         known = list(self._footprints)
         archs = [arch for arch in known if self._is_possible(arch)] or known
-        sides = {arch: [px for px in PX if px <= largest_px(self._footprints[arch], self.goal)] for arch in archs}
-        found = [start(arch, max(sides[arch], default=min(PX))) for arch in archs]
+        found = [start(arch, self._largest_side(arch), self.base.task) for arch in archs]
         return sorted(found, key=self._predicted_s)
+
+    def _largest_side(self, arch: str) -> int:
+        """Return the largest side that the goal allows, the smallest where it allows none."""
+        sides_px, most = self._task.sides_px, largest_px(self._footprints[arch], self.goal)
+        return max((px for px in sides_px if px <= most), default=min(sides_px))
 
     def _around_the_best(self) -> list[Knobs]:
         best = self._best()
-        return neighbours(best.knobs, best.share) if best else []
+        return neighbours(best.knobs, best.share, self.base.task) if best else []
 
     def _best(self) -> CompletedTrial | None:
         tried = self.study.tried()
@@ -204,9 +215,8 @@ class SearchSession:
             self.reporter.warn(f"failed: {error.message}")
         else:
             self.study.finish(asked, share, point, seconds)
-            self.reporter.info(
-                f"validation top-1 {point.top1_pct:.2f} %, {point.size_bytes} bytes, {point.latency_ms:.2f} ms"
-            )
+            accuracy = f"{self._metric.name} {point.accuracy_pct:.2f} %"
+            self.reporter.info(f"validation {accuracy}, {point.size_bytes} bytes, {point.latency_ms:.2f} ms")
 
     def _watch(self, lock: RunLock) -> None:
         """Raise before a stage for which there is no time, or whose chain cannot win or end in time any more."""
@@ -218,10 +228,10 @@ class SearchSession:
         if best is None:
             return
         for stage in lock.stages:
-            top1, gain = stage.artifact.metrics.get("top1_pct"), _GAINS.get(stage.id)
-            if gain is not None and isinstance(top1, int | float) and top1 + gain < best.top1_pct:
+            found, gain = stage.artifact.metrics.get(self._metric.field), self._task.gains_pp.get(stage.id)
+            if gain is not None and isinstance(found, int | float) and found + gain < best.accuracy_pct:
                 raise Hopeless(
-                    f"{stage.id} has {top1:.2f} % on the validation images, the best file {best.top1_pct:.2f} %"
+                    f"{stage.id} has {found:.2f} % on the validation images, the best file {best.accuracy_pct:.2f} %"
                 )
 
     def _in_time(self) -> None:

@@ -7,19 +7,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from compress.core.dataset import Task
 from compress.core.json_types import JsonObject
 from compress.graph.targets import TargetName
+from compress.tune.task import DISTILLED, FINAL, FLOAT, TASKS
 
 Scheme = Literal["int8_static", "int8_qat"]
 HardSwishMode = Literal["float", "gate"]
 Runtime = Literal["tflite", "onnx"]
 
-FLOAT, FINAL = "train", "final"  # ids of the stages that are compared
-PX = (96, 128, 160, 192, 224)
 FILLS = (1.0, 0.8, 0.6)
 PATIENCE = (1, 2)
-_START_PX = 128
-_LR = 2.0e-3
 _SQUEEZENET_LR = 5.0e-4  # without BatchNorm it diverges at what the others take
 _CALIBRATION = 512
 _RECONSTRUCT_STEPS = 100
@@ -59,6 +57,7 @@ class Base:
         seed: of everything random.
         epochs: of fine-tuning.
         steps: training steps of an epoch.
+        task: what the networks learn.
     """
 
     data: JsonObject
@@ -68,6 +67,15 @@ class Base:
     seed: int
     epochs: int
     steps: int
+    task: Task = "classify"
+
+    def distill_epochs(self, patience: int) -> int:
+        """Return the epochs of distillation."""
+        return max(1, round(self.epochs * TASKS[self.task].distill_share)) * patience
+
+    def qat_epochs(self, patience: int) -> int:
+        """Return the epochs of quantization-aware training."""
+        return max(2, self.epochs // TASKS[self.task].qat_every) * patience
 
 
 def has_hard_swish(arch: str) -> bool:
@@ -75,25 +83,27 @@ def has_hard_swish(arch: str) -> bool:
     return "mobilenetv3" in arch or "mobilenet_v3" in arch
 
 
-def start(arch: str, largest_px: int) -> Knobs:
+def start(arch: str, largest_px: int, task: Task) -> Knobs:
     """Return where the search of an architecture begins."""
-    return Knobs(arch=arch, input_px=min(_START_PX, largest_px))
+    return Knobs(arch=arch, input_px=min(TASKS[task].start_px, largest_px))
 
 
-def neighbours(best: Knobs, share: float) -> list[Knobs]:
+def neighbours(best: Knobs, share: float, task: Task) -> list[Knobs]:
     """Return the settings one step from the best one, the most promising first.
 
     Args:
         best: the setting.
         share: of the parameters that it kept; a network that keeps everything is not distilled, whatever the patience.
+        task: what the networks learn.
     """
-    at = PX.index(best.input_px)
-    found = [best.model_copy(update={"input_px": px}) for px in PX[at + 1 : at + 2]]
+    sides_px = TASKS[task].sides_px
+    at = sides_px.index(best.input_px)
+    found = [best.model_copy(update={"input_px": px}) for px in sides_px[at + 1 : at + 2]]
     found += [best.model_copy(update={"scheme": "int8_qat"})] if best.scheme == "int8_static" else []
     if share < 1 or best.scheme == "int8_qat":
         found += [best.model_copy(update={"patience": one}) for one in PATIENCE if one > best.patience]
     found += [best.model_copy(update={"hard_swish": "gate"})] if has_hard_swish(best.arch) else []
-    found += [best.model_copy(update={"input_px": px}) for px in PX[max(0, at - 1) : at]]
+    found += [best.model_copy(update={"input_px": px}) for px in sides_px[max(0, at - 1) : at]]
     found += [best.model_copy(update={"fill": one}) for one in FILLS if one < best.fill]
     return [one for one in found if one != best]
 
@@ -129,14 +139,13 @@ def footprint_recipe(arch: str, input_px: int, base: Base, name: str, share: flo
 
 
 def _train(knobs: Knobs, base: Base) -> JsonObject:
-    fit = {"epochs": base.epochs, "lr": _lr(knobs.arch), "label_smoothing": 0.1}
     return {
         "kind": "train",
         "id": FLOAT,
         "arch": knobs.arch,
         "weights": base.weights[knobs.arch],
         "input_px": knobs.input_px,
-        "fit": fit,
+        "fit": {"epochs": base.epochs, **_at_its_rate(TASKS[base.task].fit, knobs.arch)},
     }
 
 
@@ -152,40 +161,34 @@ def _prune(share: float) -> JsonObject:
 
 
 def _distill(knobs: Knobs, base: Base) -> JsonObject:
-    fit: JsonObject = {
-        "epochs": round(base.epochs * 4 / 3) * knobs.patience,
-        "lr": _lr(knobs.arch),
-        "label_smoothing": 0.0,
-        "keep": "last",
-        "ema_decay": 0.99,
-    }
+    task = TASKS[base.task]
     return {
         "kind": "distill",
-        "id": "distilled",
+        "id": DISTILLED,
         "from": "pruned",
         "teacher": FLOAT,
-        "temperature": 1.0,
-        "alpha": 0.5,
-        "fit": fit,
+        **task.distill,
+        "fit": {"epochs": base.distill_epochs(knobs.patience), **_at_its_rate(task.distill_fit, knobs.arch)},
     }
 
 
 def _quantize(knobs: Knobs, base: Base) -> JsonObject:
+    task = TASKS[base.task]
     stage: JsonObject = {
         "kind": "quantize",
         "id": "int8",
         "scheme": knobs.scheme,
         "calibration_count": _CALIBRATION,
-        "reconstruct": {"steps": _RECONSTRUCT_STEPS},
+        "reconstruct": {"steps": _RECONSTRUCT_STEPS, **task.reconstruct},
     }
     if base.target is not None:
         stage["target"] = base.target
     if base.target != "mcu":  # whose integers leave no choice
         stage["hard_swish"] = knobs.hard_swish
     if knobs.scheme == "int8_qat":
-        stage["fit"] = {"epochs": max(2, base.epochs // 3) * knobs.patience, "lr": 2.0e-4}
+        stage |= {**task.qat, "fit": {"epochs": base.qat_epochs(knobs.patience), **task.qat_fit}}
     return stage
 
 
-def _lr(arch: str) -> float:
-    return _SQUEEZENET_LR if arch.startswith("squeezenet") else _LR
+def _at_its_rate(fit: JsonObject, arch: str) -> JsonObject:
+    return {**fit, "lr": _SQUEEZENET_LR} if arch.startswith("squeezenet") else fit

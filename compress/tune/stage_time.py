@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from statistics import median
 from time import perf_counter
 
+from compress.core.dataset import Task
+from compress.core.spec import ModelSpec
 from compress.tune.space import Base, Knobs
 from compress.tune.study import CompletedTrial
+from compress.tune.task import TASKS
 
-BATCH = 32  # images of a training step, as the stages have it by default
 _WARMUP, _STEPS = 2, 5
 _TEACHER = 1.3  # a step of distillation, which asks the teacher too, by one of training
+_ROUNDED = 3  # a step of quantization-aware training, likewise
 _PRUNED = ("prune", "distill")  # kinds of stages that a network which keeps everything has not
 
 
-def step_seconds(arch: str, input_px: int) -> float:
-    """Return the seconds of one training step of 32 images, median of 5, with torch's threads, on the CPU."""
+def step_seconds(arch: str, input_px: int, task: Task = "classify") -> float:
+    """Return the seconds of one training step, median of 5, with torch's threads, on the CPU.
+
+    The loss is a stand-in: what the step takes is the network.
+
+    Args:
+        arch: architecture, of the task.
+        input_px: side of the image.
+        task: what the network learns; it tells how many images a step has.
+    """
     import torch
-    from torch.nn.functional import cross_entropy
 
     from compress.models.build import build_model, new_spec
+    from compress.models.detectors import new_detector_spec
 
-    spec = new_spec(arch, ["0", "1"], input_px)
+    new: dict[Task, Callable[[str, Sequence[str], int], ModelSpec]] = {
+        "classify": new_spec,
+        "detect": new_detector_spec,
+    }
+    spec = new[task](arch, ["0", "1"], input_px)
     model = build_model(spec).to(memory_format=torch.channels_last)
-    images_NCHW = torch.zeros(BATCH, *spec.input_chw).contiguous(memory_format=torch.channels_last)
-    labels_N = torch.zeros(BATCH, dtype=torch.long)
+    images_NCHW = torch.zeros(TASKS[task].batch, *spec.input_chw).contiguous(memory_format=torch.channels_last)
     took = []
     for _ in range(_WARMUP + _STEPS):
         began = perf_counter()
-        cross_entropy(model(images_NCHW), labels_N).backward()  # type: ignore[no-untyped-call]
+        answers = model(images_NCHW)
+        sum(one.square().mean() for one in (answers if isinstance(answers, tuple) else (answers,))).backward()
         model.zero_grad(set_to_none=True)
         took.append(perf_counter() - began)
     return median(took[_WARMUP:])
@@ -53,18 +68,19 @@ def predicted_s(
         tried: chains that ended, each with its own `step_s`; the last one with a kind of stage tells what that takes.
         sealed: kinds of its stages that are there already.
     """
-    training_s = step_s * base.steps * base.epochs
-    total = {"train": training_s, "distill": _TEACHER * training_s * 4 / 3}
+    epoch_s = step_s * base.steps
+    total = {"train": epoch_s * base.epochs, "distill": _TEACHER * epoch_s * base.distill_epochs(patience=1)}
+    rounded_s = _ROUNDED * epoch_s * base.qat_epochs(patience=1)
     for one, own_step_s in tried:
         slower = step_s / own_step_s
         total |= {kind: seconds * slower for kind, seconds in one.seconds.items()}
         if "distill" in one.seconds:
             total["distill"] /= one.knobs.patience
         if "quantize" in total and one.knobs.scheme == "int8_qat":
-            total["quantize"] = max(0.0, total["quantize"] - training_s * one.knobs.patience)
+            total["quantize"] = max(0.0, total["quantize"] - rounded_s * one.knobs.patience)
     total["distill"] *= knobs.patience
-    if knobs.scheme == "int8_qat":  # a third of the epochs, each of them about three times as slow
-        total["quantize"] = total.get("quantize", 0.0) + training_s * knobs.patience
+    if knobs.scheme == "int8_qat":
+        total["quantize"] = total.get("quantize", 0.0) + rounded_s * knobs.patience
     left_out = (*sealed, *(_PRUNED if share >= 1 else ()))
     return sum(seconds for kind, seconds in total.items() if kind not in left_out)
 

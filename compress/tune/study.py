@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from compress.benchmark.row_accuracy import ACCURACY
+from compress.core.dataset import Task
 from compress.core.json_types import Json
 from compress.errors import UsageError, missing_backend
 from compress.tune.goal import TrialResult
-from compress.tune.space import FILLS, PATIENCE, PX, Knobs, has_hard_swish
+from compress.tune.space import FILLS, PATIENCE, Knobs, has_hard_swish
+from compress.tune.task import TASKS
 
 if TYPE_CHECKING:
     from optuna import Study as OptunaStudy
@@ -56,20 +59,21 @@ class PrunedTrial:
 
 
 class Study:
-    """One study of three goals: top-1 up, size down, latency down."""
+    """One study of three goals: accuracy up, size down, latency down."""
 
-    def __init__(self, study: OptunaStudy, owner: str, archs: Sequence[str]) -> None:
+    def __init__(self, study: OptunaStudy, owner: str, archs: Sequence[str], task: Task) -> None:
         """Wrap an open study; `owner` is whose interrupted trials are gone on with."""
         self._study = study
         self._owner = owner
         self._archs = tuple(archs)
+        self._task = task
 
     def ask(self, knobs: Knobs | None = None) -> RunningTrial:
         """Return the next setting to try: this one, else what Optuna suggests (TPE, Bergstra et al. 2011)."""
         if knobs is not None:
             self._study.enqueue_trial(knobs.model_dump())
         with _quiet():
-            trial = self._study.ask(_distributions(self._archs))
+            trial = self._study.ask(_distributions(self._archs, self._task))
         chosen = Knobs.model_validate(trial.params)
         if not has_hard_swish(chosen.arch):
             chosen = chosen.model_copy(update={"hard_swish": "float"})
@@ -83,7 +87,7 @@ class Study:
         asked.trial.set_user_attr(_SHARE, share)
         asked.trial.set_user_attr(_SECONDS, dict(seconds))
         with _quiet():
-            self._study.tell(asked.trial, (point.top1_pct, float(point.size_bytes), point.latency_ms))
+            self._study.tell(asked.trial, (point.accuracy_pct, float(point.size_bytes), point.latency_ms))
 
     def drop(self, asked: RunningTrial, reason: str, *, failed: bool = False) -> None:
         """Record that a setting was given up because it is hopeless, or that it failed."""
@@ -169,7 +173,13 @@ class Study:
 
 
 def open_study(
-    storage: str, name: str, owner: str, archs: Sequence[str], seed: int, settings: Mapping[str, Json]
+    storage: str,
+    name: str,
+    owner: str,
+    archs: Sequence[str],
+    seed: int,
+    settings: Mapping[str, Json],
+    task: Task = "classify",
 ) -> Study:
     """Return the study of a name, a new one where there is none.
 
@@ -180,6 +190,7 @@ def open_study(
         archs: architectures that are searched.
         seed: of Optuna's suggestions.
         settings: what must be the same whenever the study is gone on with.
+        task: what the networks learn.
 
     Raises:
         UsageError: the storage cannot be opened, or the study was begun with other settings.
@@ -204,7 +215,7 @@ def open_study(
         where = storage.split("@")[-1]  # what stands before it may be a password
         raise UsageError(f"--storage {where}: {str(error).splitlines()[0]}", hint="an SQLAlchemy URL") from error
     with _quiet():
-        study.set_metric_names(["top1_pct", "size_bytes", "latency_ms"])
+        study.set_metric_names([ACCURACY[task].field, "size_bytes", "latency_ms"])
     known = study.user_attrs.get(_SETTINGS)
     if known is None:
         study.set_user_attr(_SETTINGS, dict(settings))
@@ -212,15 +223,15 @@ def open_study(
         other = [key for key in settings if known.get(key) != settings[key]]
         found = "; ".join(f"{key} was {known.get(key)}, is {settings[key]}" for key in other)
         raise UsageError(f"the study '{name}' was begun otherwise: {found}", hint="give another --name")
-    return Study(study, owner, archs)
+    return Study(study, owner, archs, task)
 
 
-def _distributions(archs: Sequence[str]) -> dict[str, BaseDistribution]:
+def _distributions(archs: Sequence[str], task: Task) -> dict[str, BaseDistribution]:
     from optuna.distributions import CategoricalDistribution
 
     return {
         "arch": CategoricalDistribution(tuple(archs)),
-        "input_px": CategoricalDistribution(PX),
+        "input_px": CategoricalDistribution(TASKS[task].sides_px),
         "fill": CategoricalDistribution(FILLS),
         "scheme": CategoricalDistribution(("int8_static", "int8_qat")),
         "hard_swish": CategoricalDistribution(("float", "gate")),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compress.benchmark.bench_file import read_bench
+from compress.benchmark.row_accuracy import accuracy_of
 from compress.benchmark.schema import Bench, Row
 from compress.core.artifact import Artifact
 from compress.core.digest import sha256_json
@@ -20,8 +21,9 @@ from compress.pipeline.runner import RunOutcome, run_recipe
 from compress.recipe.load import recipe_from_dict
 from compress.tune.footprint import SHARE, Footprint
 from compress.tune.goal import TrialResult
-from compress.tune.space import FINAL, FLOAT, Base, Knobs, footprint_recipe, recipe_of
+from compress.tune.space import Base, Knobs, footprint_recipe, recipe_of
 from compress.tune.stage_time import step_seconds
+from compress.tune.task import FINAL, FLOAT
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,19 @@ def point_of(result: RunOutcome, name: str, context: TrialContext) -> TrialResul
         StageError: the exported file could not be measured.
     """
     row = row_of(_bench(result), FINAL)
-    if row.n_images is None or row.top1_pct is None or row.top1_drop_pp is None or row.latency_p50_ms is None:
+    found = accuracy_of(row)
+    if row.n_images is None or found.pct is None or found.drop_pp is None or row.latency_p50_ms is None:
         raise StageError(f"{final_file(result)}: could not be measured: {row.error}", hint=f"imgc report {name}")
     return TrialResult(
         name=name,
         n_images=row.n_images,
         top1_pct=row.top1_pct,
-        drop_pp=row.top1_drop_pp,
+        drop_pp=found.drop_pp,
         size_bytes=row.size_bytes,
         latency_ms=latency_ms_of(row, context),
         memory_bytes=_memory(result),
+        map_pct=row.map_pct,
+        map_ci95_pct=row.map_ci95_pct,
     )
 
 
@@ -101,7 +106,7 @@ def measure_footprint(arch: str, input_px: int, base: Base, context: TrialContex
         size_bytes=row.size_bytes,
         latency_ms=latency_ms_of(row, context),
         memory_bytes=_memory(result),
-        step_s=step_seconds(arch, input_px),
+        step_s=step_seconds(arch, input_px, base.task),
     )
 
 

@@ -68,7 +68,7 @@ def test_a_classifier_draws_nothing(imgc, folder, tiny):
     ("arguments", "words"),
     [
         (("predict", "x.png", "--model", "{onnx}", "--top-k", "3"), "--top-k: is for classifiers"),
-        (("snippet", "{onnx}", "--for", "python", "--out", "x.py"), "finds boxes and names no image"),
+        (("snippet", "{onnx}", "--for", "python", "--preprocess", "unit"), "--preprocess: is for classifiers"),
         (("evaluate", "{onnx}", "--data", "."), "no train.json"),
         (("evaluate", "{onnx}", "--data", "{data}", "--baseline", "{onnx}"), "--baseline: is for classifiers"),
         (("predict", "x.png", "--model", "{onnx}", "--preprocess", "unit"), "--preprocess: is for classifiers"),

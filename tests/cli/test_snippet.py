@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.serve.conftest import colours_onnx
+from tests.snippets.patches import CODING, PREPROCESS, write_detector
 
 
 def test_it_is_printed_or_written(imgc, folder):
@@ -18,3 +21,19 @@ def test_an_unknown_language_names_those_there_are(imgc, folder):
     result = imgc("snippet", "m.onnx", "--for", "cobol")
     assert result.exit_code == 2
     assert "raspberry-pi" in result.stderr
+
+
+@pytest.mark.parametrize(("name", "language"), [("d.onnx", "node"), ("d.tflite", "raspberry-pi")])
+def test_a_detector_has_a_program_that_finds_boxes(imgc, folder, name, language):
+    write_detector(folder / name, CODING, PREPROCESS)
+    printed = imgc("snippet", name, "--for", language)
+    assert printed.exit_code == 0, printed.output
+    assert "Find boxes in an image" in printed.stdout
+    assert "bolt" in printed.stdout
+
+
+def test_a_detector_is_refused_where_its_format_does_not_run(imgc, folder):
+    write_detector(folder / "d.onnx", CODING, PREPROCESS)
+    result = imgc("snippet", "d.onnx", "--for", "android")
+    assert result.exit_code == 2
+    assert "this one is for python, c++, node, browser" in result.stderr

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from compress.tune.space import PX
+from compress.tune import outcome, search, trial
+from compress.tune.footprint import Footprint
+from compress.tune.task import TASKS
+from tests.detector_files import write_boxes
+from tests.tune.finished_chain import box_row, finished
 
 SEARCH = ("--arch", "tiny", "--weights", "none", "--epochs", "1", "--name", "s", "--budget", "1h")
 
@@ -23,6 +28,7 @@ SEARCH = ("--arch", "tiny", "--weights", "none", "--epochs", "1", "--name", "s",
         (("--device", "toaster"), "no such device or file; there are"),
         (("--device", "pixel-2", "--runtime", "onnx"), "Pixel 2 runs tflite"),
         (("--arch", "resnet50"), "--arch resnet50: unknown"),
+        (("--arch", "ssdlite_mobilenetv2"), "finds boxes, and these images have classes"),
         (("--weights", "gone.safetensors"), "--weights gone.safetensors: no such .safetensors file"),
         (("--weights", "none", "--weights", "imagenet"), "stands alone"),
         (("--name", "x" * 25), "at most 24 characters"),
@@ -45,8 +51,7 @@ def test_sizes_and_times_are_read():
 @pytest.fixture
 def short_chains(one_fresh_process, monkeypatch):
     """Let the search use the smallest images and few steps of quantization: how good models are does not matter."""
-    monkeypatch.setattr("compress.tune.space._START_PX", min(PX))
-    monkeypatch.setattr("compress.tune.search._FOOTPRINT_PX", min(PX))
+    monkeypatch.setitem(TASKS, "classify", replace(TASKS["classify"], start_px=min(TASKS["classify"].sides_px)))
     monkeypatch.setattr("compress.tune.space._RECONSTRUCT_STEPS", 3)
 
 
@@ -97,3 +102,64 @@ def test_no_time_at_all_says_how_to_go_on(imgc, folder, photos):
     assert result.exit_code == 5
     assert "nothing was tried to the end" in result.stderr
     assert "--budget" in result.stderr
+
+
+@pytest.fixture
+def chains_of_detectors(folder, monkeypatch):
+    """Let a chain take no time: the larger its images the better it finds, 10 points less on the test images."""
+
+    def carry_out(recipe, context, watch):
+        side, test = recipe["stages"][0]["input_px"], recipe["stages"][-1]["split"] == "test"
+        found = side / 8 + 20 - 10 * test
+        figures = {"map_pct": found, "map_ci95_pct": (found - 4, found + 4), "map_drop_pp": 1.0, "n_images": 4}
+        made.append(recipe)
+        return finished(
+            folder / "runs" / recipe["name"], box_row("final", **figures), box_row("train", map_pct=found + 1)
+        )
+
+    made: list[dict] = []
+    monkeypatch.setattr(trial, "carry_out", carry_out)
+    monkeypatch.setattr(outcome, "carry_out", carry_out)
+    weight = {
+        "params": 2_000_000,
+        "left_params": 10**6,
+        "size_bytes": 1_100_000,
+        "latency_ms": 1.0,
+        "memory_bytes": None,
+    }
+    monkeypatch.setattr(search, "measure_footprint", lambda _, px, *__: Footprint(input_px=px, step_s=1.0, **weight))
+    write_boxes(folder / "parts")
+    return made
+
+
+def test_images_with_boxes_are_searched_by_map_and_the_same_name_goes_on(imgc, folder, chains_of_detectors):
+    options = ("--data", "parts", "--arch", "ssdlite_mobilenet_v3_small", "--weights", "none", "--max-size", "1.5MB")
+    result = imgc("tune", *options, "--trials", "1", "--runtime", "onnx")
+    assert result.exit_code == 0, result.stderr
+    assert "mAP %" in result.stdout
+    assert "on the test images (n = 4, asked once): mAP 50.00 % (46.0-54.0), its float" in result.stdout.replace(
+        "\n", " "
+    )
+    assert "top-1" not in result.stdout
+    again = imgc("tune", *options, "--trials", "2", "--runtime", "onnx", "--json")
+    report = json.loads(again.stdout)
+    assert report == json.loads((folder / "runs/parts-tune/tune.json").read_text())
+    assert report["task"] == "detect"
+    assert [(one["knobs"]["input_px"], one["point"]["map_pct"]) for one in report["tried"]] == [
+        (320, 60.0),
+        (384, 68.0),
+    ]
+    assert (report["test"]["map_pct"], report["test"]["top1_pct"]) == (58.0, None)
+    assert [one["stages"][-1]["split"] for one in chains_of_detectors] == ["val", "test", "val", "test"]
+    recipe = chains_of_detectors[0]
+    assert recipe["data"] == {"kind": "coco", "path": str(folder / "parts")}
+    assert [stage["kind"] for stage in recipe["stages"]][1:3] == ["prune", "distill"]
+    assert recipe["stages"][0]["fit"]["epochs"] == 70
+
+
+def test_a_classifier_is_refused_where_images_have_boxes(imgc, folder):
+    write_boxes(folder / "parts")
+    result = imgc("tune", "--data", "parts", "--arch", "tiny")
+    assert result.exit_code == 2
+    assert "--arch tiny: names images, and these have boxes" in result.stderr
+    assert not (folder / "runs").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.graph.importer import drop_dead_nodes
+from compress.graph.cleanup import drop_dead_nodes
 from compress.graph.spelled import recognise_spelled
 from tests.graph.test_one_way_in import Dialect
 

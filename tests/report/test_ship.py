@@ -56,9 +56,10 @@ def test_a_float_file_is_no_twin_of_itself():
     assert float_twin(FLOAT, [FLOAT, row("half", "tflite", "fp16", latency_p50_ms=1.0)]).stage == "half"
 
 
-def test_a_detectors_file_has_its_map_and_is_for_predict_and_serve():
+def test_a_detectors_file_has_its_map_and_a_program_that_detects():
     facts = {"map_pct": 60.0, "map_ci95_pct": (55.0, 65.0), "map_drop_pp": 0.5, "n_images": 67, "task": "detect"}
     found = file_to_ship([FLOAT.model_copy(update=facts)], "r")
     path = "runs/r/float-tflite/model.tflite"
-    assert found.commands == (f"imgc predict IMAGE --model {path}", f"imgc serve {path}")
+    program = f"imgc snippet {path} --for raspberry-pi --out runs/r/float-tflite/detect.py"
+    assert found.commands == (f"imgc predict IMAGE --model {path}", f"imgc serve {path}", program)
     assert "mAP 60.00 % on 67 images (95 % interval 55.0 to 65.0), 0.50 points below the baseline." in found.facts

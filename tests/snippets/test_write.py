@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import shutil
-import subprocess
-import sys
-import threading
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +14,10 @@ from compress.core.preprocess import Preprocess
 from compress.errors import UsageError
 from compress.runtime.open import open_predictor
 from compress.snippets.write import LANGUAGES, snippet
-from evals.clients.clients import NPM_FOLDER
 from tests.serve.conftest import SPEC, colours_onnx, colours_tflite
+from tests.snippets.programs import in_browser, in_node, in_python
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+IMAGE = "image.jpg"
 FLAT = Preprocess(resize_px=40, crop_px=32, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3), interpolation="bicubic")
 
 
@@ -35,20 +30,14 @@ def work(tmp_path: Path) -> Path:
     image = Image.fromarray(noise).resize((131, 97), Image.Resampling.BICUBIC)
     exif = Image.Exif()
     exif[0x0112] = 6
-    image.save(tmp_path / "image.jpg", quality=95, exif=exif)
+    image.save(tmp_path / IMAGE, quality=95, exif=exif)
     return tmp_path
 
 
 def answers(work: Path, name: str) -> list[str]:
     """Return our own answer as the snippets print it."""
-    found = compress.load(work / name).predict(work / "image.jpg")
+    found = compress.load(work / name).predict(work / IMAGE)
     return [f"{one.label} {one.score:.4f}" for one in found.predictions]
-
-
-def run(command: list[str], work: Path) -> list[str]:
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 @pytest.fixture
@@ -61,8 +50,8 @@ def blue_first(work: Path) -> Path:
 
 @pytest.mark.slow
 def test_channels_come_in_the_order_of_the_model(blue_first):
-    (blue_first / "classify.py").write_text(snippet(open_predictor(blue_first / "model.onnx"), "python"))
-    assert run([sys.executable, "classify.py", "image.jpg"], blue_first) == answers(blue_first, "model.onnx")
+    text = snippet(open_predictor(blue_first / "model.onnx"), "python")
+    assert in_python(blue_first, text, IMAGE) == answers(blue_first, "model.onnx")
 
 
 @pytest.mark.slow
@@ -75,52 +64,26 @@ def test_channels_come_in_the_order_of_the_model_in_node(blue_first):
     ("name", "language"), [("model.onnx", "python"), ("model.tflite", "python"), ("model.tflite", "raspberry-pi")]
 )
 def test_python(work, name, language):
-    (work / "classify.py").write_text(snippet(open_predictor(work / name), language))
-    assert run([sys.executable, "classify.py", "image.jpg"], work) == answers(work, name)
+    assert in_python(work, snippet(open_predictor(work / name), language), IMAGE) == answers(work, name)
 
 
 @pytest.mark.slow
 def test_node(work):
-    if shutil.which("node") is None or not (NPM_FOLDER / "onnxruntime-node").is_dir():
-        pytest.skip("no node, or no onnxruntime-node: make clients")
-    (work / "node_modules").symlink_to(NPM_FOLDER)
-    (work / "classify.mjs").write_text(snippet(open_predictor(work / "model.onnx"), "node"))
-    assert run(["node", "classify.mjs", "image.jpg"], work) == answers(work, "model.onnx")
+    assert in_node(work, snippet(open_predictor(work / "model.onnx"), "node"), IMAGE) == answers(work, "model.onnx")
 
 
 @pytest.mark.slow
 def test_browser(work):
-    runtime = NPM_FOLDER / "onnxruntime-web" / "dist"
-    if CHROMIUM is None or not runtime.is_dir():
-        pytest.skip("no chromium, or no onnxruntime-web: make browser clients")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    (work / "index.html").write_text(snippet(open_predictor(work / "model.onnx"), "browser"))
-    for file in runtime.glob("ort*wasm*"):
-        if file.suffix in (".js", ".mjs", ".wasm"):
-            (work / file.name).symlink_to(file)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(work))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with sync_api.sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            page = browser.new_page()
-            page.goto(f"http://127.0.0.1:{server.server_port}/index.html")
-            page.set_input_files("input", work / "image.jpg")
-            page.wait_for_function("document.querySelector('pre').textContent", timeout=30_000)
-            assert page.text_content("pre").splitlines() == answers(work, "model.onnx")
-            browser.close()
-    finally:
-        server.shutdown()
-        server.server_close()
+    text = snippet(open_predictor(work / "model.onnx"), "browser")
+    assert in_browser(work, text, [IMAGE]) == [answers(work, "model.onnx")]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_snippet_is_complete_and_no_longer_than_a_screenful(work, language):
     name = "model.tflite" if language in ("raspberry-pi", "android", "ios") else "model.onnx"
     text = snippet(open_predictor(work / name), language)
-    assert "@" not in text.replace("@main", "")
-    assert len(text.splitlines()) <= 66
+    assert not re.search("@[A-Z_]+@", text)
+    assert len(text.splitlines()) <= 80
     for said in ("red", "green", "blue", name.partition(".")[0]):
         assert said in text
 
@@ -143,13 +106,13 @@ def test_integer_ends_are_written_with_their_grids(work, dtype, zero):
     for end in predictor.ends:
         end |= {"dtype": dtype, "quantization": (0.5, zero)}
     kotlin, swift = snippet(predictor, "android"), snippet(predictor, "ios")
-    assert f"(value / 0.5f).roundToInt() + {zero})" in kotlin
+    assert f"(round(value / 0.5f).toInt() + {zero})" in kotlin
     assert "ByteArray(LABELS.size)" in kotlin
     assert "allocateDirect(1 * " in kotlin
     assert f"- {zero}) * 0.5f" in kotlin
     assert ("it.toInt() and 255" in kotlin) == (dtype == np.uint8)
     assert f"[{'Int8' if dtype == np.int8 else 'UInt8'}]()" in swift
-    assert f"(value / 0.5).rounded() + {zero}" in swift
+    assert f"(value / 0.5).rounded(.toNearestOrEven) + {zero}" in swift
 
 
 @pytest.mark.parametrize(("name", "language"), [("model.onnx", "android"), ("model.tflite", "node")])
@@ -159,11 +122,14 @@ def test_another_format_says_what_would_fit(work, name, language):
     assert "imgc export --format" in caught.value.hint
 
 
-def test_what_the_programs_cannot_prepare_is_said(tmp_path):
-    whole = Preprocess(resize_px=32, crop_px=32, fit="letterbox")
-    (tmp_path / "m.onnx").write_bytes(colours_onnx(SPEC.model_copy(update={"preprocess": whole})))
-    with pytest.raises(UsageError, match=r"m\.onnx: its images are fitted by 'letterbox'"):
-        snippet(open_predictor(tmp_path / "m.onnx"), "python")
+@pytest.mark.slow
+@pytest.mark.parametrize("fit", ["stretch", "letterbox"])
+def test_a_whole_image_is_prepared_as_in_training(work, fit):
+    whole = FLAT.model_copy(update={"resize_px": FLAT.crop_px, "fit": fit})
+    (work / "model.onnx").write_bytes(colours_onnx(SPEC.model_copy(update={"preprocess": whole})))
+    predictor = open_predictor(work / "model.onnx")
+    assert in_python(work, snippet(predictor, "python"), IMAGE) == answers(work, "model.onnx")
+    assert in_node(work, snippet(predictor, "node"), IMAGE) == answers(work, "model.onnx")
 
 
 def test_shares_are_not_made_shares_again(work):

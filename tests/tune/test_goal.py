@@ -1,10 +1,29 @@
 from __future__ import annotations
 
-from compress.tune.goal import Goal, TrialResult, choose, leader, misses, nearest, pareto, ways_out
+import pytest
+from pydantic import ValidationError
+
+from compress.tune.goal import (
+    Goal,
+    TrialResult,
+    choose,
+    leader,
+    misses,
+    nearest,
+    pareto,
+    standard_error_pp,
+    ways_out,
+)
 
 
 def point(name: str, top1: float, size: int = 1000, ms: float = 1.0, drop: float = 0.0) -> TrialResult:
     return TrialResult(name=name, n_images=100, top1_pct=top1, drop_pp=drop, size_bytes=size, latency_ms=ms)
+
+
+def detector(name: str, found: float, ms: float = 1.0, half: float = 1.96) -> TrialResult:
+    """Return a detector whose mAP is known to `half` points, 95 %."""
+    judged = {"map_pct": found, "map_ci95_pct": (found - half, found + half), "drop_pp": 0.0}
+    return TrialResult(name=name, n_images=100, size_bytes=1000, latency_ms=ms, **judged)
 
 
 def test_the_best_within_the_goal_is_chosen_not_the_best_of_all():
@@ -64,3 +83,36 @@ def test_a_way_out_lets_one_bound_give_while_the_others_hold():
 def test_the_front_is_what_no_other_beats():
     points = [point("a", 90, 900, 1.0), point("b", 90, 900, 2.0), point("c", 80, 800, 5.0), point("d", 90, 900, 1.0)]
     assert pareto(points) == [points[0], points[2], points[3]]
+
+
+def test_a_detectors_error_is_that_of_its_bootstrap_whatever_the_number_of_images():
+    assert standard_error_pp(detector("a", 60.0)) == pytest.approx(1.0, rel=1e-3)
+    assert standard_error_pp(detector("a", 60.0, half=3.92)) == pytest.approx(2.0, rel=1e-3)
+    assert standard_error_pp(point("a", 90.0)) == pytest.approx(3.0)
+
+
+def test_detectors_are_chosen_by_their_map():
+    lucky, fast, worse = (
+        detector("lucky", 60.0, ms=3.0),
+        detector("fast", 59.1, ms=1.0),
+        detector("worse", 58.9, ms=0.5),
+    )
+    assert leader([fast, lucky, worse], Goal()) == lucky
+    assert choose([fast, lucky, worse], Goal()) == fast
+    assert nearest([worse, fast], Goal()) == fast
+    assert pareto([lucky, fast, worse, detector("beaten", 58.0, ms=0.6)]) == [lucky, fast, worse]
+    assert (fast.task, fast.accuracy_pct, point("a", 90).task) == ("detect", 59.1, "classify")
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [{}, {"top1_pct": 1.0, "map_pct": 1.0, "map_ci95_pct": (0.0, 2.0)}, {"map_pct": 1.0}, {"map_ci95_pct": (0.0, 2.0)}],
+)
+def test_a_point_has_one_accuracy(judged):
+    with pytest.raises(ValidationError, match="is needed"):
+        TrialResult(name="a", n_images=1, drop_pp=0.0, size_bytes=1, latency_ms=1.0, **judged)
+
+
+def test_a_classifiers_point_is_read_as_earlier_versions_wrote_it():
+    old = {"name": "a", "n_images": 9, "top1_pct": 90.0, "drop_pp": 0.5, "size_bytes": 10, "latency_ms": 1.0}
+    assert TrialResult.model_validate({**old, "memory_bytes": None}).model_dump(exclude_none=True) == old

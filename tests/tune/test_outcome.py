@@ -15,7 +15,7 @@ from compress.tune.outcome import SearchRequest, conclude
 from compress.tune.space import Base, Knobs
 from compress.tune.study import Study, open_study
 from compress.tune.trial import TrialContext
-from tests.tune.finished_chain import finished, row
+from tests.tune.finished_chain import box_row, finished, row
 
 BASE = Base({"kind": "folder", "path": "photos"}, {"tiny": "none"}, "onnx", None, 0, 6, 96)
 
@@ -42,8 +42,8 @@ def study_of(tmp_path: Path, *points: tuple[int, float, int]) -> Study:
     return found
 
 
-def asked(tmp_path: Path, goal: Goal) -> SearchRequest:
-    return SearchRequest(goal, BASE, TrialContext(tmp_path, "s", "cpu", None, SilentReporter()), None)
+def asked(tmp_path: Path, goal: Goal, base: Base = BASE) -> SearchRequest:
+    return SearchRequest(goal, base, TrialContext(tmp_path, "s", "cpu", None, SilentReporter()), None)
 
 
 @pytest.mark.slow
@@ -82,3 +82,26 @@ def test_nothing_tried_says_to_give_more_time(tmp_path, asked_for) -> None:
     report = conclude(study_of(tmp_path), asked(tmp_path, Goal()), tmp_path / "out")
     assert report.reason == "nothing was tried to the end: give more --budget"
     assert asked_for == []
+
+
+@pytest.mark.slow
+def test_a_detector_is_chosen_tested_and_told_by_its_map(tmp_path, monkeypatch) -> None:
+    arch = "ssdlite_mobilenet_v3_small"
+    base = Base({"kind": "coco", "path": "boxes"}, {arch: "none"}, "onnx", None, 0, 6, 96, "detect")
+    study = open_study(f"sqlite:///{tmp_path / 'study.db'}", "s", "me", (arch,), 0, {}, "detect")
+    judged = {"n_images": 100, "map_pct": 55.0, "map_ci95_pct": (49.12, 60.88), "drop_pp": 1.0}
+    point = TrialResult(name="s-320", size_bytes=900, latency_ms=1.0, **judged)
+    study.finish(study.ask(Knobs(arch=arch, input_px=320)), 0.5, point, {})
+    final = box_row("final", map_pct=52.0, map_ci95_pct=(48.0, 56.0), map_drop_pp=8.0)
+    chain = finished(tmp_path / "s", final, box_row("train"))
+    monkeypatch.setattr(module, "carry_out", lambda *_: chain)
+    report = conclude(study, asked(tmp_path, Goal(), base), tmp_path / "out")
+    assert (report.task, report.chosen) == ("detect", "s-320")
+    assert report.test is not None
+    assert report.test.accuracy == (52.0, (48.0, 56.0), 60.0)
+    assert (report.test.drop_pp, report.test.top1_pct) == (8.0, None)
+    assert "models whose mAP lies within one standard error (3.00 pp) of the greatest, 55.00 % of 100" in report.reason
+    written = json.loads((tmp_path / "out/tune.json").read_text())
+    assert (written["test"]["map_pct"], written["tried"][0]["point"]["map_pct"]) == (52.0, 55.0)
+    text = (tmp_path / "out/recipe.yaml").read_text()
+    assert text.startswith("# Chosen by `imgc tune` for: the greatest mAP.\n# On the validation images: mAP 55.00 %")

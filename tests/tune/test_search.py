@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from compress.core.dataset import Task
 from compress.tune.goal import Goal
 from tests.tune.search_world import ARCHS, STAGE_S, World
 
@@ -77,3 +78,29 @@ def test_an_architecture_that_cannot_be_small_enough_is_tried_where_none_can(wor
 def test_images_that_are_too_slow_are_not_tried(world: World):
     world.search(1e9, trials=8, goal=Goal(max_latency_ms=1.6))
     assert {one.input_px for one in world.begun} <= {96, 128, 160}
+
+
+def test_detectors_are_searched_at_their_own_sides_by_their_map(world: World):
+    world.task = "detect"
+    study = world.search(1e9, trials=4)
+    assert [one.input_px for one in world.begun] == [320, 320, 384, 448]
+    assert world.begun[3].arch == "tiny"
+    assert [one.point.map_pct for one in study.tried()] == [65.0, 60.0, 73.0, 81.0]
+
+
+@pytest.mark.parametrize(("task", "best", "gain"), [("classify", 41.0, 4.0), ("detect", 65.0, 6.0)])
+def test_a_chain_that_cannot_catch_up_is_given_up_after_its_float_network(world: World, task: Task, best, gain):
+    world.task = task
+    world.float_pct["squeezenet1_1"] = best - gain - 0.1
+    study = world.search(1e9, trials=2)
+    (given_up,) = study.dropped()
+    assert (
+        given_up.reason == f"train has {best - gain - 0.1:.2f} % on the validation images, the best file {best:.2f} %"
+    )
+    assert [one.point.accuracy_pct for one in study.tried()] == [best]
+
+
+def test_a_chain_that_may_still_catch_up_is_ended(world: World):
+    world.task = "detect"
+    world.float_pct["squeezenet1_1"] = 59.1
+    assert world.search(1e9, trials=2).dropped() == []

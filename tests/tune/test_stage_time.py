@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from compress.core.dataset import Task
 from compress.tune.goal import TrialResult
 from compress.tune.space import Base, Knobs
 from compress.tune.stage_time import predicted_s, rest_s, step_seconds
@@ -56,5 +59,16 @@ def test_the_rest_of_a_chain_is_as_much_longer_as_its_training_was():
     assert rest_s({"train": 120.0}, []) == 0
 
 
-def test_a_step_is_measured():
-    assert 0 < step_seconds("tiny", 32) < 60
+def test_a_detectors_chain_distils_and_learns_with_rounding_for_fewer_epochs():
+    boxes = replace(BASE, epochs=70, task="detect")
+    knobs = Knobs(arch="ssdlite_mobilenet_v3_small", input_px=320)
+    assert predicted_s(knobs, 0.5, boxes, 1.0, (), ()) == pytest.approx(700 + 1.3 * 400)
+    qat = knobs.model_copy(update={"scheme": "int8_qat"})
+    assert predicted_s(qat, 1.0, boxes, 1.0, (), ()) == pytest.approx(700 + 3 * 40)
+
+
+@pytest.mark.parametrize(
+    ("arch", "px", "task"), [("tiny", 32, "classify"), ("ssdlite_mobilenet_v3_small", 128, "detect")]
+)
+def test_a_step_is_measured(arch: str, px: int, task: Task):
+    assert 0 < step_seconds(arch, px, task) < 60

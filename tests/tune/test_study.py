@@ -10,6 +10,7 @@ from compress.errors import UsageError
 from compress.tune.goal import TrialResult
 from compress.tune.space import Knobs
 from compress.tune.study import Study, open_study
+from compress.tune.task import TASKS
 
 KNOBS = Knobs(arch="tiny", input_px=96)
 POINT = TrialResult(name="x", n_images=10, top1_pct=90.0, drop_pp=0.5, size_bytes=1000, latency_ms=1.0)
@@ -65,6 +66,17 @@ def test_a_suggestion_that_is_passed_over_is_not_taken(tmp_path):
 def test_hard_swish_is_no_knob_of_networks_without_it(tmp_path):
     one = open_one(tmp_path)
     assert one.ask(KNOBS.model_copy(update={"hard_swish": "gate"})).knobs.hard_swish == "float"
+
+
+def test_what_a_detectors_study_suggests_are_sides_for_detectors(tmp_path):
+    study = open_study(f"sqlite:///{tmp_path / 's.db'}", "s", "me", ("ssdlite_mobilenetv2",), 0, {}, "detect")
+    assert {study.ask().knobs.input_px for _ in range(5)} <= set(TASKS["detect"].sides_px)
+    judged = {"map_pct": 55.0, "map_ci95_pct": (50.0, 60.0), "drop_pp": 0.5}
+    point = TrialResult(name="x", n_images=10, size_bytes=1000, latency_ms=1.0, **judged)
+    study.finish(study.ask(Knobs(arch="ssdlite_mobilenetv2", input_px=448)), 0.5, point, {})
+    assert [one.point for one in study.tried()] == [point]
+    assert study._study.metric_names == ["map_pct", "size_bytes", "latency_ms"]
+    assert study._study.trials[-1].values == [55.0, 1000.0, 1.0]
 
 
 def test_time_is_each_owners(tmp_path):

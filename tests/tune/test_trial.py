@@ -11,7 +11,7 @@ from compress.core.stage import SilentReporter
 from compress.tune import trial as module
 from compress.tune.space import Base, Knobs
 from compress.tune.trial import TrialContext, final_file, latency_ms_of, point_of, run_name, try_out
-from tests.tune.finished_chain import finished, row
+from tests.tune.finished_chain import box_row, finished, row
 
 KNOBS = Knobs(arch="tiny", input_px=96)
 BASE = Base({"kind": "folder", "path": "photos"}, {"tiny": "none"}, "onnx", None, 0, 6, 96)
@@ -32,6 +32,15 @@ def test_a_point_is_the_final_file_s_row(tmp_path: Path) -> None:
     assert (point.name, point.n_images, point.top1_pct, point.drop_pp) == ("run", 200, 88.0, 3.0)
     assert (point.size_bytes, point.latency_ms, point.memory_bytes) == (4321, 3.0, None)
     assert final_file(result) == tmp_path / "run" / "02-final" / "model.onnx"
+
+
+def test_a_detectors_point_has_its_map_and_the_interval(tmp_path: Path) -> None:
+    final = box_row("final", map_pct=58.0, map_ci95_pct=(50.0, 66.0), map_drop_pp=2.0)
+    point = point_of(finished(tmp_path / "run", final), "run", PLACE)
+    assert (point.map_pct, point.map_ci95_pct, point.drop_pp, point.top1_pct) == (58.0, (50.0, 66.0), 2.0, None)
+    unmeasured = box_row("final", map_pct=None, map_drop_pp=None, error="no kernel for Conv")
+    with pytest.raises(module.StageError, match="no kernel for Conv"):
+        point_of(finished(tmp_path / "other", unmeasured), "other", PLACE)
 
 
 def test_latency_is_estimated_for_a_device_that_is_not_here() -> None:
