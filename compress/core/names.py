@@ -18,10 +18,17 @@ RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"  # the name of a folder below ru
 StageId = Annotated[str, StringConstraints(pattern=rf"^{STAGE_ID.pattern}$")]
 RunName = Annotated[str, StringConstraints(pattern=RUN_NAME)]
 
+_MOST_BYTES, _MOST_BYTES_OF_PART = 2048, 255  # POSIX has 4096 and 255; a folder comes before a relative path
+
 
 def is_inside(name: str) -> bool:
-    """Return whether a relative path, as a file says it, stays in its folder by its words alone (links aside)."""
+    """Return whether a relative path, as a file says it, stays in its folder by its words alone (links aside).
+
+    One that is longer than file systems allow names nothing.
+    """
     path = PurePosixPath(name)
+    if len(name.encode()) > _MOST_BYTES or any(len(part.encode()) > _MOST_BYTES_OF_PART for part in path.parts):
+        return False
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and not set("\0\\") & set(name)
 
 

@@ -11,7 +11,7 @@ without a size in the file, it cannot tell: there the boxes are taken as those o
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,16 +106,16 @@ def visible_labels(names: Sequence[str], source: Path) -> tuple[str, ...]:
     """Return class names; errors name the file.
 
     Raises:
-        DataError: none, one twice, or one that cannot be shown.
+        DataError: none, an empty one, or one twice.
     """
     if not names:
         raise DataError(f"{source}: no categories")
-    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+    shown = tuple(visible(name) for name in names)
+    if not all(name.strip() for name in shown):
+        raise DataError(f"{source}: a category without a name")
+    if twice := [name for name, count in Counter(shown).items() if count > 1]:
         raise DataError(f"{source}: two categories have the name {twice[0]!r}")
-    try:
-        return tuple(visible(name) for name in names)
-    except ValueError as error:
-        raise DataError(f"{source}: a category's name: {error}") from error
+    return shown
 
 
 def require_boxes(splits: Mapping[str, Sequence[BoxEntry]], source: Path) -> None:
@@ -139,7 +139,7 @@ def _entry(drawn: DrawnBoxes, source: Path, odd: OddBoxes) -> BoxEntry:
     cut = np.clip(upright, 0, side_px)
     beyond = int((np.abs(cut - upright) > _SLACK_PX).any(axis=1).sum())
     odd.add("that reach beyond their image were cut at its sides", name, beyond)
-    whole = (cut[:, 2:] - cut[:, :2] >= _LEAST_PX).all(axis=1)
+    whole = (cut[:, 2:] - cut[:, :2] >= _LEAST_PX - _SLACK_PX).all(axis=1)
     odd.add(f"of less than {_LEAST_PX:g} pixel in their image were left out", name, int((~whole).sum()))
     boxes = BoxLabels(cut[whole].astype(np.float32), classes_B[whole], sizes.upright)
     return BoxEntry(drawn.image, name, "", boxes)

@@ -45,6 +45,7 @@ def list_voc(root: Path, reporter: Reporter) -> tuple[Listing, tuple[str, ...]]:
     read = {name: [(path, *_read(path)) for path in paths] for name, paths in chosen.items()}
     names = {name: {label for _, _, objects in rows for label, _ in objects} for name, rows in read.items()}
     labels = visible_labels(sorted(names["train"]), root)
+    index = {name: place for place, name in enumerate(sorted(names["train"]))}
     for name in SPLITS:
         if unknown := sorted(names.get(name, set()) - names["train"]):
             raise DataError(
@@ -52,7 +53,7 @@ def list_voc(root: Path, reporter: Reporter) -> tuple[Listing, tuple[str, ...]]:
                 hint="correct the names, or move images with them to the training images",
             )
     splits = {
-        name: entries_of([_drawn(root, *row, labels) for row in rows], root, reporter) for name, rows in read.items()
+        name: entries_of([_drawn(root, *row, index) for row in rows], root, reporter) for name, rows in read.items()
     }
     require_boxes(splits, root)
     return Listing(root, splits), labels
@@ -74,7 +75,8 @@ def _splits(root: Path, files: Mapping[str, Path]) -> dict[str, list[Path]]:
     chosen: dict[str, list[Path]] = {}
     for name, path in found.items():
         rows = _text(path, _MAX_LIST_BYTES).decode(errors="replace").splitlines()
-        wanted = [row.split()[0] for row in rows if row.strip()]
+        named = [row.strip() for row in rows if row.strip()]
+        wanted = list(dict.fromkeys(row if row in files else row.split()[0] for row in named))  # `NAME` or `NAME -1`
         if missing := [one for one in wanted if one not in files]:
             raise DataError(f"{path}: names {len(missing)} images without an XML file:{listed(missing)}")
         chosen[name] = [files[one] for one in wanted]
@@ -89,7 +91,7 @@ def _read(path: Path) -> tuple[ElementTree.Element, list[Object]]:
         raise DataError(f"{path}: not UTF-8", hint="save it as UTF-8")
     try:
         tree = ElementTree.fromstring(data)  # noqa: S314 - nothing is declared, see above
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the last two: an encoding that is not known
         raise DataError(f"{path}: not XML: {error}", hint=_HINT) from error
     objects = [_object(one, path) for one in tree.iterfind("object") if one.findtext("difficult", "0").strip() != "1"]
     return tree, objects
@@ -107,7 +109,13 @@ def _object(found: ElementTree.Element, path: Path) -> Object:
     if not name:
         raise DataError(f"{path}: an object without a name", hint=_HINT)
     x0, y0, x1, y1 = (_number(found, f"bndbox/{side}", path) for side in _SIDES)
-    return name, (x0 - 1.0, y0 - 1.0, x1, y1)
+    (left, right), (top, bottom) = _from_zero(x0, x1), _from_zero(y0, y1)
+    return name, (left, top, right, bottom)
+
+
+def _from_zero(first: float, last: float) -> tuple[float, float]:
+    """Return two pixels, counted from 1, as the sides of what they enclose; swapped ones stay swapped."""
+    return (first - 1.0, last) if first <= last else (first, last - 1.0)
 
 
 def _number(found: ElementTree.Element, where: str, path: Path) -> float:
@@ -122,7 +130,7 @@ def _number(found: ElementTree.Element, where: str, path: Path) -> float:
 
 
 def _drawn(
-    root: Path, path: Path, tree: ElementTree.Element, objects: Sequence[Object], labels: Sequence[str]
+    root: Path, path: Path, tree: ElementTree.Element, objects: Sequence[Object], index: Mapping[str, int]
 ) -> DrawnBoxes:
     name = (tree.findtext("filename", "") or "").strip().replace("\\", "/")
     size = tree.find("size")
@@ -131,7 +139,7 @@ def _drawn(
         image=_image(root, path, name),
         name=path.stem,
         corners=[corners for _, corners in objects],
-        classes=[labels.index(label) for label, _ in objects],
+        classes=[index[label] for label, _ in objects],
         said=said,
     )
 

@@ -28,6 +28,8 @@ _FILES = ("data.yaml", "data.yml", "dataset.yaml")
 _KEYS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 _HINT = "a file with train, val and names, as Ultralytics writes it"
 _LINE_HINT = "a line is CLASS X Y WIDTH HEIGHT in shares of the image, or CLASS and the corners of a polygon"
+_NOTHING = ("", "null", "~")
+_DIGITS = 9  # of a class, at most
 _MOST_SHARE = 10.0  # beyond it they are pixels
 Corners = tuple[float, float, float, float]
 
@@ -65,32 +67,43 @@ def _description(folder: Path) -> Path | None:
     return next((folder / name for name in _FILES if (folder / name).is_file()), None)
 
 
+class _PlainLoader(yaml.BaseLoader):
+    """Reads texts, lists and mappings: a class may be called `no`. Aliases, which make few lines huge, are refused."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose a node, none that stands for another."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias (*name), which is not allowed here")
+        return super().compose_node(parent, index)
+
+
 def _read(path: Path) -> Mapping[str, object]:
     try:
-        content = yaml.safe_load(read_regular(path, _MAX_YAML_BYTES))
+        content = yaml.load(read_regular(path, _MAX_YAML_BYTES), Loader=_PlainLoader)  # noqa: S506 - makes texts only
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not YAML: {str(error).splitlines()[0]}", hint=_HINT) from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: not a mapping", hint=_HINT)
-    return content
+    return {key: None if value in _NOTHING else value for key, value in content.items()}
 
 
 def _names(given: object, path: Path) -> list[str]:
     """Return the class names: a list, or a mapping from 0 on."""
     if isinstance(given, dict):
-        if sorted(given, key=str) != sorted(range(len(given)), key=str):
+        if set(given) != {str(number) for number in range(len(given))}:
             raise DataError(f"{path}: names: the numbers are not 0 to {len(given) - 1}", hint=_HINT)
-        given = [given[number] for number in range(len(given))]
-    if not isinstance(given, list) or not all(isinstance(name, str | int | float) for name in given):
+        given = [given[str(number)] for number in range(len(given))]
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
         raise DataError(f"{path}: names: a list of class names is wanted", hint=_HINT)
-    return [str(name) for name in given]
+    return given
 
 
 def _listed(given: object, path: Path) -> list[str]:
     found = given if isinstance(given, list) else [given]
-    if texts := [one for one in found if isinstance(one, str) and one.strip()]:
+    texts = [one for one in found if isinstance(one, str) and one.strip()]
+    if texts and len(texts) == len(found):
         return texts
     raise DataError(f"{path}: train, val and test are folders or lists of them, found {str(given)[:40]!r}", hint=_HINT)
 
@@ -165,7 +178,7 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
 
 def _box(row: Sequence[str], path: Path | None, number: int, classes: int) -> tuple[int, Corners]:
     where = f"{path}:{number}"
-    if not row[0].isascii() or not row[0].isdigit() or int(row[0][:9]) >= classes:
+    if not row[0].isascii() or not row[0].isdigit() or len(row[0]) > _DIGITS or int(row[0]) >= classes:
         raise DataError(f"{where}: class {row[0][:40]!r}; there are 0 to {classes - 1}", hint=_LINE_HINT)
     values = _numbers(row[1:], where)
     if len(values) == 4:

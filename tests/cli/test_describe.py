@@ -43,7 +43,9 @@ def test_a_described_detector_goes_through_the_chain(imgc, folder, foreign, dete
     assert result.exit_code == 0, result.output
     result = imgc("export", "--format", "tflite", "--out", "d.tflite")
     assert result.exit_code == 0, result.output
-    assert re.search(r"run it elsewhere: imgc snippet \S+/model\.tflite --for raspberry-pi --out \S+/detect\.py", result.output)
+    assert re.search(
+        r"run it elsewhere: imgc snippet \S+/model\.tflite --for raspberry-pi .*/detect\.py", result.output
+    )
     detector = open_detector(folder / "d.tflite")
     assert (detector.spec.arch, detector.spec.precision, detector.coding) == ("foreign", "int8", foreign)
 

@@ -51,7 +51,7 @@ def test_every_reader_takes_the_weights_beside_it_from_any_folder(
     images_NCHW = tiny.images(3)
     expected_NK = tiny.expected(images_NCHW)
     np.testing.assert_allclose(open_predictor(beside).predict(images_NCHW), expected_NK, atol=1e-5)
-    np.testing.assert_allclose(Inference(beside, 1).predict(images_NCHW), expected_NK, atol=1e-5)
+    np.testing.assert_allclose(Inference(beside, 1).predict(images_NCHW)[0], expected_NK, atol=1e-5)
     assert len(numpy_helper.to_array(load(beside).graph.initializer[0])) == 4
 
 

@@ -84,3 +84,17 @@ def test_a_file_that_is_no_image_is_told_with_all_bad_ones_or_left_out(one: Path
         loaded(one)
     kept = loaded(one, on_bad_image="skip", split={"val": 0.15, "test": 0.0})
     assert [path.name for path in kept.splits["train"].paths] == ["b.png"]
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "foo", "utf-7"])
+def test_an_encoding_that_is_not_known_is_said(one: Path, encoding: str):
+    write(one, "a", NUT)
+    path = next(one.rglob("a.xml"))
+    path.write_text(f'<?xml version="1.0" encoding="{encoding}"?>' + path.read_text())
+    with pytest.raises(DataError, match=r"a\.xml: not XML"):
+        list_voc(one, SilentReporter())
+
+
+def test_a_name_with_a_hidden_character_is_a_class(one: Path):
+    write(one, "a", NUT.replace("nut", "nut&#x200E;"))
+    assert len(list_voc(one, SilentReporter())[1]) == 1
