@@ -65,7 +65,7 @@ browser: ## install Debian's Chromium, which the tests of the page drive, where 
 # would fetch CUDA's.
 NPM_PACKAGES := axios@1.21.1 onnxruntime-node@1.30.0 onnxruntime-web@1.30.0 sharp@0.35.5
 clients: ## install what tests drive, where it is missing: HTTP clients (Go, ab, wrk, wget, axios), ONNX Runtime for Node and browsers
-	@for tool in go ab wrk wget; do command -v $$tool || exit 1; done >/dev/null \
+	@(for tool in go ab wrk wget; do command -v $$tool || exit 1; done) >/dev/null \
 		|| [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { \
 		apt-get -qq update && apt-get -qq install --yes --no-install-recommends golang-go apache2-utils wrk wget >/dev/null; } \
 		|| echo "some HTTP clients could not be installed: their tests will be skipped"
