@@ -13,10 +13,10 @@ _X_FIRST = (0, 1, 2, 3)
 
 def box_phrases(coding: BoxCoding) -> dict[str, str]:
     """Return the code that scores boxes and holds them against each other, by its name in the templates."""
-    rivals = OF_ITS_CLASS if coding.nms == "per_class" else dict.fromkeys(OF_ITS_CLASS, "")
+    better = OF_ITS_CLASS if coding.nms == "per_class" else dict.fromkeys(OF_ITS_CLASS, "")
     return {
         **{f"SHARES_{language}": code for language, code in SHARES[coding.activation].items()},
-        **{f"RIVAL_{language}": code for language, code in rivals.items()},
+        **{f"BETTER_{language}": code for language, code in better.items()},
     }
 
 

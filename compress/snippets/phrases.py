@@ -66,7 +66,7 @@ SQUARES: dict[str, Phrase] = {
         "square = image.resize((SIZE, SIZE), Image.Resampling.@FILTER@, box=box)",
         "PART_PY": "",
         "PLACED_JS": "const side = Math.min(length, other) * @SHARE@;\nreturn [(length - side) / 2, side, 0, SIZE];",
-        "PLACED_KT": "val side = min(length, other) * @SHARE@\nreturn Place((length - side) / 2, side, 0, SIZE)",
+        "PLACED_KT": "val side = min(length, other) * @SHARE@\nreturn Span((length - side) / 2, side, 0, SIZE)",
         "PLACED_SWIFT": "let side = Double(min(length, other)) * @SHARE@\n"
         "return ((Double(length) - side) / 2, side, 0, size)",
         "PLACED_C": "double side = std::min(length, other) * @SHARE@;\nreturn {(length - side) / 2, side, 0, SIZE};",
@@ -76,7 +76,7 @@ SQUARES: dict[str, Phrase] = {
         "SQUARE_PY": "square = image.resize((SIZE, SIZE), Image.Resampling.@FILTER@)",
         "PART_PY": "(width, height), (left, top) = image.size, (0, 0)",
         "PLACED_JS": "return [0, length, 0, SIZE];",
-        "PLACED_KT": "return Place(0.0, length.toDouble(), 0, SIZE)",
+        "PLACED_KT": "return Span(0.0, length.toDouble(), 0, SIZE)",
         "PLACED_SWIFT": "return (0, Double(length), 0, size)",
         "PLACED_C": "return {0.0, double(length), 0, SIZE};",
     },
@@ -92,7 +92,7 @@ SQUARES: dict[str, Phrase] = {
         "const made = Math.max(1, near - (near - exact === 0.5 && near % 2)); // a half goes to the even number\n"
         "return [0, length, (SIZE - made) >> 1, made];",
         "PLACED_KT": "val made = max(1, round(length.toDouble() * SIZE / max(length, other)).toInt())\n"
-        "return Place(0.0, length.toDouble(), (SIZE - made) / 2, made)",
+        "return Span(0.0, length.toDouble(), (SIZE - made) / 2, made)",
         "PLACED_SWIFT": "let exact = Double(length * size) / Double(max(length, other))\n"
         "let made = max(1, Int(exact.rounded(.toNearestOrEven)))\n"
         "return (0, Double(length), (size - made) / 2, made)",

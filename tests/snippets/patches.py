@@ -17,7 +17,10 @@ from compress.runtime.tflite_meta import embed_spec
 from tests.graphs import Build
 
 SIDE, COLUMNS = 64, 3
-PATCHES = {8: ((0.2, 0.3), (0.35, 0.25)), 32: ((0.5, 0.5), (0.6, 0.4), (1 / 3, 0.7))}  # side -> sizes of its anchors
+PATCHES = {
+    8: ((0.2, 0.3), (0.35, 0.25), (0.004, 0.006)),
+    32: ((0.5, 0.5), (0.6, 0.4), (1 / 3, 0.7)),
+}  # side -> sizes of its anchors
 CODING = BoxCoding(
     maps=tuple(AnchorMap(rows=SIDE // px, columns=SIDE // px, sizes=sizes) for px, sizes in PATCHES.items())
 )
@@ -39,7 +42,7 @@ def write_detector(path: Path, coding: BoxCoding, preprocess: Preprocess, *, qua
 def _network(*, quantized: bool) -> onnx.ModelProto:
     build = Build((1, 3, SIDE, SIDE), quantized=quantized)
     images = build.q("images")
-    outputs = {BOXES: 4, LOGITS: COLUMNS}
+    outputs = {LOGITS: COLUMNS, BOXES: 4}  # a program goes by their names
     for name, columns in outputs.items():
         parts, limits = [], (-4.0, 4.0) if name == BOXES else (-5.0, 3.0)
         for px, sizes in PATCHES.items():
