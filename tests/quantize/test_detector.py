@@ -144,7 +144,7 @@ def test_reconstruction_is_told_what_the_numbers_mean(trained_detector: TrainedD
 
 
 def test_training_starts_from_there_and_learns(static: dict[str, Path], trained_detector: TrainedDetector, tmp_path):
-    fit = QatOptions(epochs=1, batch_size=4)
+    fit = QatOptions(epochs=1, batch_size=4, keep="last")
     output = quantized(trained_detector.artifact, trained_detector.data, tmp_path, **QUICK, scheme="int8_qat", fit=fit)
     assert output.metrics["scheme"] == "int8_qat"
     assert output.metrics["map_pct"] == pytest.approx(output.metrics["float_map_pct"], abs=15)
