@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +15,11 @@ from compress.core.dataset import BoxesData
 from compress.core.digest import sha256_file
 from compress.core.formats import Format, format_of
 from compress.core.spec import ModelSpec
-from compress.core.stage import RunContext, SilentReporter
+from compress.core.stage import Reporter, RunContext, SilentReporter
 from compress.data.dataset import Dataset
 from compress.data.pixel_cache import evaluation_pixels
 from compress.data.transforms import normalize
-from compress.errors import BackendMissingError, UsageError
+from compress.errors import BackendMissingError, ModelFileError, UsageError
 from compress.export.config import ExportConfig
 from compress.export.stage import run as export
 from compress.graph.metadata import embed_spec
@@ -68,7 +67,7 @@ def exported(source: Path, fmt: str, folder: Path, data: Path) -> Path:
     return folder / export(options, {"from": artifact}, ctx).file_name
 
 
-def compared_files(run: Path, dataset: Dataset, data: Path, out: Path) -> dict[str, Compared]:
+def compared_files(run: Path, dataset: Dataset, data: Path, out: Path, reporter: Reporter) -> dict[str, Compared]:
     """Return name -> file of everything that is compared, the float ONNX file first.
 
     Args:
@@ -76,6 +75,7 @@ def compared_files(run: Path, dataset: Dataset, data: Path, out: Path) -> dict[s
         dataset: whose training images the other tools calibrate on.
         data: the images, for our own exports' checks.
         out: where files are made.
+        reporter: hears of tools that are left out, and why.
     """
     trained = _made(run, "train")
     if trained is None:
@@ -94,7 +94,9 @@ def compared_files(run: Path, dataset: Dataset, data: Path, out: Path) -> dict[s
             found[onnx_of(name)] = Compared(exported(path, "onnx", out / stage, data), None)
     if path := _made(run, "small"):
         found |= _both(SMALL, path, onnx_of(PRUNED), out, data)
-    return found | {name: Compared(path, before) for name, path in _of_other_tools(floats["onnx"], dataset, out)}
+    return found | {
+        name: Compared(path, before) for name, path in _of_other_tools(floats["onnx"], dataset, out, reporter)
+    }
 
 
 def _made(run: Path, stage: str) -> Path | None:
@@ -109,7 +111,7 @@ def _both(name: str, path: Path, before: str, out: Path, data: Path) -> dict[str
     return {onnx_of(name): Compared(path, before), tflite_of(name): Compared(lowered, before)}
 
 
-def _of_other_tools(float_onnx: Path, dataset: Dataset, out: Path) -> Iterator[tuple[str, Path]]:
+def _of_other_tools(float_onnx: Path, dataset: Dataset, out: Path, reporter: Reporter) -> Iterator[tuple[str, Path]]:
     """Yield what each of the tools that are installed makes of the float file, by its documented recipe."""
     spec = spec_in_file(float_onnx)
     assert spec is not None
@@ -119,10 +121,13 @@ def _of_other_tools(float_onnx: Path, dataset: Dataset, out: Path) -> Iterator[t
         if tool.name not in OTHERS:
             continue
         path = out / f"{tool.name}.{tool.format}"
-        with suppress(BackendMissingError):
+        try:
             tool.write(float_onnx, images_NCHW, path)
             _describe(path, spec)
-            yield OTHERS[tool.name], path
+        except (BackendMissingError, ModelFileError) as error:  # not installed, or its file opens in no runtime here
+            reporter.warn(f"{tool.title}: {error}")
+            continue
+        yield OTHERS[tool.name], path
 
 
 def _describe(path: Path, spec: ModelSpec) -> None:

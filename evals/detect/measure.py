@@ -93,7 +93,7 @@ class _Seed:
 
 def _opened(run: Path, data: Path, out: Path, split: Split, reporter: Reporter) -> _Seed:
     dataset = load_dataset(BoxesData(kind="coco", path=data), seed=0, reporter=reporter, task="detect")
-    files = compared_files(run, dataset, data, out / run.name)
+    files = compared_files(run, dataset, data, out / run.name, reporter)
     detectors = {name: open_detector(one.path) for name, one in files.items()}
     return _Seed(files, detectors, {name: _answers(one, split, reporter) for name, one in detectors.items()})
 
