@@ -85,7 +85,9 @@ def test_training_changes_what_calibration_found(trained, photos, tmp_path):
     def made(scheme: str) -> onnx.ModelProto:
         folder = tmp_path / scheme
         folder.mkdir()
-        config = QuantizeConfig(**QUICK, scheme=scheme, calibration_count=12, fit=QatOptions(epochs=2, batch_size=8, keep="last"))
+        config = QuantizeConfig(
+            **QUICK, scheme=scheme, calibration_count=12, fit=QatOptions(epochs=2, batch_size=8, keep="last")
+        )
         return onnx.load(folder / run(config, {"from": trained}, _context(folder, photos)).file_name)
 
     static, qat = ({t.name: t for t in made(s).graph.initializer} for s in ("int8_static", "int8_qat"))
