@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compress.core.boxes import BoxCoding
+from compress.core.names import few
 from compress.core.preprocess import Fit
 from compress.core.regular_file import MAX_JSON_BYTES, read_regular
 from compress.errors import UsageError
 
+_SHOWN = 12  # outputs that a message names
 _HINT = (
     'for example {"boxes": "raw_boxes", "logits": "raw_scores", "coding": {"maps": [{"rows": 10, "columns": 10, '
     '"sizes": [[0.2, 0.2]]}]}}; docs/reference/file-fields.md lists the fields of `coding`'
 )
+
+
+def no_such_tensor(where: object, name: str, outputs: Sequence[str]) -> UsageError:
+    """Return the error for a tensor that a file is said to make and does not."""
+    return UsageError(
+        f"{where}: no tensor '{name}' is made in it; its outputs are {few(outputs, _SHOWN)}",
+        hint="`imgc inspect FILE` lists the outputs; a tensor within the graph is allowed too",
+    )
 
 
 class BoxOutputs(BaseModel):

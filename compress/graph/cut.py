@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from onnx import ModelProto, TensorProto, helper
 
+from compress.core.box_outputs import no_such_tensor
 from compress.core.formats import Precision
-from compress.errors import ModelFileError, UsageError
+from compress.errors import ModelFileError
 from compress.graph.cleanup import drop_dead_nodes, drop_unused_initializers
 from compress.graph.proto import copy_of, inputs_of, precision_of, rename, shape_of
 from compress.graph.versions import with_channels_first, with_image_size
 from compress.graph.widen import widened
 
 Names = tuple[str, str]
-_SHOWN = 12
 
 
 def cut_at(model: ModelProto, given: Names, names: Names, px: int, where: object) -> ModelProto:
@@ -36,11 +36,7 @@ def cut_at(model: ModelProto, given: Names, names: Names, px: int, where: object
     made = [name for node in graph.node for name in node.output if name]
     for name in given:
         if name not in made:
-            ends = [value.name for value in graph.output]
-            raise UsageError(
-                f"{where}: no tensor '{name}' is made in it; its outputs are {', '.join(ends[:_SHOWN])}",
-                hint="`imgc inspect FILE` lists the outputs; a tensor within the graph is allowed too",
-            )
+            raise no_such_tensor(where, name, [value.name for value in graph.output])
     images = inputs_of(model)
     if len(images) != 1 or shape_of(images[0])[1:] != (3, px, px):
         found = ", ".join(f"'{one.name}' {list(shape_of(one))}" for one in images)
@@ -48,11 +44,12 @@ def cut_at(model: ModelProto, given: Names, names: Names, px: int, where: object
             f"{where}: takes {found}; wanted is one input of images [N, 3, {px}, {px}] or [N, {px}, {px}, 3]",
             hint="give the side that it was made for: --preprocess tf:300",
         )
+    # by names that nobody has: one of the given tensors may bear the name that the other one gets
     for old, new in zip(given, names, strict=True):
-        if new != old:
-            if new in made:
-                rename(graph, new, f"{new}.inner")
-            rename(graph, old, new)
+        rename(graph, old, f"{new}.given")
+    for new in names:
+        rename(graph, new, f"{new}.inner")
+        rename(graph, f"{new}.given", new)
     del graph.output[:]
     graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     drop_dead_nodes(graph)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from compress.errors import ModelFileError, UsageError
+from compress.core.box_outputs import no_such_tensor
+from compress.errors import ModelFileError
 from compress.runtime.tflite_meta import pack, text_of, unpack
 
 Names = tuple[str, str]
-_SHOWN = 12
 
 
 def cut_at(data: bytes, given: Names, names: Names, where: object) -> bytes:
@@ -32,11 +32,7 @@ def cut_at(data: bytes, given: Names, names: Names, where: object) -> bytes:
     made = {index for operator in graph.operators for index in operator.outputs}
     for name in given:
         if places.get(name) not in made:
-            ends = [text_of(graph.tensors[index].name) for index in graph.outputs]
-            raise UsageError(
-                f"{where}: no tensor '{name}' is made in it; its outputs are {', '.join(ends[:_SHOWN])}",
-                hint="`imgc inspect FILE` lists the outputs; a tensor within the graph is allowed too",
-            )
+            raise no_such_tensor(where, name, [text_of(graph.tensors[index].name) for index in graph.outputs])
     graph.outputs = [places[name] for name in given]
     for tensor in graph.tensors:
         if text_of(tensor.name) in names:

@@ -137,7 +137,7 @@ def main() -> None:
     reporter = PlainReporter(sys.stderr)
     split, labels = _both(asked.data, reporter)
     seeds = [_opened(run, asked.data, asked.out, split, reporter) for run in asked.runs]
-    detectors = seeds[0].detectors
+    detectors = {name: detector for one in reversed(seeds) for name, detector in one.detectors.items()}
     image = np.zeros((1, *detectors[onnx_of(FLOAT)].spec.input_chw), np.float32)
     times = measure_latency(detectors, dict.fromkeys(detectors, image), _TIMING, reporter)
     rows = [_judged(name, seeds, split, labels, times[name].p50_ms) for name in detectors]

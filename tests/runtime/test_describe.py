@@ -14,13 +14,18 @@ from torch import Tensor, nn
 
 from compress.core.box_outputs import BoxOutputs
 from compress.core.preprocess import preset
+from compress.core.stage import RunContext, SilentReporter
 from compress.errors import ModelFileError, UsageError
+from compress.export.config import ExportConfig
+from compress.export.stage import run as export
+from compress.graph.proto import rename
+from compress.graph.versions import to_half
 from compress.models.weights import load_model
 from compress.runtime.describe import described
-from compress.runtime.detector import open_detector
+from compress.runtime.detector import open_detector, spec_in_file
 from compress.runtime.open import open_predictor
-from compress.runtime.tflite_meta import pack, unpack
-from tests.detector_files import LABELS, SIDE, DetectorFiles
+from compress.runtime.tflite_meta import pack, text_of, unpack
+from tests.detector_files import LABELS, SIDE, DetectorFiles, artifact_of
 
 HALVES = preset("tf", SIDE)
 NOISE = np.random.default_rng(0).random((2, 3, SIDE, SIDE), dtype=np.float32)
@@ -91,15 +96,20 @@ def test_scores_of_a_described_file_are_not_taken_for_logits(
 def test_a_foreign_tflite_detector_is_cut_before_its_post_processing(
     detector_files: DetectorFiles, tmp_path: Path
 ) -> None:
-    model = unpack(detector_files.tflite.read_bytes())
+    ctx = RunContext(stage_dir=tmp_path, seed=0, device="cpu", reporter=SilentReporter(), data=None)
+    artifact = artifact_of(detector_files.torch, spec_in_file(detector_files.torch))
+    export(ExportConfig(format="tflite", postprocess=True), {"from": artifact}, ctx)
+    model = unpack((tmp_path / "model.tflite").read_bytes())
     model.metadata = []
     (graph,) = model.subgraphs
-    for index, name in zip(graph.outputs, ("offsets", "classes"), strict=True):
-        graph.tensors[index].name = name
+    raw = {text_of(graph.tensors[index].name): index for index in graph.outputs}
+    graph.outputs = [index for name, index in raw.items() if name not in ("boxes", "logits")]
+    graph.tensors[raw["boxes"]].name, graph.tensors[raw["logits"]].name = "offsets", "classes"
     (tmp_path / "ssd.tflite").write_bytes(pack(model))
-    boxes = next(index for index in graph.outputs if graph.tensors[index].shape[2] == 4)
-    given = [graph.tensors[index].name for index in (boxes, next(i for i in graph.outputs if i != boxes))]
-    content, spec = described(tmp_path / "ssd.tflite", HALVES, None, outputs_of(detector_files, *given))
+    content, spec = described(tmp_path / "ssd.tflite", HALVES, None, outputs_of(detector_files, "offsets", "classes"))
+    (after,) = unpack(content).subgraphs
+    assert len(after.operators) < len(graph.operators)
+    assert [text_of(after.tensors[index].name) for index in after.outputs] == ["boxes", "logits"]
     assert (spec.labels, spec.layout) == (("0", "1"), "NHWC")
     (tmp_path / "d.tflite").write_bytes(content)
     for after, before in zip(
@@ -108,6 +118,34 @@ def test_a_foreign_tflite_detector_is_cut_before_its_post_processing(
         strict=True,
     ):
         np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize("names", [("logits", "boxes"), ("inner", "boxes"), ("logits", "inner"), ("boxes", "logits")])
+def test_tensors_that_bear_each_others_names_are_not_mixed_up(
+    detector_files: DetectorFiles, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    model = onnx.load(detector_files.onnx)
+    del model.metadata_props[:]
+    for old, new in (("boxes", "first"), ("logits", "second"), ("first", names[0]), ("second", names[1])):
+        rename(model.graph, old, new)
+    for value, name in zip(model.graph.output, names, strict=True):
+        value.name = name
+    onnx.save(model, tmp_path / "ssd.onnx")
+    content, _ = described(tmp_path / "ssd.onnx", HALVES, LABELS, outputs_of(detector_files, *names))
+    (tmp_path / "d.onnx").write_bytes(content)
+    pairs = (open_detector(path).answers(NOISE) for path in (tmp_path / "d.onnx", detector_files.onnx))
+    for after, before in zip(*pairs, strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+def test_a_float16_file_is_widened(foreign_onnx: Path, detector_files: DetectorFiles, tmp_path: Path) -> None:
+    onnx.save(to_half(onnx.load(foreign_onnx)), tmp_path / "half.onnx")
+    outputs = outputs_of(detector_files, "raw", "scores", activation="none")
+    content, spec = described(tmp_path / "half.onnx", HALVES, LABELS, outputs)
+    assert spec.precision == "fp32"
+    (tmp_path / "d.onnx").write_bytes(content)
+    raw, _ = open_detector(tmp_path / "d.onnx").answers(NOISE)
+    np.testing.assert_allclose(raw, open_detector(detector_files.torch).answers(NOISE)[0], atol=0.05)
 
 
 def test_operators_after_the_named_tensors_go(
